@@ -1,0 +1,40 @@
+"""What may be asked of the node map: each command is planned, made durable, and then applied whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exporter.domain.lifecycle import Lifecycle
+from exporter.domain.registration import Registration
+from exporter.domain.status import Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A node says what it is; it counts as a heartbeat."""
+
+    registration: Registration
+    transport: Transport = Transport.HTTP
+
+    @property
+    def name(self) -> str:
+        """The node that it is about."""
+        return self.registration.name
+
+
+@dataclass(frozen=True, slots=True)
+class Depart:
+    """A planned leave: never an alert."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetLifecycle:
+    """People take a node out of service, or put it back (`IN_SERVICE`)."""
+
+    name: str
+    lifecycle: Lifecycle
+
+
+Command = Register | Depart | SetLifecycle

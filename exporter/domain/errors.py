@@ -1,0 +1,85 @@
+"""What can be wrong with a request. Each error carries what its reader needs to act on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class AuroraError(Exception):
+    """The base of every error that the registry raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong: the field's dotted path, and a sentence that says what was expected."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+class Invalid(AuroraError):
+    """Input was refused; nothing of it was applied."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = faults
+
+    @classmethod
+    def of(cls, field: str, message: str) -> Invalid:
+        """The common case of a single fault."""
+        return cls([Fault(field, message)])
+
+
+class UnknownNode(AuroraError):
+    """No node of this name is registered."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no node is registered as {name!r}: register it with POST /nodes/register")
+        self.name = name
+
+
+class DepartedNode(AuroraError):
+    """The node left on purpose a moment ago, so its stray heartbeats are ignored."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"node {name!r} was deregistered: register it again to bring it back")
+        self.name = name
+
+
+class NameConflict(AuroraError):
+    """A living node with another `node_id` holds the name."""
+
+    def __init__(self, name: str, holder: str, claimant: str) -> None:
+        super().__init__(
+            f"name {name!r} belongs to the living node with node_id {holder!r}, not {claimant!r}: "
+            "choose another name, or deregister the holder first"
+        )
+        self.name = name
+        self.holder = holder
+        self.claimant = claimant
+
+
+class NodeLimit(AuroraError):
+    """The map is full; known nodes are not affected."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the registry holds limits.max_nodes = {limit} nodes: raise the limit or deregister some")
+        self.limit = limit
+
+
+class StoreUnavailable(AuroraError):
+    """The store did not take a write or answer a read in time: not acknowledged, safe to repeat."""
+
+
+class StoreRefused(AuroraError):
+    """The store holds something that this version must not touch: damaged, foreign, or of a newer version."""
+
+
+class StillLoading(AuroraError):
+    """The node map was not read from the store yet, so nothing can be said of the nodes."""
+
+    def __init__(self) -> None:
+        super().__init__("the node map is not loaded yet: the store has not answered; try again in a few seconds")

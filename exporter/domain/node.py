@@ -1,0 +1,132 @@
+"""A node: the durable record of what it is, and the live state of how we hear it."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from exporter.domain.lifecycle import IN_SERVICE, Lifecycle
+from exporter.domain.registration import Registration
+from exporter.domain.status import Status, Transport
+
+if TYPE_CHECKING:
+    from exporter.domain.heartbeat import GpuReading
+
+
+class NodeRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What outlives the process. Of two records of one node the later `revision_ns` (wall clock) stands."""
+
+    registration: Registration
+    registered_at_ns: int
+    revision_ns: int
+    lifecycle: Lifecycle = IN_SERVICE
+
+    @property
+    def name(self) -> str:
+        """The node's name: the key of everything."""
+        return self.registration.name
+
+
+class Removal(enum.StrEnum):
+    """Why a node is gone."""
+
+    DEPARTED = "departed"
+    FORGOTTEN = "forgotten"
+
+
+class Tombstone(msgspec.Struct, frozen=True, gc=False):
+    """A node that is gone, kept so that it neither strays back nor is re-seeded. `at_ns` is its revision."""
+
+    name: str
+    at_ns: int
+    removal: Removal
+    registered_at_ns: int = 0
+
+
+class Live(msgspec.Struct, frozen=True, gc=False):
+    """How a node stood when it was last known; `last_seen_ns` is of the wall clock, the others of the monotonic."""
+
+    heard_ns: int
+    last_seen_ns: int
+    transport: Transport
+    status: Status
+    status_since_ns: int
+
+
+class Node:
+    """One node of the map. Only the node map writes to it."""
+
+    __slots__ = (
+        "clock_offset_ns",
+        "conflicts",
+        "entered_active",
+        "entered_offline",
+        "entered_warning",
+        "gpus_observed",
+        "heard_ns",
+        "last_seen_ns",
+        "long_offline",
+        "missed",
+        "order",
+        "queue",
+        "readings",
+        "record",
+        "reported_status",
+        "sequence",
+        "status",
+        "status_since_ns",
+        "transport",
+    )
+
+    def __init__(self, record: NodeRecord, order: int, live: Live) -> None:
+        self.record = record
+        self.order = order
+        """Position in order of registration; unique, and never used again in this process."""
+        self.transport = live.transport
+        self.heard_ns = live.heard_ns
+        """Last heartbeat on the monotonic clock: ages and silence come from it."""
+        self.last_seen_ns = live.last_seen_ns
+        """Last heartbeat on the wall clock: for people, the store and the gauge. Never goes back."""
+        self.status = live.status
+        self.status_since_ns = live.status_since_ns
+        """When the status was entered, on the monotonic clock."""
+        self.long_offline = False
+        """Offline for longer than the site rule's `recent`: no part of a disruption any more."""
+        self.queue: object = None
+        """The node map's own: where the node waits for its next threshold."""
+        self.reported_status: str | None = None
+        self.clock_offset_ns: int | None = None
+        self.sequence: int | None = None
+        self.missed = 0
+        """Heartbeats missed, told by gaps in their sequence numbers."""
+        self.conflicts = 0
+        """Refused claims of the name."""
+        self.entered_active = 0
+        self.entered_warning = 0
+        self.entered_offline = 0
+        self.readings: tuple[GpuReading, ...] = ()
+        """Live GPU readings of the latest heartbeat that carried any; empty while offline."""
+        self.gpus_observed: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        return self.record.registration.name
+
+    @property
+    def facts(self) -> Registration:
+        """What the node says it is."""
+        return self.record.registration
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """The second axis beside status."""
+        return self.record.lifecycle
+
+    @property
+    def free_vram_bytes(self) -> int:
+        """VRAM that nobody uses, as far as readings tell; all of it where there are none."""
+        used = sum(reading.memory_used_bytes or 0 for reading in self.readings)
+        return max(0, self.facts.gpu_memory_bytes - used)

@@ -1,0 +1,55 @@
+"""A node's status: what its silence says, and nothing else."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from exporter.domain.clock import HOUR, MINUTE, SECOND
+
+
+class Status(enum.StrEnum):
+    """Derived from silence; never set by anybody."""
+
+    ACTIVE = "active"
+    WARNING = "warning"
+    OFFLINE = "offline"
+
+
+class Transport(enum.StrEnum):
+    """How a node's heartbeats reach us."""
+
+    HTTP = "http"
+    BUS = "bus"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """How long a silence means what, in nanoseconds."""
+
+    heartbeat_interval: int = 30 * SECOND
+    warning_after: int = 2 * MINUTE
+    offline_after: int = 5 * MINUTE
+    forget_after: int = 72 * HOUR
+    sleep_max: int = 72 * HOUR
+
+    def status(self, silence_ns: int) -> Status:
+        """At `warning_after` exactly a node is warning; at `offline_after` exactly it still is."""
+        if silence_ns < self.warning_after:
+            return Status.ACTIVE
+        return Status.WARNING if silence_ns <= self.offline_after else Status.OFFLINE
+
+    @property
+    def tick(self) -> int:
+        """How often thresholds are looked at: a transition must happen within 1 s, or a tenth of `warning_after`."""
+        return min(SECOND // 4, self.warning_after // 40)
+
+    @property
+    def gap(self) -> int:
+        """A longer time without a proof of hearing makes the registry blind."""
+        return min(5 * SECOND, self.warning_after // 10)
+
+    @property
+    def grace(self) -> int:
+        """What a node gets, once hearing returned, to be heard again before its silence counts on."""
+        return self.warning_after // 2

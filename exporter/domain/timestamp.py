@@ -1,0 +1,27 @@
+"""Points in time as the API writes them: `2025-10-06T12:00:05Z`."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from exporter.domain.clock import SECOND
+from exporter.domain.text import shown
+
+EXPECTED = "a time such as 2025-10-06T12:00:05Z"
+
+
+def format_timestamp(wall_ns: int) -> str:
+    """RFC 3339 in UTC, whole seconds (rounded down)."""
+    return dt.datetime.fromtimestamp(wall_ns // SECOND, dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse_timestamp(text: str) -> int:
+    """Nanoseconds since the epoch of an RFC 3339 time with an offset; ValueError says what was expected."""
+    try:
+        when = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"expected {EXPECTED}, got {shown(text)}") from None
+    if when.tzinfo is None:
+        raise ValueError(f"expected {EXPECTED}, with its Z or offset, got {shown(text)}")
+    since = when - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    return (since.days * 86400 + since.seconds) * SECOND + since.microseconds * 1000

@@ -1,0 +1,81 @@
+"""Topology: who reaches whom, by rules over roles and GPUs, and by the links that nodes state themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from exporter.domain.registration import Registration
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Nodes that a rule speaks of: of one of these roles (empty means any), and with or without GPUs (None: both)."""
+
+    roles: tuple[str, ...] = ()
+    gpu: bool | None = None
+
+    def matches(self, facts: Registration) -> bool:
+        """Whether the node is meant."""
+        return (not self.roles or facts.role in self.roles) and self.gpu in (None, facts.gpus > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeRule:
+    """Every source reaches every target but itself, by a connection of this type. One rule a type."""
+
+    type: str
+    source: Selector = Selector()
+    target: Selector = Selector()
+
+
+LEAD = Selector(roles=("lead",))
+DEFAULT_RULES = (
+    EdgeRule("vpn_mesh", source=LEAD),
+    EdgeRule("db_replication", source=LEAD),
+    EdgeRule("gpu_mesh", source=Selector(gpu=True), target=LEAD),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One directed connection between two registered nodes."""
+
+    source: str
+    target: str
+    type: str
+
+
+def edges(nodes: Collection[Registration], rules: tuple[EdgeRule, ...]) -> Iterator[Edge]:
+    """Every edge once: the rules' in their order, then the nodes' own links to nodes that are registered."""
+    for rule in rules:
+        targets = [facts.name for facts in nodes if rule.target.matches(facts)]
+        for facts in nodes:
+            if rule.source.matches(facts):
+                for target in targets:
+                    if target != facts.name:
+                        yield Edge(facts.name, target, rule.type)
+    yield from _links(nodes, rules)
+
+
+def count_edges(nodes: Collection[Registration], rules: tuple[EdgeRule, ...]) -> int:
+    """How many `edges` there are, without walking the rules' products."""
+    count = 0
+    for rule in rules:
+        sources = {facts.name for facts in nodes if rule.source.matches(facts)}
+        targets = {facts.name for facts in nodes if rule.target.matches(facts)}
+        count += len(sources) * len(targets) - len(sources & targets)
+    return count + sum(1 for _ in _links(nodes, rules))
+
+
+def _links(nodes: Collection[Registration], rules: tuple[EdgeRule, ...]) -> Iterator[Edge]:
+    linking = [facts for facts in nodes if facts.links]
+    known = {facts.name: facts for facts in nodes} if linking else {}
+    by_type = {rule.type: rule for rule in rules}
+    for facts in linking:
+        for link in facts.links:
+            target, rule = known.get(link.target), by_type.get(link.type)
+            if target is None or target is facts:
+                continue
+            if rule is None or not (rule.source.matches(facts) and rule.target.matches(target)):
+                yield Edge(facts.name, link.target, link.type)

@@ -1,0 +1,1 @@
+"""The node map: the only mutable state, and the only place where a status changes."""

@@ -1,0 +1,29 @@
+"""What the node map tells those that show it."""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+from exporter.domain.node import Node
+
+
+class Change(enum.Enum):
+    """What of a node changed."""
+
+    APPEARED = enum.auto()
+    FACTS = enum.auto()
+    """It registered again."""
+    STATUS = enum.auto()
+    LIFECYCLE = enum.auto()
+    REPORT = enum.auto()
+    """Its heartbeat brought readings, a clock offset or a gap; or a claim of its name was refused."""
+    DEPARTED = enum.auto()
+    FORGOTTEN = enum.auto()
+
+
+class Listener(Protocol):
+    """Called once a change is done, in the same step: it must be quick and must not call the map's commands."""
+
+    def __call__(self, change: Change, node: Node) -> None:
+        """Take note."""

@@ -1,0 +1,49 @@
+"""Which offline nodes still count in a disruption: those that went recently, in order of when they went."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from exporter.domain.node import Node
+from exporter.domain.status import Status
+from exporter.nodemap.totals import Totals
+
+
+class RecentlyOffline:
+    """Moves nodes out of both sides of the totals' fractions once they are offline for longer than `recent`."""
+
+    def __init__(self, totals: Totals) -> None:
+        self._totals = totals
+        self._nodes: OrderedDict[int, Node] = OrderedDict()
+
+    def add(self, node: Node) -> None:
+        """The node went offline just now."""
+        self._nodes[node.order] = node
+
+    def drop(self, node: Node) -> None:
+        """The node is back, or gone."""
+        self._nodes.pop(node.order, None)
+
+    def age(self, now_ns: int) -> None:
+        """Let those go that have been offline for long."""
+        while self._nodes:
+            node = next(iter(self._nodes.values()))
+            if now_ns - node.status_since_ns <= self._totals.site_rule.recent:
+                return
+            del self._nodes[node.order]
+            self._set(node, long_offline=True)
+
+    def judge_all(self, nodes: Iterable[Node], now_ns: int) -> None:
+        """Judge every node anew: the map was loaded, or the rule changed."""
+        self._nodes.clear()
+        for node in sorted(nodes, key=lambda node: node.status_since_ns):
+            self._set(node, long_offline=False)
+            if node.status is Status.OFFLINE:
+                self._nodes[node.order] = node
+        self.age(now_ns)
+
+    def _set(self, node: Node, *, long_offline: bool) -> None:
+        self._totals.discard(node)
+        node.long_offline = long_offline
+        self._totals.add(node)

@@ -1,0 +1,47 @@
+"""What the store does not know yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from exporter.domain.node import Node, NodeRecord, Tombstone
+from exporter.domain.transition import Transition
+
+
+@dataclass(slots=True)
+class Journal:
+    """Changes since the last time that they were taken; the newest of each node is enough."""
+
+    records: dict[str, NodeRecord] = field(default_factory=dict)
+    tombstones: dict[str, Tombstone] = field(default_factory=dict)
+    transitions: list[Transition] = field(default_factory=list)
+    heard: set[Node] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.records or self.tombstones or self.transitions or self.heard)
+
+    def keep(self, result: NodeRecord | Tombstone) -> None:
+        """A node's record is new or changed, or the node is gone."""
+        if isinstance(result, Tombstone):
+            self.records.pop(result.name, None)
+            self.tombstones[result.name] = result
+        else:
+            self.tombstones.pop(result.name, None)
+            self.records[result.name] = result
+
+    def take(self) -> Journal:
+        """All of it; what is journalled from now on is the next taking's."""
+        taken = Journal(self.records, self.tombstones, self.transitions, self.heard)
+        self.records, self.tombstones, self.transitions, self.heard = {}, {}, [], set()
+        return taken
+
+    def give_back(self, taken: Journal) -> None:
+        """The store did not take it: put it back behind what came since, which is newer."""
+        for name, record in taken.records.items():
+            if name not in self.tombstones:
+                self.records.setdefault(name, record)
+        for name, tombstone in taken.tombstones.items():
+            if name not in self.records:
+                self.tombstones.setdefault(name, tombstone)
+        self.transitions[:0] = taken.transitions
+        self.heard |= taken.heard

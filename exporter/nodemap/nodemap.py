@@ -1,0 +1,215 @@
+"""The node map: which nodes there are, when each was heard, and what status its silence gives it."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from exporter.domain.command import Command, Register
+from exporter.domain.errors import DepartedNode, NodeLimit, UnknownNode
+from exporter.domain.heartbeat import Heartbeat, check_name
+from exporter.domain.lifecycle import ACTIVE, IN_SERVICE, Phase, after_heartbeat
+from exporter.domain.node import Node, NodeRecord, Removal, Tombstone
+from exporter.domain.registration import Registration
+from exporter.domain.site import SiteRule
+from exporter.domain.status import Status, Thresholds, Transport
+from exporter.nodemap.changes import Change
+from exporter.nodemap.planning import Planned, check_claim, result_of
+from exporter.nodemap.queues import Queue
+from exporter.nodemap.reports import take_report
+from exporter.nodemap.state import MapState
+
+
+class NodeMap(MapState):
+    """The only mutable state of the registry, and the only place where a status changes.
+
+    Single-threaded: every call is made from the event loop, and none waits. What must be durable before it counts is
+    worked out with `plan`, saved by the caller, and then applied with `commit`; all else is told to `journal`.
+    """
+
+    # Commands
+
+    def plan(self, command: Command) -> Planned:
+        """Work a command out against the map as it is; raises NameConflict, NodeLimit or UnknownNode."""
+        node = self._nodes.get(command.name)
+        if node is None:
+            if not isinstance(command, Register):
+                raise UnknownNode(command.name)
+            if len(self._nodes) >= self.max_nodes:
+                raise NodeLimit(self.max_nodes)
+        elif isinstance(command, Register):
+            check_claim(node, command.registration)
+        return Planned(command, node.record if node else None, self._result(command, node))
+
+    def commit(self, planned: Planned) -> Node | None:
+        """Apply what was planned, now that it is durable; the node, or None where it is gone."""
+        command, result = planned.command, planned.result
+        node = self._nodes.get(command.name)
+        if (node.record if node else None) is not planned.base:
+            # The node changed while the store wrote: the command is worked out again, for the next batch.
+            result = self._result(command, node)
+            self.journal.keep(result)
+        else:
+            self.journal.records.pop(command.name, None)
+        if isinstance(result, Tombstone):
+            self.remove(result)
+            return None
+        node = self.put(result)
+        if isinstance(command, Register):
+            self.hear(node, self.clock.monotonic_ns(), self.clock.wall_ns(), command.transport)
+        return node
+
+    def heartbeat(self, beat: Heartbeat, transport: Transport, *, appear: bool = False) -> Node:
+        """Take in one heartbeat, received now.
+
+        Raises UnknownNode for a name that was never registered, unless it shall `appear` (then Invalid for what is no
+        name, NodeLimit when the map is full), and DepartedNode while the strays of a departed node are ignored.
+        """
+        now_ns = self.clock.monotonic_ns()
+        if now_ns - self.ticked_ns > self.thresholds.gap:
+            # The process was stopped or stalled: note the blind spell before anything is heard after it.
+            self.tick()
+        node = self._nodes.get(beat.node)
+        if node is None:
+            node = self._stranger(beat, transport, appear=appear)
+        before_ns = node.heard_ns
+        wall_ns = now_ns + self.wall_time.offset_ns
+        self.hear(node, now_ns, wall_ns, transport)
+        if (
+            beat.sequence is not None
+            or beat.timestamp is not None
+            or beat.gpus is not None
+            or beat.status != ACTIVE
+            or node.reported_status is not None
+        ) and take_report(
+            node,
+            beat,
+            wall_ns=wall_ns,
+            silent_ns=now_ns - before_ns,
+            heard_all=not self.hearing[transport].missed_since(before_ns),
+        ):
+            self.version += 1
+            self._tell(Change.REPORT, node)
+        if beat.status != ACTIVE or node.record.lifecycle.phase is not Phase.IN_SERVICE:
+            lifecycle = after_heartbeat(node.record.lifecycle, beat.status, wall_ns, self.thresholds.sleep_max)
+            self.live(node, lifecycle)
+        return node
+
+    def note_conflict(self, name: str) -> None:
+        """Somebody else claimed the node's name and was refused."""
+        node = self._nodes.get(name)
+        if node is not None:
+            node.conflicts += 1
+            self._tell(Change.REPORT, node)
+
+    def begin(self, transport: Transport, spells: list[tuple[int, int]], nodes: list[Node]) -> None:
+        """Take over the blind spells of an earlier process, and line up its nodes (longest silent first) among them."""
+        hearing, waiting = self.hearing[transport], deque(nodes)
+        for from_ns, to_ns in spells:
+            while waiting and waiting[0].heard_ns < to_ns:
+                self.line_up(waiting.popleft(), self.queues.current[transport])
+            hearing.add_spell(from_ns, to_ns)
+            self.queues.turn(transport)
+        for node in waiting:
+            self.line_up(node, self.queues.current[transport])
+        hearing.until_ns = self.clock.monotonic_ns()
+        self._recently_offline.judge_all(self._nodes.values(), self.clock.monotonic_ns())
+
+    def reconfigure(self, thresholds: Thresholds, site_rule: SiteRule, max_nodes: int) -> None:
+        """Judge every node by new rules, at once."""
+        self.thresholds, self.max_nodes, self.totals.site_rule = thresholds, max_nodes, site_rule
+        for hearing in self.hearing.values():
+            hearing.gap_ns, hearing.grace_ns, hearing.budget_ns = (
+                thresholds.gap,
+                thresholds.grace,
+                thresholds.offline_after,
+            )
+        for node in sorted(self._nodes.values(), key=lambda node: node.heard_ns):
+            status = thresholds.status(self.silence_ns(node))
+            if status is not node.status:
+                self.enter(node, status, self.clock.monotonic_ns())
+            elif isinstance(node.queue, Queue):
+                self.line_up(node, node.queue)
+        self._recently_offline.judge_all(self._nodes.values(), self.clock.monotonic_ns())
+        self.tick()
+
+    # Time
+
+    def tick(self) -> None:
+        """Make the transitions whose threshold passed, forget whom it is time to forget, end what has its end."""
+        now_ns, wall_ns = self.clock.monotonic_ns(), self.clock.wall_ns()
+        self._process.proof(now_ns)
+        self.wall_time.follow(now_ns, wall_ns)
+        self.ticked_ns = now_ns
+        for transport, hearing in self.hearing.items():
+            if hearing.advance():
+                hearing.prune(self.queues.heard_first(transport, now_ns))
+                self.queues.turn(transport)
+        hold = [(hearing.blind(now_ns), hearing.holding) for hearing in self.hearing.values()]
+        if hold != self._hold:
+            self._hold = hold
+            self.version += 1
+        for queue in self.queues:
+            self._cross(queue)
+        for name in self._ttls.pop_due(now_ns):
+            self._forget_in_time(self._nodes[name], now_ns)
+        for name in self._untils.pop_due(wall_ns):
+            node = self._nodes[name]
+            if node.status is Status.ACTIVE:
+                self.live(node, IN_SERVICE)
+            else:
+                self.version += 1
+                self._tell(Change.LIFECYCLE, node)
+        self._recently_offline.age(now_ns)
+        self._bury(now_ns, wall_ns)
+
+    def _cross(self, queue: Queue) -> None:
+        hearing, limits = self.hearing[queue.transport], self.thresholds
+        while (node := queue.front()) is not None:
+            silence_ns = hearing.silence_ns(node.heard_ns)
+            if queue.status is Status.ACTIVE and silence_ns >= limits.warning_after:
+                self.enter(node, Status.WARNING, hearing.until_ns - (silence_ns - limits.warning_after))
+            elif queue.status is Status.WARNING and silence_ns > limits.offline_after:
+                self.enter(node, Status.OFFLINE, hearing.until_ns - (silence_ns - limits.offline_after))
+            elif queue.status is Status.OFFLINE and silence_ns >= limits.forget_after:
+                self._forget(node)
+            else:
+                return
+
+    def _forget_in_time(self, node: Node, now_ns: int) -> None:
+        remaining_ns = node.facts.ttl_ns - self.silence_ns(node)
+        if remaining_ns <= 0:
+            self._forget(node)
+        else:
+            self._ttls.set(node.name, now_ns + max(remaining_ns, self.thresholds.tick))
+
+    def _forget(self, node: Node) -> None:
+        wall_ns = max(self.clock.wall_ns(), node.record.revision_ns + 1)
+        tombstone = Tombstone(node.name, wall_ns, Removal.FORGOTTEN, node.record.registered_at_ns)
+        self.journal.keep(tombstone)
+        self.remove(tombstone)
+
+    def _bury(self, now_ns: int, wall_ns: int) -> None:
+        for name in [name for name, until_ns in self._strays_until_ns.items() if until_ns <= now_ns]:
+            del self._strays_until_ns[name]
+        while self.departed:
+            oldest = next(iter(self.departed.values()))
+            if wall_ns - oldest.at_ns <= self.thresholds.forget_after:
+                return
+            del self.departed[oldest.name]
+
+    def _stranger(self, beat: Heartbeat, transport: Transport, *, appear: bool) -> Node:
+        name = beat.node
+        if self.clock.monotonic_ns() < self._strays_until_ns.get(name, 0):
+            raise DepartedNode(name)
+        if not appear:
+            raise UnknownNode(name)
+        check_name(name)
+        planned = self.plan(Register(Registration(name, role=beat.role), transport))
+        node = self.commit(planned)
+        self.journal.keep(planned.result)
+        assert node is not None  # noqa: S101 - a registration leaves a node
+        return node
+
+    def _result(self, command: Command, node: Node | None) -> NodeRecord | Tombstone:
+        tombstone = self.departed.get(command.name)
+        return result_of(command, node, tombstone, self.clock.wall_ns(), self.thresholds.sleep_max)

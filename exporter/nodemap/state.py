@@ -1,0 +1,239 @@
+"""The state of the node map, and the single steps that change it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import ValuesView
+
+from exporter.domain.clock import Clock
+from exporter.domain.errors import UnknownNode
+from exporter.domain.hearing import Hearing, Source
+from exporter.domain.lifecycle import IN_SERVICE, Lifecycle, Phase
+from exporter.domain.node import Live, Node, NodeRecord, Removal, Tombstone
+from exporter.domain.site import SiteRule
+from exporter.domain.status import Status, Thresholds, Transport
+from exporter.domain.transition import Transition
+from exporter.nodemap.appointments import Appointments
+from exporter.nodemap.changes import Change, Listener
+from exporter.nodemap.disruption import RecentlyOffline
+from exporter.nodemap.journal import Journal
+from exporter.nodemap.queues import Queue, Queues
+from exporter.nodemap.totals import Totals
+from exporter.nodemap.walltime import WallTime
+
+MAX_RECENT = 10_000
+STRAY_INTERVALS = 2
+"""For so many heartbeat intervals the stray heartbeats of a departed node are ignored."""
+
+
+class MapState:
+    """Which nodes there are and how each stands. Every step keeps totals, queues, journal and listeners in line."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        thresholds: Thresholds,
+        *,
+        site_rule: SiteRule | None = None,
+        max_nodes: int = 1_000_000,
+        sources: dict[Transport, tuple[Source, ...]] | None = None,
+    ) -> None:
+        """`sources`: what each transport needs to hear, beside this process itself; nothing by default."""
+        self.clock = clock
+        self.thresholds = thresholds
+        self.max_nodes = max_nodes
+        now_ns = clock.monotonic_ns()
+        self._process = Source("process", now_ns)
+        self.hearing = {
+            transport: Hearing(
+                (self._process, *(sources or {}).get(transport, ())),
+                until_ns=now_ns,
+                gap_ns=thresholds.gap,
+                grace_ns=thresholds.grace,
+                budget_ns=thresholds.offline_after,
+            )
+            for transport in Transport
+        }
+        self.totals = Totals(site_rule or SiteRule())
+        self.journal = Journal()
+        self.listeners: list[Listener] = []
+        self.version = 0
+        """Grows with every change that a document shows, `last_seen` excepted."""
+        self.facts_version = 0
+        """Grows when a node comes, goes or registers again: what the topology depends on."""
+        self.departed: dict[str, Tombstone] = {}
+        """Nodes that are gone and that may still stray or be re-seeded, oldest first."""
+        self.recent: deque[Transition] = deque(maxlen=MAX_RECENT)
+        """The latest transitions, oldest first."""
+        self.queues = Queues()
+        self._nodes: dict[str, Node] = {}
+        self._next_order = 0
+        self._recently_offline = RecentlyOffline(self.totals)
+        self._ttls = Appointments()
+        self._untils = Appointments()
+        self.ticked_ns = now_ns
+        self.wall_time = WallTime(now_ns, clock.wall_ns())
+        self._strays_until_ns: dict[str, int] = {}
+        self._hold: list[tuple[bool, bool]] = []
+
+    # Reading
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def get(self, name: str) -> Node:
+        """The node of this name; raises UnknownNode."""
+        node = self._nodes.get(name)
+        if node is None:
+            raise UnknownNode(name)
+        return node
+
+    def find(self, name: str) -> Node | None:
+        """The node of this name, or None."""
+        return self._nodes.get(name)
+
+    def nodes(self) -> ValuesView[Node]:
+        """Every node, in order of registration; a live view."""
+        return self._nodes.values()
+
+    def silence_ns(self, node: Node) -> int:
+        """The silence that the node's status is derived from: blind time and grace left out."""
+        return self.hearing[node.transport].silence_ns(node.heard_ns)
+
+    def held_since_ns(self, node: Node, now_ns: int) -> int | None:
+        """Since when (monotonic) the node's status waits for us to hear it; None when it does not."""
+        return self.hearing[node.transport].held_since_ns(node.heard_ns, now_ns)
+
+    def anything_held(self) -> bool:
+        """Whether `held_since_ns` may be other than None for any node."""
+        now_ns = self.clock.monotonic_ns()
+        return any(hearing.holding or hearing.blind(now_ns) for hearing in self.hearing.values())
+
+    # Single steps
+
+    def put(self, record: NodeRecord, live: Live | None = None) -> Node:
+        """Take the record as the node's own; one that is new stands as `live` says, or was heard just now."""
+        node = self._nodes.get(record.name)
+        if node is None:
+            now_ns = self.clock.monotonic_ns()
+            live = live or Live(now_ns, self.clock.wall_ns(), Transport.HTTP, Status.ACTIVE, now_ns)
+            node = Node(record, self._next_order, live)
+            self._next_order += 1
+            self._nodes[record.name] = node
+            self.departed.pop(record.name, None)
+            self._strays_until_ns.pop(record.name, None)
+            self.journal.tombstones.pop(record.name, None)
+            self.line_up(node, self.queues.current[node.transport])
+            self.totals.add(node)
+            change = Change.APPEARED
+        else:
+            change = Change.FACTS if record.registration != node.record.registration else Change.LIFECYCLE
+            self.totals.discard(node)
+            node.record = record
+            self.totals.add(node)
+        self._appoint(node)
+        if change is not Change.LIFECYCLE:
+            self.facts_version += 1
+        self.version += 1
+        self._tell(change, node)
+        return node
+
+    def remove(self, tombstone: Tombstone) -> None:
+        """The node is gone; its tombstone stays for a while."""
+        self.departed.pop(tombstone.name, None)
+        self.departed[tombstone.name] = tombstone
+        if tombstone.removal is Removal.DEPARTED:
+            gone_for_ns = max(0, self.clock.wall_ns() - tombstone.at_ns)
+            strays_ns = STRAY_INTERVALS * self.thresholds.heartbeat_interval - gone_for_ns
+            self._strays_until_ns[tombstone.name] = self.clock.monotonic_ns() + strays_ns
+        node = self._nodes.pop(tombstone.name, None)
+        if node is None:
+            return
+        self.totals.discard(node)
+        Queue.discard(node)
+        self._recently_offline.drop(node)
+        self._ttls.drop(node.name)
+        self._untils.drop(node.name)
+        self.journal.heard.discard(node)
+        self.journal.records.pop(node.name, None)
+        self.version += 1
+        self.facts_version += 1
+        self._tell(Change.DEPARTED if tombstone.removal is Removal.DEPARTED else Change.FORGOTTEN, node)
+
+    def hear(self, node: Node, heard_ns: int, last_seen_ns: int, transport: Transport) -> None:
+        """The node was heard: its silence begins anew, and it is active."""
+        node.heard_ns = heard_ns
+        if last_seen_ns > node.last_seen_ns:  # noqa: PLR1730 - a call to max() costs a heartbeat a tenth more
+            node.last_seen_ns = last_seen_ns
+        if transport is not node.transport:
+            node.transport = transport
+            self.version += 1
+        current = self.queues.current[transport]
+        if node.queue is current:
+            current.nodes.move_to_end(node.order)
+        else:
+            current.push(node)
+            self.version += 1
+        self.journal.heard.add(node)
+        if node.status is not Status.ACTIVE:
+            self.enter(node, Status.ACTIVE, heard_ns)
+
+    def hear_of(self, node: Node, heard_ns: int, last_seen_ns: int, transport: Transport) -> None:
+        """Another registry heard the node, a moment ago; what we heard later ourselves stands."""
+        if heard_ns > node.heard_ns:
+            self.hear(node, heard_ns, last_seen_ns, transport)
+            self.journal.heard.discard(node)
+
+    def enter(self, node: Node, status: Status, at_ns: int, *, told: bool = True) -> None:
+        """The node's status changes, as of a moment of the monotonic clock; `told`: it is a transition of record."""
+        self.totals.discard(node)
+        before, node.status, node.status_since_ns = node.status, status, at_ns
+        node.long_offline = False
+        self._recently_offline.drop(node)
+        self.totals.add(node)
+        if status is Status.ACTIVE:
+            node.entered_active += 1
+        elif status is Status.WARNING:
+            node.entered_warning += 1
+        else:
+            node.entered_offline += 1
+            node.readings = ()
+            self._recently_offline.add(node)
+        if isinstance(node.queue, Queue):
+            self.line_up(node, node.queue)
+        self.version += 1
+        if told:
+            transition = Transition(node.name, before, status, self.wall_time.at(at_ns))
+            self.journal.transitions.append(transition)
+            self.recent.append(transition)
+        self._tell(Change.STATUS, node)
+        if status is Status.ACTIVE and node.lifecycle.overdue(self.clock.wall_ns()):
+            self.live(node, IN_SERVICE)
+
+    def live(self, node: Node, lifecycle: Lifecycle) -> None:
+        """The node's lifecycle changes by time or by its own word; the store hears of it with the next batch."""
+        if lifecycle is not node.record.lifecycle:
+            revision_ns = max(self.clock.wall_ns(), node.record.revision_ns + 1)
+            record = NodeRecord(node.facts, node.record.registered_at_ns, revision_ns, lifecycle)
+            self.journal.keep(record)
+            self.put(record)
+
+    @staticmethod
+    def line_up(node: Node, queue: Queue) -> None:
+        """Put the node at the end of the queue, among this one's siblings, that its status belongs in."""
+        parked = node.status is Status.OFFLINE and node.facts.ttl_ns
+        queue.siblings[None if parked else node.status].push(node)
+
+    def _appoint(self, node: Node) -> None:
+        if node.lifecycle.phase is Phase.IN_SERVICE:
+            self._untils.drop(node.name)
+        else:
+            self._untils.set(node.name, node.lifecycle.until_ns)
+        if node.facts.ttl_ns:
+            self._ttls.set(node.name, node.heard_ns + node.facts.ttl_ns)
+        else:
+            self._ttls.drop(node.name)
+
+    def _tell(self, change: Change, node: Node) -> None:
+        for listener in self.listeners:
+            listener(change, node)

@@ -1,0 +1,78 @@
+"""Sums over the whole mesh, kept as nodes change, so that no scrape has to count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TypeVar
+
+from exporter.domain.lifecycle import Phase
+from exporter.domain.node import Node
+from exporter.domain.site import SiteRule
+from exporter.domain.status import Status
+
+Key = TypeVar("Key")
+
+
+class Totals:
+    """Counts of nodes, GPUs and VRAM. A node is taken out before it changes and put back after."""
+
+    def __init__(self, site_rule: SiteRule) -> None:
+        self.site_rule = site_rule
+        self.nodes: Counter[tuple[str, Status]] = Counter()
+        """By role and status."""
+        self.statuses: Counter[Status] = Counter()
+        self.gpus: Counter[Status] = Counter()
+        self.gpu_memory_bytes: Counter[Status] = Counter()
+        self.sites: Counter[tuple[str, Status]] = Counter()
+        """By site and status; nodes without a site are in none."""
+        self._considered: Counter[str] = Counter()
+        self._silent: Counter[str] = Counter()
+
+    def add(self, node: Node) -> None:
+        """Count the node in."""
+        self._count(node, 1)
+
+    def discard(self, node: Node) -> None:
+        """Count the node out, as it was counted in: call it before the node changes."""
+        self._count(node, -1)
+
+    def _count(self, node: Node, step: int) -> None:
+        facts, status = node.facts, node.status
+        _step(self.nodes, (facts.role, status), step)
+        _step(self.statuses, status, step)
+        _step(self.gpus, status, step * facts.gpus)
+        _step(self.gpu_memory_bytes, status, step * facts.gpu_memory_bytes)
+        if facts.site:
+            _step(self.sites, (facts.site, status), step)
+        if node.lifecycle.phase is Phase.IN_SERVICE and not node.long_offline:
+            # The empty name stands for the whole mesh: no site can be called so.
+            for site in {facts.site, ""}:
+                _step(self._considered, site, step)
+                if status is not Status.ACTIVE:
+                    _step(self._silent, site, step)
+
+    def roles(self) -> dict[str, int]:
+        """Nodes by role."""
+        roles: Counter[str] = Counter()
+        for (role, _), count in self.nodes.items():
+            roles[role] += count
+        return dict(roles)
+
+    def site_names(self) -> list[str]:
+        """Every site that a node is registered in, sorted."""
+        return sorted({site for site, _ in self.sites})
+
+    def site_disrupted(self, site: str) -> bool:
+        """Whether the site's nodes fell silent together."""
+        return self.site_rule.disrupted(self._silent[site], self._considered[site])
+
+    @property
+    def mesh_suspect(self) -> bool:
+        """Whether the whole mesh fell silent together: then our own connection is the likelier cause."""
+        return self.site_rule.disrupted(self._silent[""], self._considered[""])
+
+
+def _step(counter: Counter[Key], key: Key, step: int) -> None:
+    counter[key] += step
+    if not counter[key]:
+        del counter[key]
