@@ -1,0 +1,65 @@
+# What people do with a checkout. `make` alone lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+SERVERS := redis-server redis-sentinel prometheus promtool prometheus-alertmanager amtool
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: run
+run: $(VENV)/installed ## Start the registry on port 9999, over SQLite in this directory
+	@scripts/welcome
+	@exec $(BIN)/aurora-registry --config.file=config.yaml
+
+.PHONY: test
+test: servers lint ## Everything that must hold before a change goes in; installs the servers that tests start
+	$(BIN)/python -m pytest -n 2
+
+.PHONY: lint
+lint: $(VENV)/installed-dev ## Ruff (rules and format) and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/installed-dev ## Let Ruff put the code in form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: servers
+servers: # what the tests start, installed where it is missing
+	@scripts/need $(SERVERS)
+
+.PHONY: bench
+bench: $(VENV)/installed-dev ## Measure, beside what one would use instead
+	@scripts/need $(SERVERS) prometheus-pushgateway wrk
+	$(BIN)/python -m benchmarks
+
+.PHONY: constraints
+constraints: ## Take the newest versions of all that we depend on into constraints.txt
+	@scripts/constraints
+
+.PHONY: clean
+clean: ## Remove what make made; the registry's database stays
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# The stamps: pip is asked again only when what it would install has changed.
+
+$(BIN)/python:
+	@scripts/venv $(VENV)
+
+$(VENV)/installed: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing the registry into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing the registry and what its tests need into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/installed

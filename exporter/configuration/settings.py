@@ -1,0 +1,82 @@
+"""The table of settings: for each key its kind, how a variable or flag writes it, and what it cannot do yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from exporter.configuration import addresses, kinds, rules
+from exporter.configuration.keys import KEYS
+from exporter.configuration.yamlfile import read_yaml
+
+
+def as_text(written: str) -> Any:
+    """The text itself: texts, durations, sizes, addresses."""
+    return written
+
+
+def as_list(written: str) -> Any:
+    """Items between commas; nothing is an empty list."""
+    return [item.strip() for item in written.split(",")] if written.strip() else []
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What one key takes."""
+
+    parse: kinds.Parser[Any]
+    """From what YAML gave to the typed value; Invalid otherwise."""
+    written: Callable[[str], Any] = as_text
+    """From the text of a variable or flag to what YAML would have given: `read_yaml` for all but texts and lists."""
+    restart: bool = False
+    """Only a restart changes it; a reload that would is refused."""
+    later: bool = False
+    """Named already, so that files need not change, but not available in this version."""
+
+
+_DURATION = Setting(kinds.duration)
+_COUNT = Setting(kinds.integer(1), read_yaml)
+_TOKEN_FILE = Setting(kinds.text, later=True)
+_NETWORKS = Setting(kinds.list_of(kinds.network), as_list)
+
+SETTINGS = {
+    "web.listen_address": Setting(addresses.listen_address, restart=True),
+    "web.telemetry_path": Setting(addresses.telemetry_path, restart=True),
+    "web.cors_origin": Setting(kinds.pattern),
+    "web.enable_lifecycle": Setting(kinds.boolean, read_yaml, restart=True),
+    "web.config_file": Setting(kinds.text, restart=True, later=True),
+    "store": Setting(addresses.store_url, restart=True),
+    "event_bus.url": Setting(addresses.event_bus_url, restart=True),
+    "event_bus.channel": Setting(kinds.channel, restart=True),
+    "thresholds.heartbeat_interval": _DURATION,
+    "thresholds.warning_after": _DURATION,
+    "thresholds.offline_after": _DURATION,
+    "thresholds.forget_after": _DURATION,
+    "thresholds.sleep_max": _DURATION,
+    "site.min_nodes": _COUNT,
+    "site.disrupted_ratio": Setting(kinds.ratio, read_yaml),
+    "site.recent": _DURATION,
+    "topology.rules": Setting(kinds.list_of(rules.rule, unique=lambda rule: f"type {rule.type}"), read_yaml),
+    "topology.max_edges": Setting(kinds.integer(0), read_yaml),
+    "metrics.disabled_families": Setting(kinds.list_of(kinds.family), as_list),
+    "auth.trusted_networks": _NETWORKS,
+    "auth.trusted_proxies": _NETWORKS,
+    "auth.join_token_file": _TOKEN_FILE,
+    "auth.operator_token_file": _TOKEN_FILE,
+    "auth.read_token_file": _TOKEN_FILE,
+    "auth.require_signed_events": Setting(kinds.boolean, read_yaml, later=True),
+    "limits.max_nodes": _COUNT,
+    "limits.max_body": Setting(kinds.size),
+    "limits.max_connections": Setting(kinds.integer(1), read_yaml, restart=True),
+    "limits.receive_timeout": _DURATION,
+    "alertmanager.urls": Setting(kinds.list_of(addresses.http_url), as_list, later=True),
+    "alertmanager.external_labels": Setting(kinds.labels, read_yaml, later=True),
+    "log.level": Setting(kinds.one_of("debug", "info", "warn", "warning", "error")),
+    "log.format": Setting(kinds.one_of("logfmt", "json")),
+}
+
+if tuple(SETTINGS) != KEYS:
+    raise AssertionError(
+        f"settings and configuration differ, in keys or their order: {sorted(set(SETTINGS) ^ set(KEYS))}"
+    )
