@@ -1,0 +1,34 @@
+"""The lines of the topology's two families, as of one version of the facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exporter.domain.topology import EdgeRule
+from exporter.exposition.families import EDGE_INFO, EDGES_OMITTED
+from exporter.exposition.pace import Pace
+from exporter.exposition.splice import Piece, deflate
+from exporter.exposition.topology import CHUNK, Walk
+from exporter.nodemap.nodemap import NodeMap
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeLines:
+    """They stand until a node comes, goes or registers again."""
+
+    facts_version: int
+    info: list[Piece]
+    omitted: Piece
+
+
+async def edge_lines(node_map: NodeMap, rules: tuple[EdgeRule, ...], max_edges: int, pace: Pace) -> EdgeLines:
+    """Walk the topology as it is now; what changes meanwhile is the next version's."""
+    facts_version = node_map.facts_version
+    walk = Walk(EDGE_INFO.form, rules, max_edges, pace)
+    await walk.go(list(node_map.nodes()))
+    info = []
+    for start in range(0, len(walk.lines), CHUNK):
+        info.append(deflate("".join(walk.lines[start : start + CHUNK]).encode()))
+        await pace.rest()
+    omitted = EDGES_OMITTED.form % (walk.total - len(walk.lines))
+    return EdgeLines(facts_version, info, deflate(omitted.encode()))

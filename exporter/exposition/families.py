@@ -1,0 +1,192 @@
+"""Every family about nodes, sites and the mesh: the table of contents of `/metrics`."""
+
+from __future__ import annotations
+
+from exporter.domain.lifecycle import Phase
+from exporter.domain.status import Status
+from exporter.exposition import mesh, render
+from exporter.exposition.family import Family, LiveFamily, MeshFamily, NodeFamily, Type
+from exporter.nodemap.changes import Change
+
+_STATUS = frozenset({Change.STATUS})
+# A record that differs in anything but the registration is told as a change of the lifecycle.
+_RECORD = frozenset({Change.LIFECYCLE})
+_REPORT = frozenset({Change.REPORT})
+_READINGS = frozenset({Change.REPORT, Change.STATUS})
+
+HELD = NodeFamily(
+    name="aurora_node_status_held",
+    help="Whether the node's status waits because the registry cannot hear the node.",
+    lines=render.each(lambda _: 0),
+)
+EDGE_INFO = Family(
+    name="aurora_topology_edge_info",
+    help="A connection between two registered nodes.",
+    type=Type.INFO,
+    labels=("source", "target", "type"),
+)
+EDGES_OMITTED = Family(
+    name="aurora_topology_edges_omitted",
+    help="Connections that are not shown because there are more than topology.max_edges.",
+    labels=(),
+)
+
+FAMILIES: tuple[Family, ...] = (
+    NodeFamily(
+        name="aurora_node_info",
+        help="What the node says it is.",
+        type=Type.INFO,
+        labels=("node", "role", "vpn_ip", "public_ip", "gpu_type", "os", "environment", "site"),
+        lines=render.info,
+    ),
+    NodeFamily(
+        name="aurora_node_status",
+        help="The node's status, derived from its silence: 1 for the one that holds.",
+        labels=("node", "status"),
+        lines=render.one_of(Status, lambda node: node.status),
+        changed_by=_STATUS,
+    ),
+    HELD,
+    NodeFamily(
+        name="aurora_node_gpus",
+        help="GPUs that the node is registered with.",
+        lines=render.each(lambda node: node.facts.gpus),
+    ),
+    NodeFamily(
+        name="aurora_node_gpu_memory_bytes",
+        help="VRAM of all the node's GPUs together, as registered.",
+        lines=render.each(lambda node: node.facts.gpu_memory_bytes),
+    ),
+    LiveFamily(
+        name="aurora_node_last_seen_timestamp_seconds",
+        help="When the node was last heard, by the registry's clock.",
+        seconds=render.last_seen,
+    ),
+    LiveFamily(
+        name="aurora_node_last_seen_age_seconds",
+        help="How long ago the node was last heard, measured monotonically.",
+        seconds=render.ages,
+    ),
+    NodeFamily(
+        name="aurora_node_registered_timestamp_seconds",
+        help="When the node was first registered.",
+        lines=render.each(lambda node: render.seconds(node.record.registered_at_ns)),
+        changed_by=_RECORD,
+    ),
+    NodeFamily(
+        name="aurora_node_status_transitions_total",
+        help="How often the node entered the status, since the registry started.",
+        type=Type.COUNTER,
+        labels=("node", "status"),
+        lines=render.entered,
+        changed_by=_STATUS,
+    ),
+    NodeFamily(
+        name="aurora_node_lifecycle",
+        help="Where the node stands in its working life: 1 for the phase that holds.",
+        labels=("node", "lifecycle"),
+        lines=render.one_of(Phase, lambda node: node.lifecycle.phase),
+        changed_by=_RECORD,
+    ),
+    NodeFamily(
+        name="aurora_node_lifecycle_until_timestamp_seconds",
+        help="When the node's draining or maintenance ends.",
+        lines=render.each(
+            lambda node: None if node.lifecycle.phase is Phase.IN_SERVICE else render.seconds(node.lifecycle.until_ns)
+        ),
+        changed_by=_RECORD,
+    ),
+    NodeFamily(
+        name="aurora_node_clock_offset_seconds",
+        help="The node's clock minus the registry's, at its latest heartbeat.",
+        lines=render.each(lambda node: None if node.clock_offset_ns is None else render.seconds(node.clock_offset_ns)),
+        changed_by=_REPORT,
+    ),
+    NodeFamily(
+        name="aurora_node_heartbeats_missed_total",
+        help="Heartbeats that the node sent and that never came, told by gaps in their sequence.",
+        type=Type.COUNTER,
+        lines=render.each(lambda node: node.missed),
+        changed_by=_REPORT,
+    ),
+    NodeFamily(
+        name="aurora_node_name_conflicts_total",
+        help="Refused attempts of another machine to register under the node's name.",
+        type=Type.COUNTER,
+        lines=render.each(lambda node: node.conflicts),
+        changed_by=_REPORT,
+    ),
+    NodeFamily(
+        name="aurora_node_cost_usd_per_hour",
+        help="What the node costs, as registered.",
+        lines=render.each(
+            lambda node: None if node.facts.cost_usd_per_hour is None else render.number(node.facts.cost_usd_per_hour)
+        ),
+    ),
+    NodeFamily(
+        name="aurora_node_gpus_observed",
+        help="GPUs in the node's latest heartbeat that told of any.",
+        lines=render.each(lambda node: node.gpus_observed),
+        changed_by=_REPORT,
+    ),
+    NodeFamily(
+        name="aurora_node_gpu_utilization_ratio",
+        help="How busy the GPU is, from 0 to 1.",
+        labels=("node", "gpu", "uuid"),
+        lines=render.per_gpu(lambda reading: reading.utilization),
+        changed_by=_READINGS,
+    ),
+    NodeFamily(
+        name="aurora_node_gpu_memory_used_bytes",
+        help="VRAM in use on the GPU.",
+        labels=("node", "gpu", "uuid"),
+        lines=render.per_gpu(lambda reading: reading.memory_used_bytes),
+        changed_by=_READINGS,
+    ),
+    NodeFamily(
+        name="aurora_node_gpu_temperature_celsius",
+        help="Temperature of the GPU.",
+        labels=("node", "gpu", "uuid"),
+        lines=render.per_gpu(lambda reading: reading.temperature_celsius),
+        changed_by=_READINGS,
+    ),
+    NodeFamily(
+        name="aurora_node_gpu_power_watts",
+        help="Power that the GPU draws.",
+        labels=("node", "gpu", "uuid"),
+        lines=render.per_gpu(lambda reading: reading.power_watts),
+        changed_by=_READINGS,
+    ),
+    MeshFamily(
+        name="aurora_mesh_nodes",
+        help="Registered nodes.",
+        labels=("role", "status"),
+        texts=mesh.by_role,
+    ),
+    MeshFamily(
+        name="aurora_mesh_gpus",
+        help="GPUs of registered nodes.",
+        labels=("status",),
+        texts=mesh.by_status(lambda totals: totals.gpus),
+    ),
+    MeshFamily(
+        name="aurora_mesh_gpu_memory_bytes",
+        help="VRAM of registered nodes.",
+        labels=("status",),
+        texts=mesh.by_status(lambda totals: totals.gpu_memory_bytes),
+    ),
+    MeshFamily(
+        name="aurora_site_nodes",
+        help="Registered nodes that name a site.",
+        labels=("site", "status"),
+        texts=mesh.by_site,
+    ),
+    MeshFamily(
+        name="aurora_site_disrupted",
+        help="Whether so many of the site's nodes fell silent together that it is one incident.",
+        labels=("site",),
+        texts=mesh.disrupted,
+    ),
+    EDGE_INFO,
+    EDGES_OMITTED,
+)

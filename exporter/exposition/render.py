@@ -1,0 +1,131 @@
+"""From nodes to the lines of one family. Pure functions; a form is what `Family.form` gives."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+
+from exporter.domain.clock import MILLISECOND
+from exporter.domain.heartbeat import GpuReading
+from exporter.domain.node import Node
+from exporter.domain.status import Status
+from exporter.nodemap.nodemap import NodeMap
+
+Lines = Callable[[str, Sequence[Node]], str]
+
+
+def escape(text: str) -> str:
+    """A label's value between its quotes; both formats agree on it."""
+    if "\\" in text or '"' in text or "\n" in text:
+        return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return text
+
+
+def number(value: float) -> str:
+    """The shortest text that reads back as the same double; whole numbers without `.0`."""
+    return repr(value).removesuffix(".0")
+
+
+def seconds(ns: int) -> str:
+    """Nanoseconds as seconds, rounded down to a millisecond."""
+    return f"{ns // MILLISECOND / 1000:.3f}"
+
+
+def info(form: str, nodes: Sequence[Node]) -> str:
+    """What each node says it is."""
+    return "".join(
+        [
+            form
+            % (
+                (facts := node.record.registration).name,
+                facts.role,
+                facts.vpn_ip,
+                facts.public_ip,
+                escape(facts.gpu_type),
+                escape(facts.os),
+                escape(facts.environment),
+                escape(facts.site),
+                1,
+            )
+            for node in nodes
+        ]
+    )
+
+
+def each(of: Callable[[Node], int | str | None]) -> Lines:
+    """One value a node; None leaves the node out."""
+
+    def lines(form: str, nodes: Sequence[Node]) -> str:
+        head, tail, end = form.split("%s")
+        return "".join(
+            [
+                f"{head}{node.record.registration.name}{tail}{value}{end}"
+                for node in nodes
+                if (value := of(node)) is not None
+            ]
+        )
+
+    return lines
+
+
+def one_of(states: type[enum.StrEnum], of: Callable[[Node], enum.StrEnum]) -> Lines:
+    """A line for each state: 1 for the one that the node is in."""
+
+    def lines(form: str, nodes: Sequence[Node]) -> str:
+        # What stands before, between and after the node's name, which joins it: several times as fast as `%`.
+        parts = {
+            state: "".join([form % ("%s", other.value, int(other is state)) for other in states]).split("%s")
+            for state in states
+        }
+        return "".join([node.record.registration.name.join(parts[of(node)]) for node in nodes])
+
+    return lines
+
+
+def entered(form: str, nodes: Sequence[Node]) -> str:
+    """How often each status was entered."""
+    head, status, value, end = form.split("%s")
+    active, warning, offline = [f"{status}{each_status}{value}" for each_status in Status]
+    return "".join(
+        [
+            f"{head}{(name := node.record.registration.name)}{active}{node.entered_active}{end}"
+            f"{head}{name}{warning}{node.entered_warning}{end}"
+            f"{head}{name}{offline}{node.entered_offline}{end}"
+            for node in nodes
+        ]
+    )
+
+
+def per_gpu(of: Callable[[GpuReading], float | None]) -> Lines:
+    """One value a GPU of which the node's latest readings tell it."""
+
+    def lines(form: str, nodes: Sequence[Node]) -> str:
+        head, gpu, uuid, tail, end = form.split("%s")
+        return "".join(
+            [
+                f"{head}{node.record.registration.name}{gpu}{reading.index}{uuid}{escape(reading.uuid)}"
+                f"{tail}{number(value)}{end}"
+                for node in nodes
+                for reading in node.readings
+                if (value := of(reading)) is not None
+            ]
+        )
+
+    return lines
+
+
+def held(form: str, nodes: Sequence[Node], node_map: NodeMap) -> str:
+    """Whether each node's status waits for us to hear it."""
+    now_ns = node_map.clock.monotonic_ns()
+    return "".join([form % (node.name, int(node_map.held_since_ns(node, now_ns) is not None)) for node in nodes])
+
+
+def ages(nodes: Sequence[Node], now_ns: int) -> tuple[float, ...]:
+    """How long ago each node was last heard."""
+    # Not max(), whose call costs as much as all the rest.
+    return tuple([(now_ns - node.heard_ns) // MILLISECOND / 1000 if now_ns > node.heard_ns else 0 for node in nodes])
+
+
+def last_seen(nodes: Sequence[Node], _now_ns: int) -> tuple[float, ...]:
+    """When each node was last heard, since the epoch."""
+    return tuple([node.last_seen_ns // MILLISECOND / 1000 for node in nodes])
