@@ -142,12 +142,22 @@ def test_every_logger_goes_the_same_way_once(name, capsys):
 
     setup("info", "json")
     setup("info", "logfmt")
-    logging.getLogger(name).info("hello")
+    logging.getLogger(name).warning("hello")
     logging.getLogger(name).debug("too much")
 
     [line] = capsys.readouterr().err.splitlines()
     fields = parsed(line)
-    assert (fields["logger"], fields["level"], fields["msg"]) == (name, "info", "hello")
+    assert (fields["logger"], fields["level"], fields["msg"]) == (name, "warning", "hello")
+
+
+@pytest.mark.usefixtures("_logging_as_before")
+@pytest.mark.parametrize(("level", "heard"), [("debug", 1), ("info", 0)])
+def test_uvicorns_small_talk_is_left_out(level, heard, capsys):
+    """Its starting and stopping is our own to tell; who debugs hears it all."""
+    setup(level, "json")
+    logging.getLogger("uvicorn.error").info("Started server process")
+
+    assert len(capsys.readouterr().err.splitlines()) == heard
 
 
 @pytest.mark.usefixtures("_logging_as_before")

@@ -1,0 +1,132 @@
+"""Events on the bus: how they read, and how our own are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from exporter.domain import strictjson
+from exporter.domain.command import Depart, Register
+from exporter.domain.errors import AuroraError, Invalid
+from exporter.domain.heartbeat import Heartbeat, check_heartbeat, check_name, heartbeat_of
+from exporter.domain.registration import parse_registration
+from exporter.domain.status import Transport
+from exporter.domain.text import shown
+from exporter.telemetry.metrics import Rejection
+
+OWN_SOURCE = "node-registry"
+HEARTBEAT, REGISTER, DEREGISTER = "node_heartbeat", "node_register", "node_deregister"
+MAX_BYTES = 2**18
+"""Of an event: twice what `capabilities` and `metadata` of a registration may take together."""
+_READ = frozenset({HEARTBEAT, REGISTER, DEREGISTER})
+_BAD = {
+    HEARTBEAT: Rejection.BAD_HEARTBEAT,
+    REGISTER: Rejection.BAD_REGISTRATION,
+    DEREGISTER: Rejection.BAD_DEREGISTRATION,
+}
+_TELLING_KEYS = (b'"type"', b'"data"', b'"node"')
+
+
+class Unreadable(AuroraError):
+    """An event was not taken in; nothing of it was applied."""
+
+    def __init__(self, reason: Rejection, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class _HeartbeatEvent(msgspec.Struct, gc=False):
+    type: Literal["node_heartbeat"]
+    data: Heartbeat
+    source_node: Any = None
+
+
+class _Header(msgspec.Struct, gc=False):
+    type: Any = None
+    source_node: Any = None
+
+
+_decode_heartbeat = msgspec.json.Decoder(_HeartbeatEvent).decode
+_decode_header = msgspec.json.Decoder(_Header).decode
+
+
+def read_event(payload: bytes) -> Heartbeat | Register | Depart | None:
+    """What an event asks of us; None for one that is not ours to read. Raises Unreadable."""
+    if len(payload) <= MAX_BYTES:
+        try:
+            event = _decode_heartbeat(payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
+        else:
+            if event.source_node != OWN_SOURCE and not _may_be_ambiguous(payload):
+                try:
+                    check_heartbeat(event.data)
+                except Invalid as fault:
+                    raise Unreadable(Rejection.BAD_HEARTBEAT, str(fault)) from None
+                return event.data
+    return _read_strictly(payload)
+
+
+def write_event(event_type: str, data: Mapping[str, Any]) -> bytes:
+    """An event of ours."""
+    return msgspec.json.encode({"type": event_type, "source_node": OWN_SOURCE, "data": data})
+
+
+def _may_be_ambiguous(payload: bytes) -> bool:
+    # msgspec keeps the last of duplicate keys. Where that decides which node is meant, we look again, strictly;
+    # to look for all keys would cost a heartbeat a sixth more.
+    for key in _TELLING_KEYS:  # noqa: SIM110 - any() with a generator costs more than it says
+        if payload.count(key) > 1:
+            return True
+    return False
+
+
+def _read_strictly(payload: bytes) -> Heartbeat | Register | Depart | None:
+    if _is_of_others(payload):
+        return None
+    if len(payload) > MAX_BYTES:
+        raise Unreadable(Rejection.TOO_LARGE, f"expected at most {MAX_BYTES} bytes, got {len(payload)}")
+    try:
+        event = strictjson.loads(payload)
+    except Invalid as fault:
+        raise Unreadable(Rejection.NOT_JSON, str(fault)) from None
+    if not isinstance(event, dict):
+        raise Unreadable(Rejection.NOT_OBJECT, f"expected an event as a JSON object, got {shown(event)}")
+    event_type = event.get("type")
+    if not isinstance(event_type, str):
+        raise Unreadable(Rejection.NO_TYPE, f"type: expected text such as {HEARTBEAT!r}, got {shown(event_type)}")
+    if event_type not in _READ or event.get("source_node") == OWN_SOURCE:
+        return None
+    return _read_data(event_type, event.get("data"))
+
+
+def _is_of_others(payload: bytes) -> bool:
+    """Whether it is sound JSON of a type that we do not read, or our own: however large, it passes by."""
+    try:
+        header = _decode_header(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return isinstance(header.type, str) and (header.type not in _READ or header.source_node == OWN_SOURCE)
+
+
+def _read_data(event_type: str, data: Any) -> Heartbeat | Register | Depart:
+    try:
+        if event_type == HEARTBEAT:
+            return heartbeat_of(data)
+        if event_type == REGISTER:
+            return Register(parse_registration(data), Transport.BUS)
+        return _departure_of(data)
+    except Invalid as fault:
+        raise Unreadable(_BAD[event_type], str(fault)) from None
+
+
+def _departure_of(data: Any) -> Depart:
+    if not isinstance(data, dict):
+        raise Invalid.of("", f"expected a JSON object with the node's name, got {shown(data)}")
+    name = data.get("node")
+    if not isinstance(name, str):
+        raise Invalid.of("node", f"expected a node's name, got {shown(name)}")
+    check_name(name)
+    return Depart(name)

@@ -1,0 +1,61 @@
+"""What the edges need of the running registry; the wiring provides it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from exporter.domain.command import Command
+from exporter.domain.config import Config
+from exporter.domain.node import Node
+from exporter.domain.transition import Transition
+from exporter.exposition.exposition import Exposition
+from exporter.nodemap.nodemap import NodeMap
+from exporter.telemetry.metrics import Telemetry
+
+
+class Service(Protocol):
+    """The registry as its edges see it."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force; a reload replaces it whole."""
+
+    @property
+    def node_map(self) -> NodeMap:
+        """The node map; raises StillLoading until it was read from the store: it is never shown empty."""
+
+    @property
+    def exposition(self) -> Exposition:
+        """The node map as Prometheus reads it."""
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """Metrics about ourselves."""
+
+    @property
+    def ready(self) -> bool:
+        """The map is loaded and we are not stopping."""
+
+    @property
+    def store_up(self) -> bool:
+        """The store answered when it was last asked."""
+
+    @property
+    def event_bus_up(self) -> bool | None:
+        """The bus is heard; None where none is configured."""
+
+    @property
+    def uptime_seconds(self) -> float:
+        """Since the process came up."""
+
+    async def submit(self, command: Command) -> Node | None:
+        """Make the command durable, then apply it; the node, or None where it is gone.
+
+        Raises StillLoading, StoreUnavailable (not acknowledged, safe to repeat), NameConflict, NodeLimit, UnknownNode.
+        """
+
+    async def transitions(self, name: str, limit: int) -> list[Transition]:
+        """The node's recorded transitions, newest first; raises StoreUnavailable."""
+
+    async def reload(self) -> None:
+        """Take the whole new configuration or none of it; raises Invalid for what is wrong with it."""

@@ -1,0 +1,200 @@
+"""The metrics about ourselves: what is counted, and how it reads in `/metrics`."""
+
+from __future__ import annotations
+
+import enum
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from prometheus_client import ProcessCollector, exposition
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
+
+from exporter.domain.clock import SECOND
+from exporter.domain.node import Node
+from exporter.domain.status import Transport
+from exporter.nodemap.changes import Change
+from exporter.nodemap.nodemap import NodeMap
+from exporter.telemetry.requests import RequestDurations
+
+K = TypeVar("K", bound=str)
+_END = b"# EOF\n"
+
+
+class Rejection(enum.StrEnum):
+    """Why an event on the bus was not taken in; each stands in `/metrics` from the start."""
+
+    TOO_LARGE = "too_large"
+    NOT_JSON = "not_json"
+    NOT_OBJECT = "not_object"
+    NO_TYPE = "no_type"
+    BAD_HEARTBEAT = "bad_heartbeat"
+    BAD_REGISTRATION = "bad_registration"
+    BAD_DEREGISTRATION = "bad_deregistration"
+    UNKNOWN_NODE = "unknown_node"
+    NAME_CONFLICT = "name_conflict"
+    NODE_LIMIT = "node_limit"
+    OVERLOAD = "overload"
+    """Registrations and departures came faster than the store takes them."""
+    STORE_UNAVAILABLE = "store_unavailable"
+
+
+class Telemetry(Collector):
+    """Counts in plain numbers, bumped where things happen, and read by prometheus-client when somebody scrapes."""
+
+    def __init__(
+        self,
+        *,
+        version: str,
+        revision: str,
+        started_ns: int,
+        store_up: Callable[[], bool],
+        event_bus_up: Callable[[], bool | None],
+    ) -> None:
+        """`started_ns` (wall clock): when the first configuration was loaded. `event_bus_up`: None without a bus."""
+        self.heartbeats = dict.fromkeys(Transport, 0)
+        """Heartbeats taken in, by transport."""
+        self.events_rejected = dict.fromkeys(Rejection, 0)
+        self.publishes_failed = 0
+        """Events of ours that the bus did not take."""
+        self.store_writes_failed = 0
+        self.scrape_seconds = 0.0
+        """How long the latest scrape took."""
+        self.requests = RequestDurations()
+        self._build = {"version": version, "revision": revision, "python": platform.python_version()}
+        self._store_up = store_up
+        self._event_bus_up = event_bus_up
+        self._reload_successful = True
+        self._reloaded_ns = started_ns
+        self._forgotten = 0
+        self._node_map: NodeMap | None = None
+        self._blind_ns = dict.fromkeys(Transport, 0)
+        self._process = ProcessCollector(registry=None)
+
+    def watch(self, node_map: NodeMap) -> None:
+        """Tell of this map from now on; until then we are blind to every node."""
+        self._node_map = node_map
+        node_map.listeners.append(self._note)
+
+    def reloaded(self, wall_ns: int) -> None:
+        """A new configuration came into force."""
+        self._reload_successful = True
+        self._reloaded_ns = wall_ns
+
+    def reload_failed(self) -> None:
+        """A new configuration was refused."""
+        self._reload_successful = False
+
+    def expose(self, *, open_metrics: bool, names: frozenset[str] | None = None) -> bytes:
+        """All families in OpenMetrics 1.0.0 (without its closing `# EOF`) or in the text format 0.0.4.
+
+        `names`: of these samples only.
+        """
+        families = _Chosen(self, names)
+        if open_metrics:
+            text: bytes = openmetrics.generate_latest(families)  # type: ignore[no-untyped-call]  # as it ships
+            return text.removesuffix(_END)
+        return exposition.generate_latest(families)
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family, as it stands now."""
+        yield InfoMetricFamily("aurora_registry_build", "What this registry was built from.", self._build)
+        yield _gauge("aurora_registry_store_up", "1 if the store answered when last asked.", self._store_up())
+        bus_up = self._event_bus_up()
+        if bus_up is not None:
+            yield _gauge("aurora_registry_event_bus_up", "1 if the event bus is heard.", bus_up)
+        yield from self._hearing()
+        yield _counter(
+            "aurora_registry_heartbeats", "Heartbeats taken in, by transport.", self.heartbeats, label="transport"
+        )
+        yield _counter(
+            "aurora_registry_events_rejected",
+            "Events on the bus that were not taken in, by reason.",
+            self.events_rejected,
+            label="reason",
+        )
+        yield CounterMetricFamily(
+            "aurora_registry_events_publish_failed", "Own events that the bus did not take.", self.publishes_failed
+        )
+        yield CounterMetricFamily(
+            "aurora_registry_store_writes_failed", "Writes that the store did not take.", self.store_writes_failed
+        )
+        yield CounterMetricFamily(
+            "aurora_registry_nodes_forgotten", "Nodes dropped after a silence of forget_after.", self._forgotten
+        )
+        yield _gauge(
+            "aurora_registry_config_last_reload_successful",
+            "1 if the latest configuration came into force, 0 if it was refused.",
+            self._reload_successful,
+        )
+        yield _gauge(
+            "aurora_registry_config_last_reload_success_timestamp_seconds",
+            "When the configuration in force was loaded.",
+            self._reloaded_ns / SECOND,
+        )
+        yield self.requests.family(
+            "aurora_registry_http_request_duration_seconds", "How long HTTP requests took until answered."
+        )
+        yield _gauge(
+            "aurora_registry_scrape_duration_seconds", "How long the previous scrape took.", self.scrape_seconds
+        )
+        yield from self._process.collect()
+
+    def _hearing(self) -> Iterator[Metric]:
+        blind = GaugeMetricFamily(
+            "aurora_registry_blind", "1 if nodes of this transport cannot be heard now.", labels=("transport",)
+        )
+        for transport in Transport:
+            blind.add_metric((transport,), self._take_blindness(transport))
+        yield blind
+        seconds = {transport: blind_ns / SECOND for transport, blind_ns in self._blind_ns.items()}
+        yield _counter(
+            "aurora_registry_blind_seconds", "How long nodes could not be heard.", seconds, label="transport"
+        )
+        suspect = self._node_map is not None and self._node_map.totals.mesh_suspect
+        yield _gauge(
+            "aurora_registry_mesh_suspect", "1 if the whole mesh fell silent together: suspect our own side.", suspect
+        )
+
+    def _take_blindness(self, transport: Transport) -> bool:
+        if self._node_map is None:
+            return True
+        hearing, now_ns = self._node_map.hearing[transport], self._node_map.clock.monotonic_ns()
+        blind = hearing.blind(now_ns)
+        total_ns = hearing.blind_total_ns + (now_ns - hearing.until_ns if blind else 0)
+        # A spell is booked to its last proof, which may lie before the latest scrape; a counter must not go back.
+        self._blind_ns[transport] = max(self._blind_ns[transport], total_ns)
+        return blind
+
+    def _note(self, change: Change, node: Node) -> None:  # noqa: ARG002 - the listeners' signature
+        if change is Change.FORGOTTEN:
+            self._forgotten += 1
+
+
+class _Chosen(Collector):
+    """The samples of some names, with the families that they belong to."""
+
+    def __init__(self, telemetry: Telemetry, names: frozenset[str] | None) -> None:
+        self._telemetry = telemetry
+        self._names = names
+
+    def collect(self) -> Iterable[Metric]:
+        for family in self._telemetry.collect():
+            if self._names is not None:
+                family.samples = [sample for sample in family.samples if sample.name in self._names]
+                if not family.samples:
+                    continue
+            yield family
+
+
+def _gauge(name: str, documentation: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, documentation, value)
+
+
+def _counter(name: str, documentation: str, values: Mapping[K, float], *, label: str) -> Metric:
+    family = CounterMetricFamily(name, documentation, labels=(label,))
+    for value, count in values.items():
+        family.add_metric((value,), count)
+    return family

@@ -1,0 +1,69 @@
+"""A TCP proxy that can swallow everything: a cable pulled somewhere, which neither side is told of."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Self
+
+CHUNK = 65_536
+
+
+class TcpProxy:
+    """Passes bytes both ways between its own loopback port and another's, or neither while it is a black hole."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._open = asyncio.Event()
+        self._open.set()
+        self._era = 0
+        self._relays: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for relay in self._relays:
+            relay.cancel()
+        await asyncio.gather(*self._relays, return_exceptions=True)
+
+    def black_hole(self) -> None:
+        """From now on nothing comes through, on old connections and new; all of them stay open."""
+        self._era += 1
+        self._open.clear()
+
+    def heal(self) -> None:
+        """New connections work again. Old ones stay silent, as when an address translation forgot them."""
+        self._open.set()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        relay = asyncio.create_task(self._relay(reader, writer))
+        self._relays.add(relay)
+        relay.add_done_callback(self._relays.discard)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._open.wait()
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            pumps = [
+                asyncio.create_task(self._pump(reader, far_writer, self._era)),
+                asyncio.create_task(self._pump(far_reader, writer, self._era)),
+            ]
+            try:
+                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                far_writer.close()
+                for pump in pumps:
+                    pump.cancel()
+                await asyncio.gather(*pumps, return_exceptions=True)
+        finally:
+            writer.close()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, era: int) -> None:
+        while chunk := await reader.read(CHUNK):
+            if era == self._era:
+                writer.write(chunk)
+                await writer.drain()
