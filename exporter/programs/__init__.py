@@ -1,0 +1,1 @@
+"""What people start: the registry, and its client for the command line."""

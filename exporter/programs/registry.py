@@ -1,0 +1,106 @@
+"""aurora-registry: the service."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+from exporter.stores.urls import open_store
+
+from exporter import __version__
+from exporter.configuration.loader import load
+from exporter.domain.config import Config
+from exporter.domain.errors import Invalid, StoreRefused
+from exporter.telemetry import logs
+from exporter.wiring.registry import Registry
+from exporter.wiring.server import listen, serve
+
+DESCRIPTION = "The Aurora Node Registry: a node map over REST and heartbeats, exposed to Prometheus."
+EXAMPLES = """\
+examples:
+  aurora-registry
+      start on port 9999, with aurora-registry.db in this directory
+  aurora-registry --store=redis://10.0.0.1/0 --event-bus=redis://10.0.0.1/0
+      keep the nodes in Redis, and hear heartbeats that are published there
+  aurora-registry --config.file=config.yaml --config.check
+      say what is wrong with a configuration, and start nothing
+
+A flag wins over the environment (AURORA_STORE, AURORA_EVENT_BUS, ...),
+which wins over the file. SIGHUP loads the configuration again.
+"""
+FLAGS = (
+    ("--web.listen-address", "web.listen_address", "ADDRESS", "where to listen (default 0.0.0.0:9999)"),
+    ("--web.telemetry-path", "web.telemetry_path", "PATH", "where metrics are (default /metrics)"),
+    ("--web.config.file", "web.config_file", "FILE", "TLS and users, as Prometheus' own web configuration"),
+    ("--web.cors.origin", "web.cors_origin", "REGEX", "origins that may read from a browser (default .*)"),
+    (
+        "--store",
+        "store",
+        "URL",
+        "sqlite:///file.db, redis://, rediss://,\nredis+sentinel://, redis+cluster://, memory:",
+    ),
+    ("--event-bus", "event_bus.url", "URL", "a Redis that heartbeats are published on (default none)"),
+    ("--log.level", "log.level", "LEVEL", "debug, info, warn or error (default info)"),
+    ("--log.format", "log.format", "FORMAT", "logfmt or json (default logfmt)"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; the exit status is 0, or 1 where it cannot run as it is configured."""
+    arguments = _parser().parse_args(argv)
+    flags = {key: getattr(arguments, key) for _, key, _, _ in FLAGS if getattr(arguments, key) is not None}
+    if arguments.enable_lifecycle:
+        flags["web.enable_lifecycle"] = "true"
+
+    def load_config() -> Config:
+        return load(arguments.config_file, os.environ, flags)
+
+    try:
+        config = load_config()
+    except Invalid as error:
+        print("aurora-registry: the configuration is refused:", file=sys.stderr)
+        for fault in error.faults:
+            print(f"  {fault}", file=sys.stderr)
+        return 1
+    if arguments.config_check:
+        print(f"{arguments.config_file or 'the configuration'} is valid")
+        return 0
+    logs.setup(config.log.level, config.log.format)
+    try:
+        registry = Registry(config, open_store(config.store), load_config)
+        uvloop.run(serve(registry, listen(config.web.listen_address)))
+    except (Invalid, StoreRefused, OSError) as error:
+        print(f"aurora-registry: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="aurora-registry",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawTextHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--config.file", dest="config_file", type=Path, metavar="FILE", help="the configuration to load"
+    )
+    parser.add_argument(
+        "--config.check", dest="config_check", action="store_true", help="check the configuration, and end"
+    )
+    parser.add_argument(
+        "--web.enable-lifecycle", dest="enable_lifecycle", action="store_true", help="allow POST /-/reload"
+    )
+    for flag, key, metavar, text in FLAGS:
+        parser.add_argument(flag, dest=key, metavar=metavar, help=text)
+    parser.add_argument("--version", action="version", version=f"aurora-registry {__version__}")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""The clock of a running registry."""
+
+from __future__ import annotations
+
+import time
+
+# CLOCK_BOOTTIME goes on while the host is suspended, CLOCK_MONOTONIC on Linux does not: a laptop that slept was deaf.
+_MONOTONIC = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class SystemClock:
+    """The host's clocks; with a shared store, its wall clock stands for ours, so that replicas agree."""
+
+    def __init__(self) -> None:
+        self._offset_ns: int | None = None
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds since some moment, suspensions included."""
+        return time.clock_gettime_ns(_MONOTONIC)
+
+    def wall_ns(self) -> int:
+        """Nanoseconds since the epoch."""
+        return time.time_ns() if self._offset_ns is None else self.monotonic_ns() + self._offset_ns
+
+    def follow(self, wall_ns: int) -> None:
+        """Another wall clock said this just now; ours goes on from there."""
+        self._offset_ns = wall_ns - self.monotonic_ns()

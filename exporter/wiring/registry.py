@@ -1,0 +1,219 @@
+"""The registry: every part, built from one configuration, and their common life from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from exporter import __version__
+from exporter.configuration.loader import refused_at_reload
+from exporter.domain.clock import SECOND
+from exporter.domain.command import Command
+from exporter.domain.config import Config
+from exporter.domain.errors import Invalid
+from exporter.domain.hearing import Source
+from exporter.domain.node import Node
+from exporter.domain.status import Transport
+from exporter.domain.transition import Transition
+from exporter.edges.bus import BusListener
+from exporter.edges.publisher import BusPublisher
+from exporter.exposition.exposition import Exposition
+from exporter.nodemap.nodemap import NodeMap
+from exporter.stores.base import Store
+from exporter.telemetry import logs
+from exporter.telemetry.metrics import Telemetry
+from exporter.wiring.announcing import Announcer
+from exporter.wiring.clock import SystemClock
+from exporter.wiring.keeper import Keeper
+from exporter.wiring.revision import revision
+
+log = logging.getLogger("aurora.registry")
+
+FLUSH_SECONDS = 2.0
+SETTLE_EVERY = 1000
+
+
+class Registry:
+    """Implements what the edges need (`exporter.edges.service.Service`); `run` is its life."""
+
+    def __init__(self, config: Config, store: Store, load_config: Callable[[], Config]) -> None:
+        """`load_config`: reads the configuration again, for a reload; raises Invalid."""
+        self._config = config
+        self._load_config = load_config
+        self._clock = SystemClock()
+        self._started_ns = self._clock.monotonic_ns()
+        self._stopping = False
+        self._store_source = Source("store", self._started_ns, lost=True) if store.shared else None
+        self._bus_source = Source("bus", self._started_ns, lost=True) if config.event_bus.url else None
+        self._exposition: Exposition | None = None
+        self.telemetry = Telemetry(
+            version=__version__,
+            revision=revision(),
+            started_ns=self._clock.wall_ns(),
+            store_up=lambda: self.store_up,
+            event_bus_up=lambda: self.event_bus_up,
+        )
+        self._listener, self._publisher = self._bus(config)
+        self._keeper = Keeper(
+            store,
+            self._clock,
+            self._new_map,
+            source=self._store_source,
+            announce=Announcer(self._publisher),
+            telemetry=self.telemetry,
+        )
+
+    # What the edges see
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._config
+
+    @property
+    def node_map(self) -> NodeMap:
+        """The node map; raises StillLoading until it was read from the store."""
+        return self._keeper.node_map
+
+    @property
+    def exposition(self) -> Exposition:
+        """The node map as Prometheus reads it; raises StillLoading as the map does."""
+        if self._exposition is None:
+            settings = self._config
+            self._exposition = Exposition(
+                self.node_map,
+                disabled_families=settings.metrics.disabled_families,
+                rules=settings.topology.rules,
+                max_edges=settings.topology.max_edges,
+            )
+        return self._exposition
+
+    @property
+    def ready(self) -> bool:
+        """The map is loaded and we are not stopping."""
+        return self._keeper.loaded and not self._stopping
+
+    @property
+    def store_up(self) -> bool:
+        """The store answered when it was last asked."""
+        return self._keeper.store_up
+
+    @property
+    def event_bus_up(self) -> bool | None:
+        """The bus is heard; None where there is none."""
+        return self._listener.up if self._listener else None
+
+    @property
+    def uptime_seconds(self) -> float:
+        """Since the registry was built."""
+        return (self._clock.monotonic_ns() - self._started_ns) / SECOND
+
+    async def submit(self, command: Command) -> Node | None:
+        """Make the command durable, then apply it."""
+        return await self._keeper.submit(command)
+
+    async def transitions(self, name: str, limit: int) -> list[Transition]:
+        """The node's recorded transitions, newest first."""
+        return await self._keeper.transitions(name, limit)
+
+    async def reload(self) -> None:
+        """Take the whole new configuration or none of it; two metrics say which. Raises Invalid."""
+        try:
+            new = await asyncio.to_thread(self._load_again)
+        except Invalid as error:
+            self.telemetry.reload_failed()
+            log.error("the new configuration was refused, the old one stays", extra={"faults": str(error)})  # noqa: TRY400
+            raise
+        self._config = new
+        logs.setup(new.log.level, new.log.format)
+        if self._keeper.loaded:
+            self.node_map.reconfigure(new.thresholds, new.site, new.limits.max_nodes)
+            self.exposition.reconfigure(
+                disabled_families=new.metrics.disabled_families,
+                rules=new.topology.rules,
+                max_edges=new.topology.max_edges,
+            )
+        self.telemetry.reloaded(self._clock.wall_ns())
+        log.info("the new configuration is in force")
+
+    def _load_again(self) -> Config:
+        new = self._load_config()
+        if faults := refused_at_reload(self._config, new):
+            raise Invalid(faults)
+        return new
+
+    # Its life
+
+    async def run(self, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run every part until `serve` returns, then write and publish what is left. Raises StoreRefused."""
+        parts = [serve(), self._keeper.run(), self._tick()]
+        if self._listener:
+            parts.append(self._listener.run())
+        tasks = [asyncio.create_task(part) for part in parts]
+        publishing = asyncio.create_task(self._publisher.run()) if self._publisher else None
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.stopping()
+            await _cancel(tasks)
+            await self._keeper.stop()
+            if self._publisher and publishing:
+                await self._publisher.flush(FLUSH_SECONDS)
+                await _cancel([publishing])
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
+
+    def stopping(self) -> None:
+        """We shall end: from now on `ready` says no, so that nobody new is sent to us."""
+        self._stopping = True
+
+    async def _tick(self) -> None:
+        settled = 0
+        while True:
+            await asyncio.sleep(self._config.thresholds.tick / SECOND)
+            if not self._keeper.loaded:
+                continue
+            self.node_map.tick()
+            if len(self.node_map) > settled + SETTLE_EVERY:
+                # Nodes live long: the garbage collector need not look at them again and again while heartbeats wait.
+                settled = len(self.node_map)
+                gc.freeze()
+
+    def _new_map(self) -> NodeMap:
+        shared = (self._store_source,) if self._store_source else ()
+        bus = (self._bus_source,) if self._bus_source else ()
+        node_map = NodeMap(
+            self._clock,
+            self._config.thresholds,
+            site_rule=self._config.site,
+            max_nodes=self._config.limits.max_nodes,
+            sources={Transport.HTTP: shared, Transport.BUS: (*shared, *bus)},
+        )
+        self.telemetry.watch(node_map)
+        return node_map
+
+    def _bus(self, config: Config) -> tuple[BusListener | None, BusPublisher | None]:
+        if self._bus_source is None:
+            return None, None
+        bus = config.event_bus
+        listener = BusListener(
+            bus.url,
+            bus.channel,
+            node_map=lambda: self.node_map,
+            source=self._bus_source,
+            submit=self.submit,
+            telemetry=self.telemetry,
+            clock=self._clock,
+            thresholds=lambda: self._config.thresholds,
+        )
+        return listener, BusPublisher(bus.url, bus.channel, telemetry=self.telemetry, clock=self._clock)
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

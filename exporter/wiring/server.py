@@ -1,0 +1,85 @@
+"""The HTTP server around the registry: its socket, its signals, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from exporter.domain.errors import Invalid
+from exporter.edges.rest.app import create_app
+from exporter.edges.rest.protocol import DeadlineProtocol
+from exporter.wiring.registry import Registry
+
+log = logging.getLogger("aurora.web")
+
+BACKLOG = 2048
+GRACE_SECONDS = 10
+"""How long requests that are under way at the end may take."""
+
+
+def listen(address: str) -> socket.socket:
+    """A socket that listens on `host:port` (`:9999` and `[::]:9999` too); raises OSError that says what to do."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, int(port)), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::")
+    except OSError as error:
+        raise OSError(
+            error.errno, f"cannot listen on {address} ({error.strerror}): stop what does, or set --web.listen-address"
+        ) from None
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn would raise a caught SIGTERM again once it is done; we end with status 0 instead.
+        yield
+
+
+async def serve(registry: Registry, listening: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT, which let requests under way finish; SIGHUP reloads the configuration."""
+    limits = registry.config.limits
+    server = _Server(
+        uvicorn.Config(
+            create_app(registry),
+            http=DeadlineProtocol.within(lambda: registry.config.limits.receive_timeout),
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=limits.max_connections,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+    reloads: set[asyncio.Task[None]] = set()
+
+    def stop() -> None:
+        log.info("stopping: requests under way are finished, and what is left is written")
+        registry.stopping()
+        server.should_exit = True
+
+    def reload() -> None:
+        task = asyncio.create_task(_reload(registry))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop = asyncio.get_running_loop()
+    for number, handler in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, reload)):
+        loop.add_signal_handler(number, handler)
+    log.info("listening", extra={"address": "{}:{}".format(*listening.getsockname()[:2])})
+    await registry.run(lambda: server.serve(sockets=[listening]))
+
+
+async def _reload(registry: Registry) -> None:
+    # A refusal is logged and told by a metric; a signal has nobody else to tell.
+    with contextlib.suppress(Invalid):
+        await registry.reload()
