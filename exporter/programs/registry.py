@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
-from exporter.stores.urls import open_store
 
 from exporter import __version__
 from exporter.configuration.loader import load
 from exporter.domain.config import Config
 from exporter.domain.errors import Invalid, StoreRefused
+from exporter.stores.urls import open_store
 from exporter.telemetry import logs
 from exporter.wiring.registry import Registry
 from exporter.wiring.server import listen, serve

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from exporter.programs.cli import main
+
+NOW = datetime(2025, 10, 6, 12, 0, 5, tzinfo=UTC)
+JSON = "application/json"
+
+
+class RecordedRegistry:
+    """A registry on the loopback that gives recorded answers, and records what it was asked.
+
+    It does not filter, sort or page: it answers the path and query that were recorded, and 404 to all else.
+    """
+
+    def __init__(self):
+        self.requests = []
+        self.authorizations = []
+        self.answers = {}
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def answer(self, path, document, *, status=200, media_type=JSON, headers=None):
+        """From now on this is the answer to the path (with its query); bytes go out as they are."""
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        self.answers[path] = (status, {"Content-Type": media_type, **(headers or {})}, body)
+
+    def refuse(self, path, status, problem, **headers):
+        """From now on the path is answered by a problem document."""
+        self.answer(path, problem, status=status, media_type="application/problem+json", headers=headers)
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _handler(self):
+        registry = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                registry.requests.append(self.path)
+                registry.authorizations.append(self.headers["Authorization"])
+                nothing = (404, {"Content-Type": "text/plain"}, b"Not Found")
+                status, headers, body = registry.answers.get(self.path, nothing)
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def date_time_string(self, _=None):
+                return NOW.strftime("%a, %d %b %Y %H:%M:%S GMT")
+
+            def log_message(self, *_):
+                """Tests look at `requests`."""
+
+        return Handler
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch):
+    """No setting of the caller's is inherited."""
+    for name in ("AURORA_REGISTRY", "NO_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def registry():
+    """A registry that knows nothing yet."""
+    recorded = RecordedRegistry()
+    yield recorded
+    recorded.close()
+
+
+@pytest.fixture
+def cli(registry, monkeypatch, capsys):
+    """Runs aurora-cli in this process against the registry; gives exit status, stdout and stderr."""
+    monkeypatch.setenv("AURORA_REGISTRY", registry.url)
+
+    def run(*argv):
+        try:
+            status = main(argv)
+        except SystemExit as ended:  # argparse ends the program itself
+            status = int(ended.code or 0)
+        output = capsys.readouterr()
+        return status, output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def shows(cli):
+    """Runs aurora-cli where it must succeed without a complaint; gives its stdout."""
+
+    def run(*argv):
+        status, out, err = cli(*argv)
+        assert (status, err) == (0, "")
+        return out
+
+    return run
+
+
+@pytest.fixture
+def on_terminal(monkeypatch):
+    """Stdout and stderr are a terminal of this width, with these variables in the environment."""
+
+    def do(width=80, **variables):
+        for name, value in {"COLUMNS": str(width), "TERM": "xterm", **variables}.items():
+            monkeypatch.setenv(name, value)
+        for stream in ("stdout", "stderr"):
+            monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True)
+
+    return do
+
+
+@pytest.fixture
+def nowhere():
+    """The URL of a port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    return f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def seed():
+    """`GET /nodes` of the mesh that the product was made for."""
+    return {
+        "nodes": {node["name"]: node for node in _seed_nodes()},
+        "total": 4,
+        "active": 3,
+        "timestamp": _at("12:00:05"),
+    }
+
+
+def _seed_nodes():
+    gpus = {"gpu": True, "gpu_count": 2, "gpu_type": "RTX 4090", "gpu_memory": 48}
+    one = {"gpu": True, "gpu_count": 1, "gpu_type": "RTX 4090", "gpu_memory": 24}
+    facts = [
+        ("aurora", "lead", "10.0.0.1", "45.32.194.172", "active", "12:00:05", {}, "10:00:00"),
+        ("runpod-tx", "compute", "10.0.0.3", "82.221.170.242", "active", "12:00:03", gpus, "10:05:00"),
+        ("vengeance", "compute", "10.0.0.4", None, "active", "12:00:01", one, "10:10:00"),
+        ("robbiebook1", "compute", "10.0.0.5", None, "warning", "11:56:00", {"gpu": False}, "10:15:00"),
+    ]
+    for name, role, vpn_ip, public_ip, status, last_seen, capabilities, registered_at in facts:
+        yield {
+            "name": name,
+            "role": role,
+            "vpn_ip": vpn_ip,
+            **({"public_ip": public_ip} if public_ip else {}),
+            "status": status,
+            "last_seen": _at(last_seen),
+            "capabilities": capabilities,
+            "registered_at": _at(registered_at),
+            "metadata": {},
+            "lifecycle": "in_service",
+            "transport": "bus",
+        }
+
+
+def _at(time):
+    return f"2025-10-06T{time}Z"

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def node(registry, seed):
+    """A node with everything that a document may have."""
+    document = seed["nodes"]["runpod-tx"] | {
+        "transport": "http",
+        "metadata": {"os": "ubuntu", "site": "tx", "rack": {"row": 3}},
+        "lifecycle": "maintenance",
+        "lifecycle_reason": "a new fan",
+        "lifecycle_until": "2025-10-06T15:30:05Z",
+        "held": True,
+        "held_since": "2025-10-06T11:59:05Z",
+        "reported_status": "busy",
+        "gpus": [
+            {
+                "index": 0,
+                "uuid": "GPU-8f3b2c1e",
+                "utilization": 0.934,
+                "memory_used_bytes": 20 * 2**30 + 2**29,
+                "temperature_celsius": 64.0,
+                "power_watts": 410.52,
+            },
+            {"index": 1},
+        ],
+    }
+    document["capabilities"]["nvlink"] = True
+    registry.answer("/nodes/runpod-tx", document)
+    return document
+
+
+@pytest.mark.usefixtures("node")
+def test_node_shows_all_that_is_known(shows):
+    """Facts side by side, ages by the registry's clock, GPUs as a table; what could not be read is a dash."""
+    assert shows("node", "runpod-tx") == (
+        "name        runpod-tx\n"
+        "role        compute\n"
+        "status      active\n"
+        "held        since 2025-10-06T11:59:05Z (1 minute ago): its status waits\n"
+        "reported    busy\n"
+        "last seen   2025-10-06T12:00:03Z (2 seconds ago, over HTTP)\n"
+        "registered  2025-10-06T10:05:00Z (1 hour 55 minutes ago)\n"
+        "lifecycle   maintenance until 2025-10-06T15:30:05Z (in 3 hours 30 minutes)\n"
+        "reason      a new fan\n"
+        "vpn ip      10.0.0.3\n"
+        "public ip   82.221.170.242\n"
+        "gpu         2x RTX 4090, 48 GB\n"
+        "nvlink      true\n"
+        "os          ubuntu\n"
+        "site        tx\n"
+        'rack        {"row": 3}\n'
+        "\n"
+        "GPU  LOAD  USED     TEMP   POWER    UUID\n"
+        "0    93%   20.5 GB  64 °C  410.5 W  GPU-8f3b2c1e\n"
+        "1    -     -        -      -        -\n"
+    )
+
+
+def test_node_leaves_out_what_does_not_apply(registry, shows, seed):
+    registry.answer("/nodes/robbiebook1", seed["nodes"]["robbiebook1"])
+    assert shows("node", "robbiebook1") == (
+        "name        robbiebook1\n"
+        "role        compute\n"
+        "status      warning\n"
+        "last seen   2025-10-06T11:56:00Z (4 minutes 5 seconds ago, over the event bus)\n"
+        "registered  2025-10-06T10:15:00Z (1 hour 45 minutes ago)\n"
+        "lifecycle   in service\n"
+        "vpn ip      10.0.0.5\n"
+        "public ip   -\n"
+        "gpu         -\n"
+    )
+
+
+def test_node_as_json_is_the_document(node, shows):
+    assert json.loads(shows("node", "runpod-tx", "--json")) == node
+
+
+@pytest.fixture
+def why():
+    """The explanation of a node in warning, about which nothing is special."""
+    return {
+        "node": "robbiebook1",
+        "status": "warning",
+        "status_since": "2025-10-06T11:58:00Z",
+        "last_heard": {"at": "2025-10-06T11:56:00Z", "transport": "bus", "age_seconds": 245},
+        "silence_seconds": 244.8,
+        "not_counted_seconds": 0.2,
+        "not_counted": [],
+        "held": False,
+        "next": {"status": "offline", "in_seconds": 55.2},
+        "lifecycle": {"phase": "in_service"},
+        "quiet": [],
+        "thresholds": {
+            "heartbeat_interval_seconds": 30,
+            "warning_after_seconds": 120,
+            "offline_after_seconds": 300,
+            "forget_after_seconds": 259200,
+        },
+        "timestamp": "2025-10-06T12:00:05Z",
+    }
+
+
+def test_why_tells_how_a_status_came_about(registry, shows, why):
+    """When it was last heard and how, what that makes, and what comes next."""
+    registry.answer("/nodes/robbiebook1/why", why)
+    assert shows("why", "robbiebook1") == (
+        "robbiebook1 is in warning, since 2025-10-06T11:58:00Z (2 minutes 5 seconds ago).\n"
+        "\n"
+        "It was last heard 4 minutes 5 seconds ago, over the event bus\n"
+        "(2025-10-06T11:56:00Z).\n"
+        "That makes 4 minutes 4 seconds of silence; a node is in warning from 2 minutes\n"
+        "on, and offline after 5 minutes.\n"
+        "If it stays silent, its status turns to offline in 55 seconds.\n"
+        "\n"
+        "Nothing keeps its alerts quiet.\n"
+    )
+
+
+def test_why_tells_of_time_that_is_not_counted(registry, shows, why):
+    """Each blind spell with its grace, the one that lasts as such, and that the status is held meanwhile."""
+    why |= {
+        "silence_seconds": 65,
+        "not_counted_seconds": 180,
+        "not_counted": [
+            {"from": "2025-10-06T11:56:30Z", "to": "2025-10-06T11:57:30Z", "grace_until": "2025-10-06T11:58:30Z"},
+            {"from": "2025-10-06T11:59:05Z"},
+        ],
+        "held": True,
+        "held_since": "2025-10-06T11:59:05Z",
+        "next": {"status": "forgotten", "in_seconds": None},
+    }
+    registry.answer("/nodes/robbiebook1/why", why)
+    assert shows("why", "robbiebook1") == (
+        "robbiebook1 is in warning, since 2025-10-06T11:58:00Z (2 minutes 5 seconds ago).\n"
+        "\n"
+        "It was last heard 4 minutes 5 seconds ago, over the event bus\n"
+        "(2025-10-06T11:56:00Z). Of that time, 3 minutes is not counted: the registry\n"
+        "could not hear it:\n"
+        "- from 2025-10-06T11:56:30Z to 2025-10-06T11:57:30Z, and then until\n"
+        "  2025-10-06T11:58:30Z for it to be heard again\n"
+        "- from 2025-10-06T11:59:05Z on, until now\n"
+        "That makes 1 minute 5 seconds of silence; a node is in warning from 2 minutes\n"
+        "on, and offline after 5 minutes.\n"
+        "Its status is held since 2025-10-06T11:59:05Z (1 minute ago), until the registry\n"
+        "has heard for long enough again.\n"
+        "If it stays silent, it is forgotten, but not before the registry can hear it\n"
+        "again.\n"
+        "\n"
+        "Nothing keeps its alerts quiet.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("lifecycle", "told"),
+    [
+        (
+            {"phase": "maintenance", "reason": "a new fan", "until": "2025-10-06T15:00:00Z", "set_by": "people"},
+            "It is in maintenance, set by people, until 2025-10-06T15:00:00Z: a new fan.\n",
+        ),
+        (
+            {"phase": "draining", "until": "2025-10-06T11:00:00Z", "set_by": "node", "overdue": True},
+            (
+                "It is draining, set by the node itself, until 2025-10-06T11:00:00Z. That is\n"
+                "overdue: it ended, and the node is not active.\n"
+            ),
+        ),
+    ],
+)
+def test_why_tells_what_keeps_alerts_quiet(registry, shows, why, lifecycle, told):
+    """The lifecycle with who set it, and every reason as the registry gives it."""
+    quiet = ["it is out of service", "its site home is disrupted: AuroraSiteDisrupted tells of it instead"]
+    registry.answer("/nodes/robbiebook1/why", {**why, "lifecycle": lifecycle, "quiet": quiet})
+    assert shows("why", "robbiebook1").partition(" in 55 seconds.\n")[2] == (
+        told + "\n"
+        "Its alerts are quiet, because\n"
+        "- it is out of service\n"
+        "- its site home is disrupted: AuroraSiteDisrupted tells of it instead\n"
+    )
