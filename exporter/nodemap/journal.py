@@ -20,6 +20,12 @@ class Journal:
     def __bool__(self) -> bool:
         return bool(self.records or self.tombstones or self.transitions or self.heard)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The nodes that came, changed or went."""
+        crossed = {transition.node for transition in self.transitions}
+        return frozenset(self.records.keys() | self.tombstones.keys() | crossed)
+
     def keep(self, result: NodeRecord | Tombstone) -> None:
         """A node's record is new or changed, or the node is gone."""
         if isinstance(result, Tombstone):

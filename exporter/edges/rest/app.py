@@ -1,0 +1,45 @@
+"""The table of contents of the REST interface: which path is answered by what."""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from exporter.domain.lifecycle import Phase
+from exporter.edges.rest import discovery, health, landing, lifecycle, mesh, metrics, nodes, registration, why
+from exporter.edges.rest.front import Front
+from exporter.edges.rest.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, take_heartbeats
+from exporter.edges.service import Service
+
+
+def create_app(service: Service) -> ASGIApp:
+    """The REST interface to this registry, as an ASGI application."""
+    take_heartbeat = TakeHeartbeat(service)
+    routes = [
+        Route("/", landing.landing_page(service)),
+        Route("/nodes/register", registration.register(service), methods=["POST"]),
+        Route(HEARTBEAT, take_heartbeat, methods=["POST"]),
+        Route(HEARTBEATS, take_heartbeats(service), methods=["POST"]),
+        Route("/nodes", nodes.list_nodes(service)),
+        Route("/nodes/{name}", nodes.show_node(service)),
+        Route("/nodes/{name}", registration.depart(service), methods=["DELETE"]),
+        Route("/nodes/{name}/transitions", nodes.list_transitions(service)),
+        Route("/nodes/{name}/why", why.explain(service)),
+        *(
+            route
+            for path, phase in (("maintenance", Phase.MAINTENANCE), ("drain", Phase.DRAINING))
+            for route in (
+                Route(f"/nodes/{{name}}/{path}", lifecycle.take_out(service, phase), methods=["PUT"]),
+                Route(f"/nodes/{{name}}/{path}", lifecycle.put_back(service, phase), methods=["DELETE"]),
+            )
+        ),
+        Route("/topology", mesh.show_topology(service)),
+        Route("/stats", mesh.show_stats(service)),
+        Route("/sd/prometheus", discovery.prometheus_targets(service)),
+        Route(service.config.web.telemetry_path, metrics.scrape(service)),
+        Route("/health", health.show_health(service)),
+        Route("/-/healthy", health.is_healthy(service)),
+        Route("/-/ready", health.is_ready(service)),
+        Route("/-/reload", health.reload(service), methods=["POST"]),
+    ]
+    return Front(service, routes, take_heartbeat)

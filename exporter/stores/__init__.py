@@ -1,0 +1,1 @@
+"""Where the node map outlives the process: SQLite, Redis, or nothing but memory."""

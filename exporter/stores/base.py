@@ -1,0 +1,96 @@
+"""What the registry asks of a store, and what it promises in return.
+
+Ownership: a store keeps no state that the node map needs; the map is read once with `load` and then only written to.
+Ordering: one writer calls `save`, one batch at a time; a batch is applied whole or not at all.
+Durability: when `save` returns, the batch outlives a `kill -9` of this process (SQLite: of the machine).
+Concurrency: several registries may share a Redis. Of two records of one node the later `revision_ns` stands, of two
+heartbeats the later, and of one transition told twice the first; `save` says what it was the first to tell.
+
+The rules, which every store follows, for a node by name and in this order:
+
+- A record is taken if its `revision_ns` is not before that of the record or tombstone that is there; it takes the
+  tombstone's place.
+- A tombstone is taken if it is later than the record, or than the tombstone, that is there; record and last heartbeat
+  go, the history stays until the tombstone is pruned (7 days, at `load`).
+- A transition is taken if it is later than the node's last recorded one and leads to another status than the recorded
+  one; of a name that is neither registered nor departed, none is. The newest 100 a node are kept.
+- A heartbeat is taken if it is later than the last one; of a node that is not registered, none is.
+
+The recorded status is where the last transition led to, if that was after the registration: a node that left and
+registered again starts active.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from exporter.domain.durable import Batch, Heard, Mark, Snapshot, StoredNode
+from exporter.domain.errors import StoreUnavailable
+from exporter.domain.transition import Transition
+
+__all__ = ["Batch", "DatasetLost", "Heard", "Mark", "Saved", "Snapshot", "Store", "StoredNode"]
+
+
+class DatasetLost(StoreUnavailable):
+    """The store lost what it had, or may have: it restarted empty, from an old dump, or failed over to a replica.
+
+    The batch was not applied. `load` again, merge, and save everything from memory; then it has all of it.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a batch was the first to tell, of all registries on this store. A lone registry is always the first.
+
+    What a store has lost, or was told already by a batch whose answer never arrived, it cannot tell from what is new
+    or known: a re-seeded store calls everything new, and a repeated batch may be news to nobody.
+    """
+
+    records: set[str] = field(default_factory=set)
+    """Nodes of which there was no record: never registered here before, or gone since. A changed record is no news."""
+    tombstones: set[str] = field(default_factory=set)
+    """Nodes that went with this batch: there was a record, or nothing at all; not those of an earlier tombstone."""
+    transitions: list[Transition] = field(default_factory=list)
+    """Those that were recorded, in the batch's order."""
+
+
+class Store(Protocol):
+    """Every method raises StoreUnavailable when the store cannot answer now, within two seconds at most.
+
+    What is large (a load, a batch of many thousands) takes its time, as long as the store makes progress.
+    """
+
+    shared: bool
+    """Whether other registries may write to it: then `changes` tells what they wrote, and losing it is blindness."""
+
+    async def open(self) -> None:
+        """Make ready, once; StoreRefused (and nothing touched) for a store that is damaged, foreign or newer.
+
+        After StoreUnavailable, try again.
+        """
+
+    async def load(self) -> Snapshot:
+        """Everything that is kept. Damage raises StoreRefused: never a part, never silently empty.
+
+        Nodes stand by their time of registration and then by name. Tombstones of more than 7 days are pruned.
+        """
+
+    async def save(self, batch: Batch) -> Saved:
+        """Make the batch durable. After StoreUnavailable it may have been applied; to save it again is safe."""
+
+    async def transitions(self, name: str, limit: int) -> list[Transition]:
+        """A node's recorded transitions, newest first; empty for a name that is unknown."""
+
+    def changes(self) -> AsyncIterator[Batch]:
+        """What other registries save from now on, in order; ends never, raises StoreUnavailable when it tore.
+
+        After it tore, `load` again and merge: what was missed is in there. A store that is not shared yields nothing.
+        """
+
+    async def time_ns(self) -> int:
+        """The wall clock that all registries on this store tell time by: the host's own where it is not shared."""
+
+    async def close(self) -> None:
+        """Release everything; safe to call twice."""

@@ -1,0 +1,107 @@
+"""A store that forgets: for trials and tests."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+
+from exporter.domain.node import NodeRecord, Tombstone
+from exporter.domain.transition import Transition
+from exporter.stores.base import Batch, Heard, Mark, Saved, Snapshot
+from exporter.stores.rules import (
+    KEEP_TOMBSTONES,
+    MAX_TRANSITIONS,
+    Recorded,
+    Version,
+    apply,
+    registration_order,
+    stored_node,
+)
+
+
+class MemoryStore:
+    """Keeps nothing beyond the process: it follows every rule of a store but durability."""
+
+    shared = False
+
+    def __init__(self) -> None:
+        self._rows = _DictRows()
+        self._mark: Mark | None = None
+
+    async def open(self) -> None:
+        """Nothing to make ready."""
+
+    async def load(self) -> Snapshot:
+        """What was saved in this process."""
+        rows = self._rows
+        rows.prune(time.time_ns() - KEEP_TOMBSTONES)
+        nodes = [
+            stored_node(record, rows.heard.get(name), rows.recorded(name)) for name, record in rows.records.items()
+        ]
+        return Snapshot(sorted(nodes, key=registration_order), list(rows.tombstones.values()), self._mark)
+
+    async def save(self, batch: Batch) -> Saved:
+        """Apply the batch."""
+        self._mark = batch.mark or self._mark
+        return apply(batch, self._rows)
+
+    async def transitions(self, name: str, limit: int) -> list[Transition]:
+        """Newest first."""
+        return list(self._rows.history.get(name, ()))[:limit]
+
+    async def changes(self) -> AsyncIterator[Batch]:
+        """None: nobody else writes here."""
+        return
+        yield
+
+    async def time_ns(self) -> int:
+        """The host's own wall clock."""
+        return time.time_ns()
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+
+class _DictRows:
+    def __init__(self) -> None:
+        self.records: dict[str, NodeRecord] = {}
+        self.tombstones: dict[str, Tombstone] = {}
+        self.heard: dict[str, Heard] = {}
+        self.history: dict[str, deque[Transition]] = {}
+        """Newest first."""
+
+    def record(self, name: str) -> Version | None:
+        record = self.records.get(name)
+        return Version(record.revision_ns, record.registered_at_ns) if record else None
+
+    def tombstone(self, name: str) -> Version | None:
+        tombstone = self.tombstones.get(name)
+        return Version(tombstone.at_ns, tombstone.registered_at_ns) if tombstone else None
+
+    def recorded(self, name: str) -> Recorded | None:
+        history = self.history.get(name)
+        return Recorded(history[0].at_ns, history[0].to) if history else None
+
+    def put_record(self, record: NodeRecord) -> None:
+        self.tombstones.pop(record.name, None)
+        self.records[record.name] = record
+
+    def put_tombstone(self, tombstone: Tombstone) -> None:
+        self.records.pop(tombstone.name, None)
+        self.heard.pop(tombstone.name, None)
+        self.tombstones[tombstone.name] = tombstone
+
+    def put_transition(self, transition: Transition) -> None:
+        self.history.setdefault(transition.node, deque(maxlen=MAX_TRANSITIONS)).appendleft(transition)
+
+    def put_heard(self, heard: dict[str, Heard]) -> None:
+        for name, latest in heard.items():
+            before = self.heard.get(name)
+            if name in self.records and (before is None or latest.last_seen_ns > before.last_seen_ns):
+                self.heard[name] = latest
+
+    def prune(self, before_ns: int) -> None:
+        for name in [name for name, tombstone in self.tombstones.items() if tombstone.at_ns < before_ns]:
+            del self.tombstones[name]
+            self.history.pop(name, None)

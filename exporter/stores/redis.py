@@ -1,0 +1,256 @@
+"""The store in a Redis, which several registries may share: one server, one behind Sentinels, or a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, TypeVar
+
+import msgspec
+from redis.exceptions import ResponseError
+
+from exporter.domain.errors import StoreRefused, StoreUnavailable
+from exporter.domain.node import NodeRecord, Tombstone
+from exporter.domain.transition import Transition
+from exporter.redislink.connecting import connect
+from exporter.redislink.errors import REDIS_ERRORS, explain
+from exporter.redislink.url import RedisUrl
+from exporter.stores import rediscodec as codec
+from exporter.stores.base import Batch, DatasetLost, Heard, Mark, Saved, Snapshot
+from exporter.stores.redisscripts import PRUNE, SAVE, STATE
+from exporter.stores.rules import KEEP_MARKS, KEEP_TOMBSTONES, Recorded, registration_order, stored_node
+
+ANSWER_SECONDS = 1.6
+"""For one question, connecting included."""
+LISTEN_MILLISECONDS = 400
+"""How long `changes` waits at a time: well within the time that an answer may take."""
+READ_CHANGES = 10
+"""So many entries of the stream at a time; each may be as large as a part of a batch."""
+FORMAT = "1"
+"""Of all that we write; the first part of the dataset's id."""
+Value = TypeVar("Value")
+_log = logging.getLogger("aurora.store")
+
+
+class _Unusable(StoreUnavailable):
+    """What is there is not ours, or cannot be read: a registry that starts refuses it."""
+
+
+class RedisStore:
+    """Hashes by node name, a list of transitions a node, and a stream that tells other registries what is new.
+
+    Of a large batch, each part (1,000 nodes at most) is applied whole or not at all; to save it again completes it.
+    Redis keeps what it acknowledged as well as its own settings say (`appendonly`, replicas); what a restart or a
+    failover may have lost is noticed by the next `save`, which raises DatasetLost.
+    """
+
+    shared = True
+
+    def __init__(self, url: RedisUrl) -> None:
+        self.url = url
+        self._origin = secrets.token_hex(8)
+        self._client = connect(url)
+        self._save = self._client.register_script(SAVE)
+        self._state = self._client.register_script(STATE)
+        self._prune = self._client.register_script(PRUNE)
+        self._known: codec.State | None = None
+        """What stood in Redis when it was last loaded."""
+
+    async def open(self) -> None:
+        """See whose data is there, and warn where Redis is set to drop some of it."""
+        with _refusing():
+            state = await self._adopt()
+        if state.max_memory and state.policy not in {"", "noeviction"}:
+            _log.warning(
+                "Redis at %s drops data when its memory is full (maxmemory-policy %s), nodes among it: set noeviction",
+                self.url.safe,
+                state.policy,
+            )
+
+    async def load(self) -> Snapshot:
+        """Everything, in parts, so that neither Redis nor we are held up; what is told meanwhile, `changes` has."""
+        with _refusing():
+            known = await self._adopt()
+            mark = await self._load_marks(known.time_ns - KEEP_MARKS)
+            tombstones = await self._load_hash(codec.TOMBSTONES, codec.read_tombstone)
+            await self._bury(tombstones, known.time_ns - KEEP_TOMBSTONES)
+            recorded = await self._load_hash(codec.RECORDED, codec.read_recorded)
+            heard = await self._load_hash(codec.HEARD, codec.read_heard)
+            records = await self._load_hash(codec.NODES, codec.read_record)
+            self._check_same(await self._ask_state(), known)
+        # In a thread, since a hundred thousand nodes would hold up the event loop.
+        return await asyncio.to_thread(_snapshot, records, tombstones, heard, recorded, mark)
+
+    async def save(self, batch: Batch) -> Saved:
+        """Apply the batch, and tell the other registries."""
+        known = self._loaded()
+        saved = Saved()
+        for part in codec.parts(batch):
+            keys, arguments = codec.write_part(part)
+            async with self._asking():
+                answer = await self._save(keys, [known.dataset, known.run, self._origin, *arguments])
+            codec.read_saved(answer, part, saved)
+        return saved
+
+    async def transitions(self, name: str, limit: int) -> list[Transition]:
+        """Newest first."""
+        async with self._asking():
+            items = await self._client.lrange(codec.history(name), 0, limit - 1) if limit else []
+        return [self._read(codec.history(name), codec.read_transition, item) for item in items]
+
+    async def changes(self) -> AsyncIterator[Batch]:
+        """What other registries saved since the last load; heartbeats over the bus excepted, which all hear."""
+        known = self._loaded()
+        position = known.last_change
+        while True:
+            async with self._asking():
+                answer = await self._client.xread(
+                    {codec.CHANGES: f"{position}-0"}, count=READ_CHANGES, block=LISTEN_MILLISECONDS
+                )
+            for number, fields in ((int(key.partition(b"-")[0]), fields) for key, fields in _entries(answer)):
+                if number != position + 1:
+                    raise StoreUnavailable(f"Redis at {self.url.safe}: changes were missed, since we were slow: reload")
+                position = number
+                if fields.get(b"o") != self._origin.encode():
+                    yield self._read(codec.CHANGES, codec.read_change, fields)
+            if not answer:
+                state = await self._ask_state()
+                self._check_same(state, known)
+                if state.last_change < position:
+                    raise self._lost()
+
+    async def time_ns(self) -> int:
+        """Redis's own clock, in nanoseconds since the epoch: what all registries on this store agree on.
+
+        In a cluster, that of the node that holds our data.
+        """
+        return (await self._ask_state()).time_ns
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    def _loaded(self) -> codec.State:
+        if self._known is None:
+            raise StoreUnavailable(f"Redis at {self.url.safe}: nothing was loaded from it yet")
+        return self._known
+
+    async def _adopt(self) -> codec.State:
+        """From now on, this dataset of this run of the server is ours; one that is empty gets its id."""
+        state = await self._ask_state()
+        if not state.dataset:
+            async with self._asking():
+                await self._client.set(codec.DATASET, f"{FORMAT}:{secrets.token_hex(8)}", nx=True)
+            state = await self._ask_state()
+        version = state.dataset.partition(":")[0]
+        if version != FORMAT:
+            raise _Unusable(
+                f"Redis at {self.url.safe} cannot be used: its format is {version!r}, and this version of the registry "
+                f"knows {FORMAT!r}: install the version that wrote it again, or name another database"
+            )
+        self._known = state
+        return state
+
+    async def _ask_state(self) -> codec.State:
+        async with self._asking():
+            return codec.read_state(await self._state([codec.DATASET, codec.CHANGES]))
+
+    def _check_same(self, state: codec.State, known: codec.State) -> None:
+        if (state.dataset, state.run) != (known.dataset, known.run):
+            raise self._lost()
+
+    def _lost(self) -> DatasetLost:
+        return DatasetLost(
+            f"Redis at {self.url.safe} restarted, failed over or was emptied: what it may have lost is saved again"
+        )
+
+    async def _load_hash(self, key: str, read: Callable[[bytes], Value]) -> dict[str, Value]:
+        values: dict[str, Value] = {}
+        cursor = 0
+        while True:
+            found: Any
+            async with self._asking():
+                cursor, found = await self._client.hscan(key, cursor, count=codec.SCAN)
+            for name, value in found.items():
+                values[name.decode()] = self._read(f"{name.decode()!r} in {key}", read, value)
+            if not cursor:
+                return values
+
+    async def _load_marks(self, before_ns: int) -> Mark | None:
+        """The freshest mark; those of registries that are long gone are removed."""
+        marks = await self._load_hash(codec.MARKS, codec.read_mark)
+        old = [origin for origin, mark in marks.items() if mark.alive_ns < before_ns]
+        if old:
+            async with self._asking():
+                await self._client.hdel(codec.MARKS, *old)
+        return max(marks.values(), key=lambda mark: mark.alive_ns, default=None)
+
+    async def _bury(self, tombstones: dict[str, Tombstone], before_ns: int) -> None:
+        """Remove old tombstones and the history of their nodes, in place and in Redis."""
+        old = [name for name, tombstone in tombstones.items() if tombstone.at_ns < before_ns]
+        for start in range(0, len(old), codec.PART):
+            names = old[start : start + codec.PART]
+            keys = [codec.TOMBSTONES, codec.RECORDED, *map(codec.history, names)]
+            async with self._asking():
+                await self._prune(keys, [b"%020d" % before_ns, *names])
+        for name in old:
+            del tombstones[name]
+
+    def _read(self, where: str, read: Callable[[Any], Value], value: Any) -> Value:
+        try:
+            return read(value)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise _Unusable(
+                f"Redis at {self.url.safe} cannot be used: {where} cannot be read ({error}): "
+                "restore a backup, or remove it"
+            ) from error
+
+    @contextlib.asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """Ask one question: it is answered in time, or StoreUnavailable says why not."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                yield
+        except REDIS_ERRORS as error:
+            if isinstance(error, ResponseError) and "DATASETLOST" in str(error):
+                raise self._lost() from None
+            if isinstance(error, ResponseError) and "WRONGTYPE" in str(error):
+                raise _Unusable(
+                    f"Redis at {self.url.safe} cannot be used: another application has keys under {codec.PREFIX}: "
+                    "name another database"
+                ) from None
+            # The cause is left out: redis-py's own texts and attributes may name what must not be logged.
+            raise StoreUnavailable(explain(error, self.url)) from None
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except _Unusable as error:
+        raise StoreRefused(str(error)) from error
+
+
+def _snapshot(
+    records: dict[str, NodeRecord],
+    tombstones: dict[str, Tombstone],
+    heard: dict[str, Heard],
+    recorded: dict[str, Recorded],
+    mark: Mark | None,
+) -> Snapshot:
+    # Read at different moments, a node and its tombstone may both be there: the later one is true.
+    for name in tombstones.keys() & records.keys():
+        if tombstones[name].at_ns > records[name].revision_ns:
+            del records[name]
+        else:
+            del tombstones[name]
+    nodes = [stored_node(record, heard.get(name), recorded.get(name)) for name, record in records.items()]
+    return Snapshot(sorted(nodes, key=registration_order), list(tombstones.values()), mark)
+
+
+def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """The entries of the one stream that was read."""
+    return answer[0][1] if answer else []

@@ -1,0 +1,175 @@
+"""How records, heartbeats and batches are written in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import msgspec
+
+from exporter.domain.node import NodeRecord, Tombstone
+from exporter.domain.status import Status, Transport
+from exporter.domain.transition import Transition
+from exporter.stores.base import Batch, Heard, Mark, Saved
+from exporter.stores.rules import Recorded
+
+PREFIX = "aurora:{registry}:"
+DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES = (
+    PREFIX + name for name in ("dataset", "nodes", "tombstones", "heard", "recorded", "marks", "changes")
+)
+PART = 1_000
+"""So many nodes at most are one call of a script, which holds Redis up for a few milliseconds."""
+PART_BYTES = 4_000_000
+"""Of what nodes say about themselves; where it is much, fewer nodes are one call."""
+SCAN = 250
+"""So many entries of a hash are read at a time."""
+DIGITS = 20
+
+_encode = msgspec.json.Encoder().encode
+_decode_record = msgspec.json.Decoder(NodeRecord).decode
+_decode_tombstone = msgspec.json.Decoder(Tombstone).decode
+_decode_transition = msgspec.json.Decoder(Transition).decode
+_decode_mark = msgspec.json.Decoder(Mark).decode
+
+
+class State(NamedTuple):
+    """What stands in Redis at one moment, and who it is."""
+
+    dataset: str
+    """Empty where there is none yet."""
+    run: str
+    """Changes with each start of the server."""
+    last_change: int
+    time_ns: int
+    max_memory: int
+    policy: str
+
+
+def history(name: str) -> str:
+    """The key of a node's transitions."""
+    return f"{PREFIX}transitions:{name}"
+
+
+def read_state(answer: list[bytes]) -> State:
+    """What the script STATE answered."""
+    dataset, run, last, seconds, microseconds, max_memory, policy = (cell.decode() for cell in answer)
+    time_ns = (int(seconds) * 1_000_000 + int(microseconds)) * 1_000
+    return State(dataset, run, int(last.partition("-")[0]), time_ns, int(max_memory), policy)
+
+
+def parts(batch: Batch) -> list[Batch]:
+    """The batch in parts of at most PART nodes; each node's changes stay together and in order."""
+    names = dict.fromkeys(
+        [*batch.records, *batch.tombstones, *(transition.node for transition in batch.transitions), *batch.heard]
+    )
+    divided, part_of = [Batch()], {}
+    count = size = 0
+    for name in names:
+        weight = _size(batch.records.get(name))
+        if count == PART or (count and size + weight > PART_BYTES):
+            divided.append(Batch())
+            count = size = 0
+        part_of[name] = divided[-1]
+        count += 1
+        size += weight
+    for name, record in batch.records.items():
+        part_of[name].records[name] = record
+    for name, tombstone in batch.tombstones.items():
+        part_of[name].tombstones[name] = tombstone
+    for transition in batch.transitions:
+        part_of[transition.node].transitions.append(transition)
+    for name, heard in batch.heard.items():
+        part_of[name].heard[name] = heard
+    divided[-1] = replace(divided[-1], mark=batch.mark)
+    return divided
+
+
+def _size(record: NodeRecord | None) -> int:
+    if record is None:
+        return 0
+    return memoryview(record.registration.capabilities).nbytes + memoryview(record.registration.metadata).nbytes
+
+
+def write_part(batch: Batch) -> tuple[list[str], list[str | bytes | int]]:
+    """Keys and arguments of the script SAVE, but for the first three arguments."""
+    keys = [DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES]
+    arguments: list[str | bytes | int] = [
+        _encode(batch.mark) if batch.mark else b"",
+        *(len(batch.records), len(batch.tombstones), len(batch.transitions), len(batch.heard)),
+    ]
+    for name, record in batch.records.items():
+        arguments += name, _head(record.revision_ns, record.registered_at_ns) + _encode(record)
+    for name, tombstone in batch.tombstones.items():
+        arguments += name, _head(tombstone.at_ns, tombstone.registered_at_ns) + _encode(tombstone)
+    for transition in batch.transitions:
+        keys.append(history(transition.node))
+        arguments += transition.node, _head(transition.at_ns) + transition.to.encode(), _encode(transition)
+    for name, heard in batch.heard.items():
+        arguments += name, _head(heard.last_seen_ns) + heard.transport.encode()
+    return keys, arguments
+
+
+def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
+    """Add what the script SAVE answered about a part."""
+    records, tombstones, transitions = answer
+    saved.records.update(name.decode() for name in records)
+    saved.tombstones.update(name.decode() for name in tombstones)
+    saved.transitions.extend(batch.transitions[int(index)] for index in transitions)
+
+
+def read_record(value: bytes) -> NodeRecord:
+    """A value of the hash `nodes`."""
+    return _decode_record(value[2 * DIGITS :])
+
+
+def read_tombstone(value: bytes) -> Tombstone:
+    """A value of the hash `tombstones`."""
+    return _decode_tombstone(value[2 * DIGITS :])
+
+
+def read_heard(value: bytes) -> Heard:
+    """A value of the hash `heard`."""
+    return Heard(int(value[:DIGITS]), Transport(value[DIGITS:].decode()))
+
+
+def read_recorded(value: bytes) -> Recorded:
+    """A value of the hash `recorded`."""
+    return Recorded(int(value[:DIGITS]), Status(value[DIGITS:].decode()))
+
+
+def read_mark(value: bytes) -> Mark:
+    """A value of the hash `marks`."""
+    return _decode_mark(value)
+
+
+def read_transition(value: bytes) -> Transition:
+    """An item of a node's history."""
+    return _decode_transition(value)
+
+
+def read_change(fields: Mapping[bytes, bytes]) -> Batch:
+    """An entry of the stream `changes`."""
+    batch = Batch()
+    for kind, text in _told(fields):
+        match kind:
+            case b"r":
+                record = _decode_record(text)
+                batch.records[record.name] = record
+            case b"d":
+                tombstone = _decode_tombstone(text)
+                batch.tombstones[tombstone.name] = tombstone
+            case b"s":
+                batch.transitions.append(_decode_transition(text))
+            case b"h":
+                batch.heard[text[DIGITS:].decode()] = Heard(int(text[:DIGITS]), Transport.HTTP)
+    return batch
+
+
+def _told(fields: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
+    for field, text in fields.items():
+        yield field[:1], text
+
+
+def _head(*numbers: int) -> bytes:
+    return b"".join(b"%020d" % number for number in numbers)

@@ -1,0 +1,157 @@
+"""What runs inside Redis: the rules of `base` in Lua, so that a batch meets what other registries wrote at one moment.
+
+Nanoseconds since the epoch do not fit a Lua number: they stand at the head of each value as 20 digits with leading
+zeros, and are compared as text. All keys share one hash tag, so that a cluster keeps them in one place.
+"""
+
+from __future__ import annotations
+
+from exporter.stores.rules import MAX_TRANSITIONS
+
+MAX_CHANGES = 1_000
+"""So many entries of the stream are kept, minutes of the busiest mesh; who is slower than that loads anew."""
+
+STATE = """
+local function info(section)
+    local text = redis.pcall('INFO', section)
+    return type(text) == 'string' and text or ''
+end
+local memory = info('memory')
+local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+local time = redis.call('TIME')
+return {
+    redis.call('GET', KEYS[1]) or '',
+    string.match(info('server'), 'run_id:(%x+)') or '',
+    last and last[1] or '0-0',
+    time[1],
+    time[2],
+    string.match(memory, 'maxmemory:(%d+)') or '0',
+    string.match(memory, 'maxmemory_policy:([%a-]+)') or '',
+}
+"""
+"""KEYS: dataset, changes. Answers dataset id, run id, last change, time (s, us), memory limit, policy;
+what a user without the right to INFO may not know is left empty.
+"""
+
+SAVE = """
+local dataset, nodes, tombstones, heard, recorded, marks, changes = unpack(KEYS, 1, 7)
+
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+if redis.call('GET', dataset) ~= ARGV[1] or run ~= ARGV[2] then
+    return redis.error_reply('DATASETLOST')
+end
+
+local origin, next_argument = ARGV[3], 9
+local counts = {tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])}
+local function take(count)
+    local first = next_argument
+    next_argument = first + count
+    return unpack(ARGV, first, first + count - 1)
+end
+
+local told = {}
+local function announce(force)
+    if #told >= 2000 or (force and #told > 0) then
+        local last = redis.call('XREVRANGE', changes, '+', '-', 'COUNT', 1)[1]
+        local id = last and tonumber(string.match(last[1], '^%d+')) + 1 or 1
+        redis.call('XADD', changes, 'MAXLEN', '~', MAX_CHANGES, string.format('%d-0', id), 'o', origin, unpack(told))
+        told = {}
+    end
+end
+local function tell(kind, text)
+    -- Clients read an entry as a mapping: the same field twice would be one.
+    told[#told + 1] = kind .. #told
+    told[#told + 1] = text
+    announce(false)
+end
+local function head(value, position)
+    return value and string.sub(value, 20 * position + 1, 20 * position + 20)
+end
+
+if ARGV[4] ~= '' then
+    redis.call('HSET', marks, origin, ARGV[4])
+end
+
+local new_records, new_tombstones, new_transitions = {}, {}, {}
+for _ = 1, counts[1] do
+    local name, value = take(2)
+    local before, gone = redis.call('HGET', nodes, name), redis.call('HGET', tombstones, name)
+    local latest = before or gone
+    if not latest or head(value, 0) >= head(latest, 0) then
+        if value ~= before then
+            redis.call('HSET', nodes, name, value)
+            tell('r', string.sub(value, 41))
+        end
+        if gone then redis.call('HDEL', tombstones, name) end
+        if not before then new_records[#new_records + 1] = name end
+    end
+end
+
+for _ = 1, counts[2] do
+    local name, value = take(2)
+    local before, gone = redis.call('HGET', nodes, name), redis.call('HGET', tombstones, name)
+    local latest = before or gone
+    if not latest or head(value, 0) > head(latest, 0) then
+        redis.call('HSET', tombstones, name, value)
+        redis.call('HDEL', nodes, name)
+        redis.call('HDEL', heard, name)
+        tell('d', string.sub(value, 41))
+        if not gone then new_tombstones[#new_tombstones + 1] = name end
+    end
+end
+
+for index = 1, counts[3] do
+    local name, value, text = take(3)
+    local owner = redis.call('HGET', nodes, name) or redis.call('HGET', tombstones, name)
+    if owner then
+        local last = redis.call('HGET', recorded, name)
+        local news = true
+        if last then
+            local status = head(last, 0) > head(owner, 1) and string.sub(last, 21) or 'active'
+            news = head(value, 0) > head(last, 0) and string.sub(value, 21) ~= status
+        end
+        if news then
+            local history = KEYS[7 + index]
+            redis.call('HSET', recorded, name, value)
+            redis.call('LPUSH', history, text)
+            redis.call('LTRIM', history, 0, MAX_TRANSITIONS - 1)
+            tell('s', text)
+            new_transitions[#new_transitions + 1] = index - 1
+        end
+    end
+end
+
+for _ = 1, counts[4] do
+    local name, value = take(2)
+    local before = redis.call('HGET', heard, name)
+    if (not before or head(value, 0) > head(before, 0)) and redis.call('HEXISTS', nodes, name) == 1 then
+        redis.call('HSET', heard, name, value)
+        -- The bus is heard by every registry itself.
+        if string.sub(value, 21) == 'http' then tell('h', head(value, 0) .. name) end
+    end
+end
+
+announce(true)
+return {new_records, new_tombstones, new_transitions}
+""".replace("MAX_TRANSITIONS", str(MAX_TRANSITIONS)).replace("MAX_CHANGES", str(MAX_CHANGES))
+"""KEYS: dataset, nodes, tombstones, heard, recorded, marks, changes, and each transition's node's history.
+
+ARGV: dataset, run id, origin, mark or nothing, and how many records, tombstones, transitions and heartbeats follow:
+name and value of each, for a transition also its JSON. Records and tombstones: revision, time of registration, JSON.
+Transitions: time, status entered. Heartbeats: time, transport. The ids of `changes` count up without a gap, so that a
+reader sees when it missed one.
+"""
+
+PRUNE = """
+for index = 3, #KEYS do
+    local name = ARGV[index - 1]
+    local gone = redis.call('HGET', KEYS[1], name)
+    if gone and string.sub(gone, 1, 20) < ARGV[1] then
+        redis.call('HDEL', KEYS[1], name)
+        redis.call('HDEL', KEYS[2], name)
+        redis.call('DEL', KEYS[index])
+    end
+end
+"""
+"""KEYS: tombstones, recorded, and each node's history. ARGV: the time before which a tombstone is old, the names."""

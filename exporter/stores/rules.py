@@ -1,0 +1,104 @@
+"""The rules of `base`, written down once for the stores that apply them in this process (Redis has them in Lua)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from exporter.domain.clock import HOUR
+from exporter.domain.durable import Batch, Heard, StoredNode
+from exporter.domain.node import NodeRecord, Tombstone
+from exporter.domain.status import Status, Transport
+from exporter.domain.transition import Transition
+from exporter.stores.base import Saved
+
+MAX_TRANSITIONS = 100
+"""So many a node are kept, the newest."""
+KEEP_TOMBSTONES = 7 * 24 * HOUR
+KEEP_MARKS = 72 * HOUR
+
+
+class Version(NamedTuple):
+    """What the rules must know of a record or a tombstone."""
+
+    revision_ns: int
+    registered_at_ns: int
+
+
+class Recorded(NamedTuple):
+    """A node's last recorded transition: when, and where it led to."""
+
+    at_ns: int
+    status: Status
+
+
+class Rows(Protocol):
+    """What a store holds, while a batch is applied. Putting replaces, removing what is not there does nothing."""
+
+    def record(self, name: str) -> Version | None:
+        """Of the node's record."""
+
+    def tombstone(self, name: str) -> Version | None:
+        """Of the node's tombstone."""
+
+    def recorded(self, name: str) -> Recorded | None:
+        """The node's last transition."""
+
+    def put_record(self, record: NodeRecord) -> None:
+        """In place of the record or tombstone that is there."""
+
+    def put_tombstone(self, tombstone: Tombstone) -> None:
+        """In place of the tombstone, or the record and last heartbeat, that is there."""
+
+    def put_transition(self, transition: Transition) -> None:
+        """Newest of the node's history, of which MAX_TRANSITIONS are kept."""
+
+    def put_heard(self, heard: dict[str, Heard]) -> None:
+        """Each one whose node has a record, and whose time is later than that which is there."""
+
+
+def apply(batch: Batch, rows: Rows) -> Saved:
+    """Apply a batch by the rules, the mark excepted."""
+    saved = Saved()
+    for name, record in batch.records.items():
+        before, gone = rows.record(name), rows.tombstone(name)
+        latest = before or gone
+        if latest is None or record.revision_ns >= latest.revision_ns:
+            rows.put_record(record)
+            if before is None:
+                saved.records.add(name)
+    for name, tombstone in batch.tombstones.items():
+        before, gone = rows.record(name), rows.tombstone(name)
+        latest = before or gone
+        if latest is None or tombstone.at_ns > latest.revision_ns:
+            rows.put_tombstone(tombstone)
+            if gone is None:
+                saved.tombstones.add(name)
+    for transition in batch.transitions:
+        owner = rows.record(transition.node) or rows.tombstone(transition.node)
+        if owner is not None and _is_news(transition, rows.recorded(transition.node), owner.registered_at_ns):
+            rows.put_transition(transition)
+            saved.transitions.append(transition)
+    rows.put_heard(batch.heard)
+    return saved
+
+
+def _is_news(transition: Transition, recorded: Recorded | None, registered_at_ns: int) -> bool:
+    if recorded is None:
+        return True
+    status = recorded.status if recorded.at_ns > registered_at_ns else Status.ACTIVE
+    return transition.at_ns > recorded.at_ns and transition.to is not status
+
+
+def stored_node(record: NodeRecord, heard: Heard | None, recorded: Recorded | None) -> StoredNode:
+    """A node as it is loaded. Its registration was heard as well, though nobody may have saved that."""
+    registered_at_ns = record.registered_at_ns
+    if heard is None or heard.last_seen_ns < registered_at_ns:
+        heard = Heard(registered_at_ns, heard.transport if heard else Transport.HTTP)
+    if recorded is None or recorded.at_ns <= registered_at_ns:
+        recorded = Recorded(registered_at_ns, Status.ACTIVE)
+    return StoredNode(record, heard, recorded.status, recorded.at_ns)
+
+
+def registration_order(node: StoredNode) -> tuple[int, str]:
+    """The sorting key of a snapshot's nodes."""
+    return node.record.registered_at_ns, node.record.name

@@ -1,0 +1,163 @@
+"""The store in a SQLite file: durable on its own, for one registry."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from exporter.domain.errors import StoreRefused, StoreUnavailable
+from exporter.domain.transition import Transition
+from exporter.stores.base import Batch, Saved, Snapshot
+from exporter.stores.rules import KEEP_TOMBSTONES, apply
+from exporter.stores.sqlitefile import failure, lock, open_locked, refusing_damage
+from exporter.stores.sqliterows import SqliteRows
+
+ANSWER_SECONDS = 1.8
+ROWS_A_SECOND = 5_000
+"""Slower than any disk that is well, and what a batch of many thousands is given beyond ANSWER_SECONDS."""
+Answer = TypeVar("Answer")
+
+
+class SqliteStore:
+    """A file, beside it SQLite's own `-wal` and `-shm` and our `-lock`.
+
+    One thread does all the work, so that the event loop never waits for a disk. A batch is one transaction, on the
+    disk when `save` returns (`synchronous = FULL`).
+    """
+
+    shared = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="aurora-store")
+        self._opened: _Opened | None = None
+        self._closed = False
+
+    async def open(self) -> None:
+        """Lock the file and look whether it is whole and ours; create it where there is none."""
+        await self._run(self._open, None)
+
+    async def load(self) -> Snapshot:
+        """Everything, once every row's checksum was found to match."""
+        return await self._run(lambda: self._file().load(), None)
+
+    async def save(self, batch: Batch) -> Saved:
+        """Apply the batch in one transaction."""
+        rows = len(batch.records) + len(batch.tombstones) + len(batch.transitions) + len(batch.heard)
+        return await self._run(lambda: self._file().save(batch), ANSWER_SECONDS + rows / ROWS_A_SECOND)
+
+    async def transitions(self, name: str, limit: int) -> list[Transition]:
+        """Newest first."""
+        return await self._run(lambda: self._file().transitions(name, limit), ANSWER_SECONDS)
+
+    async def changes(self) -> AsyncIterator[Batch]:
+        """None: nobody else writes here."""
+        return
+        yield
+
+    async def time_ns(self) -> int:
+        """The host's own wall clock."""
+        return time.time_ns()
+
+    async def close(self) -> None:
+        """Empty the log into the file, and let others have it."""
+        if not self._closed:
+            self._closed = True
+            await self._run(self._close, None)
+            self._executor.shutdown()
+
+    async def _run(self, work: Callable[[], Answer], seconds: float | None) -> Answer:
+        """Do the work in the store's thread. What was not begun when the time is up never will be."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        except TimeoutError:
+            raise StoreUnavailable(f"the store {self.path} failed: the disk did not answer in time") from None
+
+    def _open(self) -> None:
+        if self._opened is None:
+            self._opened = _Opened(self.path)
+
+    def _file(self) -> _Opened:
+        if self._opened is None:
+            raise StoreUnavailable(f"the store {self.path} is not open")
+        return self._opened
+
+    def _close(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+
+
+class _Opened:
+    """The file while it is ours; lives in the store's thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = lock(path)
+        try:
+            self._connection = open_locked(path)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._identity = _identity(path)
+        self._rows = SqliteRows(path, self._connection)
+
+    def load(self) -> Snapshot:
+        with refusing_damage(self._path):
+            self._transaction(lambda: self._rows.prune(time.time_ns() - KEEP_TOMBSTONES))
+            return self._rows.snapshot()
+
+    def save(self, batch: Batch) -> Saved:
+        if _identity(self._path) != self._identity:
+            raise StoreUnavailable(
+                f"the store {self._path} failed: the file was moved or removed while in use: "
+                "put it back, or restart the registry"
+            )
+
+        def write() -> Saved:
+            if batch.mark is not None:
+                self._rows.put_mark(batch.mark)
+            return apply(batch, self._rows)
+
+        try:
+            return self._transaction(write)
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+
+    def transitions(self, name: str, limit: int) -> list[Transition]:
+        try:
+            return self._rows.history(name, limit)
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+        except StoreRefused as error:
+            raise StoreUnavailable(str(error)) from error
+
+    def close(self) -> None:
+        self._connection.close()
+        os.close(self._lock)
+
+    def _transaction(self, write: Callable[[], Answer]) -> Answer:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            answer = write()
+            self._connection.execute("COMMIT")
+        finally:
+            # SQLite has rolled back by itself after some errors, a full disk among them.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        return answer
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

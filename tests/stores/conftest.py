@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from exporter.redislink.url import parse_redis_url
+from exporter.stores.base import Store
+from exporter.stores.memory import MemoryStore
+from exporter.stores.redis import RedisStore
+from exporter.stores.sqlite import SqliteStore
+from tests.support.redis_server import RedisServer
+
+
+@pytest.fixture(scope="session")
+def shared_redis():
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(shared_redis):
+    """A Redis of the whole session, empty for this test."""
+    shared_redis.cli("FLUSHALL")
+    return shared_redis
+
+
+@pytest.fixture
+def run():
+    """Run a coroutine; one event loop a test, so that a store may be used in several steps."""
+    with asyncio.Runner() as runner:
+        yield runner.run
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("redis", marks=pytest.mark.servers)])
+def make_store(request, tmp_path, run):
+    """Makes an opened and loaded store of each kind; what it made is closed."""
+    made = []
+
+    def make():
+        store: Store
+        if request.param == "redis":
+            store = RedisStore(parse_redis_url(request.getfixturevalue("redis_server").url))
+        elif request.param == "sqlite":
+            store = SqliteStore(tmp_path / "aurora.db")
+        else:
+            store = MemoryStore()
+        made.append(store)
+        run(store.open())
+        run(store.load())
+        return store
+
+    yield make
+    for store in made:
+        run(store.close())
+
+
+@pytest.fixture
+def store(make_store):
+    return make_store()

@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import pytest
+
+from exporter.domain.clock import HOUR, SECOND
+from exporter.domain.errors import StoreRefused, StoreUnavailable
+from exporter.redislink.url import parse_redis_url
+from exporter.stores.base import Batch, DatasetLost, Mark, Saved
+from exporter.stores.redis import RedisStore
+from tests.support.durables import NOW, heard, record, stored, tombstone, transition
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def open_redis(redis_server, run):
+    """Opens and loads stores on the one Redis, as several registries would."""
+    made = []
+
+    def make(url=redis_server.url):
+        store = RedisStore(parse_redis_url(url))
+        made.append(store)
+        run(store.open())
+        run(store.load())
+        return store
+
+    yield make
+    for store in made:
+        run(store.close())
+
+
+async def first(changes, count=1):
+    """The next so many batches that other registries saved."""
+    async with asyncio.timeout(10):
+        found = [await anext(changes) for _ in range(count)]
+    await changes.aclose()
+    return found
+
+
+def test_another_registry_is_told_what_is_new(open_redis, run):
+    """Records, tombstones, transitions and heartbeats over HTTP; over the bus it hears them itself."""
+    one, other = open_redis(), open_redis()
+    beats = {"a": heard(7, "http"), "b": heard(8, "bus")}
+    news = Batch(
+        {"a": record("a"), "b": record("b", site="Zürich")},
+        {"c": tombstone("c", at=9)},
+        [transition("a", at=3)],
+        beats,
+        Mark(NOW),
+    )
+    run(one.save(news))
+
+    (told,) = run(first(other.changes()))
+
+    assert told == Batch(news.records, news.tombstones, news.transitions, {"a": heard(7, "http")})
+
+
+def test_what_was_not_new_is_not_told(open_redis, run):
+    one, other = open_redis(), open_redis()
+    run(one.save(Batch({"a": record(revision=5)}, {}, [transition(at=5)], {"a": heard(5)})))
+    run(one.save(Batch({"a": record(revision=5)}, {"b": tombstone("b", at=1)}, [transition(at=5)], {"a": heard(4)})))
+    run(one.save(Batch({"a": record(revision=4)}, {"b": tombstone("b", at=1)}, [transition(at=4)], {"a": heard(5)})))
+    run(one.save(Batch({"end": record("end")})))
+
+    told = run(first(other.changes(), 3))
+
+    assert told == [
+        Batch({"a": record(revision=5)}, {}, [transition(at=5)], {"a": heard(5)}),
+        Batch({}, {"b": tombstone("b", at=1)}),
+        Batch({"end": record("end")}),
+    ]
+
+
+def test_a_registry_is_not_told_what_it_saved_itself(open_redis, run):
+    one, other = open_redis(), open_redis()
+    run(one.save(Batch({"a": record("a")})))
+    run(other.save(Batch({"b": record("b")})))
+
+    assert run(first(one.changes())) == [Batch({"b": record("b")})]
+    assert run(first(other.changes())) == [Batch({"a": record("a")})]
+
+
+def test_what_was_saved_before_the_load_is_not_told(open_redis, run):
+    open_redis_before = open_redis()
+    run(open_redis_before.save(Batch({"a": record("a")})))
+    late = open_redis()
+    run(open_redis_before.save(Batch({"b": record("b")})))
+
+    assert run(first(late.changes())) == [Batch({"b": record("b")})]
+
+
+def test_one_transition_is_told_by_the_first_registry_alone(open_redis, run):
+    """Each sees the threshold pass; one publishes it, and it is recorded once."""
+    one, other = open_redis(), open_redis()
+    run(one.save(Batch({"a": record()})))
+
+    assert run(one.save(Batch(transitions=[transition(at=10)]))).transitions == [transition(at=10)]
+    assert run(other.save(Batch(transitions=[transition(at=11)]))) == Saved()
+    assert run(one.transitions("a", 9)) == [transition(at=10)]
+
+
+def test_one_registration_and_one_departure_are_news_once(open_redis, run):
+    one, other = open_redis(), open_redis()
+
+    assert run(one.save(Batch({"a": record(revision=1)}))).records == {"a"}
+    assert run(other.save(Batch({"a": record(revision=2)}))).records == set()
+    assert run(one.save(Batch(tombstones={"a": tombstone(at=3)}))).tombstones == {"a"}
+    assert run(other.save(Batch(tombstones={"a": tombstone(at=4)}))).tombstones == set()
+
+
+def test_the_freshest_mark_of_all_registries_is_loaded(open_redis, run, redis_server):
+    """Those of registries gone for 72 hours are removed."""
+    one, other, gone = open_redis(), open_redis(), open_redis()
+    run(gone.save(Batch(mark=Mark(NOW - 73 * HOUR))))
+    run(one.save(Batch(mark=Mark(NOW + 2))))
+    run(other.save(Batch(mark=Mark(NOW + 1))))
+
+    assert run(one.load()).mark == Mark(NOW + 2)
+    assert redis_server.cli("HLEN", "aurora:{registry}:marks") == 2
+
+
+def test_a_large_batch_is_told_in_parts(open_redis, run):
+    """Whatever its size, every node is in them once."""
+    one, other = open_redis(), open_redis()
+    records = {f"n{number}": record(f"n{number}") for number in range(2_500)}
+    run(one.save(Batch(records, {}, [transition(name) for name in records], dict.fromkeys(records, heard(5)))))
+    run(one.save(Batch({"end": record("end")})))
+
+    async def collect():
+        told = Batch()
+        changes = other.changes()
+        async for batch in changes:
+            if "end" in batch.records:
+                break
+            told.records.update(batch.records)
+            told.transitions.extend(batch.transitions)
+            told.heard.update(batch.heard)
+        await changes.aclose()
+        return told
+
+    told = run(collect())
+
+    assert told.records == records
+    assert told.transitions == [transition(name) for name in records]
+    assert told.heard == dict.fromkeys(records, heard(5))
+
+
+def test_a_reader_that_was_too_slow_is_told_to_reload(open_redis, run, redis_server):
+    """The stream is trimmed; the gap is noticed, and a reload has what was missed."""
+    one, slow = open_redis(), open_redis()
+    for number in range(4):
+        run(one.save(Batch({f"n{number}": record(f"n{number}")})))
+    redis_server.cli("XTRIM", "aurora:{registry}:changes", "MAXLEN", 2)
+
+    with pytest.raises(StoreUnavailable, match="changes were missed"):
+        run(first(slow.changes()))
+
+    assert len(run(slow.load()).nodes) == 4
+    run(one.save(Batch({"end": record("end")})))
+    assert run(first(slow.changes())) == [Batch({"end": record("end")})]
+
+
+@pytest.mark.parametrize("lose", ["FLUSHALL", "DEL"])
+def test_a_redis_that_was_emptied_is_noticed(open_redis, run, redis_server, lose):
+    """The batch is not applied; after a load, the same data is news again."""
+    store = open_redis()
+    run(store.save(Batch({"a": record()})))
+    redis_server.cli(*([lose] if lose == "FLUSHALL" else [lose, "aurora:{registry}:dataset"]))
+
+    with pytest.raises(DatasetLost, match=f"127.0.0.1:{redis_server.port} restarted, failed over or was emptied"):
+        run(store.save(Batch({"b": record("b")})))
+    with pytest.raises(DatasetLost):
+        run(first(store.changes()))
+
+    left = run(store.load())
+    assert [node.record.name for node in left.nodes] == ([] if lose == "FLUSHALL" else ["a"])
+    assert run(store.save(Batch({"b": record("b")}))) == Saved({"b"}, set(), [])
+
+
+def test_the_loss_is_noticed_by_every_registry(open_redis, run, redis_server):
+    """Also after another one has taken up the new dataset."""
+    one, other = open_redis(), open_redis()
+    redis_server.cli("FLUSHALL")
+    run(one.load())
+    run(one.save(Batch({"a": record()})))
+
+    with pytest.raises(DatasetLost):
+        run(other.save(Batch(mark=Mark(NOW))))
+
+
+def test_saving_before_anything_was_loaded_is_refused(redis_server, run):
+    store = RedisStore(parse_redis_url(redis_server.url))
+
+    with pytest.raises(StoreUnavailable, match="nothing was loaded from it yet"):
+        run(store.save(Batch()))
+
+    run(store.close())
+
+
+def test_the_time_is_that_of_redis(open_redis, run):
+    """Both run on this host: they agree to within what the answer took, and some."""
+    before = time.time_ns()
+
+    between = run(open_redis().time_ns())
+
+    assert before - SECOND < between < time.time_ns() + SECOND
+
+
+def test_a_format_of_a_newer_version_is_refused(open_redis, run, redis_server):
+    store = open_redis()
+    redis_server.cli("SET", "aurora:{registry}:dataset", "2:abc")
+
+    with pytest.raises(StoreRefused, match="its format is '2', and this version of the registry knows '1'"):
+        run(store.load())
+
+
+def test_keys_of_another_application_are_refused(open_redis, run, redis_server):
+    store = open_redis()
+    redis_server.cli("DEL", "aurora:{registry}:nodes")
+    redis_server.cli("SET", "aurora:{registry}:nodes", "x")
+
+    with pytest.raises(StoreRefused, match=r"another application has keys under aurora:\{registry\}:"):
+        run(store.load())
+
+
+@pytest.mark.parametrize("key", ["nodes", "tombstones", "heard", "recorded", "marks"])
+def test_a_value_that_cannot_be_read_is_refused_by_name(open_redis, run, redis_server, key):
+    store = open_redis()
+    redis_server.cli("HSET", f"aurora:{{registry}}:{key}", "broken", "0" * 40 + "{]")
+
+    with pytest.raises(StoreRefused, match=f"'broken' in aurora:{{registry}}:{key} cannot be read"):
+        run(store.load())
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+def test_a_redis_that_drops_data_is_warned_of(open_redis, redis_server, caplog, policy):
+    redis_server.cli("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", policy)
+    try:
+        with caplog.at_level(logging.WARNING, "aurora.store"):
+            open_redis()
+    finally:
+        redis_server.cli("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction")
+
+    warning = (
+        f"Redis at redis://127.0.0.1:{redis_server.port} drops data when its memory is full "
+        f"(maxmemory-policy {policy}), nodes among it: set noeviction"
+    )
+    assert caplog.messages == [warning]
+
+
+def test_a_redis_without_a_limit_is_not_warned_of(open_redis, caplog):
+    with caplog.at_level(logging.WARNING, "aurora.store"):
+        open_redis()
+
+    assert caplog.messages == []
+
+
+def test_a_user_without_the_right_to_ask_about_the_server_can_use_it(open_redis, run, redis_server):
+    """Managed ones often come so: scripts, our keys, and nothing dangerous."""
+    redis_server.cli("ACL", "SETUSER", "aurora", "on", ">pass", "~aurora:*", "+@all", "-@dangerous", "-info")
+    store = open_redis(f"redis://aurora:pass@127.0.0.1:{redis_server.port}")
+
+    run(store.save(Batch({"a": record()})))
+
+    assert run(store.load()).nodes == [stored(record())]

@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import msgspec
+
+from exporter.domain.clock import HOUR
+from exporter.domain.durable import Heard
+from exporter.domain.lifecycle import Lifecycle, Phase
+from exporter.domain.node import NodeRecord, Removal
+from exporter.domain.registration import Link
+from exporter.domain.status import Transport
+from exporter.stores.base import Batch, Mark, Saved, Snapshot
+from tests.support.durables import NOW, heard, record, stored, tombstone, transition
+
+DAY = 24 * HOUR
+
+
+def batch(*changes, heard=None, mark=None):
+    """A batch of records, tombstones and transitions, in whatever order."""
+    made = Batch(heard=heard or {}, mark=mark)
+    for change in changes:
+        match type(change).__name__:
+            case "NodeRecord":
+                made.records[change.name] = change
+            case "Tombstone":
+                made.tombstones[change.name] = change
+            case "Transition":
+                made.transitions.append(change)
+    return made
+
+
+def test_a_new_store_is_empty(store, run):
+    assert run(store.load()) == Snapshot([], [], None)
+
+
+def test_what_was_saved_is_loaded(store, run):
+    """The record with its last heartbeat, its status by the last transition, and the mark."""
+    mark = Mark(NOW + 30, {Transport.BUS: [(NOW + 1, NOW + 2), (NOW + 5, NOW + 9)]})
+
+    saved = run(store.save(batch(record("a"), transition("a", at=20), heard={"a": heard(10, "bus")}, mark=mark)))
+
+    assert saved == Saved({"a"}, set(), [transition("a", at=20)])
+    assert run(store.load()) == Snapshot([stored(record("a"), 10, "bus", "warning", 20)], [], mark)
+
+
+def test_a_record_comes_back_as_it_was(store, run):
+    """Non-ASCII text, kept JSON with its spaces and line breaks, links, a lifecycle: every field."""
+    full = record(
+        "gpu_01.site-b",
+        role="lead",
+        vpn_ip="fd00::1",
+        public_ip="203.0.113.9",
+        capabilities=msgspec.Raw('{"gpu": true,\n "höhe": [1.50, null]}'.encode()),
+        metadata=msgspec.Raw('{ "ort": "Zürich 🚀", "quote": "say \\"hi\\"" }'.encode()),
+        node_id="µ-7",
+        links=(Link("b", "vpn_mesh"),),
+        ttl_ns=5,
+        gpus=8,
+        gpu_memory_bytes=2**37,
+        gpu_type="RTX 4090 »Ti«",
+        os="Линукс",
+        environment="staging",
+        site="東京",
+        cost_usd_per_hour=0.1,
+    )
+    full = NodeRecord(
+        full.registration, full.registered_at_ns, full.revision_ns, Lifecycle(Phase.DRAINING, NOW + 9, "größer")
+    )
+
+    run(store.save(batch(full, heard={full.name: heard(1)})))
+
+    (node,) = run(store.load()).nodes
+    assert node.record == full
+    assert bytes(node.record.registration.metadata) == bytes(full.registration.metadata)
+
+
+def test_nodes_are_loaded_in_order_of_registration(store, run):
+    """By time and then by name, however they were saved and changed."""
+    run(store.save(batch(record("c", registered=2), record("b", registered=1), record("z", registered=0))))
+    run(store.save(batch(record("a", registered=1), record("z", revision=9, registered=0))))
+
+    assert [node.record.name for node in run(store.load()).nodes] == ["z", "a", "b", "c"]
+
+
+def test_a_node_that_was_never_heard_was_heard_when_it_registered(store, run):
+    run(store.save(batch(record("a", registered=5))))
+
+    assert run(store.load()).nodes == [stored(record("a", registered=5), 5, since=5)]
+
+
+def test_a_later_record_replaces_and_is_no_news(store, run):
+    run(store.save(batch(record(revision=1))))
+
+    assert run(store.save(batch(record(revision=2, role="lead")))) == Saved()
+    assert run(store.load()).nodes == [stored(record(revision=2, role="lead"))]
+
+
+def test_a_stale_record_is_dropped(store, run):
+    run(store.save(batch(record(revision=2))))
+
+    assert run(store.save(batch(record(revision=1, role="lead")))) == Saved()
+    assert run(store.load()).nodes == [stored(record(revision=2))]
+
+
+def test_of_two_records_of_one_revision_the_last_stands(store, run):
+    run(store.save(batch(record(revision=2))))
+    run(store.save(batch(record(revision=2, role="lead"))))
+
+    assert run(store.load()).nodes == [stored(record(revision=2, role="lead"))]
+
+
+def test_revisions_are_compared_to_the_nanosecond(store, run):
+    """They do not fit a double, which would take these two for equal."""
+    run(store.save(batch(record(revision=1_001))))
+    run(store.save(batch(record(revision=1_000, role="lead"))))
+
+    assert run(store.load()).nodes == [stored(record(revision=1_001))]
+
+
+def test_a_tombstone_removes_the_node(store, run):
+    run(store.save(batch(record(revision=1), heard={"a": heard(5)})))
+
+    assert run(store.save(batch(tombstone(at=2)))) == Saved(set(), {"a"}, [])
+    assert run(store.load()) == Snapshot([], [tombstone(at=2)], None)
+
+
+def test_a_tombstone_that_is_not_later_than_the_record_is_dropped(store, run):
+    run(store.save(batch(record(revision=2))))
+
+    assert run(store.save(batch(tombstone(at=2)))) == Saved()
+    assert run(store.load()) == Snapshot([stored(record(revision=2))], [], None)
+
+
+def test_a_second_tombstone_is_kept_if_it_is_later_and_is_no_news(store, run):
+    """Two registries forget one node: one of them tells."""
+    run(store.save(batch(record())))
+    run(store.save(batch(tombstone(at=5, removal=Removal.FORGOTTEN))))
+
+    assert run(store.save(batch(tombstone(at=7, removal=Removal.FORGOTTEN)))) == Saved()
+    assert run(store.save(batch(tombstone(at=6)))) == Saved()
+    assert run(store.load()).tombstones == [tombstone(at=7, removal=Removal.FORGOTTEN)]
+
+
+def test_a_tombstone_of_a_name_that_nobody_knows_is_kept_and_news(store, run):
+    """The node appeared and left between two batches."""
+    assert run(store.save(batch(tombstone(at=5)))) == Saved(set(), {"a"}, [])
+    assert run(store.load()).tombstones == [tombstone(at=5)]
+
+
+def test_a_record_older_than_the_tombstone_does_not_come_back(store, run):
+    run(store.save(batch(tombstone(at=5))))
+
+    assert run(store.save(batch(record(revision=4)))) == Saved()
+    assert run(store.load()) == Snapshot([], [tombstone(at=5)], None)
+
+
+def test_a_record_that_is_not_older_than_the_tombstone_is_new(store, run):
+    run(store.save(batch(record(revision=1))))
+    run(store.save(batch(tombstone(at=5))))
+
+    assert run(store.save(batch(record(revision=5, registered=5)))) == Saved({"a"}, set(), [])
+    assert run(store.load()) == Snapshot([stored(record(revision=5, registered=5), 5, since=5)], [], None)
+
+
+def test_a_node_registered_again_starts_active_and_keeps_its_history(store, run):
+    run(store.save(batch(record(), transition(at=10), transition(at=20, to="offline", from_="warning"))))
+    run(store.save(batch(tombstone(at=30))))
+    run(store.save(batch(record(revision=40, registered=40))))
+
+    assert run(store.load()).nodes == [stored(record(revision=40, registered=40), 40, since=40)]
+    assert run(store.transitions("a", 9)) == [transition(at=20, to="offline", from_="warning"), transition(at=10)]
+
+
+def test_a_node_registered_again_may_enter_the_status_that_it_left_in(store, run):
+    """Also where the store never saw it leave."""
+    run(store.save(batch(record(), transition(at=10))))
+    run(store.save(batch(record(revision=40, registered=40))))
+
+    assert run(store.save(batch(transition(at=50)))) == Saved(set(), set(), [transition(at=50)])
+    assert run(store.load()).nodes == [stored(record(revision=40, registered=40), 40, status="warning", since=50)]
+
+
+def test_a_heartbeat_goes_forward_only(store, run):
+    run(store.save(batch(record(), heard={"a": heard(10, "bus")})))
+    run(store.save(batch(heard={"a": heard(9, "http")})))
+    run(store.save(batch(heard={"a": heard(10, "http")})))
+
+    assert run(store.load()).nodes == [stored(record(), 10, "bus")]
+
+    run(store.save(batch(heard={"a": heard(11, "http")})))
+
+    assert run(store.load()).nodes == [stored(record(), 11, "http")]
+
+
+def test_a_heartbeat_of_a_node_that_is_not_there_is_dropped(store, run):
+    """Never registered, departed, or departing in the same batch."""
+    run(store.save(batch(record("departed"), record("departing"))))
+    run(store.save(batch(tombstone("departed", at=1))))
+    names = ("unknown", "departed", "departing")
+
+    run(store.save(batch(tombstone("departing", at=2), heard={name: heard(50) for name in names})))
+    run(store.save(batch(*(record(name, revision=60) for name in names))))
+
+    assert run(store.load()).nodes == [stored(record(name, revision=60)) for name in sorted(names)]
+
+
+def test_a_transition_that_was_told_is_not_told_again(store, run):
+    """Nor one that is older, nor one that leads where the node is."""
+    run(store.save(batch(record(), transition(at=10))))
+
+    again = batch(
+        transition(at=10, to="offline"),
+        transition(at=9, to="offline"),
+        transition(at=11, from_="offline", to="warning"),
+    )
+
+    assert run(store.save(again)) == Saved()
+    assert run(store.transitions("a", 9)) == [transition(at=10)]
+
+
+def test_transitions_of_one_batch_follow_each_other(store, run):
+    steps = [transition(at=1), transition(at=2, from_="warning", to="offline"), transition(at=3, to="active")]
+
+    assert run(store.save(batch(record(), *steps))).transitions == steps
+    assert run(store.transitions("a", 9)) == steps[::-1]
+    assert run(store.transitions("a", 2)) == steps[:0:-1]
+    assert run(store.load()).nodes == [stored(record(), since=3)]
+
+
+def test_the_last_transition_of_a_node_that_leaves_is_kept(store, run):
+    """It goes offline and is forgotten within one batch."""
+    run(store.save(batch(record())))
+
+    saved = run(store.save(batch(tombstone(at=9), transition(at=8, to="offline"))))
+
+    assert saved == Saved(set(), {"a"}, [transition(at=8, to="offline")])
+    assert run(store.transitions("a", 9)) == [transition(at=8, to="offline")]
+
+
+def test_a_transition_of_an_unknown_name_is_dropped(store, run):
+    assert run(store.save(batch(transition()))) == Saved()
+    assert run(store.transitions("a", 9)) == []
+
+
+def test_the_newest_hundred_transitions_are_kept(store, run):
+    steps = [transition(at=at, to=("warning", "active")[at % 2]) for at in range(130)]
+    run(store.save(batch(record(), *steps[:70])))
+    run(store.save(batch(*steps[70:])))
+
+    assert run(store.transitions("a", 1_000)) == steps[:29:-1]
+
+
+def test_tombstones_of_more_than_seven_days_are_pruned_with_their_history(store, run):
+    run(store.save(batch(record("old", revision=-9 * DAY), transition("old", at=-9 * DAY, to="offline"))))
+    run(store.save(batch(record("new", revision=-9 * DAY), transition("new", at=-9 * DAY, to="offline"))))
+    run(store.save(batch(tombstone("old", at=-8 * DAY), tombstone("new", at=-6 * DAY))))
+
+    assert run(store.load()).tombstones == [tombstone("new", at=-6 * DAY)]
+    assert run(store.load()).tombstones == [tombstone("new", at=-6 * DAY)]
+    assert run(store.transitions("old", 9)) == []
+    assert run(store.transitions("new", 9)) == [transition("new", at=-9 * DAY, to="offline")]
+
+
+def test_a_mark_stands_until_the_next(store, run):
+    run(store.save(batch(mark=Mark(NOW + 1))))
+    run(store.save(batch(record())))
+    assert run(store.load()).mark == Mark(NOW + 1)
+
+    run(store.save(batch(mark=Mark(NOW + 2))))
+    assert run(store.load()).mark == Mark(NOW + 2)
+
+
+def test_an_empty_batch_changes_nothing(store, run):
+    assert run(store.save(Batch())) == Saved()
+    assert run(store.load()) == Snapshot([], [], None)
+
+
+def test_saving_a_batch_again_changes_nothing(store, run):
+    """After StoreUnavailable nobody knows whether it was applied."""
+    run(store.save(batch(record("b"))))
+    whole = batch(
+        *(record("a"), tombstone("b", at=3), transition("a", at=2)), heard={"a": heard(1)}, mark=Mark(NOW + 4)
+    )
+    run(store.save(whole))
+    before = run(store.load())
+
+    assert run(store.save(whole)) == Saved()
+    assert run(store.load()) == before
+
+
+def test_five_thousand_nodes_are_one_batch(store, run):
+    """With every kind of change, spread over all of them."""
+    names = [f"node-{number:04}" for number in range(5_000)]
+    run(store.save(batch(*(record(name, registered=at) for at, name in enumerate(names)))))
+    leaving, staying = names[::5], [name for name in names if name not in set(names[::5])]
+    changes = batch(
+        *(tombstone(name, at=10_000) for name in leaving),
+        *(transition(name, at=20_000) for name in staying),
+        heard={name: heard(15_000, "bus") for name in names},
+        mark=Mark(NOW + 7),
+    )
+
+    saved = run(store.save(changes))
+
+    assert saved.tombstones == set(leaving)
+    assert sorted(saved.transitions, key=lambda transition: transition.node) == changes.transitions
+    snapshot = run(store.load())
+    assert snapshot.nodes == [
+        stored(record(name, registered=at), 15_000, "bus", "warning", 20_000)
+        for at, name in enumerate(names)
+        if name not in set(leaving)
+    ]
+    assert sorted(tombstone.name for tombstone in snapshot.tombstones) == leaving
+    assert snapshot.mark == Mark(NOW + 7)
+
+
+def test_closing_twice_is_safe(store, run):
+    run(store.close())
+    run(store.close())
+
+
+def test_heard_keeps_its_types(store, run):
+    run(store.save(batch(record(), heard={"a": Heard(NOW + 1, Transport.BUS)})))
+
+    assert run(store.load()).nodes[0].heard.transport is Transport.BUS

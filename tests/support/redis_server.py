@@ -1,0 +1,142 @@
+"""A real Redis (or Sentinel) on a free loopback port, ended by its process id."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+
+DEADLINE_SECONDS = 20.0
+_FIRST_PORT, _LAST_PORT = 20_000, 32_000
+"""Below the range that the kernel hands out by itself, and with room for a cluster's bus 10,000 above."""
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on at this moment."""
+    while True:
+        port = random.randrange(_FIRST_PORT, _LAST_PORT)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+class RedisServer:
+    """One server process: `with RedisServer("--maxmemory", "2mb") as server`, or `start` and `close` by hand.
+
+    Nothing is written to disk unless the arguments say so (`--appendonly yes`); its directory outlives `restart`.
+    `sentinel=True` runs the file `redis.conf` that the test wrote into `directory` as a Sentinel's.
+    """
+
+    def __init__(self, *arguments: str, password: str = "", sentinel: bool = False) -> None:
+        self.arguments = arguments
+        self.password = password
+        self.sentinel = sentinel
+        self.port = free_port()
+        self.directory = Path(tempfile.mkdtemp(prefix="aurora-redis-"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients find it, with the password that it was given."""
+        login = f":{self.password}@" if self.password else ""
+        return f"redis://{login}127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        """The running process."""
+        assert self._process is not None, "the server is not running"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start, and return once it answers. A port that was taken meanwhile is changed for another."""
+        for _ in range(5):
+            self._process = subprocess.Popen(self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if self._answers():
+                return
+            self.port = free_port()
+        raise RuntimeError(f"{self._command()} did not start")
+
+    def stop(self) -> None:
+        """End it in good order (SIGTERM); a dump is written if the arguments ask for one."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a power cut would (SIGKILL)."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Let it hang (SIGSTOP): connections are accepted, nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on (SIGCONT)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def restart(self) -> None:
+        """Kill it and start it again on the same port and directory: empty, unless it kept its data on disk."""
+        self.kill()
+        self.start()
+
+    def close(self) -> None:
+        """End it if it runs, and remove its directory."""
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def cli(self, *command: str | int) -> Any:
+        """The answer to one command, over a connection of its own; text is decoded."""
+        with redis.Redis(port=self.port, password=self.password or None, decode_responses=True) as client:
+            return client.execute_command(*command)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _command(self) -> list[str]:
+        common = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
+        if self.sentinel:
+            return ["redis-sentinel", str(self.directory / "redis.conf"), *common, *self.arguments]
+        login = ["--requirepass", self.password] if self.password else []
+        return ["redis-server", *common, "--save", "", "--appendonly", "no", *login, *self.arguments]
+
+    def _answers(self) -> bool:
+        """Whether it came up; False when the process ended instead."""
+        assert self._process is not None
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while self._process.poll() is None and time.monotonic() < deadline:
+            try:
+                # A dump that is still being read answers LOADING: not up yet.
+                with redis.Redis(port=self.port, password=self.password or None, socket_timeout=1) as client:
+                    if client.ping() and client.info("server")["process_id"] == self._process.pid:
+                        return True
+            except redis.RedisError:
+                time.sleep(0.01)
+        self._end(signal.SIGKILL)
+        return False
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(number)
+        self._process.wait(DEADLINE_SECONDS)
+        self._process = None
