@@ -120,7 +120,7 @@ def _adopt_record(node_map: NodeMap, record: NodeRecord) -> None:
 
 def _adopt_tombstone(node_map: NodeMap, tombstone: Tombstone) -> None:
     node, known = node_map.find(tombstone.name), node_map.departed.get(tombstone.name)
-    if node is not None and node.record.revision_ns > tombstone.at_ns:
+    if node is not None and node.record.revision_ns >= tombstone.at_ns:
         return
     if known is None or known.at_ns < tombstone.at_ns:
         node_map.remove(tombstone)

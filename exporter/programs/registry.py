@@ -11,9 +11,11 @@ from pathlib import Path
 import uvloop
 
 from exporter import __version__
+from exporter.configuration.faults import below
 from exporter.configuration.loader import load
 from exporter.domain.config import Config
-from exporter.domain.errors import Invalid, StoreRefused
+from exporter.domain.errors import Fault, Invalid, StoreRefused
+from exporter.redislink.url import parse_redis_url
 from exporter.stores.urls import open_store
 from exporter.telemetry import logs
 from exporter.wiring.registry import Registry
@@ -57,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags["web.enable_lifecycle"] = "true"
 
     def load_config() -> Config:
-        return load(arguments.config_file, os.environ, flags)
+        config = load(arguments.config_file, os.environ, flags)
+        _check_urls(config)
+        return config
 
     try:
         config = load_config()
@@ -77,6 +81,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"aurora-registry: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _check_urls(config: Config) -> None:
+    """Raise Invalid for what only those who connect can tell of a URL."""
+    faults: list[Fault] = []
+    for key, url, read in (
+        ("store", config.store, open_store),
+        ("event_bus.url", config.event_bus.url, parse_redis_url),
+    ):
+        try:
+            if url:
+                read(url)
+        except Invalid as error:
+            faults += below(key, error.faults)
+    if faults:
+        raise Invalid(faults)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -82,7 +82,10 @@ class RedisStore:
             records = await self._load_hash(codec.NODES, codec.read_record)
             self._check_same(await self._ask_state(), known)
         # In a thread, since a hundred thousand nodes would hold up the event loop.
-        return await asyncio.to_thread(_snapshot, records, tombstones, heard, recorded, mark)
+        snapshot = await asyncio.to_thread(_snapshot, records, tombstones, heard, recorded, mark)
+        # Only now: until the caller knows what is there, `save` must go on saying that it was lost.
+        self._known = known
+        return snapshot
 
     async def save(self, batch: Batch) -> Saved:
         """Apply the batch, and tell the other registries."""
@@ -139,7 +142,7 @@ class RedisStore:
         return self._known
 
     async def _adopt(self) -> codec.State:
-        """From now on, this dataset of this run of the server is ours; one that is empty gets its id."""
+        """Whose data is there, in a format of ours; an empty Redis gets a dataset id."""
         state = await self._ask_state()
         if not state.dataset:
             async with self._asking():
@@ -151,7 +154,6 @@ class RedisStore:
                 f"Redis at {self.url.safe} cannot be used: its format is {version!r}, and this version of the registry "
                 f"knows {FORMAT!r}: install the version that wrote it again, or name another database"
             )
-        self._known = state
         return state
 
     async def _ask_state(self) -> codec.State:

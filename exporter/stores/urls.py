@@ -6,8 +6,11 @@ from pathlib import Path
 
 from exporter.domain.errors import Invalid
 from exporter.domain.text import shown
+from exporter.redislink.url import parse_redis_url
 from exporter.stores.base import Store
 from exporter.stores.memory import MemoryStore
+from exporter.stores.redis import RedisStore
+from exporter.stores.sqlite import SqliteStore
 
 KINDS = (
     "sqlite:///relative.db, sqlite:////absolute.db, redis://host:port/db, rediss://host:port/db, "
@@ -24,18 +27,12 @@ def open_store(url: str) -> Store:
         return _sqlite(url)
     scheme, slashes, _ = url.partition("://")
     if slashes and scheme in {"redis", "rediss", "redis+sentinel", "redis+cluster"}:
-        # Imported where they are needed: a registry on SQLite never loads redis-py.
-        from exporter.redislink.url import parse_redis_url  # noqa: PLC0415
-        from exporter.stores.redis import RedisStore  # noqa: PLC0415
-
         return RedisStore(parse_redis_url(url))
     # Not shown whole: what is no URL of ours may still hold a password.
     raise Invalid.of("", f"expected {KINDS}; got {shown(f'{scheme}://...') if slashes else 'what is no such URL'}")
 
 
 def _sqlite(url: str) -> Store:
-    from exporter.stores.sqlite import SqliteStore  # noqa: PLC0415 - as above
-
     path = url.removeprefix(_SQLITE)
     if path in {"", ":memory:"} or path.endswith("/") or any(mark in path for mark in "?#\0"):
         raise Invalid.of("", f"expected a file as in sqlite:///relative.db or sqlite:////absolute.db, got {shown(url)}")

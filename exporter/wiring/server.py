@@ -19,6 +19,8 @@ from exporter.wiring.registry import Registry
 log = logging.getLogger("aurora.web")
 
 BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+"""Longer than a heartbeat interval, so that a node's connection serves for the next one too."""
 GRACE_SECONDS = 10
 """How long requests that are under way at the end may take."""
 
@@ -57,6 +59,7 @@ async def serve(registry: Registry, listening: socket.socket) -> None:
             proxy_headers=False,
             server_header=False,
             limit_concurrency=limits.max_connections,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )

@@ -44,9 +44,9 @@ def test_the_time_in_which_nobody_ran_is_blind_time_and_silence_from_before_is_k
     assert node_map.silence_ns(node) == 100 * SECOND
     assert node_map.held_since_ns(node, clock.monotonic_ns()) is not None
     pass_time(node_map, clock, 79)
-    assert node.status is Status.ACTIVE
+    assert node_map.get("a").status is Status.ACTIVE
     pass_time(node_map, clock, 1)
-    assert node.status is Status.WARNING
+    assert node_map.get("a").status is Status.WARNING
 
 
 def test_a_crash_loop_does_not_hide_a_death_for_ever() -> None:

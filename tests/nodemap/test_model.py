@@ -88,8 +88,10 @@ class Store:
 
     def flush(self, node_map: NodeMap) -> None:
         batch = merging.batch_of(node_map.journal.take(), merging.mark_of(node_map))
-        for result in (*batch.records.values(), *batch.tombstones.values()):
-            self.keep(result)
+        for record in batch.records.values():
+            self.keep(record)
+        for tombstone in batch.tombstones.values():
+            self.keep(tombstone)
         self.heard.update({name: heard for name, heard in batch.heard.items() if name in self.records})
         for transition in batch.transitions:
             if transition.node in self.records:

@@ -192,6 +192,18 @@ def test_the_loss_is_noticed_by_every_registry(open_redis, run, redis_server):
         run(other.save(Batch(mark=Mark(NOW))))
 
 
+def test_a_load_that_failed_does_not_make_good_the_loss(open_redis, run, redis_server):
+    """Until one succeeds, nothing is saved into a store that nobody seeded again."""
+    store = open_redis()
+    redis_server.cli("FLUSHALL")
+    redis_server.cli("HSET", "aurora:{registry}:nodes", "broken", "{]")
+    with pytest.raises(StoreRefused):
+        run(store.load())
+
+    with pytest.raises(DatasetLost):
+        run(store.save(Batch(mark=Mark(NOW))))
+
+
 def test_saving_before_anything_was_loaded_is_refused(redis_server, run):
     store = RedisStore(parse_redis_url(redis_server.url))
 

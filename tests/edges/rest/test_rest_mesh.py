@@ -89,7 +89,7 @@ def test_a_topology_is_walked_anew_when_it_changed(client, register):
 
 def test_readers_of_one_topology_share_its_connections(client, register, service, monkeypatch):
     """However slowly they read, they are held once; and no longer than somebody reads."""
-    walks = WeakValueDictionary()
+    walks: mesh_module.Walks = WeakValueDictionary()
     register("lead", role="lead")
     register("n1")
 
