@@ -7,6 +7,7 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 SERVERS := redis-server redis-sentinel prometheus promtool prometheus-alertmanager amtool
+CLIENTS := curl node
 
 .PHONY: help
 help: ## This list
@@ -34,7 +35,7 @@ format: $(VENV)/installed-dev ## Let Ruff put the code in form
 
 .PHONY: servers
 servers: # what the tests start, installed where it is missing
-	@scripts/need $(SERVERS)
+	@scripts/need $(SERVERS) $(CLIENTS)
 
 .PHONY: bench
 bench: $(VENV)/installed-dev ## Measure, beside what one would use instead

@@ -55,7 +55,7 @@ class Service(Protocol):
         """
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
-        """The node's recorded transitions, newest first; raises StoreUnavailable."""
+        """The node's recorded transitions, newest first; while the store is down, those that memory still has."""
 
     async def reload(self) -> None:
         """Take the whole new configuration or none of it; raises Invalid for what is wrong with it."""

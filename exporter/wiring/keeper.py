@@ -15,7 +15,6 @@ from exporter.domain.hearing import Source
 from exporter.domain.node import Node, Tombstone
 from exporter.domain.transition import Transition
 from exporter.nodemap import merging
-from exporter.nodemap.journal import Journal
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.planning import Planned
 from exporter.stores.base import Saved, Store
@@ -63,7 +62,6 @@ class Keeper:
         self._map: NodeMap | None = None
         self._submitted: list[Submitted] = []
         self._wake = asyncio.Event()
-        self._in_flight = Journal()
         self._due_ns = 0
         self._marked_ns = 0
         self._told_time_ns = 0
@@ -96,16 +94,17 @@ class Keeper:
             raise StoreUnavailable("the store did not answer in time") from None
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
-        """A node's transitions, newest first: those that are not written yet, then those that the store has."""
-        history = (await self._store.transitions(name, limit))[::-1]
-        for transition in (*self._in_flight.transitions, *self.node_map.journal.transitions):
-            # Another registry may have told the same one already, a few milliseconds apart.
-            last = history[-1] if history else None
-            if transition.node == name and (
-                last is None or (transition.at_ns > last.at_ns and transition.to is not last.to)
-            ):
-                history.append(transition)
-        return history[::-1][:limit]
+        """A node's transitions, newest first, as they are recorded; while the store is down, those memory still has."""
+        node_map = self.node_map
+        try:
+            return await self._store.transitions(name, limit)
+        except StoreUnavailable:
+            return [transition for transition in reversed(node_map.recent) if transition.node == name][:limit]
+
+    def hurry(self) -> None:
+        """Write what waits now and not within a second: somebody shall be told of it."""
+        self._due_ns = 0
+        self._wake.set()
 
     async def run(self) -> None:
         """Serve until cancelled; raises StoreRefused for a store that must not be touched."""
@@ -234,14 +233,12 @@ class Keeper:
         marked = now_ns - self._marked_ns < min(MARK_EVERY, warning_after_ns // 10)
         if marked and self.store_up and not self._store.shared and not node_map.journal:
             return
-        self._in_flight = node_map.journal.take()
+        taken = node_map.journal.take()
         try:
-            await self._save(merging.batch_of(self._in_flight, merging.mark_of(node_map)), news)
+            await self._save(merging.batch_of(taken, merging.mark_of(node_map)), news)
         except BaseException:
-            node_map.journal.give_back(self._in_flight)
+            node_map.journal.give_back(taken)
             raise
-        finally:
-            self._in_flight = Journal()
         self._marked_ns = now_ns
         self._prove(now_ns)
 

@@ -178,6 +178,8 @@ class Registry:
             if not self._keeper.loaded:
                 continue
             self.node_map.tick()
+            if self.node_map.journal.transitions and self.store_up:
+                self._keeper.hurry()
             if len(self.node_map) > settled + SETTLE_EVERY:
                 # Nodes live long: the garbage collector need not look at them again and again while heartbeats wait.
                 settled = len(self.node_map)

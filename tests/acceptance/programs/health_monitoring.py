@@ -1,0 +1,11 @@
+# ruff: noqa: T201 - a program prints
+"""A script tells which nodes are not well."""
+
+import requests
+
+response = requests.get("http://10.0.0.1:9999/nodes")
+nodes = response.json()["nodes"]
+
+for name, info in nodes.items():
+    if info["status"] != "active":
+        print(f"⚠️ {name} is {info['status']}")

@@ -1,0 +1,124 @@
+"""The rule files: valid to Prometheus, complete, about metrics that exist, and guarded by unit tests that can fail."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.exposition.families import FAMILIES
+from exporter.telemetry.metrics import Telemetry
+
+ALERTS = Path(__file__).resolve().parents[2] / "alerts"
+RULE_FILES = sorted(ALERTS.glob("*.rules.yml"))
+RUNBOOKS = "https://github.com/aurora-mesh/aurora-node-registry/blob/main/alerts/runbooks/"
+RULES: list[dict[str, Any]] = [
+    rule for file in RULE_FILES for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]
+]
+ALERTING = [rule for rule in RULES if "alert" in rule]
+TEST_ENVIRONMENTS = "^(test|testing|staging|dev|development)$"
+
+
+def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_rules_pass_every_check_of_promtool():
+    """The rule files are valid, without a rule twice."""
+    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", *RULE_FILES)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_rules_do_what_their_unit_tests_say():
+    """Each alert fires, is quiet just before, and resolves as it should."""
+    tested = promtool("test", "rules", *sorted(ALERTS.glob("tests/*.test.yml")))
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_prometheus_takes_its_configuration():
+    """The shipped prometheus.yml is valid, and so is every file that it names."""
+    checked = promtool("check", "config", "--lint=all", "--lint-fatal", ALERTS / "prometheus.yml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"SUCCESS: {len(RULE_FILES)} rule files found" in checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "part", "instead"),
+    [
+        ("nodes", "for: 1m\n        keep_firing_for: 3m", "for: 1m"),
+        ("nodes", "for: 1m", "for: 0s"),
+        ("nodes", "for: 1m", "for: 90s"),
+        ("nodes", "(aurora_node_status_held == 1)", "(aurora_node_status_held == 2)"),
+        ("nodes", "max by (node) (", "min by (node) ("),
+        ("nodes", 'lifecycle!="in_service"', 'lifecycle="maintenance"'),
+        ("nodes", "topk by (node) (1, max by (node, role, environment, site) (aurora_node_info))", "aurora_node_info"),
+        ("nodes", TEST_ENVIRONMENTS, "^test"),
+        ("nodes", 'status="offline"', 'status="warning"'),
+        ("nodes", "}}critical{{", "}}warning{{"),
+        ("registry", 'absent(up{job="node-registry"} == 1)', 'up{job="node-registry"} == 0'),
+        ("registry", 'absent(up{job="node-registry"} == 1)', 'absent(up{job="node-registry"})'),
+        ("registry", "for: 2m", "for: 1m"),
+        ("registry", "vector(1)", "vector(1) == 0"),
+    ],
+)
+def test_unit_tests_notice_a_broken_rule(tmp_path, file, part, instead):
+    """Whatever is broken in a rule, one of its unit tests fails."""
+    (tmp_path / "tests").mkdir()
+    rules = (ALERTS / f"{file}.rules.yml").read_text()
+    assert part in rules
+    (tmp_path / f"{file}.rules.yml").write_text(rules.replace(part, instead))
+    shutil.copy(ALERTS / "tests" / f"{file}.test.yml", tmp_path / "tests")
+    tested = promtool("test", "rules", tmp_path / "tests" / f"{file}.test.yml")
+    assert tested.returncode == 1
+    assert "FAILED" in tested.stdout + tested.stderr
+
+
+@pytest.mark.parametrize("rule", ALERTING, ids=lambda rule: rule["alert"])
+def test_alert_is_complete(rule):
+    """Every alert says how bad it is, what happened, and where its runbook is; the runbook exists."""
+    assert severities(rule) <= {"critical", "warning", "info"}
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    assert all(rule["annotations"].values())
+    assert rule["annotations"]["runbook_url"] == f"{RUNBOOKS}{rule['alert']}.md"
+    assert (ALERTS / "runbooks" / f"{rule['alert']}.md").read_text().startswith(f"# {rule['alert']}\n")
+
+
+def test_runbooks_and_unit_tests_cover_the_alerts_and_nothing_else():
+    """No runbook is about an alert that is gone, and no alert goes untested."""
+    names = {rule["alert"] for rule in ALERTING}
+    assert {file.stem for file in (ALERTS / "runbooks").iterdir()} == names
+    tests = "".join(file.read_text() for file in ALERTS.glob("tests/*.test.yml"))
+    assert {name for name in names if f"alertname: {name}" in tests} == names
+
+
+@pytest.mark.parametrize(
+    "rule", [rule for rule in ALERTING if "by (node)" in rule["expr"]], ids=lambda rule: rule["alert"]
+)
+def test_node_alerts_route_by_role_environment_and_site(rule):
+    """An alert about a node carries the labels for routing, and is only info in an environment for testing."""
+    assert "topk by (node) (1, max by (node, role, environment, site) (aurora_node_info))" in rule["expr"]
+    assert f'match "{TEST_ENVIRONMENTS}" $labels.environment }}}}info{{{{' in rule["labels"]["severity"]
+
+
+def test_rules_name_only_metrics_that_exist():
+    """A rule on a metric that nobody exposes would pass promtool, and never fire."""
+    used = {name for rule in RULES for name in re.findall(r"\baurora_[a-z0-9_]+", yaml.safe_dump(rule))}
+    assert used
+    assert used - exposed_names() == set()
+
+
+def exposed_names() -> set[str]:
+    telemetry = Telemetry(version="1", revision="r", started_ns=0, store_up=lambda: True, event_bus_up=lambda: True)
+    own = text_string_to_metric_families(telemetry.expose(open_metrics=False).decode())
+    return {family.name for family in FAMILIES} | {sample.name for family in own for sample in family.samples}
+
+
+def severities(rule: dict[str, Any]) -> set[str]:
+    severity: str = rule["labels"]["severity"]
+    return set(re.findall(r"}}(\w+){{", severity)) if "{{" in severity else {severity}
