@@ -11,17 +11,18 @@ from pathlib import Path
 import uvloop
 
 from exporter import __version__
-from exporter.configuration.faults import below
+from exporter.configuration.faults import below, closest
 from exporter.configuration.loader import load
 from exporter.domain.config import Config
 from exporter.domain.errors import Fault, Invalid, StoreRefused
+from exporter.exposition.families import FAMILIES
 from exporter.redislink.url import parse_redis_url
 from exporter.stores.urls import open_store
 from exporter.telemetry import logs
 from exporter.wiring.registry import Registry
 from exporter.wiring.server import listen, serve
 
-DESCRIPTION = "The Aurora Node Registry: a node map over REST and heartbeats, exposed to Prometheus."
+DESCRIPTION = "The Aurora Node Registry: which nodes there are, how they are, for Prometheus."
 EXAMPLES = """\
 examples:
   aurora-registry
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def load_config() -> Config:
         config = load(arguments.config_file, os.environ, flags)
-        _check_urls(config)
+        _check_further(config)
         return config
 
     try:
@@ -83,18 +84,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _check_urls(config: Config) -> None:
-    """Raise Invalid for what only those who connect can tell of a URL."""
+def _check_further(config: Config) -> None:
+    """Raise Invalid for what only those who connect can tell of a URL, and those who expose of a family."""
     faults: list[Fault] = []
-    for key, url, read in (
-        ("store", config.store, open_store),
-        ("event_bus.url", config.event_bus.url, parse_redis_url),
-    ):
+    urls = (("store", config.store, open_store), ("event_bus.url", config.event_bus.url, parse_redis_url))
+    for key, url, read in urls:
         try:
             if url:
                 read(url)
         except Invalid as error:
             faults += below(key, error.faults)
+    families = [family.name for family in FAMILIES]
+    for name in config.metrics.disabled_families:
+        if name not in families:
+            close = closest(name, families)
+            meant = f"; did you mean {close}?" if close else ": docs/metrics.md lists them"
+            faults.append(Fault("metrics.disabled_families", f"there is no family {name}{meant}"))
     if faults:
         raise Invalid(faults)
 
