@@ -65,7 +65,7 @@ class NodeMap(MapState):
         name, NodeLimit when the map is full), and DepartedNode while the strays of a departed node are ignored.
         """
         now_ns = self.clock.monotonic_ns()
-        if now_ns - self.ticked_ns > self.thresholds.gap:
+        if now_ns - self.ticked_ns > self._gap_ns:
             # The process was stopped or stalled: note the blind spell before anything is heard after it.
             self.tick()
         node = self._nodes.get(beat.node)
@@ -117,6 +117,7 @@ class NodeMap(MapState):
     def reconfigure(self, thresholds: Thresholds, site_rule: SiteRule, max_nodes: int) -> None:
         """Judge every node by new rules, at once."""
         self.thresholds, self.max_nodes, self.totals.site_rule = thresholds, max_nodes, site_rule
+        self._gap_ns = thresholds.gap
         for hearing in self.hearing.values():
             hearing.gap_ns, hearing.grace_ns, hearing.budget_ns = (
                 thresholds.gap,

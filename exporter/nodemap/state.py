@@ -72,6 +72,7 @@ class MapState:
         self._ttls = Appointments()
         self._untils = Appointments()
         self.ticked_ns = now_ns
+        self._gap_ns = thresholds.gap
         self.wall_time = WallTime(now_ns, clock.wall_ns())
         self._strays_until_ns: dict[str, int] = {}
         self._hold: list[tuple[bool, bool]] = []

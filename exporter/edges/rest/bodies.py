@@ -16,6 +16,7 @@ NDJSON = "application/x-ndjson"
 JSON_ONLY = (JSON,)
 JSON_OR_LINES = (JSON, NDJSON)
 MAX_DIGITS = 18
+_PLAIN_JSON = JSON.encode()
 
 
 class Disconnected(Exception):
@@ -39,7 +40,10 @@ def check_body(headers: Mapping[bytes, bytes], limit: int, media_types: tuple[st
     length = headers.get(b"content-length", b"0")
     if len(length) > MAX_DIGITS or int(length) > limit:
         raise too_large(limit)
-    content_type = headers.get(b"content-type", b"").decode("latin-1")
+    raw = headers.get(b"content-type", b"")
+    if raw == _PLAIN_JSON and JSON in media_types:
+        return
+    content_type = raw.decode("latin-1")
     if media_type(content_type) not in media_types:
         expected = " or ".join(media_types)
         detail = f"expected a body of Content-Type {expected}, got {content_type[:80]!r}"

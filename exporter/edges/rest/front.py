@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from exporter.edges.rest.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_body, has_body
 from exporter.edges.rest.browsers import Origins, refuse_cross_site
 from exporter.edges.rest.callers import NodesByAddress
-from exporter.edges.rest.heartbeats import HEARTBEAT, HEARTBEATS, is_heartbeat
+from exporter.edges.rest.heartbeats import END, HEARTBEAT, HEARTBEATS, TakeHeartbeat, is_heartbeat
 from exporter.edges.rest.problems import Problem, problem_of
 from exporter.edges.rest.sending import Answer
 from exporter.edges.rest.tracing import request_id_of, trace_id_of
@@ -34,7 +35,7 @@ _log = logging.getLogger(__name__)
 class Front:
     """The application as the server calls it. Heartbeats go straight to their handler, all else by the router."""
 
-    def __init__(self, service: Service, routes: list[Route], take_heartbeat: ASGIApp) -> None:
+    def __init__(self, service: Service, routes: list[Route], take_heartbeat: TakeHeartbeat) -> None:
         self._service = service
         self._router = Router(routes, redirect_slashes=False)
         self._take_heartbeat = take_heartbeat
@@ -64,24 +65,33 @@ class Front:
         if b"origin" in headers and (method in _READS or method == "OPTIONS"):
             common += self._origins.headers(config.web.cors_origin, headers[b"origin"])
         answer = Answer(send, common)
-        with log_context(**self._log_fields(headers, caller, request_id)):
-            try:
-                if method not in _READS and method != "OPTIONS":
-                    _admit(scope["path"], headers, caller, config.limits.max_body)
-                if straight:
-                    await self._take_heartbeat(scope, receive, answer)
-                elif method == "OPTIONS":
-                    await Response(status_code=204)(scope, receive, answer)
-                else:
-                    scope["app"] = self
-                    await self._router(scope, receive, answer)
-            except Disconnected:
-                answer.status = answer.status or CALLER_LEFT
-            except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer and the log the cause
+        try:
+            if method not in _READS and method != "OPTIONS":
+                _admit(scope["path"], headers, caller, config.limits.max_body)
+            if straight:
+                # Logs nothing unless it fails, so that it need not pay for what log lines would bear.
+                await self._take_heartbeat.take(scope, receive)
+                answer.status = 204
+                await send({"type": "http.response.start", "status": 204, "headers": common})
+                await send(END)
+            else:
+                with self._log_context(headers, caller, request_id):
+                    await self._route(scope, receive, answer)
+        except Disconnected:
+            answer.status = answer.status or CALLER_LEFT
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer and the log the cause
+            with self._log_context(headers, caller, request_id):
                 await self._fail(error, scope, headers, answer)
         handler = HEARTBEAT if straight else self._template(scope)
         seconds = time.perf_counter() - began
         self._service.telemetry.requests.observe(handler, method, answer.status, seconds)
+
+    async def _route(self, scope: Scope, receive: Receive, answer: Answer) -> None:
+        if scope["method"] == "OPTIONS":
+            await Response(status_code=204)(scope, receive, answer)
+        else:
+            scope["app"] = self
+            await self._router(scope, receive, answer)
 
     async def _fail(self, error: Exception, scope: Scope, headers: Mapping[bytes, bytes], answer: Answer) -> None:
         problem = problem_of(error)
@@ -98,13 +108,15 @@ class Front:
     def _template(self, scope: Scope) -> str:
         return self._templates[scope["endpoint"]] if "endpoint" in scope else UNMATCHED
 
-    def _log_fields(self, headers: Mapping[bytes, bytes], caller: Caller, request_id: bytes) -> dict[str, str]:
+    def _log_context(
+        self, headers: Mapping[bytes, bytes], caller: Caller, request_id: bytes
+    ) -> AbstractContextManager[None]:
         fields = {"request_id": request_id.decode()}
         if b"traceparent" in headers and (trace_id := trace_id_of(headers)):
             fields["trace_id"] = trace_id
         if node := self._nodes.name_at(caller.address):
             fields["node"] = node
-        return fields
+        return log_context(**fields)
 
 
 def _admit(path: str, headers: Mapping[bytes, bytes], caller: Caller, max_body: int) -> None:

@@ -43,7 +43,13 @@ class TakeHeartbeat:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take it in and answer 204; the errors of the node map and of parsing are raised."""
+        """Take it in and answer 204."""
+        await self.take(scope, receive)
+        await send(NO_CONTENT)
+        await send(END)
+
+    async def take(self, scope: Scope, receive: Receive) -> None:
+        """Take it in; the errors of the node map and of parsing are raised."""
         service = self._service
         name: str = scope["path"][len(PREFIX) : -len(SUFFIX)]
         body = await read_body(receive, service.config.limits.max_body)
@@ -54,8 +60,6 @@ class TakeHeartbeat:
             beat.node = name
         service.node_map.heartbeat(beat, Transport.HTTP)
         service.telemetry.heartbeats[Transport.HTTP] += 1
-        await send(NO_CONTENT)
-        await send(END)
 
 
 def take_heartbeats(service: Service) -> Handler:

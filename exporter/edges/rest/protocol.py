@@ -52,6 +52,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         """Since when a request is arriving; None between requests, where uvicorn's keep-alive ends the wait."""
         self._head_size = 0
         self._in_head = True
+        self._head_ended = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a request."""
@@ -65,10 +66,11 @@ class DeadlineProtocol(HttpToolsProtocol):
         """Take in what came, as long as its headers end somewhere."""
         if self.since is None:
             self.since = self.loop.time()
-        began_in_head = self._in_head
+        # What comes behind the end of a head, or of a body, is that request's body or the next one's beginning.
+        self._head_ended = not self._in_head
         super().data_received(data)
         if self._in_head:
-            self._head_size = self._head_size + len(data) if began_in_head else 0
+            self._head_size = 0 if self._head_ended else self._head_size + len(data)
             if self._head_size > MAX_HEAD and not self.transport.is_closing():
                 self.refuse(Problem(431, f"expected a request line and headers of at most {MAX_HEAD} bytes together"))
 
@@ -80,7 +82,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """What follows is the body."""
-        self._in_head = False
+        self._in_head, self._head_ended = False, True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -11,6 +11,7 @@ from exporter.domain.node import Node
 from exporter.domain.transition import Transition
 from exporter.exposition.exposition import Exposition
 from exporter.nodemap.nodemap import NodeMap
+from exporter.stores.base import Recent
 from exporter.telemetry.metrics import Telemetry
 from tests.support.clock import ManualClock
 
@@ -73,6 +74,11 @@ class FakeService:
         if not self.store_up:
             raise StoreUnavailable("redis://:secret@localhost does not answer")
         return [each for each in reversed(self._node_map.recent) if each.node == name][:limit]
+
+    async def recent(self, since_ns: int, limit: int) -> Recent:
+        transitions = [each for each in reversed(self._node_map.recent) if each.at_ns >= since_ns]
+        tombstones = [each for each in reversed(self._node_map.departed.values()) if each.at_ns >= since_ns]
+        return Recent(transitions[:limit], tombstones[:limit])
 
     async def reload(self) -> None:
         self.reloads += 1

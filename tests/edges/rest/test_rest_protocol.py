@@ -215,6 +215,17 @@ def test_a_large_body_is_no_long_header(registry):
     assert (answer.status_code, len(answer.json()["rejected"])) == (200, 20_000)
 
 
+def test_a_body_that_comes_in_one_piece_with_its_headers_is_none_of_them(registry):
+    """Whatever the network makes one piece of."""
+    body = json.dumps([{"node": "n1"}] * 10_000).encode()
+    head = b"POST /heartbeats HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    with Connection(registry) as connection:
+        connection.send(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        answer = connection.rest()
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize(
     "nonsense",
     [
