@@ -1,0 +1,1 @@
+"""Aurora Node Registry beside what one would use instead: `python -m benchmarks`."""

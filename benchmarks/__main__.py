@@ -1,0 +1,48 @@
+"""Measure, print, and write `benchmarks/results.md`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import memory, over_bus, over_http, scraping, waiting
+from benchmarks.plan import FULL, QUICK
+from benchmarks.report import results
+
+RESULTS = Path(__file__).with_name("results.md")
+MEASUREMENTS = {
+    "scrape": scraping.measure,
+    "http": over_http.measure,
+    "bus": over_bus.measure,
+    "memory": memory.measure,
+    "wait": waiting.measure,
+}
+
+
+def main() -> None:
+    """A promise that is missed stands in the table; it is no failure of the run."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="The registry beside its alternatives.")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
+    parser.add_argument("--only", metavar=",".join(MEASUREMENTS), help="some of the measurements")
+    parser.add_argument(
+        "--output", type=Path, default=RESULTS, metavar="FILE", help=f"where to write (default {RESULTS.name})"
+    )
+    arguments = parser.parse_args()
+    chosen = arguments.only.split(",") if arguments.only else list(MEASUREMENTS)
+    if unknown := set(chosen) - set(MEASUREMENTS):
+        parser.error(f"--only: expected {', '.join(MEASUREMENTS)}, got {', '.join(sorted(unknown))}")
+    plan = QUICK if arguments.quick else FULL
+    sections = []
+    for name in chosen:
+        print(f"measuring: {name} ...", file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory(prefix="aurora-benchmarks-") as directory:
+            sections.append(MEASUREMENTS[name](plan, Path(directory)))
+    text = results(sections, quick=arguments.quick)
+    arguments.output.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

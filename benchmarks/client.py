@@ -1,0 +1,77 @@
+"""One HTTP client for all: a scrape that is timed, and many requests as fast as they are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import uvloop
+
+CONNECTIONS = 64
+_TIMEOUT_SECONDS = 300
+_CHUNK = 2**20
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+
+
+class Refused(Exception):
+    """A request was not answered with success."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scraped:
+    """`seconds` from connecting until the last byte; `body` as it came over the wire."""
+
+    seconds: float
+    body: bytes
+
+
+def scrape(port: int, *, gzip: bool, query: str = "") -> Scraped:
+    """GET /metrics on a connection of its own, without keep-alive, so that its end ends the body."""
+    encoding = "gzip" if gzip else "identity"
+    request = f"GET /metrics{query} HTTP/1.0\r\nHost: 127.0.0.1\r\nAccept-Encoding: {encoding}\r\n\r\n".encode()
+    parts = []
+    began = time.perf_counter()
+    with socket.create_connection(("127.0.0.1", port), _TIMEOUT_SECONDS) as connection:
+        connection.sendall(request)
+        while part := connection.recv(_CHUNK):
+            parts.append(part)
+    seconds = time.perf_counter() - began
+    head, _, body = b"".join(parts).partition(b"\r\n\r\n")
+    if head.split(b" ", 2)[1] != b"200":
+        raise Refused(f"GET /metrics on port {port}: {head.decode()}")
+    return Scraped(seconds, body)
+
+
+def request(method: str, path: str, body: bytes = b"", media_type: str = "application/json") -> bytes:
+    """A request as it goes over a connection that stays open."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {media_type}\r\nContent-Length: {len(body)}"
+    return f"{head}\r\n\r\n".encode() + body
+
+
+def send_all(port: int, requests: Iterable[bytes], connections: int = CONNECTIONS) -> None:
+    """Send them all over a few connections; raises Refused for an answer that is not of success."""
+    uvloop.run(_send_all(port, iter(requests), connections))
+
+
+async def _send_all(port: int, requests: Iterator[bytes], connections: int) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(connections):
+            tasks.create_task(_send(port, requests))
+
+
+async def _send(port: int, requests: Iterator[bytes]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for each in requests:
+            writer.write(each)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = _CONTENT_LENGTH.search(head)
+            body = await reader.readexactly(int(length[1])) if length else b""
+            if not head.startswith(b"HTTP/1.1 2"):
+                raise Refused(f"{each[:80]!r}: {head!r} {body[:500]!r}")
+    finally:
+        writer.close()

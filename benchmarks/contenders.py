@@ -1,0 +1,99 @@
+"""The registry and its peers, each started as one would start it."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import client, mesh
+from benchmarks.exposition import about_nodes, pushes
+from benchmarks.processes import free_port, running
+
+PATIENT = {"AURORA_THRESHOLDS_WARNING_AFTER": "2h", "AURORA_THRESHOLDS_OFFLINE_AFTER": "5h"}
+"""A peer may take minutes for its turn; nodes that fall silent meanwhile would be another measurement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that serves HTTP on a port of the loopback interface."""
+
+    label: str
+    port: int
+    pid: int
+
+
+@contextlib.contextmanager
+def registry(directory: Path, *, bus_port: int = 0) -> Iterator[Process]:
+    """The registry, over memory; with a bus if there is a Redis for it."""
+    port = free_port()
+    argv = [
+        *(sys.executable, "-m", "exporter.programs.registry"),
+        *("--store=memory:", f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"),
+        *([f"--event-bus=redis://127.0.0.1:{bus_port}/0"] if bus_port else []),
+    ]
+    with running(argv, port=port, directory=directory, environment=PATIENT) as pid:
+        yield Process("registry", port, pid)
+
+
+@contextlib.contextmanager
+def prometheus_client(directory: Path, lines: list[str]) -> Iterator[Process]:
+    """A process that holds the series as prometheus-client's gauges."""
+    port, source = free_port(), directory / "series.txt"
+    source.write_text("\n".join(lines) + "\n")
+    argv = [sys.executable, "-m", "benchmarks.peers.prometheus_client_app", str(port), str(source)]
+    with running(argv, port=port, directory=directory) as pid:
+        yield Process("prometheus-client", port, pid)
+
+
+@contextlib.contextmanager
+def pushgateway(directory: Path, lines: list[str] | None = None) -> Iterator[Process]:
+    """A Pushgateway; with these series, it does without its check of each push, so that it is filled in seconds."""
+    port = free_port()
+    argv = [
+        "prometheus-pushgateway",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+        "--persistence.file=",
+    ]
+    if lines:
+        argv.append("--push.disable-consistency-check")
+    with running(argv, port=port, directory=directory) as pid:
+        for number, body in pushes(lines or []).items():
+            push = client.request("PUT", f"/metrics/job/aurora/instance/{number}", body, "text/plain")
+            client.send_all(port, [push], connections=1)
+        yield Process("Pushgateway", port, pid)
+
+
+@contextlib.contextmanager
+def redis(directory: Path) -> Iterator[Process]:
+    """A Redis that drops no subscriber, however far behind it is."""
+    port = free_port()
+    argv = [
+        *("redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)),
+        *("--save", "", "--client-output-buffer-limit", "pubsub 0 0 0"),
+    ]
+    with running(argv, port=port, directory=directory) as pid:
+        yield Process("redis", port, pid)
+
+
+@contextlib.contextmanager
+def bare_http(directory: Path, kind: str) -> Iterator[Process]:
+    """An HTTP server that reads the same heartbeats and does nothing with them; `kind`: `starlette` or `asgi`."""
+    port = free_port()
+    argv = [sys.executable, "-m", "benchmarks.peers.bare_http", str(port), kind]
+    with running(argv, port=port, directory=directory) as pid:
+        yield Process({"starlette": "bare Starlette", "asgi": "bare ASGI callable"}[kind], port, pid)
+
+
+@contextlib.contextmanager
+def same_series(directory: Path, nodes: int) -> Iterator[tuple[Process, Process, Process]]:
+    """The registry with so many nodes, and prometheus-client and a Pushgateway with its series."""
+    with registry(directory) as ours:
+        mesh.register(ours.port, nodes)
+        lines = about_nodes(gzip.decompress(client.scrape(ours.port, gzip=True).body).decode())
+        with prometheus_client(directory, lines) as python, pushgateway(directory, lines) as go:
+            yield ours, python, go

@@ -1,0 +1,33 @@
+"""Publishes heartbeats as fast as Redis takes them: `python -m benchmarks.peers.publisher PORT CHANNEL EVENTS`."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+from benchmarks import mesh
+
+NODES = 1_000
+"""Nodes that the events are of, in turn, and commands in one pipeline."""
+
+
+def main() -> None:
+    """Send one pipeline after the other, each once the one before was answered."""
+    port, channel, events = int(sys.argv[1]), sys.argv[2].encode(), int(sys.argv[3])
+    commands = [_publish(channel, mesh.event(index)) for index in range(NODES)]
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        for start in range(0, events, NODES):
+            pipeline = commands[: events - start]
+            connection.sendall(b"".join(pipeline))
+            answers = 0
+            while answers < len(pipeline):
+                answers += connection.recv(2**16).count(b"\n")
+
+
+def _publish(channel: bytes, payload: bytes) -> bytes:
+    parts = b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in (b"PUBLISH", channel, payload))
+    return b"*3\r\n" + parts
+
+
+if __name__ == "__main__":
+    main()

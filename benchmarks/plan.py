@@ -1,0 +1,39 @@
+"""How much is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Sizes of one run. `rounds` are of the registry; a peer that takes seconds for one scrape gets `slow_rounds`."""
+
+    scrape_nodes: tuple[int, ...] = (1_000, 10_000, 100_000)
+    rounds: int = 9
+    slow_rounds: int = 3
+    http_nodes: int = 1_000
+    http_seconds: int = 5
+    http_rounds: int = 3
+    pushgateway_groups: int = 2_000
+    bus_events: int = 400_000
+    bus_rounds: int = 3
+    memory_nodes: int = 100_000
+    wait_nodes: int = 100_000
+    wait_seconds: int = 20
+
+
+FULL = Plan()
+QUICK = Plan(
+    scrape_nodes=(1_000, 3_000),
+    rounds=3,
+    slow_rounds=1,
+    http_seconds=1,
+    http_rounds=1,
+    pushgateway_groups=200,
+    bus_events=50_000,
+    bus_rounds=1,
+    memory_nodes=5_000,
+    wait_nodes=5_000,
+    wait_seconds=3,
+)

@@ -1,0 +1,103 @@
+"""What a measurement says: a table, and how far each promise is kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+import platform
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+PACKAGES = ("prometheus-client", "starlette", "uvicorn", "uvloop", "httptools", "msgspec", "redis", "hiredis", "isal")
+SERVERS = (("redis-server", "--version"), ("prometheus-pushgateway", "--version"), ("wrk", "--version"))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A promise: a number that must be at least, or at most, another."""
+
+    promise: str
+    bound: float
+    measured: float
+    unit: str
+    at_most: bool = False
+
+    @property
+    def reached(self) -> bool:
+        """Whether the promise is kept."""
+        return self.measured <= self.bound if self.at_most else self.measured >= self.bound
+
+    def row(self) -> tuple[str, ...]:
+        """Promise, bound, measured, and by how much it was reached or missed."""
+        margin = abs(self.measured / self.bound - 1)
+        word = "reached" if self.reached else "**missed**"
+        sign = "≤" if self.at_most else "≥"
+        return (
+            self.promise,
+            f"{sign} {self.bound:g} {self.unit}",
+            f"{self.measured:.3g} {self.unit}",
+            f"{word}, by {margin:.0%}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One measurement. `compared`: what stands beside what, and how it was done."""
+
+    title: str
+    compared: str
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    targets: Sequence[Target] = field(default_factory=tuple)
+
+    def markdown(self) -> str:
+        """The section as it stands in the results."""
+        return f"## {self.title}\n\n{self.compared}\n\n{table(self.header, self.rows)}"
+
+
+def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A Markdown table; all columns but the first are figures."""
+    lines = [header, ("---", *("---:" for _ in header[1:])), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def results(sections: Sequence[Section], *, quick: bool) -> str:
+    """The whole document."""
+    verdict = table(
+        ("promise", "bound", "measured", "verdict"), [target.row() for each in sections for target in each.targets]
+    )
+    parts = ["# Measured\n", _machine()]
+    if quick:
+        parts.append("**A quick run: the sizes are small, and the promises speak of the full ones.**\n")
+    shared = (
+        "Everything ran on one machine, over its loopback interface, and shared its cores: servers, publishers and the "
+        "measuring clients. Only the ratios within one run mean something.\n"
+    )
+    parts += [
+        shared,
+        f"## Promises\n\n{verdict}",
+        *(section.markdown() for section in sections),
+    ]
+    return "\n".join(parts)
+
+
+def _machine() -> str:
+    cpu = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
+    cores = re.findall(r"^processor", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    facts = [
+        f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
+        f"{cpu[1] if cpu else platform.machine()}, {len(cores)} cores, {platform.system()} {platform.release()}",
+        f"Python {platform.python_version()}; " + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        "; ".join(_server_version(*command) for command in SERVERS),
+    ]
+    return "".join(f"- {fact}\n" for fact in facts)
+
+
+def _server_version(program: str, flag: str) -> str:
+    # wrk prints its version and then ends as if that were wrong.
+    said = subprocess.run([program, flag], capture_output=True, text=True, check=False)
+    number = re.search(r"\d+\.\d+\.\d+", said.stdout + said.stderr)
+    return f"{program} {number[0] if number else 'of an unknown version'}"
