@@ -13,6 +13,7 @@ FLOORS = {
     "telemetry": 2,
     "redislink": 2,
     "configuration": 2,
+    "alerting": 2,
     "edges": 3,
     "wiring": 4,
     "programs": 5,
