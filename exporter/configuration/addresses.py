@@ -76,7 +76,11 @@ def event_bus_url(value: Any) -> str:
 def http_url(value: Any) -> str:
     """A URL of an HTTP server."""
     url = _split(value)
-    if url is None or url.scheme not in {"http", "https"} or not url.hostname:
+    try:
+        fits = url is not None and url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:  # what stands for the port is none
+        fits = False
+    if not fits:
         raise _refused_url("http://host:port or https://host:port", value)
     return str(value)
 

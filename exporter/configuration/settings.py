@@ -70,8 +70,8 @@ SETTINGS = {
     "limits.max_body": Setting(kinds.size),
     "limits.max_connections": Setting(kinds.integer(1), read_yaml, restart=True),
     "limits.receive_timeout": _DURATION,
-    "alertmanager.urls": Setting(kinds.list_of(addresses.http_url), as_list, later=True),
-    "alertmanager.external_labels": Setting(kinds.labels, read_yaml, later=True),
+    "alertmanager.urls": Setting(kinds.list_of(addresses.http_url), as_list),
+    "alertmanager.external_labels": Setting(kinds.labels, read_yaml),
     "log.level": Setting(kinds.one_of("debug", "info", "warn", "warning", "error")),
     "log.format": Setting(kinds.one_of("logfmt", "json")),
 }

@@ -59,3 +59,12 @@ class Snapshot:
     tombstones: list[Tombstone] = field(default_factory=list)
     mark: Mark | None = None
     """The freshest mark of any registry on this store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What happened lately in the whole mesh, newest first; at one time, by name backwards."""
+
+    transitions: list[Transition] = field(default_factory=list)
+    tombstones: list[Tombstone] = field(default_factory=list)
+    """Of the nodes that are gone still: one that registered again has none."""

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from exporter.domain.command import Command
 from exporter.domain.config import Config
+from exporter.domain.durable import Recent
 from exporter.domain.node import Node
 from exporter.domain.transition import Transition
 from exporter.exposition.exposition import Exposition
@@ -56,6 +57,9 @@ class Service(Protocol):
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """The node's recorded transitions, newest first; while the store is down, those that memory still has."""
+
+    async def recent(self, since_ns: int, limit: int) -> Recent:
+        """What happened to any node since then (wall clock), newest first; while the store is down, as above."""
 
     async def reload(self) -> None:
         """Take the whole new configuration or none of it; raises Invalid for what is wrong with it."""

@@ -26,11 +26,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exporter.domain.durable import Batch, Heard, Mark, Snapshot, StoredNode
+from exporter.domain.durable import Batch, Heard, Mark, Recent, Snapshot, StoredNode
 from exporter.domain.errors import StoreUnavailable
 from exporter.domain.transition import Transition
 
-__all__ = ["Batch", "DatasetLost", "Heard", "Mark", "Saved", "Snapshot", "Store", "StoredNode"]
+__all__ = ["Batch", "DatasetLost", "Heard", "Mark", "Recent", "Saved", "Snapshot", "Store", "StoredNode"]
 
 
 class DatasetLost(StoreUnavailable):
@@ -82,6 +82,12 @@ class Store(Protocol):
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """A node's recorded transitions, newest first; empty for a name that is unknown."""
+
+    async def recent(self, since_ns: int, limit: int) -> Recent:
+        """What happened at or after that time (wall clock) to any node, at most `limit` of each kind, the newest.
+
+        Of transitions, at least the latest 10,000 that are kept count.
+        """
 
     def changes(self) -> AsyncIterator[Batch]:
         """What other registries save from now on, in order; ends never, raises StoreUnavailable when it tore.

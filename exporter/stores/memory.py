@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.transition import Transition
-from exporter.stores.base import Batch, Heard, Mark, Saved, Snapshot
+from exporter.stores.base import Batch, Heard, Mark, Recent, Saved, Snapshot
 from exporter.stores.rules import (
     KEEP_TOMBSTONES,
     MAX_TRANSITIONS,
     Recorded,
     Version,
     apply,
+    newest_first,
     registration_order,
     stored_node,
 )
@@ -49,6 +50,15 @@ class MemoryStore:
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """Newest first."""
         return list(self._rows.history.get(name, ()))[:limit]
+
+    async def recent(self, since_ns: int, limit: int) -> Recent:
+        """Of all that is kept."""
+        rows = self._rows
+        return newest_first(
+            (each for history in rows.history.values() for each in history if each.at_ns >= since_ns),
+            (tombstone for tombstone in rows.tombstones.values() if tombstone.at_ns >= since_ns),
+            limit,
+        )
 
     async def changes(self) -> AsyncIterator[Batch]:
         """None: nobody else writes here."""

@@ -19,9 +19,16 @@ from exporter.redislink.connecting import connect
 from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.url import RedisUrl
 from exporter.stores import rediscodec as codec
-from exporter.stores.base import Batch, DatasetLost, Heard, Mark, Saved, Snapshot
+from exporter.stores.base import Batch, DatasetLost, Heard, Mark, Recent, Saved, Snapshot
 from exporter.stores.redisscripts import PRUNE, SAVE, STATE
-from exporter.stores.rules import KEEP_MARKS, KEEP_TOMBSTONES, Recorded, registration_order, stored_node
+from exporter.stores.rules import (
+    KEEP_MARKS,
+    KEEP_TOMBSTONES,
+    Recorded,
+    newest_first,
+    registration_order,
+    stored_node,
+)
 
 ANSWER_SECONDS = 1.6
 """For one question, connecting included."""
@@ -103,6 +110,15 @@ class RedisStore:
         async with self._asking():
             items = await self._client.lrange(codec.history(name), 0, limit - 1) if limit else []
         return [self._read(codec.history(name), codec.read_transition, item) for item in items]
+
+    async def recent(self, since_ns: int, limit: int) -> Recent:
+        """Of the latest 10,000 transitions of all nodes, and of all tombstones."""
+        async with self._asking():
+            items = await self._client.zrevrangebylex(codec.RECENT, "+", codec.since(since_ns), start=0, num=limit)
+        transitions = [self._read(codec.RECENT, codec.read_recent, item) for item in items]
+        tombstones = await self._load_hash(codec.TOMBSTONES, codec.read_tombstone)
+        gone = (tombstone for tombstone in tombstones.values() if tombstone.at_ns >= since_ns)
+        return newest_first(transitions, gone, limit)
 
     async def changes(self) -> AsyncIterator[Batch]:
         """What other registries saved since the last load; heartbeats over the bus excepted, which all hear."""

@@ -15,8 +15,8 @@ from exporter.stores.base import Batch, Heard, Mark, Saved
 from exporter.stores.rules import Recorded
 
 PREFIX = "aurora:{registry}:"
-DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES = (
-    PREFIX + name for name in ("dataset", "nodes", "tombstones", "heard", "recorded", "marks", "changes")
+DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT = (
+    PREFIX + name for name in ("dataset", "nodes", "tombstones", "heard", "recorded", "marks", "changes", "recent")
 )
 PART = 1_000
 """So many nodes at most are one call of a script, which holds Redis up for a few milliseconds."""
@@ -93,7 +93,7 @@ def _size(record: NodeRecord | None) -> int:
 
 def write_part(batch: Batch) -> tuple[list[str], list[str | bytes | int]]:
     """Keys and arguments of the script SAVE, but for the first three arguments."""
-    keys = [DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES]
+    keys = [DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT]
     arguments: list[str | bytes | int] = [
         _encode(batch.mark) if batch.mark else b"",
         *(len(batch.records), len(batch.tombstones), len(batch.transitions), len(batch.heard)),
@@ -146,6 +146,16 @@ def read_mark(value: bytes) -> Mark:
 def read_transition(value: bytes) -> Transition:
     """An item of a node's history."""
     return _decode_transition(value)
+
+
+def since(at_ns: int) -> bytes:
+    """The least member of the sorted set `recent` of that time, inclusive, as ZREVRANGEBYLEX has it."""
+    return b"[" + _head(at_ns)
+
+
+def read_recent(value: bytes) -> Transition:
+    """A member of the sorted set `recent`."""
+    return _decode_transition(value[DIGITS:])
 
 
 def read_change(fields: Mapping[bytes, bytes]) -> Batch:

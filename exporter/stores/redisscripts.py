@@ -10,6 +10,8 @@ from exporter.stores.rules import MAX_TRANSITIONS
 
 MAX_CHANGES = 1_000
 """So many entries of the stream are kept, minutes of the busiest mesh; who is slower than that loads anew."""
+MAX_RECENT = 10_000
+"""So many transitions of all nodes together are kept in order of time."""
 
 STATE = """
 local function info(section)
@@ -33,8 +35,9 @@ return {
 what a user without the right to INFO may not know is left empty.
 """
 
-SAVE = """
-local dataset, nodes, tombstones, heard, recorded, marks, changes = unpack(KEYS, 1, 7)
+SAVE = (
+    """
+local dataset, nodes, tombstones, heard, recorded, marks, changes, recent = unpack(KEYS, 1, 8)
 
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
@@ -112,14 +115,20 @@ for index = 1, counts[3] do
             news = head(value, 0) > head(last, 0) and string.sub(value, 21) ~= status
         end
         if news then
-            local history = KEYS[7 + index]
+            local history = KEYS[8 + index]
             redis.call('HSET', recorded, name, value)
             redis.call('LPUSH', history, text)
             redis.call('LTRIM', history, 0, MAX_TRANSITIONS - 1)
+            -- Of one score, members stand by their text, and so by time: a score has no room for nanoseconds.
+            redis.call('ZADD', recent, 0, head(value, 0) .. text)
             tell('s', text)
             new_transitions[#new_transitions + 1] = index - 1
         end
     end
+end
+
+if #new_transitions > 0 then
+    redis.call('ZREMRANGEBYRANK', recent, 0, -MAX_RECENT - 1)
 end
 
 for _ = 1, counts[4] do
@@ -134,8 +143,11 @@ end
 
 announce(true)
 return {new_records, new_tombstones, new_transitions}
-""".replace("MAX_TRANSITIONS", str(MAX_TRANSITIONS)).replace("MAX_CHANGES", str(MAX_CHANGES))
-"""KEYS: dataset, nodes, tombstones, heard, recorded, marks, changes, and each transition's node's history.
+""".replace("MAX_TRANSITIONS", str(MAX_TRANSITIONS))
+    .replace("MAX_CHANGES", str(MAX_CHANGES))
+    .replace("MAX_RECENT", str(MAX_RECENT))
+)
+"""KEYS: dataset, nodes, tombstones, heard, recorded, marks, changes, recent, and each transition's node's history.
 
 ARGV: dataset, run id, origin, mark or nothing, and how many records, tombstones, transitions and heartbeats follow:
 name and value of each, for a transition also its JSON. Records and tombstones: revision, time of registration, JSON.

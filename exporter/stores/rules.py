@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from heapq import nlargest
 from typing import NamedTuple, Protocol
 
 from exporter.domain.clock import HOUR
@@ -9,7 +11,7 @@ from exporter.domain.durable import Batch, Heard, StoredNode
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.status import Status, Transport
 from exporter.domain.transition import Transition
-from exporter.stores.base import Saved
+from exporter.stores.base import Recent, Saved
 
 MAX_TRANSITIONS = 100
 """So many a node are kept, the newest."""
@@ -102,3 +104,11 @@ def stored_node(record: NodeRecord, heard: Heard | None, recorded: Recorded | No
 def registration_order(node: StoredNode) -> tuple[int, str]:
     """The sorting key of a snapshot's nodes."""
     return node.record.registered_at_ns, node.record.name
+
+
+def newest_first(transitions: Iterable[Transition], tombstones: Iterable[Tombstone], limit: int) -> Recent:
+    """The newest of each kind, in the order that `Recent` has."""
+    return Recent(
+        nlargest(limit, transitions, key=lambda transition: (transition.at_ns, transition.node)),
+        nlargest(limit, tombstones, key=lambda tombstone: (tombstone.at_ns, tombstone.name)),
+    )

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from exporter.domain.errors import StoreRefused, StoreUnavailable
 from exporter.domain.transition import Transition
-from exporter.stores.base import Batch, Saved, Snapshot
+from exporter.stores.base import Batch, Recent, Saved, Snapshot
 from exporter.stores.rules import KEEP_TOMBSTONES, apply
 from exporter.stores.sqlitefile import failure, lock, open_locked, refusing_damage
 from exporter.stores.sqliterows import SqliteRows
@@ -55,6 +55,10 @@ class SqliteStore:
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """Newest first."""
         return await self._run(lambda: self._file().transitions(name, limit), ANSWER_SECONDS)
+
+    async def recent(self, since_ns: int, limit: int) -> Recent:
+        """Of all that is kept."""
+        return await self._run(lambda: self._file().recent(since_ns, limit), ANSWER_SECONDS)
 
     async def changes(self) -> AsyncIterator[Batch]:
         """None: nobody else writes here."""
@@ -132,8 +136,14 @@ class _Opened:
             raise failure(self._path, error) from error
 
     def transitions(self, name: str, limit: int) -> list[Transition]:
+        return self._read(lambda: self._rows.history(name, limit))
+
+    def recent(self, since_ns: int, limit: int) -> Recent:
+        return self._read(lambda: self._rows.recent(since_ns, limit))
+
+    def _read(self, read: Callable[[], Answer]) -> Answer:
         try:
-            return self._rows.history(name, limit)
+            return read()
         except sqlite3.Error as error:
             raise failure(self._path, error) from error
         except StoreRefused as error:

@@ -31,6 +31,7 @@ CREATE TABLE transitions (
     name TEXT NOT NULL, at_ns INTEGER NOT NULL, from_status TEXT NOT NULL, to_status TEXT NOT NULL,
     checksum INTEGER NOT NULL, PRIMARY KEY (name, at_ns)
 ) WITHOUT ROWID;
+CREATE INDEX transitions_by_time ON transitions (at_ns);
 CREATE TABLE mark (id INTEGER PRIMARY KEY CHECK (id = 1), record BLOB NOT NULL, checksum INTEGER NOT NULL);
 """
 _MAGIC = b"SQLite format 3\0"

@@ -13,7 +13,7 @@ import msgspec
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.status import Status, Transport
 from exporter.domain.transition import Transition
-from exporter.stores.base import Heard, Mark, Snapshot
+from exporter.stores.base import Heard, Mark, Recent, Snapshot
 from exporter.stores.rules import MAX_TRANSITIONS, Recorded, Version, registration_order, stored_node
 from exporter.stores.sqlitefile import damaged
 
@@ -101,6 +101,23 @@ class SqliteRows:
         )
         return [self._read("transitions", row, _transition) for row in rows]
 
+    def recent(self, since_ns: int, limit: int) -> Recent:
+        """The newest transitions and tombstones of all nodes, from that time on."""
+        transitions = self._execute(
+            "SELECT name, at_ns, from_status, to_status, checksum FROM transitions WHERE at_ns >= ? "
+            "ORDER BY at_ns DESC, name DESC LIMIT ?",
+            (since_ns, limit),
+        )
+        tombstones = self._execute(
+            "SELECT name, at_ns, registered_at_ns, record, checksum FROM tombstones WHERE at_ns >= ? "
+            "ORDER BY at_ns DESC, name DESC LIMIT ?",
+            (since_ns, limit),
+        )
+        return Recent(
+            [self._read("transitions", row, _transition) for row in transitions],
+            [self._read("tombstones", row, _tombstone) for row in tombstones],
+        )
+
     def snapshot(self) -> Snapshot:
         """Everything; StoreRefused where a row is not what was written."""
         heard, recorded = {}, {}
@@ -116,7 +133,7 @@ class SqliteRows:
             record = self._read("nodes", row, lambda *cells: _decode_record(cells[-1]))
             nodes.append(stored_node(record, heard.get(record.name), recorded.get(record.name)))
         tombstones = [
-            self._read("tombstones", row, lambda *cells: _decode_tombstone(cells[-1]))
+            self._read("tombstones", row, _tombstone)
             for row in self._execute("SELECT name, at_ns, registered_at_ns, record, checksum FROM tombstones")
         ]
         marks = [
@@ -144,6 +161,10 @@ class SqliteRows:
 
 def _transition(name: str, at_ns: int, from_status: str, to_status: str) -> Transition:
     return Transition(name, Status(from_status), Status(to_status), at_ns)
+
+
+def _tombstone(_name: str, _at_ns: int, _registered_at_ns: int, record: bytes) -> Tombstone:
+    return _decode_tombstone(record)
 
 
 def _checksum(*cells: Cell) -> int:

@@ -41,6 +41,15 @@ class Rejection(enum.StrEnum):
     STORE_UNAVAILABLE = "store_unavailable"
 
 
+class Notification(enum.StrEnum):
+    """What became of an alert that an Alertmanager should be told at once; each stands in `/metrics` from the start."""
+
+    SENT = "sent"
+    FAILED = "failed"
+    """It will be tried again."""
+    DROPPED = "dropped"
+
+
 class Telemetry(Collector):
     """Counts in plain numbers, bumped where things happen, and read by prometheus-client when somebody scrapes."""
 
@@ -60,6 +69,8 @@ class Telemetry(Collector):
         self.publishes_failed = 0
         """Events of ours that the bus did not take."""
         self.store_writes_failed = 0
+        self.notifications = dict.fromkeys(Notification, 0)
+        """Alerts posted, once for each Alertmanager and each time."""
         self.scrape_seconds = 0.0
         """How long the latest scrape took."""
         self.requests = RequestDurations()
@@ -70,6 +81,7 @@ class Telemetry(Collector):
         self._reloaded_ns = started_ns
         self._forgotten = 0
         self._node_map: NodeMap | None = None
+        self._notifications_waiting: Callable[[], int] = lambda: 0
         self._blind_ns = dict.fromkeys(Transport, 0)
         self._process = ProcessCollector(registry=None)
 
@@ -77,6 +89,10 @@ class Telemetry(Collector):
         """Tell of this map from now on; until then we are blind to every node."""
         self._node_map = node_map
         node_map.listeners.append(self._note)
+
+    def watch_notifications(self, waiting: Callable[[], int]) -> None:
+        """Ask this, from now on, how many alerts wait to be posted."""
+        self._notifications_waiting = waiting
 
     def reloaded(self, wall_ns: int) -> None:
         """A new configuration came into force."""
@@ -120,6 +136,17 @@ class Telemetry(Collector):
         )
         yield CounterMetricFamily(
             "aurora_registry_store_writes_failed", "Writes that the store did not take.", self.store_writes_failed
+        )
+        yield _counter(
+            "aurora_registry_notifications",
+            "Alerts posted to Alertmanagers at once, by what became of it.",
+            self.notifications,
+            label="outcome",
+        )
+        yield _gauge(
+            "aurora_registry_notifications_waiting",
+            "Alerts that wait to be posted, of all Alertmanagers together.",
+            self._notifications_waiting(),
         )
         yield CounterMetricFamily(
             "aurora_registry_nodes_forgotten", "Nodes dropped after a silence of forget_after.", self._forgotten

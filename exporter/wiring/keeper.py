@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Command
-from exporter.domain.durable import Batch
+from exporter.domain.durable import Batch, Recent
 from exporter.domain.errors import AuroraError, StillLoading, StoreRefused, StoreUnavailable
 from exporter.domain.hearing import Source
 from exporter.domain.node import Node, Tombstone
@@ -20,6 +20,7 @@ from exporter.nodemap.planning import Planned
 from exporter.stores.base import Saved, Store
 from exporter.telemetry.metrics import Telemetry
 from exporter.wiring.clock import SystemClock
+from exporter.wiring.lately import with_memory
 
 log = logging.getLogger("aurora.store")
 
@@ -100,6 +101,15 @@ class Keeper:
             return await self._store.transitions(name, limit)
         except StoreUnavailable:
             return [transition for transition in reversed(node_map.recent) if transition.node == name][:limit]
+
+    async def recent(self, since_ns: int, limit: int) -> Recent:
+        """What happened to any node since then, newest first; while the store is down, what memory still has."""
+        node_map = self.node_map
+        try:
+            stored = await self._store.recent(since_ns, limit)
+        except StoreUnavailable:
+            stored = Recent()
+        return with_memory(stored, node_map, since_ns, limit)
 
     def hurry(self) -> None:
         """Write what waits now and not within a second: somebody shall be told of it."""

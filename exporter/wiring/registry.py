@@ -13,12 +13,14 @@ from exporter.configuration.loader import refused_at_reload
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Command
 from exporter.domain.config import Config
+from exporter.domain.durable import Recent
 from exporter.domain.errors import Invalid
 from exporter.domain.hearing import Source
 from exporter.domain.node import Node
 from exporter.domain.status import Transport
 from exporter.domain.transition import Transition
 from exporter.edges.bus import BusListener
+from exporter.edges.notifier import Notifier
 from exporter.edges.publisher import BusPublisher
 from exporter.exposition.exposition import Exposition
 from exporter.nodemap.nodemap import NodeMap
@@ -57,6 +59,13 @@ class Registry:
             event_bus_up=lambda: self.event_bus_up,
         )
         self._listener, self._publisher = self._bus(config)
+        self._notifier = Notifier(
+            config.alertmanager,
+            listen_address=config.web.listen_address,
+            shared=store.shared,
+            telemetry=self.telemetry,
+            clock=self._clock,
+        )
         self._keeper = Keeper(
             store,
             self._clock,
@@ -119,6 +128,10 @@ class Registry:
         """The node's recorded transitions, newest first."""
         return await self._keeper.transitions(name, limit)
 
+    async def recent(self, since_ns: int, limit: int) -> Recent:
+        """What happened to any node since then, newest first."""
+        return await self._keeper.recent(since_ns, limit)
+
     async def reload(self) -> None:
         """Take the whole new configuration or none of it; two metrics say which. Raises Invalid."""
         try:
@@ -128,6 +141,7 @@ class Registry:
             log.error("the new configuration was refused, the old one stays", extra={"faults": str(error)})  # noqa: TRY400
             raise
         self._config = new
+        self._notifier.reconfigure(new.alertmanager)
         logs.setup(new.log.level, new.log.format)
         if self._keeper.loaded:
             self.node_map.reconfigure(new.thresholds, new.site, new.limits.max_nodes)
@@ -149,7 +163,7 @@ class Registry:
 
     async def run(self, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run every part until `serve` returns, then write and publish what is left. Raises StoreRefused."""
-        parts = [serve(), self._keeper.run(), self._tick()]
+        parts = [serve(), self._keeper.run(), self._tick(), self._notifier.run()]
         if self._listener:
             parts.append(self._listener.run())
         tasks = [asyncio.create_task(part) for part in parts]
@@ -178,6 +192,7 @@ class Registry:
             if not self._keeper.loaded:
                 continue
             self.node_map.tick()
+            self._notifier.look(self.node_map)
             if self.node_map.journal.transitions and self.store_up:
                 self._keeper.hurry()
             if len(self.node_map) > settled + SETTLE_EVERY:

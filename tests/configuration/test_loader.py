@@ -53,6 +53,11 @@ OTHER_VALUES = {
     "limits.max_body": ("64KiB", 65_536),
     "limits.max_connections": ("100", 100),
     "limits.receive_timeout": ("5s", 5 * SECOND),
+    "alertmanager.urls": (
+        "http://10.0.0.1:9093, https://aurora:hunter2@10.0.0.2/alerts",
+        ("http://10.0.0.1:9093", "https://aurora:hunter2@10.0.0.2/alerts"),
+    ),
+    "alertmanager.external_labels": ("{region: eu}", {"region": "eu"}),
     "log.level": ("debug", "debug"),
     "log.format": ("json", "json"),
 }

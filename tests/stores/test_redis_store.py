@@ -11,6 +11,7 @@ from exporter.domain.errors import StoreRefused, StoreUnavailable
 from exporter.redislink.url import parse_redis_url
 from exporter.stores.base import Batch, DatasetLost, Mark, Saved
 from exporter.stores.redis import RedisStore
+from exporter.stores.redisscripts import MAX_RECENT
 from tests.support.durables import NOW, heard, record, stored, tombstone, transition
 
 pytestmark = pytest.mark.servers
@@ -279,3 +280,14 @@ def test_a_user_without_the_right_to_ask_about_the_server_can_use_it(open_redis,
     run(store.save(Batch({"a": record()})))
 
     assert run(store.load()).nodes == [stored(record())]
+
+
+def test_the_latest_transitions_of_all_nodes_are_kept_up_to_a_number(open_redis, redis_server, run):
+    """A node's own history keeps its hundred; the common one loses the oldest."""
+    store = open_redis()
+    names = [f"n{number:05}" for number in range(MAX_RECENT + 5)]
+    crossed = [transition(name, at=1 + number) for number, name in enumerate(names)]
+    run(store.save(Batch({name: record(name) for name in names}, transitions=crossed)))
+
+    assert redis_server.cli("ZCARD", "aurora:{registry}:recent") == MAX_RECENT
+    assert run(store.recent(NOW, MAX_RECENT + 5)).transitions == crossed[:4:-1]

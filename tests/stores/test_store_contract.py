@@ -8,7 +8,7 @@ from exporter.domain.lifecycle import Lifecycle, Phase
 from exporter.domain.node import NodeRecord, Removal
 from exporter.domain.registration import Link
 from exporter.domain.status import Transport
-from exporter.stores.base import Batch, Mark, Saved, Snapshot
+from exporter.stores.base import Batch, Mark, Recent, Saved, Snapshot
 from tests.support.durables import NOW, heard, record, stored, tombstone, transition
 
 DAY = 24 * HOUR
@@ -322,3 +322,41 @@ def test_heard_keeps_its_types(store, run):
     run(store.save(batch(record(), heard={"a": Heard(NOW + 1, Transport.BUS)})))
 
     assert run(store.load()).nodes[0].heard.transport is Transport.BUS
+
+
+def test_recent_transitions_of_all_nodes_stand_newest_first(store, run):
+    """From that time on and with it, at one time by name backwards, and however late they were saved."""
+    run(store.save(batch(record("a"), record("b"), transition("b", at=50))))
+    run(store.save(batch(transition("a", at=20), transition("a", at=50, to="offline", from_="warning"))))
+    run(store.save(batch(transition("a", at=70, to="active", from_="offline"))))
+
+    assert run(store.recent(NOW + 21, 10)) == Recent(
+        [
+            transition("a", at=70, to="active", from_="offline"),
+            transition("b", at=50),
+            transition("a", at=50, to="offline", from_="warning"),
+        ]
+    )
+    assert run(store.recent(NOW + 20, 10)).transitions[-1] == transition("a", at=20)
+    assert run(store.recent(NOW, 2)).transitions == [
+        transition("a", at=70, to="active", from_="offline"),
+        transition("b", at=50),
+    ]
+
+
+def test_recent_has_whoever_is_gone_still(store, run):
+    """With why and when; a node that registered again is not gone."""
+    run(store.save(batch(record("a"), record("b"), record("c"), record("d"))))
+    forgotten = tombstone("b", at=30, removal=Removal.FORGOTTEN)
+    run(store.save(batch(tombstone("a", at=20), forgotten, tombstone("c", at=40), tombstone("d", at=5))))
+    run(store.save(batch(record("c", revision=50, registered=50))))
+
+    assert run(store.recent(NOW + 10, 10)) == Recent([], [forgotten, tombstone("a", at=20)])
+    assert run(store.recent(NOW + 10, 1)).tombstones == [forgotten]
+
+
+def test_recent_keeps_the_transitions_of_a_node_that_is_gone(store, run):
+    run(store.save(batch(record("a"), transition("a", at=20))))
+    run(store.save(batch(tombstone("a", at=30))))
+
+    assert run(store.recent(NOW, 10)) == Recent([transition("a", at=20)], [tombstone("a", at=30)])

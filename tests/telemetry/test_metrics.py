@@ -27,6 +27,8 @@ FAMILIES = {
     "aurora_registry_events_rejected": "counter",
     "aurora_registry_events_publish_failed": "counter",
     "aurora_registry_store_writes_failed": "counter",
+    "aurora_registry_notifications": "counter",
+    "aurora_registry_notifications_waiting": "gauge",
     "aurora_registry_nodes_forgotten": "counter",
     "aurora_registry_config_last_reload_successful": "gauge",
     "aurora_registry_config_last_reload_success_timestamp_seconds": "gauge",

@@ -6,7 +6,18 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from exporter.domain.lifecycle import Phase
-from exporter.edges.rest import discovery, health, landing, lifecycle, mesh, metrics, nodes, registration, why
+from exporter.edges.rest import (
+    discovery,
+    health,
+    landing,
+    lifecycle,
+    mesh,
+    metrics,
+    nodes,
+    registration,
+    transitions,
+    why,
+)
 from exporter.edges.rest.front import Front
 from exporter.edges.rest.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, take_heartbeats
 from exporter.edges.service import Service
@@ -33,6 +44,7 @@ def create_app(service: Service) -> ASGIApp:
                 Route(f"/nodes/{{name}}/{path}", lifecycle.put_back(service, phase), methods=["DELETE"]),
             )
         ),
+        Route("/transitions", transitions.list_recent(service)),
         Route("/topology", mesh.show_topology(service)),
         Route("/stats", mesh.show_stats(service)),
         Route("/sd/prometheus", discovery.prometheus_targets(service)),

@@ -11,14 +11,13 @@ from exporter.domain.hearing import Hearing
 from exporter.domain.lifecycle import Phase
 from exporter.domain.node import Node
 from exporter.domain.status import Status, Thresholds
+from exporter.edges.alerts import LENIENT
 from exporter.edges.rest.answers import Handler, document_answer, seconds
 from exporter.edges.rest.documents import timestamp
 from exporter.edges.service import Service
 from exporter.nodemap.nodemap import NodeMap
 
 FORGOTTEN = "forgotten"
-LENIENT = frozenset({"test", "testing", "staging", "dev", "development"})
-"""Environments whose alerts are of severity info."""
 
 
 def explain(service: Service) -> Handler:

@@ -158,3 +158,30 @@ class Stats(msgspec.Struct, frozen=True):
     total_vram_gb: float
     active_gpus: int
     active_vram_gb: float
+
+
+class RecentTransition(msgspec.Struct, frozen=True):
+    """One change of one node's status."""
+
+    node: str
+    from_: str = msgspec.field(name="from")
+    to: str
+    at: str
+
+
+class Departure(msgspec.Struct, frozen=True):
+    """A node that is gone; `reason` is `departed` or `forgotten`."""
+
+    node: str
+    reason: str
+    at: str
+
+
+class Recent(msgspec.Struct, frozen=True):
+    """`GET /transitions`, newest first."""
+
+    since: str
+    transitions: list[RecentTransition]
+    departures: list[Departure]
+    timestamp: str
+    complete: bool = True

@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from exporter import __version__
@@ -63,6 +64,33 @@ examples:
   aurora-cli stats
   aurora-cli stats --json | jq .active_vram_gb
 """
+RULES_EPILOG = """\
+examples:
+  aurora-cli rules --output=/etc/prometheus/aurora
+      the rules for the defaults
+  aurora-cli rules --config.file=config.yaml --output=rules --force
+      waits that fit this configuration's thresholds, over older files
+"""
+
+DIGEST_EPILOG = """\
+examples:
+  aurora-cli digest
+  aurora-cli digest --since 7d
+  aurora-cli digest --since 12h --json | jq .departures
+"""
+DOCTOR_EPILOG = """\
+examples:
+  aurora-cli doctor
+      the registry, its store, its bus, a scrape
+  aurora-cli doctor --prometheus http://127.0.0.1:9090 \\
+      --alertmanager http://127.0.0.1:9093
+      the whole way, down to the route of a test alert
+  aurora-cli doctor --alertmanager http://127.0.0.1:9093 \\
+      --severity critical --hold 1m
+      let the receiver's message really be sent
+
+exit status: 0 nothing is wrong (warnings may be); 1 something is
+"""
 
 _Formatter = partial(argparse.RawDescriptionHelpFormatter, width=79, max_help_position=28)
 
@@ -100,6 +128,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     _add_name(command("why", "tell how the status of a node came about", WHY_EPILOG))
     command("topology", "show who reaches whom, and by what", TOPOLOGY_EPILOG)
     command("stats", "add up nodes, GPUs and VRAM", STATS_EPILOG)
+    _add_rules(command("rules", "write Prometheus' rule files for a configuration", RULES_EPILOG))
+    _add_digest(command("digest", "tell what happened lately, and who is quiet now", DIGEST_EPILOG))
+    _add_doctor(command("doctor", "check the whole way from heartbeat to alert", DOCTOR_EPILOG))
     return parser.parse_args(argv)
 
 
@@ -137,8 +168,59 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sort", choices=("free_vram",), metavar="ORDER", help="free_vram: most free VRAM first")
 
 
+def _add_digest(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since", metavar="SINCE", default="24h", help="a duration or a time, within 7 days (default: 24h)"
+    )
+    parser.add_argument("--limit", metavar="COUNT", type=int, default=10_000, help="transitions at most")
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--event-bus", metavar="URL", help="publish a harmless event on this Redis")
+    parser.add_argument("--channel", default="aurora:events:global", help="where to publish it")
+    parser.add_argument("--metrics-path", metavar="PATH", default="/metrics", help="where metrics are")
+    parser.add_argument("--prometheus", metavar="URL", type=_registry, help="see whether it scrapes, and its rules")
+    parser.add_argument("--alertmanager", metavar="URL", type=_registry, help="send it a test alert")
+    parser.add_argument("--severity", default="info", help="of the test alert (default: info)")
+    parser.add_argument(
+        "--hold",
+        dest="hold_ns",
+        metavar="DURATION",
+        type=_timeout,
+        default=0,
+        help="keep the test alert firing so long; beyond group_wait its message is sent",
+    )
+
+
 def _add_name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", type=_name, help="the node's name")
+
+
+def _add_rules(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config.file",
+        dest="config_file",
+        metavar="FILE",
+        type=Path,
+        help="the registry's configuration (default: its defaults, and the environment)",
+    )
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path, default=Path("alerts"), help="where to write to (default: alerts)"
+    )
+    parser.add_argument(
+        "--min-active-vram-gb",
+        metavar="GB",
+        type=_gigabytes,
+        default=64,
+        help="less VRAM of active nodes is low capacity; 0 means never (default: 64)",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite files that are there already")
+
+
+def _gigabytes(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):  # noqa: PLR2004 - an exabyte is enough
+        raise argparse.ArgumentTypeError(f"expected a whole number of GB, 0 or more, got {shown(text)}")
+    return int(text)
 
 
 def _name(text: str) -> str:

@@ -6,16 +6,20 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any
 
-from exporter.programs.cli.answers import Node, NodePage, Stats, Topology, Why
+from exporter.programs.cli.answers import Node, NodePage, Recent, Stats, Topology, Why
 from exporter.programs.cli.arguments import FILTERS
 from exporter.programs.cli.client import Answer, Client
+from exporter.programs.cli.digest import show_digest
+from exporter.programs.cli.doctor import examine, report
 from exporter.programs.cli.failures import Failure, NoRegistry
 from exporter.programs.cli.mesh import show_stats, show_topology
 from exporter.programs.cli.nodes import list_nodes, show_node
 from exporter.programs.cli.prose import message
+from exporter.programs.cli.rules import write_rules
 from exporter.programs.cli.terminal import Terminal, be_tolerant, terminal_of
 from exporter.programs.cli.why import tell_why
 
@@ -24,9 +28,13 @@ def run(arguments: Namespace) -> int:
     """Do what was asked; the exit status."""
     be_tolerant(sys.stdout, sys.stderr)
     try:
-        with Client(arguments.registry, arguments.timeout_ns) as client:
-            for line in _lines(arguments, client, terminal_of(sys.stdout)):
-                print(line)
+        if arguments.command == "doctor":
+            return _print_doctor(arguments)
+        if arguments.command == "rules":
+            _print(write_rules(arguments))
+        else:
+            with Client(arguments.registry, arguments.timeout_ns) as client:
+                _print(_lines(arguments, client, terminal_of(sys.stdout)))
         sys.stdout.flush()
     except Failure as failure:
         _complain(str(failure))
@@ -40,6 +48,26 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+def _print_doctor(arguments: Namespace) -> int:
+    findings = []
+    for finding in examine(arguments):
+        findings.append(finding)
+        if not arguments.json:
+            for line in report(finding, terminal_of(sys.stdout)):
+                print(line, flush=True)
+    fine = all(finding.state != "wrong" for finding in findings)
+    if arguments.json:
+        checks = [asdict(finding) for finding in findings]
+        for line in _pretty({"status": "ok" if fine else "wrong", "checks": checks}):
+            print(line)
+    return 0 if fine else 1
+
+
 def _complain(text: str) -> None:
     for line in message(f"aurora-cli: {text}", terminal_of(sys.stderr)):
         print(line, file=sys.stderr)
@@ -48,6 +76,8 @@ def _complain(text: str) -> None:
 def _lines(arguments: Namespace, client: Client, terminal: Terminal) -> Iterator[str]:
     if arguments.command == "nodes":
         return _nodes(arguments, client, terminal)
+    if arguments.command == "digest":
+        return _digest(arguments, client, terminal)
     path = {
         "node": "/nodes/{name}",
         "why": "/nodes/{name}/why",
@@ -80,6 +110,15 @@ def _nodes(arguments: Namespace, client: Client, terminal: Terminal) -> Iterator
     yield from list_nodes(nodes_by_name.values(), terminal)
     if not nodes_by_name:
         _complain("no node passes these filters" if query.keys() - {"sort"} else "no node is registered yet")
+
+
+def _digest(arguments: Namespace, client: Client, terminal: Terminal) -> Iterator[str]:
+    answer = client.get("/transitions", {"since": arguments.since, "limit": str(arguments.limit)})
+    pages = list(_pages(client, {}))
+    if arguments.json:
+        nodes = {name: node for page, _ in pages for name, node in page.document()["nodes"].items()}
+        return _pretty({**answer.document(), "nodes": nodes})
+    return show_digest(answer.of(Recent), [node for _, page in pages for node in page.nodes.values()], terminal)
 
 
 def _pages(client: Client, query: dict[str, str]) -> Iterator[tuple[Answer, NodePage]]:

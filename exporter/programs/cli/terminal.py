@@ -11,7 +11,7 @@ from typing import TextIO
 
 PROSE_WIDTH = 80
 ELLIPSIS = "…"
-_COLOURS = {"active": "\x1b[32m", "warning": "\x1b[33m", "offline": "\x1b[31m"}
+_COLOURS = {"active": "\x1b[32m", "warning": "\x1b[33m", "offline": "\x1b[31m", "ok": "\x1b[32m", "wrong": "\x1b[31m"}
 _PLAIN = "\x1b[0m"
 
 

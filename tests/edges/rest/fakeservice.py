@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 
 from exporter.domain.command import Command
 from exporter.domain.config import Config
+from exporter.domain.durable import Recent
 from exporter.domain.errors import StillLoading, StoreUnavailable
 from exporter.domain.node import Node
 from exporter.domain.transition import Transition
 from exporter.exposition.exposition import Exposition
 from exporter.nodemap.nodemap import NodeMap
-from exporter.stores.base import Recent
 from exporter.telemetry.metrics import Telemetry
 from tests.support.clock import ManualClock
 

@@ -1,0 +1,73 @@
+"""`GET /transitions`: what happened lately in the whole mesh, so that quiet never means unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from exporter.domain.duration import DAY, parse_duration
+from exporter.domain.text import shown
+from exporter.domain.timestamp import parse_timestamp
+from exporter.edges.rest.answers import Handler, document_answer
+from exporter.edges.rest.documents import timestamp
+from exporter.edges.rest.queries import integer, parse_query
+from exporter.edges.service import Service
+
+DEFAULT_SINCE = DAY
+LONGEST_SINCE = 7 * DAY
+"""So long the history of a node that is gone is kept."""
+DEFAULT_LIMIT, MAX_LIMIT = 1_000, 10_000
+EXPECTED = "expected a duration such as 24h or a time such as 2025-10-06T12:00:05Z, within the last 7 days"
+
+
+def list_recent(service: Service) -> Handler:
+    """All nodes' transitions and departures, newest first; `complete` is false where `limit` cut some off."""
+
+    async def handle(request: Request) -> Response:
+        wall_ns = service.node_map.clock.wall_ns()
+        parameters = {"since": _since(wall_ns), "limit": integer(1, MAX_LIMIT)}
+        query = parse_query(request.scope["query_string"], parameters)
+        since_ns, limit = query.get("since", wall_ns - DEFAULT_SINCE), query.get("limit", DEFAULT_LIMIT)
+        recent = await service.recent(since_ns, limit + 1)
+        transitions = [
+            {"node": each.node, "from": each.from_, "to": each.to, "at": timestamp(each.at_ns)}
+            for each in recent.transitions[:limit]
+        ]
+        departures = [
+            {"node": each.name, "reason": each.removal, "at": timestamp(each.at_ns)}
+            for each in recent.tombstones[:limit]
+        ]
+        return document_answer(
+            {
+                "since": timestamp(since_ns),
+                "transitions": transitions,
+                "departures": departures,
+                "complete": max(len(recent.transitions), len(recent.tombstones)) <= limit,
+                "timestamp": timestamp(wall_ns),
+            }
+        )
+
+    return handle
+
+
+def _since(wall_ns: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        since_ns = _parse(text, wall_ns)
+        if not wall_ns - LONGEST_SINCE <= since_ns <= wall_ns:
+            raise ValueError(f"{EXPECTED}, got {shown(text)}")
+        return since_ns
+
+    return read
+
+
+def _parse(text: str, wall_ns: int) -> int:
+    try:
+        return wall_ns - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        return parse_timestamp(text)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{EXPECTED}, got {shown(text)}") from None

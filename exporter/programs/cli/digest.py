@@ -1,0 +1,129 @@
+"""`aurora-cli digest`: what happened lately, and who is quiet now, so that quiet never means unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from exporter.domain.clock import SECOND
+from exporter.domain.duration import format_duration
+from exporter.domain.timestamp import format_timestamp, parse_timestamp
+from exporter.programs.cli.answers import Departure, Node, Recent, RecentTransition
+from exporter.programs.cli.prose import hanging, paragraph
+from exporter.programs.cli.terminal import Terminal
+from exporter.programs.cli.words import count, listed, phase
+
+Moment = Callable[[str], str]
+
+
+def show_digest(recent: Recent, nodes: Sequence[Node], terminal: Terminal) -> Iterator[str]:
+    """Each node that changed, then everybody who is silent, muted or gone, then the totals. Times are UTC."""
+    now_ns = parse_timestamp(recent.timestamp)
+    moment = _moment_of(recent.timestamp)
+    span = format_duration(now_ns - parse_timestamp(recent.since))
+    yield from paragraph(f"From {moment(recent.since)} to {moment(recent.timestamp)} UTC ({span})", terminal)
+    if not recent.complete:
+        yield from paragraph("More happened than is shown: ask for a shorter time, or with --limit.", terminal)
+    yield ""
+    changed = _by_node(recent.transitions)
+    left = {departure.node: departure for departure in recent.departures}
+    if not changed:
+        yield "no node changed its status"
+    for name, transitions in changed.items():
+        told = _told(transitions, left.get(name), now_ns, moment)
+        yield from hanging(f"{name}  {told}", terminal)
+    yield ""
+    yield from _lists(recent.departures, nodes, now_ns, moment, terminal)
+    yield ""
+    statuses = [node.status for node in nodes]
+    totals = listed(f"{statuses.count(status)} {status}" for status in ("active", "warning", "offline"))
+    changes = f"{count(len(recent.transitions), 'transition')} of {count(len(changed), 'node')}"
+    yield from paragraph(f"{count(len(nodes), 'node')} ({totals}); {changes}", terminal)
+
+
+def _lists(
+    departures: Iterable[Departure], nodes: Sequence[Node], now_ns: int, moment: Moment, terminal: Terminal
+) -> Iterator[str]:
+    silent, muted_silent, muted, overdue = [], [], [], []
+    for node in nodes:
+        told = f"{node.name} ({node.status}{', held' if node.held else ''}, last seen {moment(node.last_seen)})"
+        if node.lifecycle == "in_service":
+            if node.status != "active":
+                silent.append(told)
+        elif node.status == "active":
+            muted.append(f"{node.name} ({phase(node.lifecycle)} until {moment(node.lifecycle_until)})")
+        elif _is_past(node.lifecycle_until, now_ns):
+            overdue.append(f"{node.name} ({node.status}, {phase(node.lifecycle)} to {moment(node.lifecycle_until)})")
+        else:
+            muted_silent.append(told)
+    gone: dict[str, list[str]] = {"forgotten": [], "departed": []}
+    for departure in departures:
+        gone.setdefault(departure.reason, []).append(f"{departure.node} ({moment(departure.at)})")
+    for title, names in (
+        ("still silent", silent),
+        ("silent and muted", muted_silent),
+        ("muted, but heard", muted),
+        ("overdue", overdue),
+        ("forgotten", gone["forgotten"]),
+        ("deregistered", gone["departed"]),
+    ):
+        yield from hanging(f"{title}: {listed(names) or 'none'}", terminal)
+
+
+def _by_node(transitions: Iterable[RecentTransition]) -> dict[str, list[RecentTransition]]:
+    """Each node's, oldest first; the nodes in order of their latest."""
+    found: dict[str, list[RecentTransition]] = {}
+    for transition in transitions:
+        found.setdefault(transition.node, []).insert(0, transition)
+    return found
+
+
+def _told(transitions: list[RecentTransition], left: Departure | None, now_ns: int, moment: Moment) -> str:
+    told: list[str] = []
+    offline_since: str | None = None
+    for transition in transitions:
+        if transition.to == "offline":
+            offline_since = transition.at
+        elif transition.from_ == "offline":
+            told.append(_spell(offline_since, transition.at, moment))
+            offline_since = None
+    if offline_since is not None:
+        if left is not None and left.at >= offline_since:
+            told.append(_spell(offline_since, left.at, moment))
+        else:
+            lasted = format_duration(now_ns - parse_timestamp(offline_since))
+            told.append(f"offline since {moment(offline_since)} ({lasted})")
+    warnings = sum(transition.to == "warning" for transition in transitions)
+    if warnings:
+        told.append("warning once" if warnings == 1 else f"warning {warnings} times")
+    returned = transitions[-1].to == "active"
+    if returned and transitions[-1].from_ == "warning":
+        told.append(f"back {moment(transitions[-1].at)}")
+    return listed(told)
+
+
+def _spell(since: str | None, to: str, moment: Moment) -> str:
+    if since is None:
+        return f"offline until {moment(to)}"
+    lasted = format_duration(parse_timestamp(to) - parse_timestamp(since))
+    return f"offline {moment(since)}-{moment(to)} ({lasted})"
+
+
+def _moment_of(now: str) -> Moment:
+    """Times of the day that it is now, and the date beside those of others."""
+    today = format_timestamp(parse_timestamp(now))[:10]
+
+    def moment(timestamp: str) -> str:
+        try:
+            at = format_timestamp(parse_timestamp(timestamp) // SECOND * SECOND)
+        except (ValueError, OverflowError):
+            return timestamp or "?"
+        return at[11:16] if at[:10] == today else f"{at[:10]} {at[11:16]}"
+
+    return moment
+
+
+def _is_past(timestamp: str, now_ns: int) -> bool:
+    try:
+        return parse_timestamp(timestamp) <= now_ns
+    except (ValueError, OverflowError):
+        return False

@@ -1,0 +1,86 @@
+"""Prometheus' part of the way: it scrapes the registry, and our rules are loaded and evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from exporter.alerting.files import rule_files
+from exporter.alerting.setting import Setting
+from exporter.domain.config import Config
+from exporter.programs.cli.asking import NoAnswer, Peer
+from exporter.programs.cli.findings import Finding
+from exporter.programs.cli.words import count, listed
+
+JOB = "node-registry"
+
+
+def check_prometheus(prometheus: Peer) -> Iterator[Finding]:
+    """Its targets and its rules; one finding where it does not answer."""
+    try:
+        targets = _data(prometheus, "targets?state=active")["activeTargets"]
+        groups = _data(prometheus, "rules?type=alert")["groups"]
+        yield from _scraping(prometheus, targets)
+        yield _discovery(targets)
+        yield from _rules([rule for group in groups for rule in group["rules"]])
+    except NoAnswer as error:
+        told = f"{prometheus.where}: {error}"
+        yield Finding("wrong", "Prometheus", told, "Check that it runs, and --prometheus.")
+    except (KeyError, TypeError, AttributeError):
+        told = f"what answers at {prometheus.where} is no Prometheus"
+        yield Finding("wrong", "Prometheus", told, "Check --prometheus.")
+
+
+def shipped_alerts() -> list[str]:
+    """The names of the alerts in our rule files, in their order."""
+    texts = rule_files(Setting.of(Config(), min_active_vram_gb=64)).values()
+    groups = [group for text in texts for group in yaml.safe_load(text)["groups"]]
+    return list(dict.fromkeys(rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule))
+
+
+def _scraping(prometheus: Peer, targets: list[Any]) -> Iterator[Finding]:
+    ours = [target for target in targets if target["labels"].get("job") == JOB]
+    if not ours:
+        told = f"{prometheus.where} has no job {JOB}"
+        yield Finding("wrong", "Prometheus", told, "Add the job of alerts/prometheus.yml, and reload it.")
+    for target in ours:
+        told = f"scrapes {target['scrapeUrl']}"
+        if target["health"] == "up":
+            yield Finding("ok", "Prometheus", told)
+        elif target["health"] == "down":
+            yield Finding("wrong", "Prometheus", f"{told}, and fails: {target['lastError']}", "Correct its target.")
+        else:
+            yield Finding("warning", "Prometheus", f"{told}, but has not yet", "Ask again after a scrape_interval.")
+
+
+def _discovery(targets: list[Any]) -> Finding:
+    names = {target["discoveredLabels"].get("__meta_aurora_name") for target in targets} - {None}
+    if names:
+        return Finding("ok", "discovery", f"{count(len(names), 'node')} by way of /sd/prometheus")
+    return Finding("ok", "discovery", "no target comes from /sd/prometheus, which is optional")
+
+
+def _rules(rules: list[Any]) -> Iterator[Finding]:
+    loaded = {rule["name"] for rule in rules}
+    shipped = shipped_alerts()
+    missing = [name for name in shipped if name not in loaded]
+    if missing:
+        next_step = "Write them out with `aurora-cli rules`, and name them under rule_files."
+        yield Finding("wrong", "rules", f"not loaded: {listed(missing)}", next_step)
+    ours = [rule for rule in rules if rule["name"] in shipped]
+    failing = [rule for rule in ours if rule["health"] == "err"]
+    for rule in failing:
+        told = f"{rule['name']} cannot be evaluated: {rule.get('lastError', 'no reason given')}"
+        yield Finding("wrong", "rules", told, "Load the rule files of this version.")
+    waiting = [rule["name"] for rule in ours if rule["health"] == "unknown"]
+    if waiting:
+        told = f"not evaluated yet: {listed(dict.fromkeys(waiting))}"
+        yield Finding("warning", "rules", told, "Ask again after an evaluation_interval.")
+    if not (missing or failing or waiting):
+        yield Finding("ok", "rules", f"all {count(len(shipped), 'alert')} are loaded and evaluated")
+
+
+def _data(prometheus: Peer, path: str) -> Any:
+    return prometheus.get(f"/api/v1/{path}").document()["data"]
