@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.alerting.nodes import LENIENT, PLANNED, SCRAPED
+from exporter.alerting.nodes import LENIENT_PATTERN, PLANNED, SCRAPED
 from exporter.alerting.rule import Alert, Recording, block, file, indented
 from exporter.alerting.setting import KEEP, KEEP_MUTING, Setting
 
@@ -72,7 +72,7 @@ def _silent_ratio(count: str, info: str) -> str:
 
 
 def _site(setting: Setting) -> Alert:
-    own = 'aurora_node_info{site=%q,environment!~\\"' + LENIENT + '\\"}'
+    own = 'aurora_node_info{site=%q,environment!~\\"' + LENIENT_PATTERN + '\\"}'
     return Alert(
         "AuroraSiteDisrupted",
         _lasting("AuroraSiteDisrupted", "aurora_site_disrupted", setting, level="site", by="site"),

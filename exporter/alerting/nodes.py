@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.alerting.rule import Alert, block, file, indented
-from exporter.alerting.setting import KEEP, Setting
+from exporter.alerting.setting import KEEP, LENIENT, Setting
 from exporter.domain.duration import format_duration
 
 HEAD = """\
@@ -20,7 +20,7 @@ keep_firing_for: neither a failed scrape nor a restart of the registry looks lik
 
 Made by `aurora-cli rules`, which makes these files for another configuration as well.
 """
-LENIENT = "^(test|testing|staging|dev|development)$"
+LENIENT_PATTERN = f"^({'|'.join(LENIENT)})$"
 """Environments in which nothing pages; whoever states none is in production."""
 SCRAPED = "job, instance"
 PLANNED = '(aurora_node_lifecycle{lifecycle!="in_service"} == 1)'
@@ -207,7 +207,7 @@ def _others() -> list[Alert]:
 
 
 def _severity(severity: str) -> str:
-    return f'{{{{ if match "{LENIENT}" $labels.environment }}}}info{{{{ else }}}}{severity}{{{{ end }}}}'
+    return f'{{{{ if match "{LENIENT_PATTERN}" $labels.environment }}}}info{{{{ else }}}}{severity}{{{{ end }}}}'
 
 
 def _in_status(status: str) -> str:

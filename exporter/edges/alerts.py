@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Self
 
+from exporter.alerting.setting import LENIENT, RUNBOOKS
 from exporter.domain.lifecycle import Phase
 from exporter.domain.node import Node
 from exporter.domain.status import Status
 from exporter.nodemap.nodemap import NodeMap
-
-LENIENT = frozenset({"test", "testing", "staging", "dev", "development"})
-"""Environments whose alerts are of severity info."""
-RUNBOOKS = "https://github.com/aurora-mesh/aurora-node-registry/blob/main/alerts/runbooks/"
 
 
 @dataclass(frozen=True, slots=True)

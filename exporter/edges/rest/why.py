@@ -7,11 +7,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from exporter.alerting.setting import LENIENT
 from exporter.domain.hearing import Hearing
 from exporter.domain.lifecycle import Phase
 from exporter.domain.node import Node
 from exporter.domain.status import Status, Thresholds
-from exporter.edges.alerts import LENIENT
 from exporter.edges.rest.answers import Handler, document_answer, seconds
 from exporter.edges.rest.documents import timestamp
 from exporter.edges.service import Service
