@@ -15,7 +15,7 @@ SCRAPE_INTERVAL = 15 * SECOND
 KEEP = "3m"
 """How long an alert goes on without its series: neither a failed scrape nor a restart looks like a repair."""
 KEEP_MUTING = "10m"
-"""An alert that mutes others outlives their KEEP and a group_interval: else they would speak up once all is repaired."""
+"""An alert that mutes others outlives their KEEP and a group_interval, or they would speak up after the repair."""
 LENIENT = ("test", "testing", "staging", "dev", "development")
 """Environments whose alerts are of severity info."""
 RUNBOOKS = "https://github.com/aurora-mesh/aurora-node-registry/blob/main/alerts/runbooks/"
