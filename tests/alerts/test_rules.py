@@ -96,7 +96,7 @@ def test_prometheus_takes_its_configuration():
         ("mesh", "(min by (job, instance) (aurora_registry_blind) == 1)", "(aurora_registry_blind == 1)"),
         (
             "mesh",
-            "keep_firing_for: 3m\n        labels:\n          severity: '{{",
+            "keep_firing_for: 10m\n        labels:\n          severity: '{{",
             "for: 5m\n        labels:\n          severity: '{{",
         ),
         ("mesh", "max by (site) (", "sum by (site) ("),

@@ -1,0 +1,78 @@
+"""Outages of what stands around the nodes: the network of most of them, the registry, Redis."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.support.scenario_play import Scenario, Stage, surprises
+
+MOST = Stage(seconds=34)
+OURSELVES = Stage(seconds=44, bystanders=20)
+TWINS = Stage(seconds=36, bystanders=20, replicas=2, instant=True)
+
+
+@MOST.scenario
+def most_of_the_mesh_goes_silent(play: Scenario) -> None:
+    """One message says that we ourselves are suspect; none is about sites or nodes."""
+    sites = [play.nodes_of(f"valley-{number}", 5) for number in range(4)]
+    play.concerns("AuroraMeshSuspect")
+    silent = [node for site in sites[:3] for node in site][:12]
+    play.at(1).do(*(node.stop for node in silent))
+    play.at(11).do(*(node.resume for node in silent))
+    play.between(3, 6).expect("pager", "AuroraMeshSuspect firing")
+    play.between(21, 32).expect("pager", "AuroraMeshSuspect resolved")
+
+
+@OURSELVES.scenario
+def the_registry_is_killed_and_started_again(play: Scenario) -> None:
+    """Its absence is told once, and no node is blamed for it."""
+    registry = play.stack.registries[0]
+    play.concerns("AuroraRegistryDown")
+    play.at(1).do(registry.kill)
+    play.at(8).do(registry.start)
+    play.between(3, 6).expect("pager", "AuroraRegistryDown firing")
+    play.between(8, 17).expect("pager", "AuroraRegistryDown resolved")
+
+
+@OURSELVES.scenario
+def redis_is_killed_and_started_again(play: Scenario) -> None:
+    """The lost bus is told of, then the lost store, and no node, although all were silent for longer than they may."""
+    bus, store = "AuroraRegistryEventBusDown", "AuroraRegistryStoreDown"
+    play.concerns(bus, store)
+    play.at(20).do(play.stack.redis.kill)
+    play.at(32).do(play.stack.redis.start)
+    play.between(22, 27).expect("pager", f"{bus} firing")
+    play.between(25, 32).expect("pager", f"{bus} firing", f"{store} firing")
+    play.between(33, 42).expect("pager", f"{bus} resolved", f"{store} resolved")
+
+
+@TWINS.scenario
+def two_registries_tell_of_a_node_beside_the_rules(play: Scenario) -> None:
+    """All tell of the same alert: people hear sooner of it, and not more often."""
+    node = play.node("quick-1", site="quick")
+    play.at(1).do(node.stop)
+    play.at(11).do(node.resume)
+    play.between(3, 7).expect("chat", "AuroraNodeWarning quick-1 firing")
+    play.between(6, 11).expect("pager", "AuroraNodeOffline quick-1 firing")
+    play.between(11, 19).expect("pager", "AuroraNodeOffline quick-1 resolved")
+    play.between(13, 23).expect("chat", "AuroraNodeWarning quick-1 resolved")
+
+
+@TWINS.scenario
+def one_of_two_registries_dies(play: Scenario) -> None:
+    """The other one goes on: nobody is told of nodes, and of the registry no more than once."""
+    play.concerns("AuroraRegistryDown")
+    play.at(24).do(play.stack.registries[1].kill)
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(300)
+def test_people_are_told_of_the_outage_and_of_no_node(tmp_path: Path) -> None:
+    """Every message, its receiver, its content and its time are as each scenario says. The stages play side by side."""
+    stages = {"most": MOST, "ourselves": OURSELVES, "twins": TWINS}
+    with ThreadPoolExecutor() as performers:
+        found = "\n".join(filter(None, performers.map(lambda name: surprises(stages[name], tmp_path / name), stages)))
+    assert not found, found

@@ -1,0 +1,161 @@
+"""A mesh that misbehaves on command: its nodes speak to real registries over the real bus and the real REST API."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Self
+
+import redis
+import requests
+
+from tests.support.registry_process import RegistryProcess
+from tests.support.seed_mesh import CHANNEL
+
+BEAT_SECONDS = 0.25
+
+
+class SimulatedNode:
+    """One node. Its methods are what happens to it."""
+
+    def __init__(
+        self, mesh: SimulatedMesh, name: str, *, site: str = "", environment: str = "", http: bool = False, **facts: Any
+    ) -> None:
+        """`facts`: what else it registers with, as the REST API takes it; `gpus` is short for capabilities."""
+        self.name = name
+        self.http = http
+        self.clock_offset = 0.0
+        self.gpus: int = facts.pop("gpus", 0)
+        metadata = {key: value for key, value in (("site", site), ("environment", environment)) if value}
+        if self.gpus:
+            facts["capabilities"] = {"gpu": True, "gpu_count": self.gpus, "gpu_memory": 24 * self.gpus}
+        self.registration = {"name": name, "metadata": metadata, **facts}
+        self.alive = True
+        self._mesh = mesh
+        self._sequence = 0
+
+    def heartbeat(self, status: str = "active") -> dict[str, Any]:
+        """The next heartbeat, as the node itself sees the world."""
+        self._sequence += 1
+        beat: dict[str, Any] = {
+            "node": self.name,
+            "role": self.registration.get("role", "compute"),
+            "status": status,
+            "timestamp": time.time() + self.clock_offset,
+            "sequence": self._sequence,
+        }
+        if self.gpus:
+            beat["gpus"] = [
+                {"index": index, "uuid": f"GPU-{self.name}-{index}", "utilization": 0.5, "temperature_celsius": 60}
+                for index in range(self.gpus)
+            ]
+        return beat
+
+    def stop(self) -> None:
+        """It dies, or loses its network: nothing is heard of it."""
+        self.alive = False
+
+    def resume(self) -> None:
+        """It is heard again."""
+        self.alive = True
+
+    def sleep(self) -> None:
+        """Its lid is closed, and it says so with its last breath."""
+        self.alive = False
+        self._mesh.send(self, self.heartbeat("sleeping"))
+
+    def lose_gpu(self) -> None:
+        """One of its GPUs falls off the bus."""
+        self.gpus -= 1
+
+    def set_clock(self, offset: float) -> None:
+        """Its clock is so many seconds ahead."""
+        self.clock_offset = offset
+
+    def depart(self) -> None:
+        """It leaves as planned, and is quiet from then on."""
+        self.alive = False
+        assert self._mesh.ask("DELETE", f"/nodes/{self.name}").status_code == requests.codes.no_content
+
+    def maintain(self, until: str) -> None:
+        """People take it into maintenance."""
+        answer = self._mesh.ask("PUT", f"/nodes/{self.name}/maintenance", {"reason": "new fans", "until": until})
+        assert answer.status_code == requests.codes.ok, answer.text
+
+    def be_impersonated(self) -> None:
+        """Another machine claims its name."""
+        answer = self._mesh.ask("POST", "/nodes/register", {**self.registration, "node_id": "another"})
+        assert answer.status_code == requests.codes.conflict, answer.text
+
+
+class SimulatedMesh:
+    """Nodes that send heartbeats several times a second, whoever hears them. Use it as a context."""
+
+    def __init__(self, registries: Sequence[RegistryProcess], redis_port: int) -> None:
+        self.nodes: list[SimulatedNode] = []
+        self._registries = registries
+        self._redis = redis.Redis(port=redis_port, socket_timeout=1, socket_connect_timeout=1)
+        self._session = requests.Session()
+        self._stopped = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._keep_sending, args=(send,)) for send in (self._publish, self._post)
+        ]
+
+    def node(self, name: str, **facts: Any) -> SimulatedNode:
+        """A new node; it registers with the others, in `register`."""
+        node = SimulatedNode(self, name, **facts)
+        self.nodes.append(node)
+        return node
+
+    def register(self) -> None:
+        """Register every node, and begin with the heartbeats."""
+        for node in self.nodes:
+            answer = self.ask("POST", "/nodes/register", node.registration)
+            assert answer.status_code == requests.codes.created, answer.text
+        for thread in self._threads:
+            thread.start()
+
+    def ask(self, method: str, path: str, body: Any = None) -> requests.Response:
+        """The first registry's answer."""
+        return self._registries[0].ask(method, path, json=body)
+
+    def send(self, node: SimulatedNode, beat: dict[str, Any]) -> None:
+        """One heartbeat more than those that come by themselves, over the bus."""
+        self._redis.publish(CHANNEL, _event(node, beat))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+        self._redis.close()
+        self._session.close()
+
+    def _keep_sending(self, send: Any) -> None:
+        while not self._stopped.wait(BEAT_SECONDS):
+            try:
+                send()
+            except (OSError, redis.RedisError):
+                continue  # A node does not know whether it is heard.
+
+    def _publish(self) -> None:
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for node in self.nodes:
+                if node.alive and not node.http:
+                    pipeline.publish(CHANNEL, _event(node, node.heartbeat()))
+            pipeline.execute()
+
+    def _post(self) -> None:
+        for node in self.nodes:
+            if node.alive and node.http:
+                url = f"{self._registries[0].url}/nodes/{node.name}/heartbeat"
+                self._session.post(url, json=node.heartbeat(), timeout=1)
+
+
+def _event(node: SimulatedNode, beat: dict[str, Any]) -> str:
+    return json.dumps({"type": "node_heartbeat", "source_node": node.name, "data": beat})

@@ -1,0 +1,124 @@
+"""All that stands between a node and the person on call, as shipped, on loopback ports and in a quicker time."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from exporter.domain.config import Config
+from exporter.domain.duration import format_duration
+from tests.support.alertmanager_server import AlertmanagerServer
+from tests.support.prometheus_server import PrometheusServer
+from tests.support.redis_server import RedisServer
+from tests.support.registry_process import ROOT, RegistryProcess
+from tests.support.scenario_mesh import SimulatedMesh
+from tests.support.scenario_sink import Sink
+from tests.support.scenario_time import scaled_duration, scaled_routes, scaled_rules
+from tests.support.server_process import until
+
+ALERTS = ROOT / "alerts"
+FACTOR = 60
+"""A minute of production is a second here."""
+PROMETHEUS_FLAGS = ("--query.lookback-delta=5s", "--rules.alert.resend-delay=2s")
+
+
+class QuickPrometheus(PrometheusServer):
+    """Prometheus whose own defaults of minutes are seconds too."""
+
+    def command(self) -> list[str | Path]:
+        """It tells Alertmanager again every two seconds, not one: a stall of this machine must not end an alert."""
+        return [*super().command(), *PROMETHEUS_FLAGS]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The servers of one stage."""
+
+    redis: RedisServer
+    registries: tuple[RegistryProcess, ...]
+    alertmanager: AlertmanagerServer
+    prometheus: PrometheusServer
+    sink: Sink
+    mesh: SimulatedMesh
+    rules: Path
+
+    def open_curtain(self) -> None:
+        """Let the mesh speak, and return once an alert finds its whole way to the sink.
+
+        Prometheus takes up to five seconds to begin with its scrapes, which are minutes to the rules: they come after.
+        """
+        self.mesh.register()
+        for registry in self.registries:
+            until(lambda registry=registry: len(registry.nodes()), len(self.mesh.nodes))  # type: ignore[misc]  # bound now
+        self.prometheus.start()
+        until(lambda: len(self.prometheus.query("aurora_node_info")), len(self.mesh.nodes) * len(self.registries))
+        for shipped in ALERTS.glob("*.rules.yml"):
+            (self.rules / shipped.name).write_text(scaled_rules(shipped.read_text(), FACTOR))
+        self.prometheus.signal(signal.SIGHUP)
+        until(lambda: any(told.alerts[0].name == "AuroraWatchdog" for told in self.sink.notifications), expected=True)
+
+
+@contextmanager
+def stack(directory: Path, *, replicas: int = 1, instant: bool = False) -> Iterator[Stack]:
+    """Start all but Prometheus; `instant`: the registries tell Alertmanager of transitions themselves as well."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as processes:
+        sink = processes.enter_context(Sink())
+        redis = processes.enter_context(RedisServer("--appendonly", "yes", "--appendfsync", "always"))
+        routes = directory / "alertmanager.yml"
+        routes.write_text(scaled_routes((ALERTS / "alertmanager.yml").read_text(), FACTOR, sink.url))
+        alertmanager = AlertmanagerServer(directory)
+        processes.callback(alertmanager.close)
+        alertmanager.start(routes)
+        settings = _settings([alertmanager.url] if instant else [])
+        registries = tuple(
+            RegistryProcess(directory / f"registry-{number}", store=redis.url, event_bus=redis.url, settings=settings)
+            for number in range(replicas)
+        )
+        for registry in registries:
+            processes.enter_context(registry)
+        rules = directory / "rules"
+        rules.mkdir()
+        prometheus = QuickPrometheus(directory / "prometheus", _prometheus(rules, registries, alertmanager))
+        processes.callback(prometheus.close)
+        mesh = processes.enter_context(SimulatedMesh(registries, redis.port))
+        yield Stack(redis, registries, alertmanager, prometheus, sink, mesh, rules)
+
+
+def _settings(alertmanagers: list[str]) -> dict[str, Any]:
+    defaults = Config()
+    settings: dict[str, Any] = {
+        "thresholds": {name: _quick(getattr(defaults.thresholds, name)) for name in _names(defaults.thresholds)},
+        "site": {"recent": _quick(defaults.site.recent)},
+    }
+    if alertmanagers:
+        settings["alertmanager"] = {"urls": alertmanagers}
+    return settings
+
+
+def _names(settings: Any) -> list[str]:
+    return [field.name for field in fields(settings)]
+
+
+def _quick(duration_ns: int) -> str:
+    return scaled_duration(format_duration(duration_ns), FACTOR)
+
+
+def _prometheus(
+    rules: Path, registries: tuple[RegistryProcess, ...], alertmanager: AlertmanagerServer
+) -> dict[str, Any]:
+    return {
+        # The shipped fifteen seconds would be 250 ms; this machine may delay a scrape for longer, and then it failed.
+        "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "250ms"},
+        "rule_files": [str(rules / "*.rules.yml")],
+        "scrape_configs": [{"job_name": "node-registry", "static_configs": [{"targets": _hosts(*registries)}]}],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": _hosts(alertmanager)}]}]},
+    }
+
+
+def _hosts(*servers: Any) -> list[str]:
+    return [f"127.0.0.1:{server.port}" for server in servers]
