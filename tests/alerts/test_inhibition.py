@@ -20,6 +20,11 @@ def node(alert: str, name: str = "x", **labels: str) -> dict[str, str]:
     return {"alertname": alert, "node": name, "role": "compute", **labels}
 
 
+def registry(trouble, instance="one:9999"):
+    """What one registry lacks."""
+    return {"alertname": f"AuroraRegistry{trouble}", "instance": instance}
+
+
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory):
     """Nobody is told of anything: group_wait is longer than the tests."""
@@ -50,6 +55,9 @@ def alertmanager(tmp_path_factory):
         ({"alertname": "AuroraRegistryDown"}, node("AuroraNodeOffline"), True),
         ({"alertname": "AuroraRegistryDown"}, SITE, True),
         ({"alertname": "AuroraRegistryDown"}, {"alertname": "AuroraWatchdog"}, False),
+        (registry("EventBusDown"), registry("StoreDown"), True),
+        (registry("EventBusDown"), registry("StoreDown", instance="other:9999"), False),
+        (registry("StoreDown"), registry("EventBusDown"), False),
     ],
 )
 def test_one_alert_stands_for_many(alertmanager, source, target, muted):
