@@ -57,7 +57,6 @@ def alertmanager(tmp_path_factory):
         ({"alertname": "AuroraRegistryDown"}, {"alertname": "AuroraWatchdog"}, False),
         (registry("EventBusDown"), registry("StoreDown"), True),
         (registry("EventBusDown"), registry("StoreDown", instance="other:9999"), False),
-        (registry("StoreDown"), registry("EventBusDown"), False),
     ],
 )
 def test_one_alert_stands_for_many(alertmanager, source, target, muted):

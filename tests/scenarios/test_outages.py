@@ -39,7 +39,7 @@ def the_registry_is_killed_and_started_again(play: Scenario) -> None:
 
 @OURSELVES.scenario
 def redis_is_killed_and_started_again(play: Scenario) -> None:
-    """The lost bus is told of, and neither the store nor any node, although all were silent for longer than they may."""
+    """The lost bus is told of, and neither the store nor any node, although all were silent for too long."""
     bus, store = "AuroraRegistryEventBusDown", "AuroraRegistryStoreDown"
     play.concerns(bus, store)
     play.at(20).do(play.stack.redis.kill)
