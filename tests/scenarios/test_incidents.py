@@ -54,11 +54,11 @@ def a_laptop_sleeps_without_a_word(play: Scenario) -> None:
 
 @DAY.scenario
 def a_node_flaps(play: Scenario) -> None:
-    """Ten short silences are one message."""
+    """Ten silences, each in warning for less than a scrape takes, are one message."""
     node = play.node("radio-1", site="radio")
     for flap in range(10):
-        play.at(1 + 3.1 * flap).do(node.stop)
-        play.at(3.6 + 3.1 * flap).do(node.resume)
+        play.at(1 + 3.1 * flap).do(node.breathe_out)
+        play.at(3.3 + 3.1 * flap).do(node.breathe_in)
     play.between(8, 16).expect("chat", "AuroraNodeFlapping radio-1 firing")
 
 

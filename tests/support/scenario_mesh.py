@@ -61,6 +61,16 @@ class SimulatedNode:
         """It is heard again."""
         self.alive = True
 
+    def breathe_out(self) -> None:
+        """It is heard at this moment, and then no more."""
+        self.alive = False
+        self._mesh.send(self, self.heartbeat())
+
+    def breathe_in(self) -> None:
+        """It is heard at this moment, and goes on."""
+        self._mesh.send(self, self.heartbeat())
+        self.alive = True
+
     def sleep(self) -> None:
         """Its lid is closed, and it says so with its last breath."""
         self.alive = False
