@@ -269,9 +269,7 @@ class Keeper:
                 saved.tombstones & news,
                 [transition for transition in saved.transitions if transition.node in news],
             )
-        if not self.store_up:
-            self.store_up = True
-            log.info("the store is up")
+        self._gain()
         self._announce(batch, saved)
 
     async def _follow_others(self) -> None:

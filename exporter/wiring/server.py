@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import uvicorn
 
+from exporter.configuration.addresses import split_listen_address
 from exporter.domain.errors import Invalid
 from exporter.edges.rest.app import create_app
 from exporter.edges.rest.protocol import DeadlineProtocol
@@ -27,11 +28,10 @@ GRACE_SECONDS = 10
 
 def listen(address: str) -> socket.socket:
     """A socket that listens on `host:port` (`:9999` and `[::]:9999` too); raises OSError that says what to do."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
+    host, port = split_listen_address(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, int(port)), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::")
+        return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::")
     except OSError as error:
         raise OSError(
             error.errno, f"cannot listen on {address} ({error.strerror}): stop what does, or set --web.listen-address"

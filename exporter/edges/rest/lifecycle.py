@@ -7,15 +7,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.domain.command import SetLifecycle
-from exporter.domain.duration import DAY, parse_duration
+from exporter.domain.duration import DAY
 from exporter.domain.errors import Fault, Invalid, UnknownNode
 from exporter.domain.lifecycle import DEFAULT_LEAVE, IN_SERVICE, Lifecycle, Phase
 from exporter.domain.shape import shaped
 from exporter.domain.text import shown, text_fault
-from exporter.domain.timestamp import parse_timestamp
 from exporter.edges.rest.answers import Handler, json_answer
 from exporter.edges.rest.bodies import read_json
 from exporter.edges.rest.documents import Renderer
+from exporter.edges.rest.moments import parse_moment
 from exporter.edges.service import Service
 
 LONGEST_LEAVE = 3650 * DAY
@@ -75,18 +75,7 @@ def _lifecycle(leave: _Leave, phase: Phase, wall_ns: int) -> Lifecycle:
 
 
 def _until(text: str, wall_ns: int) -> int:
-    until_ns = _parse(text, wall_ns)
+    until_ns = parse_moment(text, wall_ns, direction=1, expected=EXPECTED)
     if not wall_ns < until_ns <= wall_ns + LONGEST_LEAVE:
         raise ValueError(f"{EXPECTED}, in the future and within ten years, got {shown(text)}")
     return until_ns
-
-
-def _parse(text: str, wall_ns: int) -> int:
-    try:
-        return wall_ns + parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        return parse_timestamp(text)
-    except (ValueError, OverflowError):
-        raise ValueError(f"{EXPECTED}, got {shown(text)}") from None

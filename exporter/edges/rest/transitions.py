@@ -7,11 +7,11 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exporter.domain.duration import DAY, parse_duration
+from exporter.domain.duration import DAY
 from exporter.domain.text import shown
-from exporter.domain.timestamp import parse_timestamp
 from exporter.edges.rest.answers import Handler, document_answer
 from exporter.edges.rest.documents import timestamp
+from exporter.edges.rest.moments import parse_moment
 from exporter.edges.rest.queries import integer, parse_query
 from exporter.edges.service import Service
 
@@ -54,20 +54,9 @@ def list_recent(service: Service) -> Handler:
 
 def _since(wall_ns: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        since_ns = _parse(text, wall_ns)
+        since_ns = parse_moment(text, wall_ns, direction=-1, expected=EXPECTED)
         if not wall_ns - LONGEST_SINCE <= since_ns <= wall_ns:
             raise ValueError(f"{EXPECTED}, got {shown(text)}")
         return since_ns
 
     return read
-
-
-def _parse(text: str, wall_ns: int) -> int:
-    try:
-        return wall_ns - parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        return parse_timestamp(text)
-    except (ValueError, OverflowError):
-        raise ValueError(f"{EXPECTED}, got {shown(text)}") from None
