@@ -12,13 +12,14 @@ FLOORS = {
     "exposition": 2,
     "telemetry": 2,
     "redislink": 2,
+    "speaking": 2,
     "configuration": 2,
     "alerting": 2,
     "edges": 3,
     "wiring": 4,
     "programs": 5,
 }
-NEIGHBOURS = {("stores", "redislink")}
+NEIGHBOURS = {("stores", "redislink"), ("speaking", "redislink")}
 """Packages of one floor of which the first may import the second."""
 OUTSIDE = {
     *("socket", "ssl", "select", "selectors", "asyncio", "threading", "subprocess", "multiprocessing", "os", "pathlib"),
