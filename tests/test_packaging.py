@@ -47,12 +47,12 @@ def test_the_wheel_carries_rules_dashboards_and_the_configuration(wheel):
 
     beside = {
         f"exporter/data/{path.relative_to(ROOT)}": path.read_bytes()
-        for directory in ("alerts", "grafana")
+        for directory in ("alerts", "grafana/dashboards", "grafana/provisioning")
         for path in (ROOT / directory).rglob("*")
         if path.is_file()
     }
     assert inside == {**beside, "exporter/data/config.yaml": (ROOT / "config.yaml").read_bytes()}
-    for directory in ("alerts", "grafana"):
+    for directory in ("alerts", "grafana/dashboards", "grafana/provisioning"):
         assert any(name.startswith(f"exporter/data/{directory}/") for name in inside)
 
 
@@ -73,10 +73,10 @@ def test_the_wheel_declares_its_programs_and_its_licence(wheel):
         assert [name for name in archive.namelist() if name.endswith(".dist-info/licenses/LICENSE")]
 
     scripts = dict(parser["console_scripts"])
-    assert {"aurora-registry", "aurora-cli"} <= set(scripts)
+    assert {"aurora-registry", "aurora-cli", "aurora-agent", "aurora-simulator"} <= set(scripts)
 
 
-@pytest.mark.parametrize("program", ["aurora-registry", "aurora-cli"])
+@pytest.mark.parametrize("program", ["aurora-registry", "aurora-cli", "aurora-agent", "aurora-simulator"])
 def test_an_installed_program_tells_its_version(installed, program, tmp_path):
     """Run far from the checkout, so that nothing but the wheel can answer."""
     answer = subprocess.run(

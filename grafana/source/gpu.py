@@ -1,0 +1,215 @@
+"""GPU capacity: what there is, what is used, what lies idle, and what comes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from grafana.source import look, panels
+from grafana.source.page import NODE_LINK, Page
+from grafana.source.promql import ACTIVE, described, is_active, most, of, whole
+
+READING = ("node", "gpu", "uuid")
+UTILIZATION = most("aurora_node_gpu_utilization_ratio", *READING)
+USED = most("aurora_node_gpu_memory_used_bytes", *READING)
+IN_ALL = whole("aurora_mesh_gpu_memory_bytes")
+TO_BE_HAD = whole("aurora_mesh_gpu_memory_bytes", ACTIVE)
+IDLE = f"(max by (node, gpu, uuid) (avg_over_time({of('aurora_node_gpu_utilization_ratio')}[15m])) < 0.05)"
+"""GPUs under 5 % on average of a quarter of an hour: who waits for data is not idle."""
+IDLE_COST = (
+    f"sum by (node, gpu, uuid) ({IDLE} ^ 0)\n* on (node) group_left ()\n"
+    f"({most('aurora_node_cost_usd_per_hour', 'node')} / {most('aurora_node_gpus', 'node')})"
+)
+"""What each idle GPU costs: its part of the node's price."""
+DAY = 86400
+
+
+def page() -> Dashboard:
+    """The dashboard."""
+    return (
+        Page("aurora-gpu", "Aurora / GPU capacity", "What GPUs there are, what they do, what idles, and what comes.")
+        .choice("trend", "Trend of", [("6 hours", "6h"), ("1 hour", "1h"), ("1 day", "1d")])
+        .row(4, *_first_look())
+        .heading("What they do")
+        .row(13, (_heat(), 24))
+        .row(8, (_busy(), 12), (_vram(), 12))
+        .heading("What comes")
+        .row(8, (_forecast(), 18), (_full(), 6))
+        .heading("Where there is room, and what lies idle")
+        .row(9, (_room(), 8), (_idle(), 10), (_types(), 6))
+        .build()
+    )
+
+
+def _first_look() -> list[tuple[Any, int]]:
+    def gigabytes(title: str, description: str, expr: str, colour: str = look.AMOUNT) -> tuple[Any, int]:
+        return panels.number(title, description, panels.now(expr), unit="bytes", decimals=0, colour=colour), 3
+
+    return [
+        (
+            panels.number(
+                "GPUs to be had",
+                "GPUs of active nodes, and of all that are registered.",
+                panels.now(whole("aurora_mesh_gpus", ACTIVE), "active"),
+                panels.now(whole("aurora_mesh_gpus"), "registered", ref="B"),
+                colour=look.AMOUNT,
+                named=True,
+            ),
+            5,
+        ),
+        gigabytes("VRAM in all", "Of all registered nodes, whatever their status.", IN_ALL),
+        gigabytes("VRAM active", "Of the nodes that are active now.", TO_BE_HAD),
+        gigabytes("VRAM used", "As the nodes' heartbeats say.", f"sum({USED})", look.OTHER_AMOUNT),
+        gigabytes(
+            "VRAM free",
+            "Active less used. A node that sends no readings counts as free.",
+            f"{TO_BE_HAD} - (sum({USED}) or vector(0))",
+        ),
+        (
+            panels.number(
+                "Busy",
+                "Mean utilisation of all GPUs that send readings.",
+                panels.now(f"avg({UTILIZATION})"),
+                unit="percentunit",
+                decimals=0,
+                colour=look.AMOUNT,
+            ),
+            2,
+        ),
+        (
+            panels.number(
+                "Idle GPUs, and their cost an hour",
+                "GPUs under 5 % on average of the last quarter of an hour, and their part of their nodes' prices.",
+                panels.now(f"count({IDLE}) or vector(0)", "idle"),
+                panels.now(f"sum({IDLE_COST}) or vector(0)", "an hour", ref="B"),
+                colour=look.OTHER_AMOUNT,
+                named=True,
+            ).override_by_name("an hour", look.unit("currencyUSD", 2)),
+            5,
+        ),
+    ]
+
+
+def _heat() -> Any:
+    return panels.heat(
+        "GPU utilisation by node",
+        "A row a node, the mean of its GPUs; the brighter, the busier. A gap is a node that is offline or sends no"
+        " readings.",
+        panels.over_time(f"avg by (node) ({UTILIZATION})", "{{node}}"),
+        unit="percentunit",
+        most=1,
+    )
+
+
+def _busy() -> Any:
+    return panels.lines(
+        "How busy GPUs are",
+        "Half of all GPUs are busier than the median. A wide gap between the lines: work is not spread.",
+        panels.over_time(f"avg({UTILIZATION})", "mean"),
+        panels.over_time(f"quantile(0.5, {UTILIZATION})", "median", ref="B"),
+        panels.over_time(f"quantile(0.9, {UTILIZATION})", "busiest tenth", ref="C"),
+        unit="percentunit",
+        most=1,
+        overrides={"mean": [look.colour("text")]},
+        legend=("lastNotNull", "mean"),
+    )
+
+
+def _vram() -> Any:
+    out_of_reach = f"{IN_ALL} - {TO_BE_HAD}"
+    return panels.areas(
+        "VRAM: used, free and out of reach",
+        "Used and free on active nodes; out of reach on nodes in warning and offline. Together all that is registered.",
+        panels.over_time(f"sum({USED})", "used"),
+        panels.over_time(f"{TO_BE_HAD} - sum({USED})", "free", ref="B"),
+        panels.over_time(out_of_reach, "out of reach", ref="C"),
+        unit="bytes",
+        overrides={
+            "used": [look.colour(look.OTHER_AMOUNT)],
+            "free": [look.colour(look.AMOUNT)],
+            "out of reach": [look.colour(look.BAD)],
+        },
+        legend=("lastNotNull",),
+    )
+
+
+def _forecast() -> Any:
+    return panels.lines(
+        "Capacity forecast",
+        "VRAM in use, and where the chosen trend takes it within a day. Where that crosses what is active, jobs wait.",
+        panels.over_time(f"sum({USED})", "used"),
+        panels.over_time(
+            f"clamp_min(predict_linear(sum({USED})[$trend:1m], {DAY}), 0)", "used in a day, by the trend", ref="B"
+        ),
+        panels.over_time(TO_BE_HAD, "active", ref="C"),
+        unit="bytes",
+        overrides={
+            "used": [look.colour(look.OTHER_AMOUNT)],
+            "used in a day, by the trend": [look.colour(look.OTHER_AMOUNT), look.DASHED],
+            "active": [look.colour(look.AMOUNT)],
+        },
+        legend=("lastNotNull",),
+    )
+
+
+def _full() -> Any:
+    free = f"({TO_BE_HAD} - sum({USED}))"
+    return panels.number(
+        "Full in",
+        "How long the free VRAM of active nodes lasts if use grows on by the chosen trend.",
+        panels.now(f"{free} / (deriv(sum({USED})[$trend:1m]) > 0)"),
+        unit="dtdurations",
+        colour=look.AMOUNT,
+        none="Not by this trend",
+    )
+
+
+def _room() -> Any:
+    registered = most("aurora_node_gpu_memory_bytes", "node")
+    free = f"({registered} - on (node) sum by (node) ({USED}))\nand on (node)\n  {is_active()}"
+    return panels.ranking(
+        "Most free VRAM",
+        "The ten active nodes with the most room, all their GPUs together, of those that send readings.",
+        panels.now(f"sort_desc(topk(10, {free}))", "{{node}}"),
+        unit="bytes",
+    )
+
+
+def _idle() -> Any:
+    return panels.listing(
+        "Idle GPUs",
+        "Under 5 % on average of the last quarter of an hour. The cost is the GPU's part of its node's price.",
+        panels.rows(f"({IDLE})\n* on (node) group_left (gpu_type, site)\n{described('gpu_type', 'site')}", ref="A"),
+        panels.rows(IDLE_COST, ref="B"),
+        columns={
+            "node": "Node",
+            "gpu": "GPU",
+            "gpu_type": "Type",
+            "site": "Site",
+            "Value #A": "Busy",
+            "Value #B": "Cost an hour",
+        },
+        overrides={
+            "Node": [look.links(NODE_LINK)],
+            "GPU": [look.width(60)],
+            "Busy": look.unit("percentunit", 1),
+            "Cost an hour": look.unit("currencyUSD", 2),
+        },
+        join="uuid",
+        sort="Cost an hour",
+        none="No GPU is idle",
+    )
+
+
+def _types() -> Any:
+    return panels.ranking(
+        "GPUs by type",
+        "Registered GPUs of each type.",
+        panels.now(
+            f"sort_desc(sum by (gpu_type) (({most('aurora_node_gpus', 'node')} > 0)"
+            f" * on (node) group_left (gpu_type) {described('gpu_type')}))",
+            "{{gpu_type}}",
+        ),
+        unit="none",
+    )

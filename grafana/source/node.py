@@ -1,0 +1,246 @@
+"""One node: its status, its GPUs, and how well it is heard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from grafana.source import look, panels
+from grafana.source.page import Page
+from grafana.source.promql import ACTIVE, grown, held_code, lifecycle_code, most, of, status_code
+
+NODE = 'node="$node"'
+PER_GPU = "GPU {{gpu}}"
+
+
+def page() -> Dashboard:
+    """The dashboard."""
+    return (
+        Page("aurora-node", "Aurora / Node", "One node: its status over time, its GPUs, and how well it is heard.")
+        .asked("node", "Node", f"label_values({of('aurora_node_info')}, node)")
+        .row(4, *_first_look())
+        .row(4, (_identity(), 24))
+        .heading("Status")
+        .row(6, (_history(), 24))
+        .row(7, (_silence(), 12), (_transitions(), 6), (_record(), 6))
+        .heading("GPUs")
+        .row(8, (_utilization(), 12), (_memory(), 12))
+        .row(8, (_temperature(), 12), (_power(), 12))
+        .heading("How well it is heard")
+        .row(7, (_missed(), 12), (_offset(), 12))
+        .build()
+    )
+
+
+def _of(metric: str, *by: str, where: tuple[str, ...] = ()) -> str:
+    return most(metric, "node", *by, where=(NODE, *where))
+
+
+def _first_look() -> list[tuple[Any, int]]:
+    cost = "aurora_node_cost_usd_per_hour"
+    return [
+        (
+            panels.number(
+                "Status",
+                "By silence: active, warning from two minutes, offline past five.",
+                panels.now(status_code(NODE)),
+                mappings=[look.STATUS_HISTORY],
+                none="Not registered",
+            ),
+            4,
+        ),
+        (
+            panels.number(
+                "Silent for",
+                "Time since its last heartbeat, by the registry's clock. Time in which the registry could not hear it"
+                " is in here, and does not count for its status.",
+                panels.now(_of("aurora_node_last_seen_age_seconds")),
+                unit="dtdurations",
+                decimals=0,
+                colour=look.SILENCE,
+            ),
+            4,
+        ),
+        (
+            panels.number(
+                "Lifecycle",
+                "Set by people, or by the node itself when it goes to sleep. Out of service it alerts nobody.",
+                panels.now(lifecycle_code(NODE)),
+                mappings=[look.LIFECYCLE_HISTORY],
+            ),
+            4,
+        ),
+        (
+            panels.number(
+                "Active",
+                "The part of the chosen time in which it was active.",
+                panels.now(f"avg by (node) (avg_over_time({of('aurora_node_status', NODE, ACTIVE)}[$__range]))"),
+                unit="percentunit",
+                decimals=1,
+            ),
+            4,
+        ),
+        (
+            panels.number(
+                "GPUs seen / registered",
+                "GPUs in its latest heartbeat, and those that it was registered with. Fewer seen: one fell off.",
+                panels.now(_of("aurora_node_gpus_observed"), "seen"),
+                panels.now(_of("aurora_node_gpus"), "registered", ref="B"),
+                named=True,
+            ),
+            4,
+        ),
+        (
+            panels.number(
+                "Cost",
+                "As registered in cost_per_hour, and what that makes of the chosen time.",
+                panels.now(_of(cost), "per hour"),
+                panels.now(
+                    f"max by (node) (sum_over_time({of(cost, NODE)}[$__range:1m])) / 60", "in the chosen time", ref="B"
+                ),
+                unit="currencyUSD",
+                decimals=2,
+                named=True,
+                none="Not stated",
+            ),
+            4,
+        ),
+    ]
+
+
+def _identity() -> Any:
+    labels = ("node", "role", "site", "environment", "gpu_type", "os", "vpn_ip", "public_ip")
+    headings = ("Node", "Role", "Site", "Environment", "GPU", "System", "VPN address", "Public address")
+    return panels.listing(
+        "What it says it is",
+        "Its registration. A public address that is not fixed is left out.",
+        panels.rows(most("aurora_node_info", *labels, where=(NODE,))),
+        columns=dict(zip(labels, headings, strict=True)),
+    )
+
+
+def _history() -> Any:
+    return panels.history(
+        "Status, lifecycle and hearing",
+        "What held when. Held: no registry could hear the node, and its status waited.",
+        panels.over_time(status_code(NODE), "status"),
+        panels.over_time(lifecycle_code(NODE), "lifecycle", ref="B"),
+        panels.over_time(held_code(NODE), "hearing", ref="C"),
+        mappings=[look.STATUS_HISTORY, look.LIFECYCLE_HISTORY, look.HELD_HISTORY],
+        words=True,
+    )
+
+
+def _silence() -> Any:
+    return panels.lines(
+        "Silence",
+        "Time since the last heartbeat: a saw that stays low. Dashed: where warning and offline begin.",
+        panels.over_time(_of("aurora_node_last_seen_age_seconds"), "{{node}}"),
+        unit="dtdurations",
+        thresholds=look.steps("transparent", (look.WARNING_AFTER, look.SUSPICIOUS), (look.OFFLINE_AFTER, look.BAD)),
+        legend=("max",),
+    )
+
+
+def _transitions() -> Any:
+    return panels.bars(
+        "Transitions",
+        "When it entered which status. Three times into warning within an hour is flapping.",
+        panels.over_time(
+            grown("aurora_node_status_transitions_total", "status", window="$__rate_interval", where=(NODE,)),
+            "{{status}}",
+        ),
+        unit="none",
+        overrides=look.status_overrides(),
+    )
+
+
+def _record() -> Any:
+    until = "aurora_node_lifecycle_until_timestamp_seconds"
+    return panels.number(
+        "On record",
+        "When it was first registered, when it was last heard, and when planned work on it ends.",
+        panels.now(f"{_of('aurora_node_registered_timestamp_seconds')} * 1000", "registered"),
+        panels.now(f"{_of('aurora_node_last_seen_timestamp_seconds')} * 1000", "last heard", ref="B"),
+        panels.now(f"{_of(until)} * 1000", "planned work ends", ref="C"),
+        unit="dateTimeFromNow",
+        named=True,
+    )
+
+
+def _readings(metric: str) -> str:
+    return _of(metric, "gpu", "uuid")
+
+
+def _utilization() -> Any:
+    return panels.lines(
+        "GPU utilisation",
+        "How busy each GPU is, as the node's heartbeats say.",
+        panels.over_time(_readings("aurora_node_gpu_utilization_ratio"), PER_GPU),
+        unit="percentunit",
+        most=1,
+        legend=("lastNotNull", "mean"),
+    )
+
+
+def _memory() -> Any:
+    return panels.lines(
+        "VRAM used",
+        "What each GPU holds. Dashed: what the node is registered with, for all its GPUs together.",
+        panels.over_time(_readings("aurora_node_gpu_memory_used_bytes"), PER_GPU),
+        panels.over_time(_of("aurora_node_gpu_memory_bytes"), "registered", ref="B"),
+        unit="bytes",
+        overrides={"registered": [look.colour(look.FAINT), look.DASHED]},
+    )
+
+
+def _temperature() -> Any:
+    return panels.lines(
+        "GPU temperature",
+        "Cards under load live at 70 to 83 degrees; above the dashed line for ten minutes is an alert.",
+        panels.over_time(_readings("aurora_node_gpu_temperature_celsius"), PER_GPU),
+        unit="celsius",
+        colour=look.OTHER_AMOUNT,
+        least=None,
+        thresholds=look.steps("transparent", (look.HOT, look.SUSPICIOUS)),
+    )
+
+
+def _power() -> Any:
+    return panels.lines(
+        "GPU power",
+        "What each GPU draws.",
+        panels.over_time(_readings("aurora_node_gpu_power_watts"), PER_GPU),
+        unit="watt",
+        colour=look.OTHER_AMOUNT,
+    )
+
+
+def _missed() -> Any:
+    return panels.bars(
+        "Heartbeats lost, claims refused",
+        "Heartbeats that the node sent and that never came, told by gaps in their sequence; and attempts of another"
+        " machine to take its name.",
+        panels.over_time(
+            grown("aurora_node_heartbeats_missed_total", "node", window="$__rate_interval", where=(NODE,)),
+            "heartbeats lost",
+        ),
+        panels.over_time(
+            grown("aurora_node_name_conflicts_total", "node", window="$__rate_interval", where=(NODE,)),
+            "claims refused",
+            ref="B",
+        ),
+        unit="none",
+        overrides={"claims refused": [look.colour(look.OTHER_AMOUNT)]},
+    )
+
+
+def _offset() -> Any:
+    return panels.lines(
+        "Clock offset",
+        "The node's clock minus the registry's, transfer included. No status depends on it.",
+        panels.over_time(_of("aurora_node_clock_offset_seconds"), "{{node}}"),
+        unit="s",
+        least=None,
+    )

@@ -1,0 +1,254 @@
+"""Registry: our own health."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from grafana.source import look, panels
+from grafana.source.page import Page
+from grafana.source.promql import most, of
+
+BY_INSTANCE = "{{instance}}"
+
+
+def page() -> Dashboard:
+    """The dashboard."""
+    return (
+        Page("aurora-registry", "Aurora / Registry", "How the registry itself is: what it hears, keeps and answers.")
+        .row(4, *_first_look())
+        .row(4, (_builds(), 24))
+        .heading("What it hears")
+        .row(8, (_heartbeats(), 8), (_rejected(), 8), (_blind(), 8))
+        .row(6, (_hearing(), 24))
+        .heading("What it answers")
+        .row(8, (_requests(), 8), (_latency(), 8), (_scrapes(), 8))
+        .heading("What it keeps, and whom it tells")
+        .row(8, (_failures(), 8), (_notifications(), 8), (_kept(), 8))
+        .heading("What it costs")
+        .row(7, (_memory(), 8), (_cpu(), 8), (_files(), 8))
+        .build()
+    )
+
+
+def _first_look() -> list[tuple[Any, int]]:
+    def worst(title: str, description: str, metric: str, none: str = "–") -> tuple[Any, int]:
+        query = panels.now(f"min({of(metric)})")
+        return panels.number(title, description, query, mappings=[look.UP], none=none), 4
+
+    return [
+        worst("Registry", "Whether Prometheus reaches every registry.", "up", "No registry"),
+        worst("Store", "Whether the store answered every registry when last asked.", "aurora_registry_store_up"),
+        worst("Event bus", "Whether every registry hears the bus.", "aurora_registry_event_bus_up", "No bus"),
+        (
+            panels.number(
+                "Hearing",
+                "Blind: there are nodes that no registry can hear now. Their statuses are held.",
+                panels.now(f"max(min by (transport) ({of('aurora_registry_blind')}))"),
+                mappings=[look.mapping({0: ("all nodes", look.GOOD), 1: ("blind", look.HELD)})],
+            ),
+            4,
+        ),
+        (
+            panels.number(
+                "Mesh",
+                "Suspect: the whole mesh fell silent together, and our own connection is the likelier cause.",
+                panels.now(f"max({of('aurora_registry_mesh_suspect')})"),
+                mappings=[look.mapping({0: ("plausible", look.GOOD), 1: ("suspect", look.HELD)})],
+            ),
+            4,
+        ),
+        (
+            panels.number(
+                "Configuration",
+                "Whether the latest configuration came into force. Refused: the one before it holds on.",
+                panels.now(f"min({of('aurora_registry_config_last_reload_successful')})"),
+                mappings=[look.mapping({1: ("in force", look.GOOD), 0: ("refused", look.SUSPICIOUS)})],
+            ),
+            4,
+        ),
+    ]
+
+
+def _builds() -> Any:
+    loaded = "aurora_registry_config_last_reload_success_timestamp_seconds"
+    return panels.listing(
+        "Registries",
+        "What runs, since when, and when its configuration was loaded.",
+        panels.rows(most("aurora_registry_build_info", "instance", "version", "revision", "python"), ref="A"),
+        panels.rows(f"time() - {most('process_start_time_seconds', 'instance')}", ref="B"),
+        panels.rows(f"time() - {most(loaded, 'instance')}", ref="C"),
+        panels.rows(f"sum by (instance) ({of('aurora_mesh_nodes')})", ref="D"),
+        columns={
+            "instance": "Registry",
+            "version": "Version",
+            "revision": "Revision",
+            "python": "Python",
+            "Value #B": "Runs for",
+            "Value #C": "Configured for",
+            "Value #D": "Nodes",
+        },
+        overrides={"Runs for": look.unit("dtdurations"), "Configured for": look.unit("dtdurations")},
+        join="instance",
+    )
+
+
+def _rate(counter: str, *by: str, where: tuple[str, ...] = ()) -> str:
+    return f"sum by ({', '.join(by)}) (rate({of(counter, *where)}[$__rate_interval]))"
+
+
+def _heartbeats() -> Any:
+    return panels.areas(
+        "Heartbeats",
+        "Heartbeats taken in, by the way they came. Registries that share a bus each count what they hear.",
+        panels.over_time(
+            _rate("aurora_registry_heartbeats_total", "instance", "transport"), "{{transport}} {{instance}}"
+        ),
+        unit="ops",
+    )
+
+
+def _rejected() -> Any:
+    return panels.bars(
+        "Events not taken in",
+        "By reason. One of each reason in ten seconds is in the log, with what is wrong with it.",
+        panels.over_time(
+            f"sum by (reason) (increase({of('aurora_registry_events_rejected_total')}[$__rate_interval]))", "{{reason}}"
+        ),
+        unit="none",
+        colour=look.OTHER_AMOUNT,
+    )
+
+
+def _blind() -> Any:
+    return panels.bars(
+        "Blind time",
+        "How long nodes could not be heard. It counts as nobody's silence.",
+        panels.over_time(
+            f"sum by (instance, transport) (increase({of('aurora_registry_blind_seconds_total')}[$__rate_interval]))",
+            "{{transport}} {{instance}}",
+        ),
+        unit="s",
+        colour=look.HELD,
+    )
+
+
+def _hearing() -> Any:
+    up = look.mapping({0: ("down", look.BAD), 1: ("up", look.GOOD)})
+    return panels.history(
+        "Store, bus and hearing",
+        "What each registry could reach, and which nodes it could not hear.",
+        panels.over_time(most("aurora_registry_store_up", "instance"), "store {{instance}}"),
+        panels.over_time(most("aurora_registry_event_bus_up", "instance"), "bus {{instance}}", ref="B"),
+        panels.over_time(
+            f"{most('aurora_registry_blind', 'instance', 'transport')} + {look.HELD_CODES['no']}",
+            "{{transport}} {{instance}}",
+            ref="C",
+        ),
+        mappings=[up, look.HELD_HISTORY],
+        per_page=20,
+    )
+
+
+def _requests() -> Any:
+    return panels.areas(
+        "HTTP requests",
+        "Requests answered, by handler.",
+        panels.over_time(_rate("aurora_registry_http_request_duration_seconds_count", "handler"), "{{handler}}"),
+        unit="reqps",
+    )
+
+
+def _latency() -> Any:
+    buckets = _rate("aurora_registry_http_request_duration_seconds_bucket", "le")
+    return panels.lines(
+        "HTTP latency",
+        "How long requests took until answered, of all handlers together.",
+        panels.over_time(f"histogram_quantile(0.5, {buckets})", "median"),
+        panels.over_time(f"histogram_quantile(0.99, {buckets})", "slowest hundredth", ref="B"),
+        unit="s",
+    )
+
+
+def _scrapes() -> Any:
+    return panels.lines(
+        "Scrape",
+        "How long a scrape takes the registry, and Prometheus with the way there.",
+        panels.over_time(most("aurora_registry_scrape_duration_seconds", "instance"), "registry {{instance}}"),
+        panels.over_time(most("scrape_duration_seconds", "instance"), "Prometheus {{instance}}", ref="B"),
+        unit="s",
+        overrides={},
+    )
+
+
+def _failures() -> Any:
+    return panels.bars(
+        "Writes and events that failed",
+        "What the store did not take, and our own events that the bus did not take. Writes are repeated; the authority"
+        " on transitions is what is recorded.",
+        panels.over_time(
+            f"sum by (instance) (increase({of('aurora_registry_store_writes_failed_total')}[$__rate_interval]))",
+            "store {{instance}}",
+        ),
+        panels.over_time(
+            f"sum by (instance) (increase({of('aurora_registry_events_publish_failed_total')}[$__rate_interval]))",
+            "bus {{instance}}",
+            ref="B",
+        ),
+        unit="none",
+        colour=look.OTHER_AMOUNT,
+    )
+
+
+def _notifications() -> Any:
+    return panels.bars(
+        "Instant notification",
+        "Alerts posted to Alertmanagers by the registry itself, by outcome, and those that wait. None where"
+        " alertmanager.urls is empty.",
+        panels.over_time(
+            f"sum by (outcome) (increase({of('aurora_registry_notifications_total')}[$__rate_interval]))", "{{outcome}}"
+        ),
+        panels.over_time(f"sum({of('aurora_registry_notifications_waiting')})", "waiting", ref="B"),
+        unit="none",
+    )
+
+
+def _kept() -> Any:
+    return panels.lines(
+        "Nodes kept and forgotten",
+        "Nodes in each registry's map, and how many it dropped after a silence of forget_after.",
+        panels.over_time(f"sum by (instance) ({of('aurora_mesh_nodes')})", "kept {{instance}}"),
+        panels.over_time(most("aurora_registry_nodes_forgotten_total", "instance"), "forgotten {{instance}}", ref="B"),
+        unit="none",
+        legend=("lastNotNull",),
+    ).decimals(0)
+
+
+def _memory() -> Any:
+    return panels.lines(
+        "Memory",
+        "Resident memory of each registry: about two kilobytes a node on top of its own.",
+        panels.over_time(most("process_resident_memory_bytes", "instance"), BY_INSTANCE),
+        unit="bytes",
+    )
+
+
+def _cpu() -> Any:
+    return panels.lines(
+        "CPU",
+        "Cores in use. A registry works on one.",
+        panels.over_time(_rate("process_cpu_seconds_total", "instance"), BY_INSTANCE),
+        unit="percentunit",
+    )
+
+
+def _files() -> Any:
+    return panels.lines(
+        "Open files",
+        "Connections for the most part, and how many there may be.",
+        panels.over_time(most("process_open_fds", "instance"), "open {{instance}}"),
+        panels.over_time(most("process_max_fds", "instance"), "limit {{instance}}", ref="B"),
+        unit="none",
+        legend=("lastNotNull",),
+    )
