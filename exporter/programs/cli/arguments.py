@@ -71,7 +71,11 @@ examples:
   aurora-cli rules --config.file=config.yaml --output=rules --force
       waits that fit this configuration's thresholds, over older files
 """
-
+DASHBOARDS_EPILOG = """\
+examples:
+  aurora-cli dashboards --output=/var/lib/grafana/aurora
+      dashboards/*.json to import, provisioning/ to have Grafana read them
+"""
 DIGEST_EPILOG = """\
 examples:
   aurora-cli digest
@@ -129,6 +133,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     command("topology", "show who reaches whom, and by what", TOPOLOGY_EPILOG)
     command("stats", "add up nodes, GPUs and VRAM", STATS_EPILOG)
     _add_rules(command("rules", "write Prometheus' rule files for a configuration", RULES_EPILOG))
+    _add_output(command("dashboards", "write Grafana's dashboards and provisioning", DASHBOARDS_EPILOG), "grafana")
     _add_digest(command("digest", "tell what happened lately, and who is quiet now", DIGEST_EPILOG))
     _add_doctor(command("doctor", "check the whole way from heartbeat to alert", DOCTOR_EPILOG))
     return parser.parse_args(argv)
@@ -204,15 +209,19 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="the registry's configuration (default: its defaults, and the environment)",
     )
-    parser.add_argument(
-        "--output", metavar="DIR", type=Path, default=Path("alerts"), help="where to write to (default: alerts)"
-    )
+    _add_output(parser, "alerts")
     parser.add_argument(
         "--min-active-vram-gb",
         metavar="GB",
         type=_gigabytes,
         default=64,
         help="less VRAM of active nodes is low capacity; 0 means never (default: 64)",
+    )
+
+
+def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path, default=Path(default), help=f"where to write to (default: {default})"
     )
     parser.add_argument("--force", action="store_true", help="overwrite files that are there already")
 

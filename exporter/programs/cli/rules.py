@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Iterator
-from pathlib import Path
 
 from exporter.alerting.files import rule_files
 from exporter.alerting.setting import Setting
 from exporter.configuration.loader import load
 from exporter.domain.errors import Invalid
 from exporter.programs.cli.failures import Failure
+from exporter.programs.cli.writing import write_all
 
 
 def write_rules(arguments: Namespace) -> Iterator[str]:
@@ -25,15 +25,4 @@ def write_rules(arguments: Namespace) -> Iterator[str]:
         faults = "; ".join(map(str, error.faults))
         raise Failure(f"the configuration is refused: {faults}") from None
     setting = Setting.of(config, min_active_vram_gb=arguments.min_active_vram_gb)
-    directory: Path = arguments.output
-    files = {directory / name: text for name, text in rule_files(setting).items()}
-    there = [str(path) for path in files if path.exists()]
-    if there and not arguments.force:
-        raise Failure(f"{', '.join(there)} would be overwritten: name another --output, or say --force")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for path, text in files.items():
-            path.write_text(text, encoding="utf-8")
-            yield str(path)
-    except OSError as error:
-        raise Failure(f"cannot write {error.filename}: {error.strerror}") from None
+    yield from write_all(arguments.output, rule_files(setting), force=arguments.force)

@@ -13,6 +13,7 @@ from typing import Any
 from exporter.programs.cli.answers import Node, NodePage, Recent, Stats, Topology, Why
 from exporter.programs.cli.arguments import FILTERS
 from exporter.programs.cli.client import Answer, Client
+from exporter.programs.cli.dashboards import write_dashboards
 from exporter.programs.cli.digest import show_digest
 from exporter.programs.cli.doctor import examine, report
 from exporter.programs.cli.failures import Failure, NoRegistry
@@ -23,6 +24,9 @@ from exporter.programs.cli.rules import write_rules
 from exporter.programs.cli.terminal import Terminal, be_tolerant, terminal_of
 from exporter.programs.cli.why import tell_why
 
+WRITERS = {"rules": write_rules, "dashboards": write_dashboards}
+"""Commands that write files, and ask nobody."""
+
 
 def run(arguments: Namespace) -> int:
     """Do what was asked; the exit status."""
@@ -30,8 +34,8 @@ def run(arguments: Namespace) -> int:
     try:
         if arguments.command == "doctor":
             return _print_doctor(arguments)
-        if arguments.command == "rules":
-            _print(write_rules(arguments))
+        if arguments.command in WRITERS:
+            _print(WRITERS[arguments.command](arguments))
         else:
             with Client(arguments.registry, arguments.timeout_ns) as client:
                 _print(_lines(arguments, client, terminal_of(sys.stdout)))
