@@ -7,26 +7,26 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from benchmarks import client
+from exporter.programs.simulator.hardware import RTX_4090
+from exporter.programs.simulator.load import reading
+from exporter.programs.simulator.population import Member, Site, SiteKind
 
 SITES = 100
 BATCH = 1_000
 """Heartbeats in one request."""
 HEARTBEAT = b'{"status":"active"}'
+_BOX = Member("node-000000", Site("site-000", SiteKind.RENTED), "compute", "10.0.0.0", model=RTX_4090, gpus=2)
+"""Not a whole population: the nodes are all alike, so that figures of different sizes can be compared."""
 
 
 def told_heartbeat(sequence: int) -> bytes:
     """A heartbeat with the sender's clock, a sequence number and a GPU's readings, as an agent sends it."""
-    gpu = {
-        "index": 0,
-        "uuid": "GPU-5f8c3a52-9c1e",
-        "utilization": 0.87,
-        "memory_used_bytes": 19_327_352_832,
-        "temperature_celsius": 71,
-        "power_watts": 312.5,
-    }
+    gpu = reading(_BOX, 0, sequence / 120, seed=1)
     said = {"status": "active", "timestamp": round(time.time(), 3), "sequence": sequence, "gpus": [gpu]}
-    return json.dumps(said, separators=(",", ":")).encode()
+    return msgspec.json.encode(said)
 
 
 def name(index: int) -> str:
@@ -41,7 +41,7 @@ def registration(index: int) -> dict[str, Any]:
         "role": "compute" if index else "lead",
         "vpn_ip": f"10.{index >> 16}.{index >> 8 & 255}.{index & 255}",
         "public_ip": "dynamic",
-        "capabilities": {"gpu": True, "gpu_count": 2, "gpu_type": "RTX 4090", "gpu_memory": 48},
+        "capabilities": _BOX.registration()["capabilities"],
         "metadata": {"os": "ubuntu", "docker_version": "24.0.7", "site": f"site-{index % SITES:03d}"},
     }
 

@@ -1,0 +1,202 @@
+"""The mesh at work: heartbeats in their turn, incidents when their time comes, and no memory of who heard."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from exporter.domain.clock import SECOND
+from exporter.domain.errors import AuroraError
+from exporter.programs.simulator.casting import cast
+from exporter.programs.simulator.chance import draw
+from exporter.programs.simulator.incident import Affliction, Incident, condition
+from exporter.programs.simulator.mischief import Mischief
+from exporter.programs.simulator.population import Member
+from exporter.programs.simulator.report import report, time_of_day
+from exporter.programs.simulator.schedule import Turn, due, next_due_ns, turns
+from exporter.programs.simulator.telling import line
+from exporter.speaking.overhttp import HttpVoice
+from exporter.speaking.voice import Answer, Outcome, Voice
+
+AGAIN_EVERY = 20
+"""Heartbeats after which a node on the bus registers again: nobody there would tell it that it is not known."""
+SHORTEST_WAIT, LONGEST_WAIT = 0.005, 0.25
+RETRY_SECONDS = 1.0
+SPEAKERS = 8
+"""Registrations, or leaves, that are under way at once."""
+LEAVE_SECONDS = 10.0
+_LATER = frozenset({Outcome.UNAVAILABLE, Outcome.UNREACHABLE})
+_log = logging.getLogger("aurora.simulator")
+
+
+class Refused(AuroraError):
+    """The registry takes a node in neither now nor later."""
+
+    def __init__(self, name: str, answer: Answer) -> None:
+        super().__init__(f"the registry does not take {name} in: {answer.reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How time passes. Durations are nanoseconds as they were written, before the pace."""
+
+    interval_ns: int
+    day_ns: int
+    pace: float
+    seed: int
+
+
+class Mesh:
+    """Nodes that speak to one registry: over `voices` by name where they have one there, else over HTTP."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        members: Sequence[Member],
+        incidents: Sequence[Incident],
+        *,
+        http: HttpVoice,
+        voices: Mapping[str, Voice],
+        mischief: Mischief,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._members = members
+        self._incidents = incidents
+        self._http = http
+        self._voices = [voices.get(member.name, http) for member in members]
+        self._mischief = mischief
+        self._tell = tell
+        self._began = 0
+        self._sequences = [0] * len(members)
+        self._afflictions: list[list[Affliction]] = [[] for _ in members]
+        self._busy: set[int] = set()
+        self._unheard = ""
+        self._going_on: dict[tuple[int, int], asyncio.Task[None]] = {}
+
+    def now_ns(self) -> int:
+        """Time since the start as the script counts it."""
+        return int((time.monotonic_ns() - self._began) * self._settings.pace)
+
+    async def run(self, duration_ns: int | None = None) -> None:
+        """Register all, then live until cancelled or for so long. Raises Refused."""
+        await self._each(self._register_patiently, range(len(self._members)))
+        _log.info("the mesh is registered", extra={"nodes": len(self._members)})
+        self._began = time.monotonic_ns()
+        try:
+            async with asyncio.timeout(duration_ns and duration_ns / self._settings.pace / SECOND):
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._beat_on(tasks))
+                    tasks.create_task(self._play(tasks))
+        except TimeoutError:
+            return
+
+    async def leave(self) -> None:
+        """Deregister all, within ten seconds or not at all."""
+
+        async def leave(index: int) -> None:
+            self._note(await self._http.leave(self._members[index].name))
+
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._each(leave, range(len(self._members)))
+        except TimeoutError:
+            _log.warning("not all nodes left: the registry was too slow")
+
+    async def _beat_on(self, tasks: asyncio.TaskGroup) -> None:
+        nodes, interval_ns = len(self._members), self._settings.interval_ns
+        done_ns = -1
+        while True:
+            now_ns = self.now_ns()
+            for index in due(nodes, interval_ns, done_ns, now_ns):
+                # Who still waits for an answer does not speak.
+                if index not in self._busy:
+                    tasks.create_task(self._beat(index, now_ns))
+            done_ns = now_ns
+            wait = self._seconds(next_due_ns(nodes, interval_ns, done_ns) - self.now_ns())
+            await asyncio.sleep(min(LONGEST_WAIT, max(SHORTEST_WAIT, wait)))
+
+    async def _beat(self, index: int, now_ns: int) -> None:
+        how = condition(self._afflictions[index], now_ns)
+        if how.silent:
+            return
+        settings, member, voice = self._settings, self._members[index], self._voices[index]
+        self._sequences[index] += 1
+        sequence = self._sequences[index]
+        if how.loss and draw(settings.seed, member.name, sequence, "loss") < how.loss:
+            return
+        hours = time_of_day(now_ns, settings.day_ns)
+        said = report(member, how, hours=hours, wall_ns=time.time_ns(), sequence=sequence, seed=settings.seed)
+        self._busy.add(index)
+        try:
+            answer = await voice.heartbeat(member.name, said)
+            again = voice is not self._http and sequence % AGAIN_EVERY == index % AGAIN_EVERY
+            if answer.outcome is Outcome.UNKNOWN or again:
+                answer = await self._http.register(member.registration())
+            self._note(answer)
+        finally:
+            self._busy.discard(index)
+
+    async def _play(self, tasks: asyncio.TaskGroup) -> None:
+        for turn in turns(self._incidents):
+            await asyncio.sleep(max(0.0, self._seconds(turn.at_ns - self.now_ns())))
+            incident = self._incidents[turn.position]
+            befallen = cast(incident, turn.number, self._members, self._settings.seed)
+            self._tell(line(turn, incident, [self._members[index] for index in befallen]))
+            self._turn(turn, incident, befallen, tasks)
+
+    def _turn(self, turn: Turn, incident: Incident, befallen: tuple[int, ...], tasks: asyncio.TaskGroup) -> None:
+        key = (turn.position, turn.number)
+        if turn.begins:
+            for index in befallen:
+                self._afflictions[index].append(Affliction(incident, turn.at_ns))
+            deed = self._mischief.begin(incident, [self._members[index] for index in befallen])
+            self._going_on[key] = tasks.create_task(self._do(deed))
+            return
+        for index in befallen:
+            began_ns = turn.at_ns - (incident.for_ns or 0)
+            self._afflictions[index].remove(Affliction(incident, began_ns))
+        begun = self._going_on.pop(key)
+        if self._mischief.lasts(incident):
+            begun.cancel()
+        tasks.create_task(self._do(self._mischief.end(incident, [self._members[index] for index in befallen])))
+
+    async def _do(self, deed: Coroutine[Any, Any, list[Answer]]) -> None:
+        for answer in await deed:
+            self._note(answer)
+
+    async def _register_patiently(self, index: int) -> None:
+        registration = self._members[index].registration()
+        while not (answer := await self._http.register(registration)).heard:
+            self._note(answer)
+            if answer.outcome not in _LATER:
+                raise Refused(self._members[index].name, answer)
+            await asyncio.sleep(answer.retry_after_seconds or RETRY_SECONDS)
+        self._note(answer)
+
+    async def _each(self, do: Callable[[int], Coroutine[Any, Any, None]], indexes: Iterable[int]) -> None:
+        waiting = deque(indexes)
+
+        async def work() -> None:
+            while waiting:
+                await do(waiting.popleft())
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(SPEAKERS):
+                tasks.create_task(work())
+
+    def _note(self, answer: Answer) -> None:
+        """Log why we are not heard, each reason once until we are."""
+        if answer.heard:
+            self._unheard = ""
+        elif answer.reason != self._unheard:
+            self._unheard = answer.reason
+            _log.warning("not heard", extra={"outcome": answer.outcome, "reason": answer.reason})
+
+    def _seconds(self, script_ns: int) -> float:
+        return script_ns / self._settings.pace / SECOND

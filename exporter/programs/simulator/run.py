@@ -1,0 +1,98 @@
+"""From parsed arguments to a mesh that lives, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from argparse import Namespace
+
+import uvloop
+
+from exporter.domain.errors import Invalid
+from exporter.programs.simulator.casting import check_cast
+from exporter.programs.simulator.incident import Incident, Kind
+from exporter.programs.simulator.mesh import Mesh, Refused, Settings
+from exporter.programs.simulator.mischief import Mischief
+from exporter.programs.simulator.population import Member, populate
+from exporter.programs.simulator.script import read_script
+from exporter.speaking.overbus import BusVoice
+from exporter.speaking.overhttp import HttpVoice
+from exporter.speaking.voice import Voice
+from exporter.telemetry import logs
+
+CONNECTIONS = 8
+ONE_IN_HTTP = 3
+"""With `--over both`, so many nodes share one that speaks over HTTP."""
+
+
+def run(arguments: Namespace) -> int:
+    """Do what was asked; the exit status."""
+    logs.setup(arguments.log_level, "logfmt")
+    members = populate(arguments.nodes, arguments.sites, arguments.seed)
+    try:
+        incidents = read_script(arguments.incidents) if arguments.incidents else ()
+        check_cast(incidents, members)
+        _check_bus(incidents, arguments.event_bus)
+    except Invalid as error:
+        return _complain("the incidents are refused:", *(f"  {fault}" for fault in error.faults))
+    try:
+        uvloop.run(_live(arguments, members, incidents))
+    except Invalid as error:
+        return _complain(str(error))
+    except ExceptionGroup as group:
+        refused, others = group.split(Refused)
+        if refused is None or others is not None:
+            raise
+        return _complain(str(refused.exceptions[0]))
+    return 0
+
+
+async def _live(arguments: Namespace, members: tuple[Member, ...], incidents: tuple[Incident, ...]) -> None:
+    http = HttpVoice(arguments.registry, connections=CONNECTIONS)
+    bus = BusVoice(arguments.event_bus, connections=CONNECTIONS) if arguments.event_bus else None
+    voices: dict[str, Voice] = {}
+    if bus is not None and arguments.over != "http":
+        everybody = arguments.over == "bus"
+        voices = {member.name: bus for index, member in enumerate(members) if everybody or index % ONE_IN_HTTP}
+    settings = Settings(arguments.interval_ns, arguments.day_ns, arguments.pace, arguments.seed)
+    mischief = Mischief(
+        http, voices, bus_url=arguments.event_bus, interval_ns=arguments.interval_ns, pace=arguments.pace
+    )
+    mesh = Mesh(settings, members, incidents, http=http, voices=voices, mischief=mischief, tell=_tell)
+    try:
+        await _until_stopped(mesh, arguments.duration_ns)
+        if arguments.leave_on_stop:
+            await mesh.leave()
+    finally:
+        await mischief.aclose()
+        if bus is not None:
+            await bus.aclose()
+        await http.aclose()
+
+
+async def _until_stopped(mesh: Mesh, duration_ns: int | None) -> None:
+    """Live to the end of the duration, or until SIGINT or SIGTERM."""
+    life = asyncio.ensure_future(mesh.run(duration_ns))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, life.cancel)
+    await asyncio.wait([life])
+    if not life.cancelled():
+        life.result()
+
+
+def _check_bus(incidents: tuple[Incident, ...], event_bus: str) -> None:
+    for position, incident in enumerate(incidents):
+        if incident.kind is Kind.GARBAGE_ON_BUS and not event_bus:
+            raise Invalid.of(f"[{position}].kind", f"{incident.kind} needs --event-bus")
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+def _complain(*lines: str) -> int:
+    first, *others = lines
+    print("\n".join([f"aurora-simulator: {first}", *others]), file=sys.stderr)
+    return 1
