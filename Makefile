@@ -6,8 +6,9 @@ SHELL := bash
 
 VENV := .venv
 BIN := $(VENV)/bin
+HARNESS := tests/grafana/node
 SERVERS := redis-server redis-sentinel prometheus promtool prometheus-alertmanager amtool
-CLIENTS := curl node
+CLIENTS := curl node npm shellcheck docker-compose
 
 .PHONY: help
 help: ## This list
@@ -18,8 +19,13 @@ run: $(VENV)/installed ## Start the registry on port 9999, over SQLite in this d
 	@scripts/welcome
 	@exec $(BIN)/aurora-registry --config.file=config.yaml
 
+.PHONY: demo
+demo: $(VENV)/installed ## The registry, Prometheus, Alertmanager and a mesh that misbehaves, on this machine only
+	@scripts/need redis-server prometheus prometheus-alertmanager
+	@exec $(BIN)/python -m demo
+
 .PHONY: test
-test: servers lint ## Everything that must hold before a change goes in; installs the servers that tests start
+test: servers lint $(HARNESS)/node_modules/installed ## Everything that must hold before a change goes in; installs the servers that tests start
 	$(BIN)/python -m pytest -n 2 --ignore tests/scenarios
 	$(BIN)/python -m pytest tests/scenarios  # keeps time in tenths of a second: it wants the machine for itself
 
@@ -43,13 +49,18 @@ bench: $(VENV)/installed-dev ## Measure, beside what one would use instead
 	@scripts/need $(SERVERS) prometheus-pushgateway wrk
 	$(BIN)/python -m benchmarks
 
+.PHONY: previews
+previews: $(VENV)/installed-dev $(HARNESS)/node_modules/installed ## Draw the dashboards from a Prometheus: make previews PROMETHEUS=http://...
+	@scripts/need node chromium
+	$(BIN)/python -m tests.grafana.previews $(if $(PROMETHEUS),--prometheus $(PROMETHEUS))
+
 .PHONY: constraints
 constraints: ## Take the newest versions of all that we depend on into constraints.txt
 	@scripts/constraints
 
 .PHONY: clean
 clean: ## Remove what make made; the registry's database stays
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(HARNESS)/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The stamps: pip is asked again only when what it would install has changed.
 
@@ -65,3 +76,8 @@ $(VENV)/installed-dev: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing the registry and what its tests need into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@ $(VENV)/installed
+
+$(HARNESS)/node_modules/installed: $(HARNESS)/package.json $(HARNESS)/.npmrc | servers
+	@echo "Installing Grafana's front-end library into $(HARNESS)/node_modules ..."
+	@npm install --prefix $(HARNESS) --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@

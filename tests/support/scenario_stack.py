@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from demo.pace import scaled_duration, scaled_routes, scaled_rules
 from exporter.domain.config import Config
 from exporter.domain.duration import format_duration
 from tests.support.alertmanager_server import AlertmanagerServer
@@ -17,7 +18,6 @@ from tests.support.redis_server import RedisServer
 from tests.support.registry_process import ROOT, RegistryProcess
 from tests.support.scenario_mesh import SimulatedMesh
 from tests.support.scenario_sink import Sink
-from tests.support.scenario_time import scaled_duration, scaled_routes, scaled_rules
 from tests.support.server_process import until
 
 ALERTS = ROOT / "alerts"

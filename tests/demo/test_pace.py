@@ -1,11 +1,11 @@
-"""The other time in which scenarios play: durations are divided, all else stays as it is shipped."""
+"""The other time in which scenarios and the demo play: durations are divided, all else stays as it is shipped."""
 
 from __future__ import annotations
 
 import pytest
 import yaml
 
-from tests.support.scenario_time import scaled_duration, scaled_expression, scaled_routes, scaled_rules
+from demo.pace import scaled_duration, scaled_expression, scaled_routes, scaled_rules
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,96 @@
+"""The demo while it runs: what the simulator does, and how registry, Prometheus, Alertmanager and people take it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from queue import Empty, Queue
+from typing import Any
+
+import urllib3
+
+from demo.alerts import Messages, States, changes, muted, states
+from demo.child import Child
+from demo.receiver import Notification
+from demo.stack import Stack
+from demo.timeline import Timeline
+
+_LOOK_SECONDS = 1.0
+_TIMEOUT_SECONDS = 5.0
+
+
+class Watch:
+    """Looks about once a second, and says what has changed."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+        self._notifications: Queue[Notification] = Queue()
+        self._said: Queue[str] = Queue()
+        self._messages = Messages()
+        self._counts = ""
+        self._alerts: States = {}
+        self._muted: dict[str, int] = {}
+
+    def hear(self, notification: Notification) -> None:
+        """For the stack's receiver."""
+        self._notifications.put(notification)
+
+    def listen(self, simulator: Child) -> None:
+        """Take up what the simulator says, until it ends."""
+        threading.Thread(target=self._read, args=(simulator.output,), daemon=True).start()
+
+    def run(self, stack: Stack, seconds: float | None) -> None:
+        """Look for so long, or for ever; raises ChildFailed when a server ends."""
+        until = None if seconds is None else time.monotonic() + seconds
+        while until is None or time.monotonic() < until:
+            stack.check()
+            self._relay()
+            try:
+                self._look(stack)
+            except urllib3.exceptions.HTTPError as error:
+                # A server that ended is told of by the next check; one that only dawdles is worth a line.
+                stack.check()
+                self._timeline.say("demo", f"no answer: {error}")
+            time.sleep(_LOOK_SECONDS)
+
+    def _read(self, output: Any) -> None:
+        for line in output:
+            self._said.put(line.strip())
+
+    def _relay(self) -> None:
+        for line in _drained(self._said):
+            self._timeline.say("event", line)
+        for notification in _drained(self._notifications):
+            for line in self._messages.lines(notification):
+                self._timeline.say("told", line)
+
+    def _look(self, stack: Stack) -> None:
+        stats = _get(f"{stack.registry_url}/stats")
+        counts = (
+            f"{stats['active_nodes']} active, {stats['warning_nodes']} warning, {stats['offline_nodes']} offline;"
+            f" {stats['active_gpus']} GPUs, {stats['active_vram_gb']:g} GB VRAM"
+        )
+        if counts != self._counts:
+            self._timeline.say("mesh", counts)
+        alerts = states(_get(f"{stack.prometheus_url}/api/v1/alerts")["data"]["alerts"])
+        for line in changes(self._alerts, alerts):
+            self._timeline.say("alert", line)
+        held = muted(_get(f"{stack.alertmanager_url}/api/v2/alerts?active=false&silenced=false&inhibited=true"))
+        for site in sorted({*held, *self._muted}):
+            if held.get(site, 0) != self._muted.get(site, 0):
+                where = f" of {site}" if site else ""
+                self._timeline.say("muted", f"{held.get(site, 0)} alerts{where} are held back by another")
+        self._counts, self._alerts, self._muted = counts, alerts, held
+
+
+def _drained(queue: Queue[Any]) -> list[Any]:
+    items = []
+    while True:
+        try:
+            items.append(queue.get_nowait())
+        except Empty:
+            return items
+
+
+def _get(url: str) -> Any:
+    return urllib3.request("GET", url, timeout=_TIMEOUT_SECONDS, retries=False).json()

@@ -1,0 +1,123 @@
+"""The stack, with nodes that speak to it over HTTP, in a time in which minutes are seconds."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from demo.child import ChildFailed
+from demo.ports import free_port, is_free
+from demo.receiver import Notification
+from demo.stack import Stack
+
+pytestmark = pytest.mark.servers
+
+NODES = [f"{site}-{number}" for site in ("austin", "berlin") for number in range(4)]
+SITE_ALERT = "AuroraSiteDisrupted"
+
+
+def until(read, *, within=30.0):
+    """The first truthy value read; AssertionError shows the last one."""
+    deadline = time.monotonic() + within
+    while not (value := read()):
+        assert time.monotonic() < deadline, f"last read {value!r}"
+        time.sleep(0.1)
+    return value
+
+
+def register(stack: Stack) -> None:
+    for name in NODES:
+        body = {"name": name, "metadata": {"site": name.partition("-")[0]}, "capabilities": {"gpu": True}}
+        assert urllib3.request("POST", f"{stack.registry_url}/nodes/register", json=body).status == 201
+
+
+def keep_beating(stack: Stack, names: list[str], stopped: threading.Event) -> None:
+    while not stopped.wait(0.3):
+        urllib3.request("POST", f"{stack.registry_url}/heartbeats", json=[{"node": name} for name in names])
+
+
+def test_a_site_that_fails_is_seen_from_the_metrics_to_the_message() -> None:
+    """Metric, rule, inhibition, message, and the history of the statuses."""
+    heard: list[Notification] = []
+    with Stack(pace=60, hear=heard.append) as stack:
+        register(stack)
+        stopped = threading.Event()
+        alive = [name for name in NODES if name.startswith("berlin")]
+        beating = threading.Thread(target=keep_beating, args=(stack, alive, stopped))
+        beating.start()
+        try:
+            until(lambda: len(stack.query("aurora_node_info")) == len(NODES))
+            sample = b'aurora_site_disrupted{site="austin"} 1'
+            until(lambda: sample in urllib3.request("GET", f"{stack.registry_url}/metrics").data)
+            until(lambda: stack.query(f'ALERTS{{alertname="{SITE_ALERT}",alertstate="firing",site="austin"}}'))
+            alerts = f"{stack.alertmanager_url}/api/v2/alerts"
+            until(
+                lambda: (
+                    {alert["labels"]["alertname"] for alert in urllib3.request("GET", alerts).json()} >= {SITE_ALERT}
+                )
+            )
+            inhibited = f"{alerts}?active=false&inhibited=true"
+            muted = until(lambda: urllib3.request("GET", inhibited).json())
+            assert {alert["labels"]["site"] for alert in muted} == {"austin"}
+            told = until(lambda: [a for n in heard if n.receiver == "pager" for a in n.alerts])
+            assert [(alert.labels["alertname"], alert.labels["site"]) for alert in told] == [(SITE_ALERT, "austin")]
+            until(lambda: len(stack.query('aurora_node_status{status="offline"} == 1')) == 4)
+            history = urllib3.request(
+                "GET",
+                f"{stack.prometheus_url}/api/v1/query_range",
+                fields={
+                    "query": 'sum by (status) (aurora_node_status{node=~"austin.*"})',
+                    "start": str(time.time() - 60),
+                    "end": str(time.time()),
+                    "step": "0.5",
+                },
+            ).json()["data"]["result"]
+            most = {
+                series["metric"]["status"]: max(float(value) for _, value in series["values"]) for series in history
+            }
+            assert most == {"active": 4, "warning": 4, "offline": 4}
+            stack.check()
+        finally:
+            stopped.set()
+            beating.join()
+    assert not stack.directory.exists()
+
+
+def test_a_directory_that_is_given_stays_with_its_logs(tmp_path: Path) -> None:
+    """Only what we made ourselves is removed."""
+    with Stack(pace=60, directory=tmp_path / "kept") as stack:
+        pass
+    logs = sorted(path.name for path in stack.directory.glob("*.log"))
+    assert logs == ["alertmanager.log", "prometheus.log", "redis.log", "registry.log"]
+
+
+def test_a_server_that_dies_is_told_with_its_last_words() -> None:
+    """And the others end as always."""
+    with Stack(pace=60) as stack:
+        alertmanager = next(child for child in stack.children if child.name == "alertmanager")
+        alertmanager._started().kill()
+        until(lambda: alertmanager.ended is not None)
+        with pytest.raises(ChildFailed) as failed:
+            stack.check()
+    assert failed.value.what == "alertmanager ended by signal SIGKILL"
+    assert any("Listening on" in line for line in failed.value.last_lines)
+
+
+def test_a_usual_port_that_is_taken_is_left_alone() -> None:
+    """Somebody's own server goes on, and we take another port."""
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        taken = somebody.getsockname()[1]
+        assert not is_free(taken)
+        assert free_port(taken) != taken
+    assert free_port(taken) == taken
+
+
+def test_a_pace_slower_than_production_is_refused() -> None:
+    """The message says what is expected."""
+    with pytest.raises(ValueError, match=r"^pace: expected 1 \(production's own time\) to 100, got 0\.5$"):
+        Stack(pace=0.5)
