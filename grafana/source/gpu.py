@@ -44,7 +44,7 @@ def page() -> Dashboard:
 
 def _first_look() -> list[tuple[Any, int]]:
     def gigabytes(title: str, description: str, expr: str, colour: str = look.AMOUNT) -> tuple[Any, int]:
-        return panels.number(title, description, panels.now(expr), unit="bytes", decimals=0, colour=colour), 3
+        return panels.number(title, description, panels.now(expr), unit="bytes", decimals=1, colour=colour), 3
 
     return [
         (
@@ -137,10 +137,13 @@ def _vram() -> Any:
 def _forecast() -> Any:
     return panels.lines(
         "Capacity forecast",
-        "VRAM in use, and where the chosen trend takes it within a day. Where that crosses what is active, jobs wait.",
+        "VRAM in use, and where the chosen trend takes it within a day, between nothing and all that is registered."
+        " Where that crosses what is active, jobs wait.",
         panels.over_time(f"sum({USED})", "used"),
         panels.over_time(
-            f"clamp_min(predict_linear(sum({USED})[$trend:1m], {DAY}), 0)", "used in a day, by the trend", ref="B"
+            f"clamp(predict_linear(sum({USED})[$trend:1m], {DAY}), 0, scalar({IN_ALL}))",
+            "used in a day, by the trend",
+            ref="B",
         ),
         panels.over_time(TO_BE_HAD, "active", ref="C"),
         unit="bytes",
@@ -177,11 +180,15 @@ def _room() -> Any:
 
 
 def _idle() -> Any:
+    def keyed(expr: str) -> str:
+        return f'label_join({expr}, "key", "/", "node", "gpu")'
+
+    facts = f"({IDLE})\n* on (node) group_left (gpu_type, site)\n{described('gpu_type', 'site')}"
     return panels.listing(
         "Idle GPUs",
         "Under 5 % on average of the last quarter of an hour. The cost is the GPU's part of its node's price.",
-        panels.rows(f"({IDLE})\n* on (node) group_left (gpu_type, site)\n{described('gpu_type', 'site')}", ref="A"),
-        panels.rows(IDLE_COST, ref="B"),
+        panels.rows(keyed(facts), ref="A"),
+        panels.rows(f"sum by (key) ({keyed(IDLE_COST)})", ref="B"),
         columns={
             "node": "Node",
             "gpu": "GPU",
@@ -194,9 +201,9 @@ def _idle() -> Any:
             "Node": [look.links(NODE_LINK)],
             "GPU": [look.width(60)],
             "Busy": look.unit("percentunit", 1),
-            "Cost an hour": look.unit("currencyUSD", 2),
+            "Cost an hour": [*look.unit("currencyUSD", 2), look.none("–")],
         },
-        join="uuid",
+        join="key",
         sort="Cost an hour",
         none="No GPU is idle",
     )

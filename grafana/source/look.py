@@ -31,6 +31,8 @@ AMOUNT = "light-blue"
 OTHER_AMOUNT = "purple"
 """A second quantity beside the first."""
 FAINT = "dark-blue"
+CALM = "#4a5563"
+"""What is as it should be, beside states that matter more."""
 
 STATUS_COLOURS = {"active": GOOD, "warning": SUSPICIOUS, "offline": BAD}
 STATUS_CODES = {"active": 1, "warning": 2, "offline": 3}
@@ -66,14 +68,14 @@ DASHED = DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 6]}
 STATUS_TEXTS = mapping({status: (status, colour) for status, colour in STATUS_COLOURS.items()})
 """For labels: the word keeps its spelling, and gets its colour."""
 STATUS_HISTORY = mapping({STATUS_CODES[status]: (status, colour) for status, colour in STATUS_COLOURS.items()})
-LIFECYCLE_HISTORY = mapping(
-    {
-        LIFECYCLE_CODES["in_service"]: ("in service", "dark-blue"),
-        LIFECYCLE_CODES["draining"]: ("draining", "light-blue"),
-        LIFECYCLE_CODES["maintenance"]: ("maintenance", PLANNED),
-    }
-)
-HELD_HISTORY = mapping({HELD_CODES["no"]: ("heard", "dark-blue"), HELD_CODES["yes"]: ("held", HELD)})
+LIFECYCLE_LOOK = {
+    LIFECYCLE_CODES["in_service"]: ("in service", CALM),
+    LIFECYCLE_CODES["draining"]: ("draining", "light-blue"),
+    LIFECYCLE_CODES["maintenance"]: ("maintenance", PLANNED),
+}
+LIFECYCLE_HISTORY = mapping(LIFECYCLE_LOOK)
+LIFECYCLE = mapping({**LIFECYCLE_LOOK, LIFECYCLE_CODES["in_service"]: ("in service", PLAIN)})
+HELD_HISTORY = mapping({HELD_CODES["no"]: ("heard", CALM), HELD_CODES["yes"]: ("held", HELD)})
 UP = mapping({1: ("up", GOOD), 0: ("down", BAD)})
 
 
@@ -126,6 +128,11 @@ def mapped(*mappings: ValueMapping) -> list[DynamicConfigValue]:
 def width(pixels: int) -> DynamicConfigValue:
     """The property of an override that fixes a column's width."""
     return DynamicConfigValue("custom.width", pixels)
+
+
+def none(text: str) -> DynamicConfigValue:
+    """The property of an override that says what stands for no value."""
+    return DynamicConfigValue("noValue", text)
 
 
 def links(*targets: Mapping[str, Any]) -> DynamicConfigValue:

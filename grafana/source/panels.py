@@ -159,9 +159,10 @@ def areas(title: str, description: str, *queries: Dataquery, **options: Any) -> 
 
 
 def bars(title: str, description: str, *queries: Dataquery, **options: Any) -> timeseries.Panel:
-    """Bars over time, for what happens and does not last; options as `lines` has them."""
+    """Bars over time, for what happens and does not last: a minute each, at least; options as `lines` has them."""
     return (
-        areas(title, description, *queries, **{"legend": ("sum",), **options})
+        areas(title, description, *queries, **{"legend": (), **options})
+        .interval("1m")
         .draw_style(GraphDrawStyle.BARS)
         .fill_opacity(70)
     )

@@ -89,7 +89,7 @@ def _builds() -> Any:
             "Value #C": "Configured for",
             "Value #D": "Nodes",
         },
-        overrides={"Runs for": look.unit("dtdurations"), "Configured for": look.unit("dtdurations")},
+        overrides={"Runs for": look.unit("dtdurations", 1), "Configured for": look.unit("dtdurations", 1)},
         join="instance",
     )
 
@@ -114,7 +114,8 @@ def _rejected() -> Any:
         "Events not taken in",
         "By reason. One of each reason in ten seconds is in the log, with what is wrong with it.",
         panels.over_time(
-            f"sum by (reason) (increase({of('aurora_registry_events_rejected_total')}[$__rate_interval]))", "{{reason}}"
+            f"sum by (reason) (increase({of('aurora_registry_events_rejected_total')}[$__rate_interval])) > 0",
+            "{{reason}}",
         ),
         unit="none",
         colour=look.OTHER_AMOUNT,
@@ -143,7 +144,7 @@ def _hearing() -> Any:
         panels.over_time(most("aurora_registry_event_bus_up", "instance"), "bus {{instance}}", ref="B"),
         panels.over_time(
             f"{most('aurora_registry_blind', 'instance', 'transport')} + {look.HELD_CODES['no']}",
-            "{{transport}} {{instance}}",
+            "hearing {{transport}} {{instance}}",
             ref="C",
         ),
         mappings=[up, look.HELD_HISTORY],

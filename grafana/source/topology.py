@@ -119,7 +119,7 @@ def _graph() -> Any:
         transformations=[
             DataTransformerConfig(
                 id_val="joinByField",
-                filter_val=look.matcher("byRefId", "/^(nodes|warning|offline)$/"),
+                filter_val=NOT_EDGES,
                 options={"byField": "id", "mode": "outer"},
             ),
             *(_arc(f"arc__{status}", f"Value #{ref}") for status, ref in ARCS.items()),
@@ -129,6 +129,8 @@ def _graph() -> Any:
     )
 
 
+NOT_EDGES = look.matcher("byRefId", "/^(?!edges$)/")
+"""The frames that describe nodes. Unless transformations are kept to one of them, they join all by time."""
 ARCS = {"active": "nodes", "warning": "warning", "offline": "offline"}
 """The query that gives each status its part of the ring."""
 
@@ -137,6 +139,7 @@ def _arc(alias: str, field: str) -> DataTransformerConfig:
     """A field under a name that the graph looks for: a copy, since renaming would change the shown name only."""
     return DataTransformerConfig(
         id_val="calculateField",
+        filter_val=NOT_EDGES,
         options={"mode": "reduceRow", "reduce": {"include": [field], "reducer": "sum"}, "alias": alias},
     )
 
