@@ -22,14 +22,13 @@ IDLE_COST = (
     f"({most('aurora_node_cost_usd_per_hour', 'node')} / {most('aurora_node_gpus', 'node')})"
 )
 """What each idle GPU costs: its part of the node's price."""
-DAY = 86400
 
 
 def page() -> Dashboard:
     """The dashboard."""
     return (
         Page("aurora-gpu", "Aurora / GPU capacity", "What GPUs there are, what they do, what idles, and what comes.")
-        .choice("trend", "Trend of", [("6 hours", "6h"), ("1 hour", "1h"), ("1 day", "1d")])
+        .choice("trend", "Look back and ahead", [("6 hours", "21600"), ("1 hour", "3600"), ("1 day", "86400")])
         .row(4, *_first_look())
         .heading("What they do")
         .row(13, (_heat(), 24))
@@ -137,19 +136,19 @@ def _vram() -> Any:
 def _forecast() -> Any:
     return panels.lines(
         "Capacity forecast",
-        "VRAM in use, and where the chosen trend takes it within a day, between nothing and all that is registered."
-        " Where that crosses what is active, jobs wait.",
+        "VRAM in use, and dashed where its trend is heading: at each moment what the chosen time before it says of as"
+        " long after it. Where that crosses what is active, jobs will wait.",
         panels.over_time(f"sum({USED})", "used"),
         panels.over_time(
-            f"clamp(predict_linear(sum({USED})[$trend:1m], {DAY}), 0, scalar({IN_ALL}))",
-            "used in a day, by the trend",
+            f"clamp(predict_linear(sum({USED})[${{trend}}s:1m], $trend), 0, scalar({IN_ALL}))",
+            "used by then",
             ref="B",
         ),
         panels.over_time(TO_BE_HAD, "active", ref="C"),
         unit="bytes",
         overrides={
             "used": [look.colour(look.OTHER_AMOUNT)],
-            "used in a day, by the trend": [look.colour(look.OTHER_AMOUNT), look.DASHED],
+            "used by then": [look.colour(look.OTHER_AMOUNT), look.DASHED],
             "active": [look.colour(look.AMOUNT)],
         },
         legend=("lastNotNull",),
@@ -161,7 +160,7 @@ def _full() -> Any:
     return panels.number(
         "Full in",
         "How long the free VRAM of active nodes lasts if use grows on by the chosen trend.",
-        panels.now(f"{free} / (deriv(sum({USED})[$trend:1m]) > 0)"),
+        panels.now(f"{free} / (deriv(sum({USED})[${{trend}}s:1m]) > 0)"),
         unit="dtdurations",
         colour=look.AMOUNT,
         none="Not by this trend",

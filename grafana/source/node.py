@@ -55,7 +55,7 @@ def _first_look() -> list[tuple[Any, int]]:
                 "Silent for",
                 "Time since its last heartbeat, by the registry's clock. Time in which the registry could not hear it"
                 " is in here, and does not count for its status.",
-                panels.now(_of("aurora_node_last_seen_age_seconds")),
+                panels.now(f"round({_of('aurora_node_last_seen_age_seconds')})"),
                 unit="dtdurations",
                 decimals=1,
                 colour=look.SILENCE,
@@ -97,7 +97,7 @@ def _first_look() -> list[tuple[Any, int]]:
                 "As registered in cost_per_hour, and what that makes of the chosen time.",
                 panels.now(_of(cost), "per hour"),
                 panels.now(
-                    f"max by (node) (sum_over_time({of(cost, NODE)}[$__range:1m])) / 60", "in the chosen time", ref="B"
+                    f"max by (node) (sum_over_time({of(cost, NODE)}[$__range:1m])) / 60", "in this time", ref="B"
                 ),
                 unit="currencyUSD",
                 decimals=2,
