@@ -45,7 +45,7 @@ OFFLINE_AFTER = Config().thresholds.offline_after / SECOND
 """Seconds of silence, as config.yaml has them."""
 
 
-def mapping(options: Mapping[object, tuple[str, str]]) -> ValueMap:
+def mapping(options: Mapping[Any, tuple[str, str]]) -> ValueMap:
     """Values shown as text in a colour."""
     return ValueMap(
         {
@@ -68,7 +68,7 @@ DASHED = DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 6]}
 STATUS_TEXTS = mapping({status: (status, colour) for status, colour in STATUS_COLOURS.items()})
 """For labels: the word keeps its spelling, and gets its colour."""
 STATUS_HISTORY = mapping({STATUS_CODES[status]: (status, colour) for status, colour in STATUS_COLOURS.items()})
-LIFECYCLE_LOOK = {
+LIFECYCLE_LOOK: dict[Any, tuple[str, str]] = {
     LIFECYCLE_CODES["in_service"]: ("in service", CALM),
     LIFECYCLE_CODES["draining"]: ("draining", "light-blue"),
     LIFECYCLE_CODES["maintenance"]: ("maintenance", PLANNED),
