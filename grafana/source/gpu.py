@@ -200,7 +200,7 @@ def _idle() -> Any:
             "Node": [look.links(NODE_LINK)],
             "GPU": [look.width(60)],
             "Busy": look.unit("percentunit", 1),
-            "Cost an hour": [*look.unit("currencyUSD", 2), look.none("–")],
+            "Cost an hour": look.unit("currencyUSD", 2),
         },
         join="key",
         sort="Cost an hour",

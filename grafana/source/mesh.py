@@ -150,7 +150,7 @@ def _silent() -> Any:
         overrides={
             "Node": [look.links(NODE_LINK)],
             "Status": look.mapped(look.STATUS_TEXTS),
-            "Silent for": look.unit("dtdurations", 1),
+            "Silent for": look.unit("dthms"),
         },
         sort="Silent for",
         none="Every node is active",

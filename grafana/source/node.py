@@ -56,8 +56,7 @@ def _first_look() -> list[tuple[Any, int]]:
                 "Time since its last heartbeat, by the registry's clock. Time in which the registry could not hear it"
                 " is in here, and does not count for its status.",
                 panels.now(f"round({_of('aurora_node_last_seen_age_seconds')})"),
-                unit="dtdurations",
-                decimals=1,
+                unit="dthms",
                 colour=look.SILENCE,
             ),
             4,

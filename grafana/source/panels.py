@@ -226,6 +226,7 @@ def heat(title: str, description: str, query: Dataquery, *, unit: str, most: flo
             .min(0)
             .max(most)
         )
+        .filter_values(heatmap.FilterValueRange().le(-1))  # the SDK would hide what is 0, as if nobody had told of it
         .cell_gap(1)
         .cell_values(heatmap.CellValues().unit(unit))
         .show_legend()
@@ -251,6 +252,7 @@ def listing(
         .description(description)
         .datasource(SOURCE)
         .no_value(none)
+        .override_by_regexp(".*", [look.none("–")])  # or every empty cell would say what stands for an empty table
         .filterable(True)
         .transformations([*_joined(join), _organized(columns)])
     )

@@ -1,0 +1,139 @@
+"""The dashboards over a real Prometheus that scrapes two registries: in health, with a broken mesh, and without Redis."""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter.domain.registration import GIB
+from tests.grafana.test_dashboards import UIDS
+from tests.support.dashboard_live import NODE, live_problems, node_graph_problems, series, shown
+from tests.support.dashboard_model import panels
+
+pytestmark = pytest.mark.servers
+
+EMPTY_IN_HEALTH = {
+    ("aurora-mesh", "Not active"): "every node is active",
+    ("aurora-mesh", "Alerts firing"): "the table; none fires",
+    ("aurora-mesh", "Status of nodes"): "it opens with the nodes that were silent",
+}
+"""Panels that have data only once something is wrong, and why."""
+SETTLED = ("healthy", "broken")
+TOTALS = {
+    ("aurora-mesh", "Nodes", "A"): lambda stats: stats["total_nodes"],
+    ("aurora-mesh", "Active", "A"): lambda stats: stats["active_nodes"],
+    ("aurora-mesh", "Warning", "A"): lambda stats: stats["warning_nodes"],
+    ("aurora-mesh", "Offline", "A"): lambda stats: stats["offline_nodes"],
+    ("aurora-topology", "Nodes", "A"): lambda stats: stats["total_nodes"],
+    ("aurora-gpu", "GPUs to be had", "A"): lambda stats: stats["active_gpus"],
+    ("aurora-gpu", "GPUs to be had", "B"): lambda stats: stats["total_gpus"],
+    ("aurora-gpu", "VRAM in all", "A"): lambda stats: stats["total_vram_gb"] * GIB,
+    ("aurora-gpu", "VRAM active", "A"): lambda stats: stats["active_vram_gb"] * GIB,
+}
+"""Which number of /stats each stat shows."""
+
+
+@pytest.mark.parametrize("uid", UIDS)
+def test_every_expression_brings_data(dashboards, recording, uid):
+    """Prometheus takes each, each has data in one mesh at least, and each panel in the healthy one but for a few."""
+    assert live_problems(dashboards[uid], recording, EMPTY_IN_HEALTH) == []
+
+
+def test_the_broken_mesh_is_broken(recording):
+    """What follows is shown of nodes in every status."""
+    stats = recording["broken"]["stats"]
+    assert (stats["active_nodes"], stats["warning_nodes"], stats["offline_nodes"]) == (5, 1, 4)
+
+
+@pytest.mark.parametrize("state", SETTLED)
+@pytest.mark.parametrize("place", TOTALS, ids=" ".join)
+def test_numbers_are_those_of_the_registry(dashboards, recording, state, place):
+    """What a stat shows, /stats says at the same moment; two registries do not double it."""
+    uid, title, ref_id = place
+    expected = TOTALS[place](recording[state]["stats"])
+    assert shown(recording, state, dashboards[uid], title, ref_id=ref_id) == expected
+
+
+@pytest.mark.parametrize("state", SETTLED)
+def test_roles_are_those_of_the_registry(dashboards, recording, state):
+    """By role and status, as the documents of the nodes have it."""
+    panel = next(one for one in panels(dashboards["aurora-mesh"]) if one["title"] == "By role")
+    found = {
+        (row["metric"]["role"], row["metric"]["status"]): float(row["value"][1])
+        for row in series(recording, state, "aurora-mesh", panel, "A")
+    }
+    expected = dict.fromkeys(found, 0.0)
+    for document in recording[state]["nodes"].values():
+        expected[document["role"], document["status"]] += 1
+    assert found == expected
+    by_role: dict[str, float] = {}
+    for (role, _), count in found.items():
+        by_role[role] = by_role.get(role, 0) + count
+    assert by_role == recording[state]["stats"]["nodes_by_role"]
+
+
+@pytest.mark.parametrize("state", SETTLED)
+def test_connections_are_those_of_the_registry(dashboards, recording, state):
+    """As many as /topology has, each once."""
+    connections = recording[state]["topology"]["connections"]
+    panel = next(one for one in panels(dashboards["aurora-topology"]) if one["type"] == "nodeGraph")
+    edges = [row["metric"] for row in series(recording, state, "aurora-topology", panel, "edges")]
+    told = sorted((edge["source"], edge["target"], edge["type"]) for edge in connections)
+    assert sorted((edge["source"], edge["target"], edge["mainstat"]) for edge in edges) == told
+    assert shown(recording, state, dashboards["aurora-topology"], "Connections") == len(connections)
+
+
+@pytest.mark.parametrize("state", ["healthy", "broken", "cut off"])
+def test_rings_of_the_node_graph_are_whole(dashboards, recording, state):
+    """The parts of each ring sum to 1, and every node that is shown has one."""
+    dashboard = dashboards["aurora-topology"]
+    panel = next(one for one in panels(dashboard) if one["type"] == "nodeGraph")
+    rings: dict[str, float] = {}
+    for ref_id in ("nodes", "warning", "offline"):
+        for row in series(recording, state, dashboard["uid"], panel, ref_id):
+            name = row["metric"]["id"]
+            rings[name] = rings.get(name, 0) + float(row["value"][1])
+    assert rings == dict.fromkeys(recording[state]["nodes"], 1.0)
+    assert node_graph_problems(dashboard, recording) == []
+
+
+def test_the_cost_of_a_node_is_what_it_registered_with(dashboards, recording):
+    """In dollars an hour."""
+    document = recording["healthy"]["nodes"][NODE]
+    shown_cost = shown(recording, "healthy", dashboards["aurora-node"], "Cost")
+    assert shown_cost == document["metadata"]["cost_per_hour"]
+
+
+def test_a_lost_gpu_shows(dashboards, recording):
+    """Seen beside registered."""
+    node = dashboards["aurora-node"]
+    for state, seen in (("healthy", 4), ("broken", 3)):
+        assert shown(recording, state, node, "GPUs seen / registered", ref_id="A") == seen
+        assert shown(recording, state, node, "GPUs seen / registered", ref_id="B") == 4
+
+
+def test_the_first_stat_says_how_the_mesh_is(dashboards, recording):
+    """All right in health; a disrupted site where one is; blindness where nothing can be told."""
+    said = [shown(recording, state, dashboards["aurora-mesh"], "Is the mesh all right?") for state in recording]
+    assert said == [1, 4, 6]
+
+
+def test_what_is_held_shows(dashboards, recording):
+    """Without Redis the node over HTTP is heard no more either, and its status waits."""
+    panel = next(one for one in panels(dashboards["aurora-node"]) if one["title"] == "Status, lifecycle and hearing")
+    held = {
+        state: float(series(recording, state, "aurora-node", panel, "C")[0]["values"][-1][1]) for state in recording
+    }
+    assert held == {"healthy": 20, "broken": 20, "cut off": 21}
+
+
+@pytest.mark.parametrize("state", SETTLED)
+def test_the_heatmap_has_a_row_for_each_gpu_node(dashboards, recording, state):
+    """Each node with readings, once, however many registries tell of it; utilisation is from 0 to 1."""
+    panel = next(one for one in panels(dashboards["aurora-gpu"]) if one["type"] == "heatmap")
+    found = series(recording, state, "aurora-gpu", panel, "A")
+    names = [row["metric"]["node"] for row in found]
+    reporting = {
+        name for name, document in recording["healthy"]["nodes"].items() if document["capabilities"].get("gpu")
+    }
+    assert sorted(names) == sorted(reporting)
+    assert all(0 <= float(point[1]) <= 1 for row in found for point in row["values"])
