@@ -12,7 +12,8 @@ from grafana.source.promql import ACTIVE, described, is_active, most, of, whole
 
 READING = ("node", "gpu", "uuid")
 UTILIZATION = most("aurora_node_gpu_utilization_ratio", *READING)
-USED = most("aurora_node_gpu_memory_used_bytes", *READING)
+USED = f"({most('aurora_node_gpu_memory_used_bytes', *READING)} and on (node) {is_active()})"
+"""Of active nodes only, as what is to be had: a node in warning still has readings."""
 IN_ALL = whole("aurora_mesh_gpu_memory_bytes")
 TO_BE_HAD = whole("aurora_mesh_gpu_memory_bytes", ACTIVE)
 IDLE = f"(max by (node, gpu, uuid) (avg_over_time({of('aurora_node_gpu_utilization_ratio')}[15m])) < 0.05)"
@@ -59,7 +60,7 @@ def _first_look() -> list[tuple[Any, int]]:
         ),
         gigabytes("VRAM in all", "Of all registered nodes, whatever their status.", IN_ALL),
         gigabytes("VRAM active", "Of the nodes that are active now.", TO_BE_HAD),
-        gigabytes("VRAM used", "As the nodes' heartbeats say.", f"sum({USED})", look.OTHER_AMOUNT),
+        gigabytes("VRAM used", "On active nodes, as their heartbeats say.", f"sum({USED})", look.OTHER_AMOUNT),
         gigabytes(
             "VRAM free",
             "Active less used. A node that sends no readings counts as free.",
@@ -127,7 +128,7 @@ def _vram() -> Any:
         overrides={
             "used": [look.colour(look.OTHER_AMOUNT)],
             "free": [look.colour(look.AMOUNT)],
-            "out of reach": [look.colour(look.BAD)],
+            "out of reach": [look.colour(look.FAINT)],
         },
         legend=("lastNotNull",),
     )
@@ -169,7 +170,7 @@ def _full() -> Any:
 
 def _room() -> Any:
     registered = most("aurora_node_gpu_memory_bytes", "node")
-    free = f"({registered} - on (node) sum by (node) ({USED}))\nand on (node)\n  {is_active()}"
+    free = f"{registered} - on (node) sum by (node) ({USED})"
     return panels.ranking(
         "Most free VRAM",
         "The ten active nodes with the most room, all their GPUs together, of those that send readings.",

@@ -52,23 +52,24 @@ def test_an_expression_that_prometheus_refuses_is_named(dashboards, recording):
 @pytest.mark.servers
 def test_an_excuse_that_is_not_needed_is_named(dashboards, recording):
     """The table of excuses cannot grow old."""
-    problems = live_problems(dashboards["aurora-mesh"], recording, {("aurora-mesh", "Nodes"): "none"})
+    problems = live_problems(dashboards["aurora-mesh"], recording, {("aurora-mesh", "stat", "Nodes"): "none"})
     assert "aurora-mesh, 'Nodes': it is excused from data in health, and has them" in problems
 
 
 @pytest.mark.servers
 @pytest.mark.parametrize(
-    ("ref_id", "field", "instead", "said"),
+    ("place", "instead", "said"),
     [
-        ("edges", "target", "nobody", "an edge has the target nobody, which is no node: the panel throws"),
-        ("edges", "source", None, "a row of edges has no field source"),
-        ("nodes", "title", None, "a row of nodes has no field title"),
-        ("nodes", "id", "aurora", "the id aurora is there twice in nodes"),
+        (("edges", "target"), "nobody", "an edge has the target nobody, which is no node: the panel throws"),
+        (("edges", "source"), None, "a row of edges has no field source"),
+        (("nodes", "title"), None, "a row of nodes has no field title"),
+        (("nodes", "id"), "aurora", "the id aurora is there twice in nodes"),
     ],
 )
-def test_a_broken_node_graph_is_named(dashboards, recording, ref_id, field, instead, said):
+def test_a_broken_node_graph_is_named(dashboards, recording, place, instead, said):
     """Field names, ids, and edges that lead nowhere."""
     dashboard, spoilt = dashboards["aurora-topology"], copy.deepcopy(recording)
+    ref_id, field = place
     graph = next(panel for panel in panels(dashboard) if panel["type"] == "nodeGraph")
     rows = spoilt["healthy"]["answers"]["aurora-topology"]["panels"][str(graph["id"])][ref_id]["response"]["data"]
     for row in rows["result"][:2]:

@@ -128,12 +128,16 @@ def _panel_units(dashboard: Json, _: object) -> Iterator[str]:
         hidden = [
             t.get("options", {}).get("excludeByName", {}).get("Value") for t in panel.get("transformations") or []
         ]
-        words = panel["type"] == "table" and any(hidden)
+        words = panel["type"] == "table" and any(map(_hides_value, changes))
         if panel["type"] not in WITHOUT_UNIT and not units and not mapped and not words:
             yield f"{where(dashboard, panel)}: it has no unit"
         for unit in units:
             if unit not in UNITS and not unit.startswith(("suffix:", "prefix:", "time:")):
                 yield f"{where(dashboard, panel)}: {unit!r} is no unit that is known"
+
+
+def _hides_value(options: Json) -> bool:
+    return "Value" in options.get("excludeByName", {}) or "Value" not in options.get("includeByName", {"Value": True})
 
 
 def _panel_no_targets(dashboard: Json, _: object) -> Iterator[str]:

@@ -85,10 +85,12 @@ def _answers(dashboard: Json, prometheus: Prometheus, window: Window) -> Json:
     return found
 
 
-def live_problems(dashboard: Json, recording: Mapping[str, Any], excused: Mapping[tuple[str, str], str]) -> list[str]:
+def live_problems(
+    dashboard: Json, recording: Mapping[str, Any], excused: Mapping[tuple[str, str, str], str]
+) -> list[str]:
     """Errors of Prometheus, targets that never bring data, and panels that have none in health.
 
-    `excused`: why a panel (uid, title) may be empty in health; an excuse that is not needed is a problem too.
+    `excused`: why a panel (uid, type, title) may be empty in health; an excuse that is not needed is a problem too.
     """
     return [*_errors(dashboard, recording), *_empty(dashboard, recording, excused)]
 
@@ -122,7 +124,7 @@ def _errors(dashboard: Json, recording: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{place}: Prometheus refuses it in the mesh that is {state}: {answer['response']['error']}"
 
 
-def _empty(dashboard: Json, recording: Mapping[str, Any], excused: Mapping[tuple[str, str], str]) -> Iterator[str]:
+def _empty(dashboard: Json, recording: Mapping[str, Any], excused: Mapping[tuple[str, str, str], str]) -> Iterator[str]:
     uid = dashboard["uid"]
     for panel in panels(dashboard):
         filled = dict.fromkeys(recording, False)
@@ -131,7 +133,7 @@ def _empty(dashboard: Json, recording: Mapping[str, Any], excused: Mapping[tuple
             filled.update(dict.fromkeys(brought, True))
             if not brought:
                 yield f"{where(dashboard, panel, target['refId'])}: it brings no data in any mesh"
-        excuse = (uid, panel["title"]) in excused
+        excuse = (uid, panel["type"], panel["title"]) in excused
         if any(filled.values()) and not filled["healthy"] and not excuse:
             yield f"{where(dashboard, panel)}: it has no data while the mesh is healthy"
         if filled["healthy"] and excuse:

@@ -40,13 +40,9 @@ def look_problems(dashboard: Json, known: Known, all_dashboards: Iterable[Json])
     """What a reader would stumble over. `all_dashboards`: those that links may lead to."""
     found = [*_links(dashboard, {other["uid"]: other for other in all_dashboards})]
     for panel in panels(dashboard):
-        found += [*_colours(dashboard, panel), *_thresholds(dashboard, panel), *_mappings(dashboard, panel)]
-        found += [
-            *_node_graph(dashboard, panel, known),
-            *_queries(dashboard, panel),
-            *_legend(dashboard, panel),
-            *_fields(dashboard, panel, known),
-        ]
+        for rule in (_colours, _thresholds, _mappings, _queries, _legend):
+            found += rule(dashboard, panel)
+        found += [*_node_graph(dashboard, panel, known), *_fields(dashboard, panel, known)]
     return found
 
 

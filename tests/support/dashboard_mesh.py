@@ -16,8 +16,6 @@ from tests.support.scenario_stack import Stack
 from tests.support.seed_mesh import CHANNEL
 from tests.support.server_process import until
 
-VRAM_PER_GPU = 24 * 2**30
-
 
 class GpuNode(SimulatedNode):
     """A node whose heartbeats carry every reading of its GPUs."""
@@ -36,7 +34,7 @@ class GpuNode(SimulatedNode):
             load = 0.0 if self.idle else round(0.2 + 0.15 * gpu["index"] + 0.05 * (self._sequence % 5), 3)
             gpu |= {
                 "utilization": load,
-                "memory_used_bytes": int(load * VRAM_PER_GPU / 2) + self._sequence * 2**24,
+                "memory_used_bytes": gpu["index"] * 2**30 + self._sequence * 2**26,
                 "temperature_celsius": 40 + 45 * load,
                 "power_watts": 80 + 300 * load,
             }
@@ -68,6 +66,8 @@ def populate(stack: Stack) -> dict[str, GpuNode]:
     add("robbiebook1", vpn_ip="10.0.0.5", environment="test")
     add("attic", role="storage", vpn_ip="10.0.0.7", site="frankfurt", cost=0.05)
     add("bench", vpn_ip="10.0.0.8", gpus=1, gpu_type="RTX 3090", site="frankfurt", http=True)
+    for number in (1, 2):
+        add(f"spare-{number}", vpn_ip=f"10.0.2.{number}")
     add("guest", vpn_ip="10.0.0.9", ttl="6s")
     nodes["vengeance"].idle = True
     return nodes
