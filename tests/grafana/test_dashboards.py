@@ -7,7 +7,7 @@ import pytest
 from grafana.source import dashboards as made
 from tests.grafana.conftest import DIRECTORY
 from tests.support.dashboard_form import form_problems
-from tests.support.dashboard_lint import lint_problems
+from tests.support.dashboard_lint import EXCLUDED, RULES, lint_problems
 from tests.support.dashboard_look import look_problems
 from tests.support.dashboard_model import loads
 
@@ -51,3 +51,16 @@ def test_json_is_strict(text, message):
     """What parsers disagree about is refused."""
     with pytest.raises(ValueError, match=message):
         loads(text)
+
+
+def test_every_rule_of_the_linter_is_held_or_bent_with_a_reason():
+    """The linter's stable rules by name, and nothing that is excluded without being one of ours."""
+    held = {name for names in RULES for name in names.split(", ")}
+    assert held == {
+        *("template-datasource", "template-job", "template-instance", "template-label-promql"),
+        *("template-on-time-change-reload", "template-unused", "panel-datasource", "panel-title-description"),
+        *("panel-units", "panel-no-targets", "target-promql", "target-counter-agg", "target-rate-interval"),
+        *("target-job", "target-instance", "uneditable-dashboard"),
+    }
+    assert {rule for rule, _ in EXCLUDED} <= held
+    assert all(EXCLUDED.values())

@@ -30,18 +30,18 @@ UNITS = frozenset(
 )
 """Of Grafana's units those that fit a mesh of GPUs."""
 WITHOUT_UNIT = frozenset({"text", "nodeGraph"})
-EXCLUDED: Mapping[str, str] = {
-    "template-job: multi select": "the job is one: a second job would be another mesh, and sums over both mean nothing",
-    "template-job: allValue": "as it is one, there is no All",
-    "template-instance: label": "it is labelled Registry, which is what an instance is here",
-    "allValue": ".* as well as .+: nodes without a site are nodes too",
-    "panel-units in tables": "held where a table shows a number; facts are words",
-    "target-counter-agg in nodes_forgotten": "how many in all, since they are few and each is somebody's machine",
-    "target-job and target-instance in ALERTS": "an alert about a node has neither label: replicas make one alert",
-    "target-rate-interval: $__range": "where the whole time shown is meant",
-    "target-counter-agg: only names in _total": "held for _bucket, _sum and _count as well",
+EXCLUDED: Mapping[tuple[str, str], str] = {
+    ("template-job", "multi, allValue"): "the job is one: a second would be another mesh",
+    ("template-instance", "label"): "it is labelled Registry, which is what an instance is here",
+    ("template-instance", "allValue"): ".* as well as .+: with nodes' own variables it finds nodes without a site too",
+    ("panel-units", "tables"): "held where a table shows a number; facts are words",
+    ("target-counter-agg", "nodes_forgotten"): "how many in all, as they are few and each is somebody's machine",
+    ("target-counter-agg", "_total"): "held for _bucket, _sum and _count as well",
+    ("target-rate-interval", "$__range"): "where the whole time shown is meant",
+    ("target-job", "ALERTS, records"): "an alert about a node has no job: replicas make one alert",
+    ("target-instance", "ALERTS, records"): "the same",
 }
-"""What is not held, or held otherwise, and why."""
+"""What of a rule is not held, or held otherwise, and why."""
 TOTALS = ("the counter aurora_registry_nodes_forgotten_total",)
 EACH_REGISTRY = "aurora-registry"
 """The dashboard that shows each registry beside the others."""
@@ -125,9 +125,7 @@ def _panel_units(dashboard: Json, _: object) -> Iterator[str]:
     for panel in panels(dashboard):
         units = [value for name, value in field_properties(panel) if name == "unit"]
         mapped = [value for name, value in field_properties(panel) if name == "mappings" and value]
-        hidden = [
-            t.get("options", {}).get("excludeByName", {}).get("Value") for t in panel.get("transformations") or []
-        ]
+        changes = [change.get("options", {}) for change in panel.get("transformations") or []]
         words = panel["type"] == "table" and any(map(_hides_value, changes))
         if panel["type"] not in WITHOUT_UNIT and not units and not mapped and not words:
             yield f"{where(dashboard, panel)}: it has no unit"

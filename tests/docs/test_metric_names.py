@@ -1,0 +1,54 @@
+"""A metric that dashboards, rules or documents name is exposed, and what is exposed is looked at by one of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.dashboard_model import expressions, loads
+from tests.support.dashboard_names import exposed_labels, known_labels, rules
+from tests.support.dashboard_promql import read
+
+ROOT = Path(__file__).parents[2]
+DASHBOARDS = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("alerts/runbooks/*.md"))]
+NAME = re.compile(r"\b(?:aurora_(?:node|mesh|site|topology|registry)_\w*[a-z0-9]|[a-z]+:aurora_[a-z_]+:[a-z]+)\b")
+UNSEEN = {
+    "aurora_registry_http_request_duration_seconds_sum": "the histogram's buckets and count say more than its mean",
+    "process_virtual_memory_bytes": "reserved addresses; what is resident is shown",
+}
+"""What stands in no dashboard and no rule, and why."""
+
+
+def of_dashboards() -> set[str]:
+    known = known_labels()
+    asked = [expression for file in DASHBOARDS for expression in expressions(loads(file.read_text()))]
+    return {name for expression in asked for name in read(expression.text, known).metrics}
+
+
+def of_rules() -> set[str]:
+    known = known_labels()
+    return {name for rule in rules() for name in read(str(rule["expr"]), known).metrics}
+
+
+def exposed() -> set[str]:
+    return {name for name in exposed_labels() if not name.startswith("python_")}
+
+
+def test_dashboards_and_rules_name_metrics_that_exist():
+    """Exposed by the registry, recorded by a rule, or Prometheus' own."""
+    assert (of_dashboards() | of_rules()) - set(known_labels()) == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_documents_name_metrics_that_exist(page):
+    """A name in the documentation can be queried as it stands there; families of histograms by their own name."""
+    families = {re.sub(r"_(?:bucket|sum|count)$", "", name) for name in known_labels()}
+    assert set(NAME.findall(page.read_text())) - families - set(known_labels()) == set()
+
+
+def test_what_is_exposed_is_looked_at():
+    """Every family is in a dashboard or a rule, or it is said why not."""
+    assert exposed() - of_dashboards() - of_rules() == set(UNSEEN)
