@@ -26,8 +26,8 @@ demo: $(VENV)/installed ## The registry, Prometheus, Alertmanager and a mesh tha
 
 .PHONY: test
 test: servers lint $(HARNESS)/node_modules/installed ## Everything that must hold before a change goes in; installs the servers that tests start
-	$(BIN)/python -m pytest -n 2 --ignore tests/scenarios
-	$(BIN)/python -m pytest tests/scenarios  # keeps time in tenths of a second: it wants the machine for itself
+	$(BIN)/python -m pytest -n 2 --ignore tests/scenarios --ignore tests/grafana
+	$(BIN)/python -m pytest tests/scenarios tests/grafana  # meshes that keep time in tenths of a second: alone
 
 .PHONY: lint
 lint: $(VENV)/installed-dev ## Ruff (rules and format) and mypy

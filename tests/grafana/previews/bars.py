@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.grafana.previews.drawing import EMPTY, FAINT, GRID, TEXT, Canvas, bar, escape, fitting, hidden, label, svg
+from tests.grafana.previews.drawing import FAINT, GRID, TEXT, Canvas, bar, escape, fitting, hidden, label, svg
 from tests.support.grafana_data import Field
 
 FOOT = 20
@@ -15,7 +15,7 @@ def barchart(canvas: Canvas) -> str:
     named = next((field for field in fields if field.type == "string"), None)
     bars = [field for field in fields if field.type == "number"]
     if named is None or not bars or not canvas.shown.axis:
-        return EMPTY
+        return canvas.empty
     keyed = canvas.options.get("legend", {}).get("showLegend", True)
     height = canvas.height - (KEY if keyed else 0)
     draw = _lying if canvas.options.get("orientation") == "horizontal" else _standing

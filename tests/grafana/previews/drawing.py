@@ -13,7 +13,6 @@ from tests.support.grafana_data import Field, Processed
 TEXT = "#ccccdc"
 FAINT = "#8e8e9c"
 GRID = "#24262c"
-EMPTY = '<div class="empty">No data</div>'
 CHARACTER = 0.56  # a sans-serif letter's mean width, of its height
 
 
@@ -33,6 +32,12 @@ class Canvas:
         """The panel's options."""
         found: Mapping[str, Any] = self.panel.get("options", {})
         return found
+
+    @property
+    def empty(self) -> str:
+        """What stands where there is nothing to draw."""
+        said = self.panel.get("fieldConfig", {}).get("defaults", {}).get("noValue", "No data")
+        return f'<div class="empty">{escape(said)}</div>'
 
     def color(self, name: str) -> str:
         """A colour's name as hex."""

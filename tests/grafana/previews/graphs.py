@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from tests.grafana.previews.drawing import EMPTY, FAINT, TEXT, Canvas, fitting, label, svg
+from tests.grafana.previews.drawing import FAINT, TEXT, Canvas, fitting, label, svg
 from tests.support.grafana_data import Field, Frame
 
 RING = 14
@@ -22,7 +22,7 @@ def node_graph(canvas: Canvas) -> str:
     nodes = next((frame for frame in canvas.shown.frames if frame is not edges), None)
     ids = _column(nodes, "id") if nodes else None
     if nodes is None or ids is None:
-        return EMPTY
+        return canvas.empty
     ends = _ends(edges, ids)
     places = _places(list(ids.values), ends, canvas)
     said: dict[frozenset[str], list[str]] = {}

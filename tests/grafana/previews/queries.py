@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import requests
@@ -125,7 +125,9 @@ def _options(variable: Mapping[str, Any], values: Values, prometheus: Prometheus
 
 
 def ask(panel: Mapping[str, Any], values: Values, prometheus: Prometheus, window: Window) -> PanelAnswers:
-    """Every visible target of the panel, answered."""
+    """Every visible target of the panel, answered; a panel may ask for longer steps than the window has."""
+    if least := re.fullmatch(r"(\d+)([smhdw])", str(panel.get("interval", ""))):
+        window = replace(window, step=max(window.step, int(least[1]) * UNITS[least[2]]))
     answers = []
     for target in panel.get("targets", []):
         if target.get("hide"):

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from tests.grafana.previews.drawing import EMPTY, GRID, TEXT, Canvas, escape, label, numbers, svg, time_marks
+from tests.grafana.previews.drawing import GRID, TEXT, Canvas, escape, label, numbers, svg, time_marks
 from tests.support.grafana_data import Field
 
 BOTTOM = 20
@@ -37,7 +37,7 @@ def timeseries(canvas: Canvas) -> str:
     """All series on one axis, with the legend below or at the right."""
     pairs = [(times, field) for times, field in numbers(canvas.shown) if field.type == "number"]
     if not pairs or not canvas.shown.axis:
-        return EMPTY
+        return canvas.empty
     legend = canvas.options.get("legend", {})
     shown = legend.get("showLegend", True) and legend.get("displayMode") != "hidden"
     at_right = shown and legend.get("placement") == "right"
@@ -113,7 +113,8 @@ def _line(plot: Plot, field: Field, spots: list[tuple[float, float, float]], _: 
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in top)
     width = custom.get("lineWidth", 1)
     opacity = custom.get("fillOpacity", 0) / 100
-    drawn = f'<polyline points="{points}" fill="none" stroke="{field.color}" stroke-width="{max(width, 1)}"/>'
+    dash = ' stroke-dasharray="8 6"' if custom.get("lineStyle", {}).get("fill") == "dash" else ""
+    drawn = f'<polyline points="{points}" fill="none" stroke="{field.color}" stroke-width="{max(width, 1)}"{dash}/>'
     if len(spots) == 1:
         drawn = f'<circle cx="{top[0][0]:.1f}" cy="{top[0][1]:.1f}" r="2" fill="{field.color}"/>'
     if opacity:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from tests.grafana.previews.drawing import EMPTY, TEXT, Canvas, escape, fitting, label, numbers, svg, time_marks
+from tests.grafana.previews.drawing import TEXT, Canvas, escape, fitting, label, numbers, svg, time_marks
 from tests.support.grafana_data import Cell, Field
 
 BOTTOM = 20
 KEY = 22
+BLUES = ((8, 48, 107), (8, 81, 156), (33, 113, 181), (66, 146, 198), (107, 174, 214), (158, 202, 225), (222, 235, 247))
+"""From little to much, as Grafana's scheme of that name runs on a dark ground."""
 UNSEEN = 1e-9  # Grafana's heatmap leaves out what is not above it, unless the panel says otherwise
 
 
@@ -14,7 +16,7 @@ def timeline(canvas: Canvas) -> str:
     """A row for each series; equal neighbours are one block."""
     pairs = numbers(canvas.shown)
     if not pairs:
-        return EMPTY
+        return canvas.empty
     left = min(canvas.width * 0.25, 14 + max(len(field.display_name) for _, field in pairs) * 7)
     width = canvas.width - left - 8
     keyed = canvas.options.get("legend", {}).get("showLegend", True)
@@ -66,8 +68,9 @@ def heatmap(canvas: Canvas) -> str:
     """A row for each bucket or series, coloured from nothing to the most."""
     pairs = [(times, field) for times, field in numbers(canvas.shown) if field.type == "number"]
     top = max((value for _, field in pairs for value in field.values if value is not None), default=0)
+    most = canvas.options.get("color", {}).get("max") or top or 1
     if not pairs:
-        return EMPTY
+        return canvas.empty
     unseen = canvas.options.get("filterValues", {}).get("le", UNSEEN)
     left = min(canvas.width * 0.25, 14 + max(len(field.display_name) for _, field in pairs) * 7)
     width = canvas.width - left - 8
@@ -83,10 +86,17 @@ def heatmap(canvas: Canvas) -> str:
         for at, value in zip(times.values, field.values, strict=True):
             x = left + (at - canvas.from_ms) / span * width
             if value is not None and value > unseen and x >= left:
-                share = value / (top or 1)
-                color = f"hsl({265 - 215 * share:.0f} 75% {24 + 38 * share:.0f}%)"
+                color = _blue(value / most)
                 parts.append(
                     f'<rect x="{x:.1f}" y="{y + 0.5:.1f}" width="{max(1.0, step / span * width + 0.4):.1f}" '
                     f'height="{max(1.0, height - 1):.1f}" fill="{color}"/>'
                 )
     return svg(canvas.width, canvas.height, *parts, *time_marks(canvas, left, width, canvas.height - 4))
+
+
+def _blue(share: float) -> str:
+    """Source of the colours: ColorBrewer's Blues."""
+    place = min(max(share, 0.0), 1.0) * (len(BLUES) - 1)
+    low = min(int(place), len(BLUES) - 2)
+    mixed = (round(a + (b - a) * (place - low)) for a, b in zip(BLUES[low], BLUES[low + 1], strict=True))
+    return f"rgb({' '.join(map(str, mixed))})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.grafana.previews.drawing import EMPTY, Canvas, escape, hidden
+from tests.grafana.previews.drawing import Canvas, escape, hidden
 from tests.support.grafana_data import Cell, Field
 
 ROW = 36
@@ -14,7 +14,7 @@ def table(canvas: Canvas) -> str:
     """The first frame; rows that do not fit are cut off, as behind a scroll bar."""
     frames = canvas.shown.frames
     if not frames:
-        return EMPTY
+        return canvas.empty
     fields = [field for field in frames[0].fields if not hidden(field)]
     rows = min(max((len(field.values) for field in fields), default=0), int(canvas.height // ROW) + 1)
     columns = "".join(f'<col style="width:{_width(field)}">' for field in fields)

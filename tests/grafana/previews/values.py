@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tests.grafana.previews.drawing import EMPTY, FAINT, GRID, TEXT, Canvas, bar, escape, fitting, label, svg
+from tests.grafana.previews.drawing import FAINT, GRID, TEXT, Canvas, bar, escape, fitting, label, svg
 from tests.support.grafana_data import SingleValue
 
 GAP = 6
@@ -15,7 +15,7 @@ def stat(canvas: Canvas) -> str:
     """Large values, with their trend behind them."""
     values = canvas.shown.values
     if not values or not canvas.shown.frames:
-        return EMPTY
+        return canvas.empty
     wide = canvas.options.get("orientation") != "horizontal" and (
         canvas.options.get("orientation") == "vertical" or canvas.width > canvas.height
     )
@@ -68,7 +68,7 @@ def gauge(canvas: Canvas) -> str:
     """Arcs from the field's minimum to its maximum."""
     values = canvas.shown.values
     if not values or not canvas.shown.frames:
-        return EMPTY
+        return canvas.empty
     width = canvas.width / len(values)
     drawn = (_gauge(one, width, canvas.height, named=len(values) > 1) for one in values)
     return f'<div class="stats">{"".join(drawn)}</div>'
@@ -103,7 +103,7 @@ def bargauge(canvas: Canvas) -> str:
     """A bar for each value, from left to right."""
     values = canvas.shown.values
     if not values or not canvas.shown.frames:
-        return EMPTY
+        return canvas.empty
     height = min(44.0, canvas.height / len(values))
     names = min(canvas.width * 0.35, 8 + max(len(one.title) for one in values) * 7)
     texts = 10 + max(len(one.text) for one in values) * 8.5
@@ -127,7 +127,7 @@ def pie(canvas: Canvas) -> str:
     values = [one for one in canvas.shown.values if one.value]
     total = sum(one.value or 0 for one in values)
     if not total:
-        return EMPTY
+        return canvas.empty
     radius = min(canvas.height, canvas.width * 0.6) / 2 - 8
     x, y, at = radius + 8, canvas.height / 2, -math.pi / 2
     width = radius * (0.4 if canvas.options.get("pieType") == "donut" else 1)
