@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from grafana_foundation_sdk.models.common import VizOrientation
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.source import look, panels
@@ -165,7 +166,7 @@ def _record() -> Any:
         panels.now(f"{_of(until)} * 1000", "planned work ends", ref="C"),
         unit="dateTimeFromNow",
         named=True,
-    )
+    ).orientation(VizOrientation.HORIZONTAL)
 
 
 def _readings(metric: str) -> str:
