@@ -59,10 +59,11 @@ def populate(stack: Stack) -> dict[str, GpuNode]:
     for number in (1, 2, 3):
         address = f"10.0.1.{number}"
         add(f"cellar-{number}", vpn_ip=address, site="cellar", gpus=2, gpu_type="RTX 4090", cost=0.5, system="ubuntu")
-    add("runpod-tx", vpn_ip="10.0.0.3", site="texas", gpus=4, gpu_type="A100", cost=4.4, http=True)
+    rented = {"public_ip": "82.221.170.242", "system": "ubuntu"}
+    add("runpod-tx", vpn_ip="10.0.0.3", site="texas", gpus=4, gpu_type="A100", cost=4.4, http=True, **rented)
     add("runpod-ca", vpn_ip="10.0.0.6", site="canada", gpus=2, gpu_type="A100", cost=2.2, node_id="one")
     nfs = [{"target": "runpod-tx", "type": "nfs"}]
-    add("vengeance", vpn_ip="10.0.0.4", gpus=1, gpu_type="RTX 4090", cost=0.4, links=nfs)
+    add("vengeance", vpn_ip="10.0.0.4", site="desk", gpus=1, gpu_type="RTX 4090", cost=0.4, links=nfs)
     add("robbiebook1", vpn_ip="10.0.0.5", environment="test")
     add("attic", role="storage", vpn_ip="10.0.0.7", site="frankfurt", cost=0.05)
     add("bench", vpn_ip="10.0.0.8", gpus=1, gpu_type="RTX 3090", site="frankfurt", http=True)

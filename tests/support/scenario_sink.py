@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Self
+
+from demo.receiver import Notification as Heard
+from demo.receiver import Receiver
 
 Labels = frozenset[tuple[str, str]]
 
@@ -45,40 +45,23 @@ class Notification:
 
 
 class Sink:
-    """An HTTP server on a loopback port; the path of a notification names its receiver. Use it as a context."""
+    """A receiver of Alertmanager's that remembers. Use it as a context."""
 
     def __init__(self) -> None:
         self.notifications: list[Notification] = []
         """In order of arrival."""
-        sink = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                sink.notifications.append(_notification(self.path.removeprefix("/"), json.loads(body)))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - as the base class names it
-                """Nothing: a failing test shows what arrived."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1})
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._receiver = Receiver(self._remember)
+        self.url = self._receiver.url
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._receiver.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._receiver.__exit__()
 
-
-def _notification(receiver: str, payload: dict[str, Any]) -> Notification:
-    alerts = tuple(
-        Told(alert["labels"]["alertname"], alert["status"], frozenset(alert["labels"].items()))
-        for alert in payload["alerts"]
-    )
-    return Notification(time.monotonic(), receiver, alerts)
+    def _remember(self, heard: Heard) -> None:
+        alerts = tuple(
+            Told(alert.labels["alertname"], alert.status, frozenset(alert.labels.items())) for alert in heard.alerts
+        )
+        self.notifications.append(Notification(time.monotonic(), heard.receiver, alerts))
