@@ -1,8 +1,8 @@
 """The dashboards as code; `python -m grafana.source` writes grafana/dashboards/ from it.
 
 Built with Grafana's own foundation SDK, so that what is misspelt does not build. One module a dashboard; they share
-`promql` (expressions), `look` (colours, mappings, thresholds), `panels` (one function a kind of panel) and `page`
-(variables, links, the grid).
+`promql` (expressions), `look` (colours, mappings, thresholds), `ask` (queries), `charts` and `panels` (one function a
+kind of panel, over time and of one moment) and `page` (variables, links, the grid).
 """
 
 from __future__ import annotations

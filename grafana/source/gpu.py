@@ -6,7 +6,7 @@ from typing import Any
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.source import look, panels
+from grafana.source import ask, charts, look, panels
 from grafana.source.page import NODE_LINK, Page
 from grafana.source.promql import ACTIVE, described, is_active, most, of, whole
 
@@ -44,15 +44,15 @@ def page() -> Dashboard:
 
 def _first_look() -> list[tuple[Any, int]]:
     def gigabytes(title: str, description: str, expr: str, colour: str = look.AMOUNT) -> tuple[Any, int]:
-        return panels.number(title, description, panels.now(expr), unit="bytes", decimals=1, colour=colour), 3
+        return panels.number(title, description, ask.now(expr), unit="bytes", decimals=1, colour=colour), 3
 
     return [
         (
             panels.number(
                 "GPUs to be had",
                 "GPUs of active nodes, and of all that are registered.",
-                panels.now(whole("aurora_mesh_gpus", ACTIVE), "active"),
-                panels.now(whole("aurora_mesh_gpus"), "registered", ref="B"),
+                ask.now(whole("aurora_mesh_gpus", ACTIVE), "active"),
+                ask.now(whole("aurora_mesh_gpus"), "registered", ref="B"),
                 colour=look.AMOUNT,
                 named=True,
             ),
@@ -70,7 +70,7 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "Busy",
                 "Mean utilisation of all GPUs that send readings.",
-                panels.now(f"avg({UTILIZATION})"),
+                ask.now(f"avg({UTILIZATION})"),
                 unit="percentunit",
                 decimals=0,
                 colour=look.AMOUNT,
@@ -81,8 +81,8 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "Idle GPUs, and their cost an hour",
                 "GPUs under 5 % on average of the last quarter of an hour, and their part of their nodes' prices.",
-                panels.now(f"count({IDLE}) or vector(0)", "idle"),
-                panels.now(f"sum({IDLE_COST}) or vector(0)", "an hour", ref="B"),
+                ask.now(f"count({IDLE}) or vector(0)", "idle"),
+                ask.now(f"sum({IDLE_COST}) or vector(0)", "an hour", ref="B"),
                 colour=look.OTHER_AMOUNT,
                 named=True,
             ).override_by_name("an hour", look.unit("currencyUSD", 2)),
@@ -92,23 +92,23 @@ def _first_look() -> list[tuple[Any, int]]:
 
 
 def _heat() -> Any:
-    return panels.heat(
+    return charts.heat(
         "GPU utilisation by node",
         "A row a node, the mean of its GPUs; the brighter, the busier. A gap is a node that is offline or sends no"
         " readings.",
-        panels.over_time(f"avg by (node) ({UTILIZATION})", "{{node}}"),
+        ask.over_time(f"avg by (node) ({UTILIZATION})", "{{node}}"),
         unit="percentunit",
         most=1,
     )
 
 
 def _busy() -> Any:
-    return panels.lines(
+    return charts.lines(
         "How busy GPUs are",
         "Half of all GPUs are busier than the median. A wide gap between the lines: work is not spread.",
-        panels.over_time(f"avg({UTILIZATION})", "mean"),
-        panels.over_time(f"quantile(0.5, {UTILIZATION})", "median", ref="B"),
-        panels.over_time(f"quantile(0.9, {UTILIZATION})", "busiest tenth", ref="C"),
+        ask.over_time(f"avg({UTILIZATION})", "mean"),
+        ask.over_time(f"quantile(0.5, {UTILIZATION})", "median", ref="B"),
+        ask.over_time(f"quantile(0.9, {UTILIZATION})", "busiest tenth", ref="C"),
         unit="percentunit",
         most=1,
         overrides={"mean": [look.colour("text")]},
@@ -118,12 +118,12 @@ def _busy() -> Any:
 
 def _vram() -> Any:
     out_of_reach = f"{IN_ALL} - {TO_BE_HAD}"
-    return panels.areas(
+    return charts.areas(
         "VRAM: used, free and out of reach",
         "Used and free on active nodes; out of reach on nodes in warning and offline. Together all that is registered.",
-        panels.over_time(f"sum({USED})", "used"),
-        panels.over_time(f"{TO_BE_HAD} - sum({USED})", "free", ref="B"),
-        panels.over_time(out_of_reach, "out of reach", ref="C"),
+        ask.over_time(f"sum({USED})", "used"),
+        ask.over_time(f"{TO_BE_HAD} - sum({USED})", "free", ref="B"),
+        ask.over_time(out_of_reach, "out of reach", ref="C"),
         unit="bytes",
         overrides={
             "used": [look.colour(look.OTHER_AMOUNT)],
@@ -135,17 +135,17 @@ def _vram() -> Any:
 
 
 def _forecast() -> Any:
-    return panels.lines(
+    return charts.lines(
         "Capacity forecast",
         "VRAM in use, and dashed where its trend is heading: at each moment what the chosen time before it says of as"
         " long after it. Where that crosses what is active, jobs will wait.",
-        panels.over_time(f"sum({USED})", "used"),
-        panels.over_time(
+        ask.over_time(f"sum({USED})", "used"),
+        ask.over_time(
             f"clamp(predict_linear(sum({USED})[${{trend}}s:1m], $trend), 0, scalar({IN_ALL}))",
             "used by then",
             ref="B",
         ),
-        panels.over_time(TO_BE_HAD, "active", ref="C"),
+        ask.over_time(TO_BE_HAD, "active", ref="C"),
         unit="bytes",
         overrides={
             "used": [look.colour(look.OTHER_AMOUNT)],
@@ -161,7 +161,7 @@ def _full() -> Any:
     return panels.number(
         "Full in",
         "How long the free VRAM of active nodes lasts if use grows on by the chosen trend.",
-        panels.now(f"{free} / (deriv(sum({USED})[${{trend}}s:1m]) > 0)"),
+        ask.now(f"{free} / (deriv(sum({USED})[${{trend}}s:1m]) > 0)"),
         unit="dtdurations",
         colour=look.AMOUNT,
         none="Not by this trend",
@@ -174,7 +174,7 @@ def _room() -> Any:
     return panels.ranking(
         "Most free VRAM",
         "The ten active nodes with the most room, all their GPUs together, of those that send readings.",
-        panels.now(f"sort_desc(topk(10, {free}))", "{{node}}"),
+        ask.now(f"sort_desc(topk(10, {free}))", "{{node}}"),
         unit="bytes",
     )
 
@@ -187,8 +187,8 @@ def _idle() -> Any:
     return panels.listing(
         "Idle GPUs",
         "Under 5 % on average of the last quarter of an hour. The cost is the GPU's part of its node's price.",
-        panels.rows(keyed(facts), ref="A"),
-        panels.rows(f"sum by (key) ({keyed(IDLE_COST)})", ref="B"),
+        ask.rows(keyed(facts), ref="A"),
+        ask.rows(f"sum by (key) ({keyed(IDLE_COST)})", ref="B"),
         columns={
             "node": "Node",
             "gpu": "GPU",
@@ -213,7 +213,7 @@ def _types() -> Any:
     return panels.ranking(
         "GPUs by type",
         "Registered GPUs of each type.",
-        panels.now(
+        ask.now(
             f"sort_desc(sum by (gpu_type) (({most('aurora_node_gpus', 'node')} > 0)"
             f" * on (node) group_left (gpu_type) {described('gpu_type')}))",
             "{{gpu_type}}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from grafana_foundation_sdk.builders.dashboard import FieldColor, ThresholdsConfig
@@ -91,11 +91,6 @@ def steps(base: str, *above: tuple[float, str]) -> ThresholdsConfig:
 SILENCE = steps(GOOD, (WARNING_AFTER, SUSPICIOUS), (OFFLINE_AFTER, BAD))
 
 
-def one_colour(colour: str) -> FieldColor:
-    """The same for every series."""
-    return FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colour)
-
-
 def shades(colour: str) -> FieldColor:
     """Series that are told apart by brightness: many of one kind."""
     return FieldColor().mode(FieldColorModeId.SHADES).fixed_color(colour)
@@ -140,6 +135,6 @@ def links(*targets: Mapping[str, Any]) -> DynamicConfigValue:
     return DynamicConfigValue("links", list(targets))
 
 
-def status_overrides(names: Sequence[str] = tuple(STATUS_COLOURS)) -> dict[str, list[DynamicConfigValue]]:
+def status_overrides() -> dict[str, list[DynamicConfigValue]]:
     """Fields that are named by a status, in its colour."""
-    return {name: [colour(STATUS_COLOURS[name])] for name in names}
+    return {status: [colour(name)] for status, name in STATUS_COLOURS.items()}

@@ -6,7 +6,7 @@ from typing import Any
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.source import look, panels
+from grafana.source import ask, charts, look, panels
 from grafana.source.page import NODE_LINK, Page
 from grafana.source.promql import (
     NOT_ACTIVE,
@@ -68,7 +68,7 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 title,
                 description,
-                panels.now(whole("aurora_mesh_nodes", *where)),
+                ask.now(whole("aurora_mesh_nodes", *where)),
                 colour=colour,
                 none="0",
             ),
@@ -97,7 +97,7 @@ def _first_look() -> list[tuple[Any, int]]:
                 "Is the mesh all right?",
                 "The worst that holds now. Nodes in maintenance and draining do not count, and where no registry can"
                 " hear the nodes, their silence says nothing.",
-                panels.now(verdict),
+                ask.now(verdict),
                 mappings=[VERDICTS],
                 none="No registry",
             ),
@@ -108,7 +108,7 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "Planned",
                 "Nodes in maintenance, draining or asleep. They keep their status, and alert nobody.",
-                panels.now(f"count({planned()}) or vector(0)"),
+                ask.now(f"count({planned()}) or vector(0)"),
                 colour=look.steps(look.PLAIN, (1, look.PLANNED)),
             ),
             3,
@@ -117,7 +117,7 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "Alerts firing",
                 "Alerts of this project that fire in Prometheus now, muted ones too, without the watchdog.",
-                panels.now(f"count({FIRING}) or vector(0)"),
+                ask.now(f"count({FIRING}) or vector(0)"),
                 colour=look.steps(look.PLAIN, (1, look.BAD)),
             ),
             3,
@@ -138,7 +138,7 @@ def _silent() -> Any:
         "Not active",
         "Nodes in warning or offline, longest silence first. In service is where somebody should look; the others are"
         " planned. A node's own dashboard is behind its name.",
-        panels.rows(silence),
+        ask.rows(silence),
         columns={
             "node": "Node",
             "status": "Status",
@@ -161,7 +161,7 @@ def _alerts() -> Any:
     return panels.listing(
         "Alerts firing",
         "As Prometheus evaluates them, with those that Alertmanager mutes because another stands for them.",
-        panels.rows(f"max by (alertname, severity, node, site) ({FIRING})"),
+        ask.rows(f"max by (alertname, severity, node, site) ({FIRING})"),
         columns={"alertname": "Alert", "severity": "Severity", "node": "Node", "site": "Site"},
         overrides={
             "Node": [look.links(NODE_LINK)],
@@ -183,11 +183,11 @@ def _alerts() -> Any:
 
 def _timeline() -> Any:
     been_silent = f"max by (node) (max_over_time({of('aurora_node_status', NOT_ACTIVE)}[$__range] @ end()))"
-    return panels.history(
+    return charts.history(
         "Status of nodes",
         "A row for each node that was in warning or offline within the chosen time; the list above shows every node"
         " if asked to. A gap is a node that was not registered, or a registry that Prometheus could not reach.",
-        panels.over_time(f"{status_code()}\nand on (node)\n  {been_silent} $shown", "{{node}}"),
+        ask.over_time(f"{status_code()}\nand on (node)\n  {been_silent} $shown", "{{node}}"),
         mappings=[look.STATUS_HISTORY],
         none="Every node was active all the time",
         per_page=25,
@@ -195,20 +195,20 @@ def _timeline() -> Any:
 
 
 def _statuses() -> Any:
-    return panels.areas(
+    return charts.areas(
         "Nodes by status",
         "All registered nodes, by the status that silence gives them.",
-        panels.over_time(f"sum by (status) ({most('aurora_mesh_nodes', 'role', 'status')})", "{{status}}"),
+        ask.over_time(f"sum by (status) ({most('aurora_mesh_nodes', 'role', 'status')})", "{{status}}"),
         unit="none",
         overrides=look.status_overrides(),
     ).decimals(0)
 
 
 def _sites() -> Any:
-    return panels.history(
+    return charts.history(
         "Sites",
         "A site is disrupted when most of its nodes fell silent together: one incident, and one alert.",
-        panels.over_time(most("aurora_site_disrupted", "site"), "{{site}}"),
+        ask.over_time(most("aurora_site_disrupted", "site"), "{{site}}"),
         mappings=[look.mapping({0: ("in order", look.GOOD), 1: ("disrupted", look.BAD)})],
         none="No node names a site",
     )
@@ -227,7 +227,7 @@ or
     return panels.listing(
         "What changed",
         "What nodes entered within the chosen time, and how often; which are new, and which are no longer registered.",
-        panels.rows(changes),
+        ask.rows(changes),
         columns={"node": "Node", "status": "Became", "Value": "Times"},
         overrides={
             "Node": [look.links(NODE_LINK)],
@@ -244,10 +244,10 @@ or
 
 def _transitions() -> Any:
     entered = grown("aurora_node_status_transitions_total", "node", "status", window="$__rate_interval")
-    return panels.bars(
+    return charts.bars(
         "Transitions",
         "Nodes that entered each status. Many at the same time are a site or a network, not nodes.",
-        panels.over_time(
+        ask.over_time(
             f"sum by (status) ({entered})",
             "{{status}}",
         ),
@@ -260,7 +260,7 @@ def _by(label: str, metric: str) -> Any:
     return panels.shares(
         f"By {label}",
         f"Registered nodes of each {label}, by status.",
-        panels.rows(most(metric, label, "status")),
+        ask.rows(most(metric, label, "status")),
         row=label,
         column="status",
         heading=label.capitalize(),
@@ -268,10 +268,10 @@ def _by(label: str, metric: str) -> Any:
 
 
 def _gpus() -> Any:
-    return panels.areas(
+    return charts.areas(
         "GPUs by status of their node",
         "What nodes are registered with: active ones can be had now. More on the dashboard of GPU capacity.",
-        panels.over_time(most("aurora_mesh_gpus", "status"), "{{status}}"),
+        ask.over_time(most("aurora_mesh_gpus", "status"), "{{status}}"),
         unit="none",
         overrides=look.status_overrides(),
     ).decimals(0)

@@ -7,7 +7,7 @@ from typing import Any
 from grafana_foundation_sdk.models.common import VizOrientation
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.source import look, panels
+from grafana.source import ask, charts, look, panels
 from grafana.source.page import Page
 from grafana.source.promql import ACTIVE, grown, held_code, lifecycle_code, most, of, status_code
 
@@ -45,7 +45,7 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "Status",
                 "By silence: active, warning from two minutes, offline past five.",
-                panels.now(status_code(NODE)),
+                ask.now(status_code(NODE)),
                 mappings=[look.STATUS_HISTORY],
                 none="Not registered",
             ),
@@ -56,7 +56,7 @@ def _first_look() -> list[tuple[Any, int]]:
                 "Silent for",
                 "Time since its last heartbeat, by the registry's clock. Time in which the registry could not hear it"
                 " is in here, and does not count for its status.",
-                panels.now(f"round({_of('aurora_node_last_seen_age_seconds')})"),
+                ask.now(f"round({_of('aurora_node_last_seen_age_seconds')})"),
                 unit="dthms",
                 colour=look.SILENCE,
             ),
@@ -66,7 +66,7 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "Lifecycle",
                 "Set by people, or by the node itself when it goes to sleep. Out of service it alerts nobody.",
-                panels.now(lifecycle_code(NODE)),
+                ask.now(lifecycle_code(NODE)),
                 mappings=[look.LIFECYCLE],
             ),
             4,
@@ -75,7 +75,7 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "Active",
                 "The part of the chosen time in which it was active.",
-                panels.now(f"avg by (node) (avg_over_time({of('aurora_node_status', NODE, ACTIVE)}[$__range]))"),
+                ask.now(f"avg by (node) (avg_over_time({of('aurora_node_status', NODE, ACTIVE)}[$__range]))"),
                 unit="percentunit",
                 decimals=1,
             ),
@@ -85,8 +85,8 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "GPUs seen / registered",
                 "GPUs in its latest heartbeat, and those that it was registered with. Fewer seen: one fell off.",
-                panels.now(_of("aurora_node_gpus_observed"), "seen"),
-                panels.now(_of("aurora_node_gpus"), "registered", ref="B"),
+                ask.now(_of("aurora_node_gpus_observed"), "seen"),
+                ask.now(_of("aurora_node_gpus"), "registered", ref="B"),
                 named=True,
             ),
             4,
@@ -95,10 +95,8 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "Cost",
                 "As registered in cost_per_hour, and what that makes of the chosen time.",
-                panels.now(_of(cost), "per hour"),
-                panels.now(
-                    f"max by (node) (sum_over_time({of(cost, NODE)}[$__range:1m])) / 60", "in this time", ref="B"
-                ),
+                ask.now(_of(cost), "per hour"),
+                ask.now(f"max by (node) (sum_over_time({of(cost, NODE)}[$__range:1m])) / 60", "in this time", ref="B"),
                 unit="currencyUSD",
                 decimals=2,
                 named=True,
@@ -115,28 +113,28 @@ def _identity() -> Any:
     return panels.listing(
         "What it says it is",
         "Its registration. A public address that is not fixed is left out.",
-        panels.rows(most("aurora_node_info", *labels, where=(NODE,))),
+        ask.rows(most("aurora_node_info", *labels, where=(NODE,))),
         columns=dict(zip(labels, headings, strict=True)),
     )
 
 
 def _history() -> Any:
-    return panels.history(
+    return charts.history(
         "Status, lifecycle and hearing",
         "What held when. Held: no registry could hear the node, and its status waited.",
-        panels.over_time(status_code(NODE), "status"),
-        panels.over_time(lifecycle_code(NODE), "lifecycle", ref="B"),
-        panels.over_time(held_code(NODE), "hearing", ref="C"),
+        ask.over_time(status_code(NODE), "status"),
+        ask.over_time(lifecycle_code(NODE), "lifecycle", ref="B"),
+        ask.over_time(held_code(NODE), "hearing", ref="C"),
         mappings=[look.STATUS_HISTORY, look.LIFECYCLE_HISTORY, look.HELD_HISTORY],
         words=True,
     )
 
 
 def _silence() -> Any:
-    return panels.lines(
+    return charts.lines(
         "Silence",
         "Time since the last heartbeat: a saw that stays low. Dashed: where warning and offline begin.",
-        panels.over_time(_of("aurora_node_last_seen_age_seconds"), "{{node}}"),
+        ask.over_time(_of("aurora_node_last_seen_age_seconds"), "{{node}}"),
         unit="dthms",
         thresholds=look.steps("transparent", (look.WARNING_AFTER, look.SUSPICIOUS), (look.OFFLINE_AFTER, look.BAD)),
         legend=("max",),
@@ -144,10 +142,10 @@ def _silence() -> Any:
 
 
 def _transitions() -> Any:
-    return panels.bars(
+    return charts.bars(
         "Transitions",
         "When it entered which status. Three times into warning within an hour is flapping.",
-        panels.over_time(
+        ask.over_time(
             grown("aurora_node_status_transitions_total", "status", window="$__rate_interval", where=(NODE,)),
             "{{status}}",
         ),
@@ -161,9 +159,9 @@ def _record() -> Any:
     return panels.number(
         "On record",
         "When it was first registered, when it was last heard, and when planned work on it ends.",
-        panels.now(f"{_of('aurora_node_registered_timestamp_seconds')} * 1000", "registered"),
-        panels.now(f"{_of('aurora_node_last_seen_timestamp_seconds')} * 1000", "last heard", ref="B"),
-        panels.now(f"{_of(until)} * 1000", "planned work ends", ref="C"),
+        ask.now(f"{_of('aurora_node_registered_timestamp_seconds')} * 1000", "registered"),
+        ask.now(f"{_of('aurora_node_last_seen_timestamp_seconds')} * 1000", "last heard", ref="B"),
+        ask.now(f"{_of(until)} * 1000", "planned work ends", ref="C"),
         unit="dateTimeFromNow",
         named=True,
     ).orientation(VizOrientation.HORIZONTAL)
@@ -174,10 +172,10 @@ def _readings(metric: str) -> str:
 
 
 def _utilization() -> Any:
-    return panels.lines(
+    return charts.lines(
         "GPU utilisation",
         "How busy each GPU is, as the node's heartbeats say.",
-        panels.over_time(_readings("aurora_node_gpu_utilization_ratio"), PER_GPU),
+        ask.over_time(_readings("aurora_node_gpu_utilization_ratio"), PER_GPU),
         unit="percentunit",
         most=1,
         legend=("lastNotNull", "mean"),
@@ -185,21 +183,21 @@ def _utilization() -> Any:
 
 
 def _memory() -> Any:
-    return panels.lines(
+    return charts.lines(
         "VRAM used",
         "What each GPU holds. Dashed: what the node is registered with, for all its GPUs together.",
-        panels.over_time(_readings("aurora_node_gpu_memory_used_bytes"), PER_GPU),
-        panels.over_time(_of("aurora_node_gpu_memory_bytes"), "registered", ref="B"),
+        ask.over_time(_readings("aurora_node_gpu_memory_used_bytes"), PER_GPU),
+        ask.over_time(_of("aurora_node_gpu_memory_bytes"), "registered", ref="B"),
         unit="bytes",
         overrides={"registered": [look.colour(look.FAINT), look.DASHED]},
     )
 
 
 def _temperature() -> Any:
-    return panels.lines(
+    return charts.lines(
         "GPU temperature",
         "Cards under load live at 70 to 83 degrees; above the dashed line for ten minutes is an alert.",
-        panels.over_time(_readings("aurora_node_gpu_temperature_celsius"), PER_GPU),
+        ask.over_time(_readings("aurora_node_gpu_temperature_celsius"), PER_GPU),
         unit="celsius",
         colour=look.OTHER_AMOUNT,
         least=None,
@@ -208,25 +206,25 @@ def _temperature() -> Any:
 
 
 def _power() -> Any:
-    return panels.lines(
+    return charts.lines(
         "GPU power",
         "What each GPU draws.",
-        panels.over_time(_readings("aurora_node_gpu_power_watts"), PER_GPU),
+        ask.over_time(_readings("aurora_node_gpu_power_watts"), PER_GPU),
         unit="watt",
         colour=look.OTHER_AMOUNT,
     )
 
 
 def _missed() -> Any:
-    return panels.bars(
+    return charts.bars(
         "Heartbeats lost, claims refused",
         "Heartbeats that the node sent and that never came, told by gaps in their sequence; and attempts of another"
         " machine to take its name.",
-        panels.over_time(
+        ask.over_time(
             grown("aurora_node_heartbeats_missed_total", "node", window="$__rate_interval", where=(NODE,)),
             "heartbeats lost",
         ),
-        panels.over_time(
+        ask.over_time(
             grown("aurora_node_name_conflicts_total", "node", window="$__rate_interval", where=(NODE,)),
             "claims refused",
             ref="B",
@@ -237,10 +235,10 @@ def _missed() -> Any:
 
 
 def _offset() -> Any:
-    return panels.lines(
+    return charts.lines(
         "Clock offset",
         "The node's clock minus the registry's, transfer included. No status depends on it.",
-        panels.over_time(_of("aurora_node_clock_offset_seconds"), "{{node}}"),
+        ask.over_time(_of("aurora_node_clock_offset_seconds"), "{{node}}"),
         unit="s",
         least=None,
     )

@@ -17,7 +17,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as model
 
 from grafana.source import look
-from grafana.source.panels import SOURCE
+from grafana.source.ask import SOURCE
 from grafana.source.promql import of
 
 TAG = "aurora"

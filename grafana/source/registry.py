@@ -6,7 +6,7 @@ from typing import Any
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.source import look, panels
+from grafana.source import ask, charts, look, panels
 from grafana.source.page import Page
 from grafana.source.promql import most, of
 
@@ -34,7 +34,7 @@ def page() -> Dashboard:
 
 def _first_look() -> list[tuple[Any, int]]:
     def worst(title: str, description: str, metric: str, none: str = "–") -> tuple[Any, int]:
-        query = panels.now(f"min({of(metric)})")
+        query = ask.now(f"min({of(metric)})")
         return panels.number(title, description, query, mappings=[look.UP], none=none), 4
 
     return [
@@ -45,7 +45,7 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "Hearing",
                 "Blind: there are nodes that no registry can hear now. Their statuses are held.",
-                panels.now(f"max(min by (transport) ({of('aurora_registry_blind')}))"),
+                ask.now(f"max(min by (transport) ({of('aurora_registry_blind')}))"),
                 mappings=[look.mapping({0: ("all nodes", look.GOOD), 1: ("blind", look.HELD)})],
             ),
             4,
@@ -54,7 +54,7 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "Mesh",
                 "Suspect: the whole mesh fell silent together, and our own connection is the likelier cause.",
-                panels.now(f"max({of('aurora_registry_mesh_suspect')})"),
+                ask.now(f"max({of('aurora_registry_mesh_suspect')})"),
                 mappings=[look.mapping({0: ("plausible", look.GOOD), 1: ("suspect", look.HELD)})],
             ),
             4,
@@ -63,7 +63,7 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "Configuration",
                 "Whether the latest configuration came into force. Refused: the one before it holds on.",
-                panels.now(f"min({of('aurora_registry_config_last_reload_successful')})"),
+                ask.now(f"min({of('aurora_registry_config_last_reload_successful')})"),
                 mappings=[look.mapping({1: ("in force", look.GOOD), 0: ("refused", look.SUSPICIOUS)})],
             ),
             4,
@@ -76,10 +76,10 @@ def _builds() -> Any:
     return panels.listing(
         "Registries",
         "What runs, since when, and when its configuration was loaded.",
-        panels.rows(most("aurora_registry_build_info", "instance", "version", "revision", "python"), ref="A"),
-        panels.rows(f"time() - {most('process_start_time_seconds', 'instance')}", ref="B"),
-        panels.rows(f"time() - {most(loaded, 'instance')}", ref="C"),
-        panels.rows(f"sum by (instance) ({of('aurora_mesh_nodes')})", ref="D"),
+        ask.rows(most("aurora_registry_build_info", "instance", "version", "revision", "python"), ref="A"),
+        ask.rows(f"time() - {most('process_start_time_seconds', 'instance')}", ref="B"),
+        ask.rows(f"time() - {most(loaded, 'instance')}", ref="C"),
+        ask.rows(f"sum by (instance) ({of('aurora_mesh_nodes')})", ref="D"),
         columns={
             "instance": "Registry",
             "version": "Version",
@@ -99,21 +99,19 @@ def _rate(counter: str, *by: str, where: tuple[str, ...] = ()) -> str:
 
 
 def _heartbeats() -> Any:
-    return panels.areas(
+    return charts.areas(
         "Heartbeats",
         "Heartbeats taken in, by the way they came. Registries that share a bus each count what they hear.",
-        panels.over_time(
-            _rate("aurora_registry_heartbeats_total", "instance", "transport"), "{{transport}} {{instance}}"
-        ),
+        ask.over_time(_rate("aurora_registry_heartbeats_total", "instance", "transport"), "{{transport}} {{instance}}"),
         unit="ops",
     )
 
 
 def _rejected() -> Any:
-    return panels.bars(
+    return charts.bars(
         "Events not taken in",
         "By reason. One of each reason in ten seconds is in the log, with what is wrong with it.",
-        panels.over_time(
+        ask.over_time(
             f"sum by (reason) (increase({of('aurora_registry_events_rejected_total')}[$__rate_interval])) > 0",
             "{{reason}}",
         ),
@@ -123,10 +121,10 @@ def _rejected() -> Any:
 
 
 def _blind() -> Any:
-    return panels.bars(
+    return charts.bars(
         "Blind time",
         "How long nodes could not be heard. It counts as nobody's silence.",
-        panels.over_time(
+        ask.over_time(
             f"sum by (instance, transport) (increase({of('aurora_registry_blind_seconds_total')}[$__rate_interval]))",
             "{{transport}} {{instance}}",
         ),
@@ -137,12 +135,12 @@ def _blind() -> Any:
 
 def _hearing() -> Any:
     up = look.mapping({0: ("down", look.BAD), 1: ("up", look.GOOD)})
-    return panels.history(
+    return charts.history(
         "Store, bus and hearing",
         "What each registry could reach, and which nodes it could not hear.",
-        panels.over_time(most("aurora_registry_store_up", "instance"), "store {{instance}}"),
-        panels.over_time(most("aurora_registry_event_bus_up", "instance"), "bus {{instance}}", ref="B"),
-        panels.over_time(
+        ask.over_time(most("aurora_registry_store_up", "instance"), "store {{instance}}"),
+        ask.over_time(most("aurora_registry_event_bus_up", "instance"), "bus {{instance}}", ref="B"),
+        ask.over_time(
             f"{most('aurora_registry_blind', 'instance', 'transport')} + {look.HELD_CODES['no']}",
             "hearing {{transport}} {{instance}}",
             ref="C",
@@ -153,46 +151,46 @@ def _hearing() -> Any:
 
 
 def _requests() -> Any:
-    return panels.areas(
+    return charts.areas(
         "HTTP requests",
         "Requests answered, by handler.",
-        panels.over_time(_rate("aurora_registry_http_request_duration_seconds_count", "handler"), "{{handler}}"),
+        ask.over_time(_rate("aurora_registry_http_request_duration_seconds_count", "handler"), "{{handler}}"),
         unit="reqps",
     )
 
 
 def _latency() -> Any:
     buckets = _rate("aurora_registry_http_request_duration_seconds_bucket", "le")
-    return panels.lines(
+    return charts.lines(
         "HTTP latency",
         "How long requests took until answered, of all handlers together.",
-        panels.over_time(f"histogram_quantile(0.5, {buckets})", "median"),
-        panels.over_time(f"histogram_quantile(0.99, {buckets})", "slowest hundredth", ref="B"),
+        ask.over_time(f"histogram_quantile(0.5, {buckets})", "median"),
+        ask.over_time(f"histogram_quantile(0.99, {buckets})", "slowest hundredth", ref="B"),
         unit="s",
     )
 
 
 def _scrapes() -> Any:
-    return panels.lines(
+    return charts.lines(
         "Scrape",
         "How long a scrape takes the registry, and Prometheus with the way there.",
-        panels.over_time(most("aurora_registry_scrape_duration_seconds", "instance"), "registry {{instance}}"),
-        panels.over_time(most("scrape_duration_seconds", "instance"), "Prometheus {{instance}}", ref="B"),
+        ask.over_time(most("aurora_registry_scrape_duration_seconds", "instance"), "registry {{instance}}"),
+        ask.over_time(most("scrape_duration_seconds", "instance"), "Prometheus {{instance}}", ref="B"),
         unit="s",
         overrides={},
     )
 
 
 def _failures() -> Any:
-    return panels.bars(
+    return charts.bars(
         "Writes and events that failed",
         "What the store did not take, and our own events that the bus did not take. Writes are repeated; the authority"
         " on transitions is what is recorded.",
-        panels.over_time(
+        ask.over_time(
             f"sum by (instance) (increase({of('aurora_registry_store_writes_failed_total')}[$__rate_interval]))",
             "store {{instance}}",
         ),
-        panels.over_time(
+        ask.over_time(
             f"sum by (instance) (increase({of('aurora_registry_events_publish_failed_total')}[$__rate_interval]))",
             "bus {{instance}}",
             ref="B",
@@ -203,53 +201,53 @@ def _failures() -> Any:
 
 
 def _notifications() -> Any:
-    return panels.bars(
+    return charts.bars(
         "Instant notification",
         "Alerts posted to Alertmanagers by the registry itself, by outcome, and those that wait. None where"
         " alertmanager.urls is empty.",
-        panels.over_time(
+        ask.over_time(
             f"sum by (outcome) (increase({of('aurora_registry_notifications_total')}[$__rate_interval]))", "{{outcome}}"
         ),
-        panels.over_time(f"sum({of('aurora_registry_notifications_waiting')})", "waiting", ref="B"),
+        ask.over_time(f"sum({of('aurora_registry_notifications_waiting')})", "waiting", ref="B"),
         unit="none",
     )
 
 
 def _kept() -> Any:
-    return panels.lines(
+    return charts.lines(
         "Nodes kept and forgotten",
         "Nodes in each registry's map, and how many it dropped after a silence of forget_after.",
-        panels.over_time(f"sum by (instance) ({of('aurora_mesh_nodes')})", "kept {{instance}}"),
-        panels.over_time(most("aurora_registry_nodes_forgotten_total", "instance"), "forgotten {{instance}}", ref="B"),
+        ask.over_time(f"sum by (instance) ({of('aurora_mesh_nodes')})", "kept {{instance}}"),
+        ask.over_time(most("aurora_registry_nodes_forgotten_total", "instance"), "forgotten {{instance}}", ref="B"),
         unit="none",
         legend=("lastNotNull",),
     ).decimals(0)
 
 
 def _memory() -> Any:
-    return panels.lines(
+    return charts.lines(
         "Memory",
         "Resident memory of each registry: about two kilobytes a node on top of its own.",
-        panels.over_time(most("process_resident_memory_bytes", "instance"), BY_INSTANCE),
+        ask.over_time(most("process_resident_memory_bytes", "instance"), BY_INSTANCE),
         unit="bytes",
     )
 
 
 def _cpu() -> Any:
-    return panels.lines(
+    return charts.lines(
         "CPU",
         "Cores in use. A registry works on one.",
-        panels.over_time(_rate("process_cpu_seconds_total", "instance"), BY_INSTANCE),
+        ask.over_time(_rate("process_cpu_seconds_total", "instance"), BY_INSTANCE),
         unit="percentunit",
     )
 
 
 def _files() -> Any:
-    return panels.lines(
+    return charts.lines(
         "Open files",
         "Connections for the most part, and how many there may be.",
-        panels.over_time(most("process_open_fds", "instance"), "open {{instance}}"),
-        panels.over_time(most("process_max_fds", "instance"), "limit {{instance}}", ref="B"),
+        ask.over_time(most("process_open_fds", "instance"), "open {{instance}}"),
+        ask.over_time(most("process_max_fds", "instance"), "limit {{instance}}", ref="B"),
         unit="none",
         legend=("lastNotNull",),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, DataTransformerConfig
 
-from grafana.source import look, panels
+from grafana.source import ask, look, panels
 from grafana.source.page import NODE_LINK, Page
 from grafana.source.promql import is_active, most, of
 
@@ -34,7 +34,7 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "Nodes",
                 "Nodes of the chosen sites.",
-                panels.now(f"count({IN_SITE})"),
+                ask.now(f"count({IN_SITE})"),
             ),
             6,
         ),
@@ -42,7 +42,7 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "Connections",
                 "Connections of the chosen kinds between nodes of the chosen sites.",
-                panels.now(f"count({_edges()})"),
+                ask.now(f"count({_edges()})"),
                 colour=look.AMOUNT,
                 none="0",
             ),
@@ -52,7 +52,7 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "With an end that is not active",
                 "Connections that lead to or from a node in warning or offline.",
-                panels.now(f"count({_edges()} unless ({_ends_active()})) or vector(0)"),
+                ask.now(f"count({_edges()} unless ({_ends_active()})) or vector(0)"),
                 colour=look.steps(look.PLAIN, (1, look.SUSPICIOUS)),
             ),
             6,
@@ -61,7 +61,7 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 "Not shown",
                 "Connections that the registry leaves out because there are more than topology.max_edges.",
-                panels.now(f"max({of('aurora_topology_edges_omitted')})"),
+                ask.now(f"max({of('aurora_topology_edges_omitted')})"),
                 none="0",
             ),
             6,
@@ -112,10 +112,10 @@ def _graph() -> Any:
         "Nodes and connections",
         "A node's ring has the colour of its status; under it stand its role and site. Drag, zoom, and click a node"
         " for its own dashboard. Grafana shows 200 nodes at a time and unfolds the others.",
-        panels.rows(nodes, ref="nodes"),
-        panels.rows(_as("id", f"{_share('warning')} and on (node) {IN_SITE}"), ref="warning"),
-        panels.rows(_as("id", f"{_share('offline')} and on (node) {IN_SITE}"), ref="offline"),
-        panels.rows(edges, ref="edges"),
+        ask.rows(nodes, ref="nodes"),
+        ask.rows(_as("id", f"{_share('warning')} and on (node) {IN_SITE}"), ref="warning"),
+        ask.rows(_as("id", f"{_share('offline')} and on (node) {IN_SITE}"), ref="offline"),
+        ask.rows(edges, ref="edges"),
         transformations=[
             DataTransformerConfig(
                 id_val="joinByField",
@@ -153,7 +153,7 @@ def _connections() -> Any:
     return panels.listing(
         "Connections",
         "By the rules under topology in the configuration, and as nodes state them in links.",
-        panels.rows(f"({_edges()}){status_of('source')}{status_of('target')}"),
+        ask.rows(f"({_edges()}){status_of('source')}{status_of('target')}"),
         columns={
             "source": "From",
             "source_status": "From is",
@@ -170,6 +170,6 @@ def _busiest() -> Any:
     return panels.ranking(
         "Connections by kind",
         "How many there are of each kind.",
-        panels.now(f"sort_desc(count by (type) ({_edges()}))", "{{type}}"),
+        ask.now(f"sort_desc(count by (type) ({_edges()}))", "{{type}}"),
         unit="none",
     )
