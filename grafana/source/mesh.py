@@ -20,6 +20,8 @@ from grafana.source.promql import (
 )
 
 FIRING = 'ALERTS{alertstate="firing", alertname=~"Aurora.+", alertname!="AuroraWatchdog"}'
+GRAVITY = ('severity="info"', 'severity="warning"', 'severity="critical", node!=""', 'severity="critical", node=""')
+"""Which alerts come first, last to first: the gravest, and those that stand for many before those of a node."""
 VERDICTS = look.mapping(
     {
         1: ("All right", look.GOOD),
@@ -158,10 +160,12 @@ def _silent() -> Any:
 
 
 def _alerts() -> Any:
+    ranked = "\n  or\n    ".join(f"({FIRING[:-1]}, {which}}} * {rank})" for rank, which in enumerate(GRAVITY, start=1))
     return panels.listing(
         "Alerts firing",
-        "As Prometheus evaluates them, with those that Alertmanager mutes because another stands for them.",
-        ask.rows(f"max by (alertname, severity, node, site) ({FIRING})"),
+        "As Prometheus evaluates them, the gravest first, with those that Alertmanager mutes because another stands for"
+        " them.",
+        ask.rows(f"sort_desc(max by (alertname, severity, node, site) (\n    {ranked}\n))"),
         columns={"alertname": "Alert", "severity": "Severity", "node": "Node", "site": "Site"},
         overrides={
             "Node": [look.links(NODE_LINK)],
@@ -175,8 +179,6 @@ def _alerts() -> Any:
                 )
             ),
         },
-        sort="Severity",
-        descending=False,
         none="No alert fires",
     )
 

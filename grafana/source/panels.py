@@ -68,7 +68,6 @@ def listing(
     overrides: Overrides | None = None,
     join: str = "",
     sort: str = "",
-    descending: bool = True,
     none: str = "No data",
 ) -> table.Panel:
     """A table. `columns`: the fields that are shown and their headings, in order; `overrides` are by heading."""
@@ -83,7 +82,7 @@ def listing(
         .transformations([*_joined(join), _organized(columns)])
     )
     if sort:
-        panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(descending)])
+        panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(True)])
     for query in queries:
         panel.with_target(query)
     override(panel, overrides or {})

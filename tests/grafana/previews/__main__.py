@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=ROOT / "docs" / "images", metavar="DIRECTORY")
     parser.add_argument("--only", metavar="NAME", help="one dashboard, by its file's name")
     parser.add_argument("--since", metavar="now-1h", help="instead of each dashboard's own time range")
+    parser.add_argument("--ago", type=float, default=0, metavar="SECONDS", help="as it was so long ago")
     parser.add_argument("--scrape-seconds", type=int, default=SCRAPE_SECONDS, help="the data source's scrape interval")
     parser.add_argument("--variable", action="append", default=[], metavar="NAME=VALUE")
     given = parser.parse_args()
@@ -40,7 +41,7 @@ def main() -> None:
     for file in sorted(given.dashboards.glob(f"{given.only or '*'}.json")):
         dashboard = json.loads(file.read_text())
         picture = given.to / f"dashboard-{file.stem}.png"
-        window = Window.of(given.since or dashboard["time"]["from"], time.time(), given.scrape_seconds)
+        window = Window.of(given.since or dashboard["time"]["from"], time.time() - given.ago, given.scrape_seconds)
         for line in draw(dashboard, prometheus, window, values, picture):
             sys.stdout.write(f"{file.stem}: {line}\n")
         sys.stdout.write(f"{picture} ({picture.stat().st_size // 1024} kB)\n")
