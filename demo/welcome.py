@@ -22,7 +22,8 @@ def pace_text(times: Times) -> str:
         f"Time runs {times.pace:g} times as fast as in production; nothing else is changed:\n"
         f"  a heartbeat every {times.of(thresholds.heartbeat_interval)}, warning after"
         f" {times.of(thresholds.warning_after)}, offline after {times.of(thresholds.offline_after)}.\n"
-        f"  Prometheus scrapes every {times.scrape}. The texts of alerts speak of production's minutes."
+        f"  Prometheus scrapes every {times.scrape}.\n"
+        "  The texts of alerts speak of production's minutes."
     )
 
 
