@@ -94,8 +94,12 @@ def _builds() -> Any:
     )
 
 
-def _rate(counter: str, *by: str, where: tuple[str, ...] = ()) -> str:
-    return f"sum by ({', '.join(by)}) (rate({of(counter, *where)}[$__rate_interval]))"
+def _rate(counter: str, *by: str) -> str:
+    return f"sum by ({', '.join(by)}) (rate({of(counter)}[$__rate_interval]))"
+
+
+def _increase(counter: str, *by: str) -> str:
+    return f"sum by ({', '.join(by)}) (increase({of(counter)}[$__rate_interval]))"
 
 
 def _heartbeats() -> Any:
@@ -112,7 +116,7 @@ def _rejected() -> Any:
         "Events not taken in",
         "By reason. One of each reason in ten seconds is in the log, with what is wrong with it.",
         ask.over_time(
-            f"sum by (reason) (increase({of('aurora_registry_events_rejected_total')}[$__rate_interval])) > 0",
+            _increase("aurora_registry_events_rejected_total", "reason") + " > 0",
             "{{reason}}",
         ),
         unit="none",
@@ -125,7 +129,7 @@ def _blind() -> Any:
         "Blind time",
         "How long nodes could not be heard. It counts as nobody's silence.",
         ask.over_time(
-            f"sum by (instance, transport) (increase({of('aurora_registry_blind_seconds_total')}[$__rate_interval]))",
+            _increase("aurora_registry_blind_seconds_total", "instance", "transport"),
             "{{transport}} {{instance}}",
         ),
         unit="s",
@@ -177,7 +181,6 @@ def _scrapes() -> Any:
         ask.over_time(most("aurora_registry_scrape_duration_seconds", "instance"), "registry {{instance}}"),
         ask.over_time(most("scrape_duration_seconds", "instance"), "Prometheus {{instance}}", ref="B"),
         unit="s",
-        overrides={},
     )
 
 
@@ -187,11 +190,11 @@ def _failures() -> Any:
         "What the store did not take, and our own events that the bus did not take. Writes are repeated; the authority"
         " on transitions is what is recorded.",
         ask.over_time(
-            f"sum by (instance) (increase({of('aurora_registry_store_writes_failed_total')}[$__rate_interval]))",
+            _increase("aurora_registry_store_writes_failed_total", "instance"),
             "store {{instance}}",
         ),
         ask.over_time(
-            f"sum by (instance) (increase({of('aurora_registry_events_publish_failed_total')}[$__rate_interval]))",
+            _increase("aurora_registry_events_publish_failed_total", "instance"),
             "bus {{instance}}",
             ref="B",
         ),
@@ -205,9 +208,7 @@ def _notifications() -> Any:
         "Instant notification",
         "Alerts posted to Alertmanagers by the registry itself, by outcome, and those that wait. None where"
         " alertmanager.urls is empty.",
-        ask.over_time(
-            f"sum by (outcome) (increase({of('aurora_registry_notifications_total')}[$__rate_interval]))", "{{outcome}}"
-        ),
+        ask.over_time(_increase("aurora_registry_notifications_total", "outcome"), "{{outcome}}"),
         ask.over_time(f"sum({of('aurora_registry_notifications_waiting')})", "waiting", ref="B"),
         unit="none",
     )
