@@ -12,7 +12,7 @@ from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Transport
 
 if TYPE_CHECKING:
-    from exporter.domain.heartbeat import GpuReading
+    from exporter.domain.heartbeat import GpuReading, Ignored
 
 
 class NodeRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -66,12 +66,14 @@ class Node:
         "entered_warning",
         "gpus_observed",
         "heard_ns",
+        "ignored",
         "last_seen_ns",
         "long_offline",
         "missed",
         "order",
         "queue",
         "readings",
+        "readings_ns",
         "record",
         "reported_status",
         "sequence",
@@ -108,7 +110,11 @@ class Node:
         self.entered_offline = 0
         self.readings: tuple[GpuReading, ...] = ()
         """Live GPU readings of the latest heartbeat that carried any; empty while offline."""
+        self.readings_ns = 0
+        """When those readings were taken in, on the monotonic clock."""
         self.gpus_observed: int | None = None
+        self.ignored: tuple[Ignored, ...] = ()
+        """What was left out of the latest heartbeat."""
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ from collections import deque
 
 from exporter.domain.command import Command, Register
 from exporter.domain.errors import DepartedNode, NodeLimit, UnknownNode
-from exporter.domain.heartbeat import Heartbeat, check_name
+from exporter.domain.heartbeat import Heartbeat, PartialHeartbeat, check_name
 from exporter.domain.lifecycle import ACTIVE, IN_SERVICE, Phase, after_heartbeat
 from exporter.domain.node import Node, NodeRecord, Removal, Tombstone
 from exporter.domain.registration import Registration
@@ -15,7 +15,7 @@ from exporter.domain.status import Status, Thresholds, Transport
 from exporter.nodemap.changes import Change
 from exporter.nodemap.planning import Planned, check_claim, result_of
 from exporter.nodemap.queues import Queue
-from exporter.nodemap.reports import take_report
+from exporter.nodemap.reports import take_report, without_impossible
 from exporter.nodemap.state import MapState
 
 
@@ -74,18 +74,29 @@ class NodeMap(MapState):
         before_ns = node.heard_ns
         wall_ns = now_ns + self.wall_time.offset_ns
         self.hear(node, now_ns, wall_ns, transport)
+        if beat.gpus:
+            beat = without_impossible(beat, node.record.registration.gpu_memory_bytes)
+        if isinstance(beat, PartialHeartbeat):
+            node.ignored = beat.ignored
+            for reason, count in beat.counts.items():
+                self.readings_rejected[reason] += count
+        elif node.ignored:
+            node.ignored = ()
         if (
             beat.sequence is not None
             or beat.timestamp is not None
             or beat.gpus is not None
             or beat.status != ACTIVE
             or node.reported_status is not None
+            or node.readings
         ) and take_report(
             node,
             beat,
+            now_ns=now_ns,
             wall_ns=wall_ns,
             silent_ns=now_ns - before_ns,
             heard_all=not self.hearing[transport].missed_since(before_ns),
+            stale_after_ns=self.thresholds.warning_after,
         ):
             self.version += 1
             self._tell(Change.REPORT, node)

@@ -15,8 +15,8 @@ from exporter.domain.clock import HOUR
 from exporter.domain.command import Depart, Register, SetLifecycle
 from exporter.domain.errors import DepartedNode, UnknownNode
 from exporter.domain.hearing import Source
-from exporter.domain.heartbeat import heartbeat_of
 from exporter.domain.lifecycle import IN_SERVICE, Lifecycle, Phase
+from exporter.domain.parsing import heartbeat_of
 from exporter.domain.registration import parse_registration
 from exporter.domain.status import Thresholds, Transport
 from exporter.domain.text import text_fault
