@@ -22,18 +22,18 @@ def take_report(
     *,
     now_ns: int,
     wall_ns: int,
-    silent_ns: int,
-    heard_all: bool,
+    heartbeat_age_ns: int,
+    received_all: bool,
     stale_after_ns: int,
 ) -> bool:
     """Note what the heartbeat says; True where a document or a gauge of the node changes by it.
 
-    `silent_ns`: how long the node was not heard before. `heard_all`: we were not blind to it meanwhile, so that a gap
+    `heartbeat_age_ns`: how long the node was not heard before. `received_all`: we were not blind to it meanwhile, so that a gap
     in the sequence is the node's or the network's and not ours. `stale_after_ns`: an older reading ends.
     """
     changed = False
     if beat.sequence is not None:
-        changed = _take_sequence(node, beat.sequence, silent_ns=silent_ns, heard_all=heard_all)
+        changed = _take_sequence(node, beat.sequence, heartbeat_age_ns=heartbeat_age_ns, received_all=received_all)
     if beat.timestamp is not None:
         sent_ns = sent_at_ns(beat)
         node.clock_offset_ns = None if sent_ns is None else sent_ns - wall_ns
@@ -92,14 +92,14 @@ def _current(reading: GpuReading, stale_after_ns: int) -> GpuReading:
     return GpuReading(reading.index, reading.uuid, age_seconds=reading.age_seconds)
 
 
-def _take_sequence(node: Node, sequence: int, *, silent_ns: int, heard_all: bool) -> bool:
+def _take_sequence(node: Node, sequence: int, *, heartbeat_age_ns: int, received_all: bool) -> bool:
     last = node.sequence
     if last is not None and 0 <= last - sequence <= LATE_ARRIVALS:
         return False
     node.sequence = sequence
     missed = 0 if last is None else sequence - last - 1
     # A jump by more than any agent could have sent meanwhile is an agent that began anew.
-    if missed <= 0 or not heard_all or missed > silent_ns // FASTEST_INTERVAL:
+    if missed <= 0 or not received_all or missed > heartbeat_age_ns // FASTEST_INTERVAL:
         return False
     node.missed += missed
     return True
