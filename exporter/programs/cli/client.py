@@ -48,7 +48,7 @@ class _Problem(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """A body of JSON, where it came from, and the time at the registry when it was sent (wall clock)."""
 
     url: str
@@ -99,7 +99,7 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._pool.clear()
 
-    def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Reply:
         """The answer to a GET; Refused, NoRegistry or Unreachable where there is none to show."""
         url = f"{self._base}{path}"
         try:
@@ -107,7 +107,7 @@ class Client:
         except HTTPError as error:
             raise Unreachable(self._unreachable(error)) from None
         if response.status == 200:  # noqa: PLR2004 - the one success that a read of the contract has
-            return Answer(url, response.data, _sent_at_ns(response))
+            return Reply(url, response.data, _sent_at_ns(response))
         raise self._refusal(response)
 
     def _unreachable(self, error: HTTPError) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from exporter.programs.cli.answers import GpuReading, Node
+from exporter.programs.cli.humanize import ago, from_now, number, phase, plain, transport
+from exporter.programs.cli.responses import GpuReading, Node
 from exporter.programs.cli.tables import Status, facts, table
 from exporter.programs.cli.terminal import Terminal
-from exporter.programs.cli.words import ago, from_now, number, phase, plain, transport
 
 HEADER = ("NAME", "ROLE", "STATUS", "IP", "GPU")
 LEAST = (12, 7, 7, 10)

@@ -10,19 +10,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from exporter.programs.cli.answers import Node, NodePage, Recent, Stats, Topology, Why
 from exporter.programs.cli.arguments import FILTERS
-from exporter.programs.cli.client import Answer, Client
+from exporter.programs.cli.client import Client, Reply
 from exporter.programs.cli.dashboards import write_dashboards
 from exporter.programs.cli.digest import show_digest
 from exporter.programs.cli.doctor import examine, report
 from exporter.programs.cli.failures import Failure, NoRegistry
-from exporter.programs.cli.mesh import show_stats, show_topology
 from exporter.programs.cli.nodes import list_nodes, show_node
-from exporter.programs.cli.prose import message
+from exporter.programs.cli.overview import show_stats, show_topology
+from exporter.programs.cli.responses import Node, NodePage, Recent, Stats, Topology, Why
 from exporter.programs.cli.rules import write_rules
 from exporter.programs.cli.terminal import Terminal, be_tolerant, terminal_of
 from exporter.programs.cli.why import tell_why
+from exporter.programs.cli.wrap import message
 
 WRITERS = {"rules": write_rules, "dashboards": write_dashboards}
 """Commands that write files, and ask nobody."""
@@ -92,7 +92,7 @@ def _lines(arguments: Namespace, client: Client, terminal: Terminal) -> Iterator
     return _pretty(answer.document()) if arguments.json else _told(arguments.command, answer, terminal)
 
 
-def _told(command: str, answer: Answer, terminal: Terminal) -> Iterator[str]:
+def _told(command: str, answer: Reply, terminal: Terminal) -> Iterator[str]:
     if command == "node":
         return show_node(answer.of(Node), answer.at_ns, terminal)
     if command == "why":
@@ -125,7 +125,7 @@ def _digest(arguments: Namespace, client: Client, terminal: Terminal) -> Iterato
     return show_digest(answer.of(Recent), [node for _, page in pages for node in page.nodes.values()], terminal)
 
 
-def _pages(client: Client, query: dict[str, str]) -> Iterator[tuple[Answer, NodePage]]:
+def _pages(client: Client, query: dict[str, str]) -> Iterator[tuple[Reply, NodePage]]:
     seen: set[str] = set()
     after: dict[str, str] = {}
     while True:

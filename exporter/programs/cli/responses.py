@@ -1,0 +1,187 @@
+"""The registry's answers, as far as they are shown to people. Keys that are not known here are passed over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class GpuReading(msgspec.Struct, frozen=True):
+    """One GPU as its node's last heartbeat described it; None is what the node could not read."""
+
+    index: int
+    uuid: str = ""
+    utilization: float | None = None
+    memory_used_bytes: int | None = None
+    temperature_celsius: float | None = None
+    power_watts: float | None = None
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A document of `GET /nodes` and `GET /nodes/{name}`."""
+
+    name: str
+    role: str
+    status: str
+    last_seen: str
+    registered_at: str
+    vpn_ip: str = ""
+    public_ip: str = ""
+    capabilities: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+    lifecycle: str = "in_service"
+    transport: str = ""
+    lifecycle_reason: str = ""
+    lifecycle_until: str = ""
+    held: bool = False
+    held_since: str = ""
+    reported_status: str | None = None
+    gpus: list[GpuReading] = []
+
+    @property
+    def gpu_count(self) -> int:
+        """GPUs that it registered with; `gpu: true` without a count is one."""
+        count = self.capabilities.get("gpu_count")
+        if isinstance(count, int) and not isinstance(count, bool):
+            return count
+        return 1 if self.capabilities.get("gpu") is True else 0
+
+    @property
+    def gpu_label(self) -> str:
+        """Its GPUs at a glance: `2x RTX 4090`, or `-`."""
+        if self.gpu_count < 1:
+            return "-"
+        return f"{self.gpu_count}x {self.capabilities.get('gpu_type') or 'GPU'}"
+
+
+class NodePage(msgspec.Struct, frozen=True):
+    """`GET /nodes`; `next` names the node after which the next page begins."""
+
+    nodes: dict[str, Node]
+    next: str = ""
+
+
+class LastHeard(msgspec.Struct, frozen=True):
+    """When, over what, and how long ago by the registry's monotonic clock."""
+
+    at: str
+    transport: str
+    age_seconds: float
+
+
+class BlindSpell(msgspec.Struct, frozen=True):
+    """Time in which the registry could not have heard the node; without `to` it still cannot."""
+
+    from_: str = msgspec.field(name="from")
+    to: str = ""
+    grace_until: str = ""
+
+
+class NextStatus(msgspec.Struct, frozen=True):
+    """What the next threshold brings; `in_seconds` is None while the registry is blind."""
+
+    status: str
+    in_seconds: float | None
+
+
+class Lifecycle(msgspec.Struct, frozen=True):
+    """Where people, or the node itself, put it."""
+
+    phase: str
+    reason: str = ""
+    until: str = ""
+    set_by: str = ""
+    overdue: bool = False
+
+
+class Thresholds(msgspec.Struct, frozen=True):
+    """The settings that turn silence into a status."""
+
+    heartbeat_interval_seconds: float
+    warning_after_seconds: float
+    offline_after_seconds: float
+    forget_after_seconds: float
+
+
+class Why(msgspec.Struct, frozen=True):
+    """`GET /nodes/{name}/why`."""
+
+    node: str
+    status: str
+    status_since: str
+    last_heard: LastHeard
+    counted_age_seconds: float
+    not_counted_seconds: float
+    not_counted: list[BlindSpell]
+    held: bool
+    next: NextStatus
+    lifecycle: Lifecycle
+    quiet: list[str]
+    thresholds: Thresholds
+    timestamp: str
+    held_since: str = ""
+
+
+class Vertex(msgspec.Struct, frozen=True):
+    """A node of `GET /topology`."""
+
+    id: str
+    status: str
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """One directed connection."""
+
+    source: str
+    target: str
+    type: str
+
+
+class Topology(msgspec.Struct, frozen=True):
+    """`GET /topology`."""
+
+    nodes: list[Vertex]
+    connections: list[Connection]
+    connections_omitted: int = 0
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """`GET /stats`; VRAM in GB of 2^30 bytes."""
+
+    total_nodes: int
+    active_nodes: int
+    warning_nodes: int
+    offline_nodes: int
+    nodes_by_role: dict[str, int]
+    total_gpus: int
+    total_vram_gb: float
+    active_gpus: int
+    active_vram_gb: float
+
+
+class RecentTransition(msgspec.Struct, frozen=True):
+    """One change of one node's status."""
+
+    node: str
+    from_: str = msgspec.field(name="from")
+    to: str
+    at: str
+
+
+class Departure(msgspec.Struct, frozen=True):
+    """A node that is gone; `reason` is `departed` or `forgotten`."""
+
+    node: str
+    reason: str
+    at: str
+
+
+class Recent(msgspec.Struct, frozen=True):
+    """`GET /transitions`, newest first."""
+
+    since: str
+    transitions: list[RecentTransition]
+    departures: list[Departure]
+    timestamp: str
+    complete: bool = True
