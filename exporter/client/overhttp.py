@@ -56,7 +56,7 @@ class HttpClient:
         return self._place
 
     async def register(self, registration: Mapping[str, Any]) -> Reply:
-        """LastHeartbeat with the interval that the registry wants; CONFLICT, REFUSED, ... with its reason."""
+        """OK with the interval that the registry wants; CONFLICT, REFUSED, ... with its reason."""
         response = await self._ask("POST", "/nodes/register", registration)
         if isinstance(response, Reply):
             return response
@@ -69,11 +69,11 @@ class HttpClient:
         return Reply(Outcome.OK, heartbeat_interval_seconds=interval)
 
     async def heartbeat(self, node: str, report: Mapping[str, Any]) -> Reply:
-        """LastHeartbeat, or UNKNOWN, DEPARTED, ... with the registry's reason."""
+        """OK, or UNKNOWN, DEPARTED, ... with the registry's reason."""
         return await self._say("POST", f"/nodes/{quote(node, safe='')}/heartbeat", report)
 
     async def leave(self, node: str) -> Reply:
-        """LastHeartbeat, also when it was said before."""
+        """OK, also when the node was deregistered before."""
         return await self._say("DELETE", f"/nodes/{quote(node, safe='')}", None)
 
     async def set_lifecycle(self, node: str, phase: str, leave: Mapping[str, Any] | None) -> Reply:

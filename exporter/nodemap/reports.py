@@ -28,8 +28,8 @@ def take_report(
 ) -> bool:
     """Note what the heartbeat says; True where a document or a gauge of the node changes by it.
 
-    `heartbeat_age_ns`: how long the node was not heard before. `received_all`: we were not blind to it meanwhile, so that a gap
-    in the sequence is the node's or the network's and not ours. `stale_after_ns`: an older reading ends.
+    `heartbeat_age_ns`: the time since the heartbeat before. `received_all`: we were not blind to the node meanwhile, so
+    that a gap in the sequence is the node's or the network's and not ours. `stale_after_ns`: an older reading ends.
     """
     changed = False
     if beat.sequence is not None:

@@ -43,7 +43,7 @@ def _first_look() -> list[tuple[Any, int]]:
         worst("Event bus", "Whether every registry hears the bus.", "aurora_registry_event_bus_up", "No bus"),
         (
             panels.number(
-                "Reception",
+                "Receiving",
                 "Blind: there are nodes that no registry can hear now. Their statuses are held.",
                 ask.now(f"max(min by (transport) ({of('aurora_registry_blind')}))"),
                 mappings=[look.mapping({0: ("all nodes", look.GOOD), 1: ("blind", look.HELD)})],
