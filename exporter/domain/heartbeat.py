@@ -65,6 +65,8 @@ class Heartbeat(msgspec.Struct, gc=False):
     timestamp: float | str | None = None
     """The sender's clock: seconds since the epoch, or RFC 3339. It feeds the clock offset and nothing else."""
     sequence: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
+    instance: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    """Another one with each start of the agent."""
     gpus: Annotated[tuple[GpuReading, ...], msgspec.Meta(max_length=MAX_GPUS)] | None = None
 
 

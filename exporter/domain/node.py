@@ -65,6 +65,9 @@ class Node:
         "entered_offline",
         "entered_warning",
         "gpus_observed",
+        "identity",
+        "identity_before",
+        "identity_since_ns",
         "ignored",
         "last_heartbeat_ns",
         "last_seen_ns",
@@ -113,6 +116,10 @@ class Node:
         self.readings_ns = 0
         """When those readings were taken in, on the monotonic clock."""
         self.gpus_observed: int | None = None
+        self.identity = ""
+        """The agent's instance, or the address, that speaks for the node."""
+        self.identity_before = ""
+        self.identity_since_ns = 0
         self.ignored: tuple[Ignored, ...] = ()
         """What was left out of the latest heartbeat."""
 

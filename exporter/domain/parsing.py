@@ -29,7 +29,7 @@ _FIELDS = {
     name: hint for name, hint in get_type_hints(Heartbeat, include_extras=True).items() if name not in {"node", "gpus"}
 }
 _MEASURES = get_type_hints(GpuReading, include_extras=True)
-_TEXTS = frozenset({"status", "uuid"})
+_TEXTS = frozenset({"status", "uuid", "instance"})
 _WHOLE = frozenset({"index", "memory_used_bytes", "sequence"})
 _TIMESTAMP_EXPECTED = "expected seconds since the epoch, or RFC 3339"
 _REPEATED = "the key stands more than once in one object"
@@ -73,6 +73,8 @@ def without_body(node: str, fault: Fault, reason: Reason = Reason.UNREADABLE) ->
 def is_sound(beat: Heartbeat) -> bool:
     """Whether what the types alone do not say holds too."""
     if beat.status is not None and text_fault(beat.status):
+        return False
+    if beat.instance and text_fault(beat.instance):
         return False
     if beat.timestamp is not None and sent_at_ns(beat) is None:
         return False

@@ -8,6 +8,7 @@ from exporter.domain.clock import MILLISECOND, SECOND
 from exporter.domain.heartbeat import MAX_IGNORED, GpuReading, Heartbeat, Ignored, PartialHeartbeat, Reason, sent_at_ns
 from exporter.domain.lifecycle import STATED
 from exporter.domain.node import Node
+from exporter.domain.registration import ADDRESS
 
 LATE_ARRIVALS = 16
 """A sequence number that is lower by at most this came late; one lower still is an agent that began anew."""
@@ -56,6 +57,20 @@ def take_report(
     return changed
 
 
+def is_clone(node: Node, identity: str, now_ns: int, within_ns: int) -> bool:
+    """Whether two take turns in speaking for the node: one that was replaced a while ago is back.
+
+    A machine that starts again, or moves, is another identity each time; only two machines alternate.
+    """
+    by_hand = identity.startswith(ADDRESS) or not identity
+    if identity == node.identity or (by_hand and node.identity and not node.identity.startswith(ADDRESS)):
+        # A registration by a script or a person says nothing of which machine's agent speaks.
+        return False
+    back = identity == node.identity_before and now_ns - node.identity_since_ns < within_ns
+    node.identity_before, node.identity, node.identity_since_ns = node.identity, identity, now_ns
+    return back
+
+
 def without_impossible(beat: Heartbeat, total_bytes: int) -> Heartbeat:
     """The heartbeat without readings of more memory in use than all of the node's GPUs have together."""
     limit = total_bytes * TOLERANCE
@@ -79,6 +94,7 @@ def without_impossible(beat: Heartbeat, total_bytes: int) -> Heartbeat:
         beat.status,
         beat.timestamp,
         beat.sequence,
+        beat.instance,
         tuple(gpus),
         ignored=tuple(ignored[:MAX_IGNORED]),
         counts=counts,

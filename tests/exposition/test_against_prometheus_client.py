@@ -35,6 +35,7 @@ TEXTS = st.one_of(
 LINKS = st.lists(
     st.fixed_dictionaries({"target": NAMES, "type": st.sampled_from(["vpn_mesh", "nfs", "gpu_mesh"])}), max_size=4
 )
+AGENTS = st.fixed_dictionaries({"name": st.just("agent") | TEXTS.filter(bool)}, optional={"version": TEXTS})
 REGISTRATIONS = st.fixed_dictionaries(
     {"name": NAMES},
     optional={
@@ -42,6 +43,7 @@ REGISTRATIONS = st.fixed_dictionaries(
         "vpn_ip": st.sampled_from(["10.0.0.1", "fd00::1", "dynamic"]),
         "public_ip": st.sampled_from(["203.0.113.9", "dynamic"]),
         "links": LINKS,
+        "agent": AGENTS,
         "capabilities": st.fixed_dictionaries(
             {},
             optional={
