@@ -94,7 +94,7 @@ class HttpClient:
         response = await self._ask(method, path, body)
         if isinstance(response, Reply):
             return response
-        return OK if response.status == NO_CONTENT else answer_of(response, self._place)
+        return OK if response.status == NO_CONTENT or _is_partial(response) else answer_of(response, self._place)
 
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> urllib3.BaseHTTPResponse | Reply:
         content = None if body is None else msgspec.json.encode(body)
@@ -117,6 +117,20 @@ class HttpClient:
 
 class _Registered(msgspec.Struct):
     heartbeat_interval_seconds: float
+
+
+class _Partial(msgspec.Struct):
+    """A heartbeat counted, and this was left out of it."""
+
+    ignored: list[Any]
+
+
+def _is_partial(response: urllib3.BaseHTTPResponse) -> bool:
+    try:
+        msgspec.json.decode(response.data, type=_Partial)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return response.status == STATUS_OK
 
 
 def _split(url: str) -> tuple[str, str, str, str]:

@@ -113,11 +113,17 @@ def _heartbeats() -> Any:
 
 def _rejected() -> Any:
     return charts.bars(
-        "Events rejected",
-        "By reason. One of each reason in ten seconds is in the log, with what is wrong with it.",
+        "Events and readings rejected",
+        "By reason. Of events, one of each reason in ten seconds is in the log; what was left out of a node's heartbeat"
+        " is in aurora-cli why NAME.",
         ask.over_time(
             _increase("aurora_registry_events_rejected_total", "reason") + " > 0",
-            "{{reason}}",
+            "event: {{reason}}",
+        ),
+        ask.over_time(
+            _increase("aurora_registry_readings_rejected_total", "reason") + " > 0",
+            "reading: {{reason}}",
+            ref="B",
         ),
         unit="none",
         colour=look.OTHER_AMOUNT,
