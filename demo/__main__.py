@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demo import welcome
-from demo.child import Child, ChildFailed, program, surroundings
+from demo.process import Child, ChildFailed, clean_env, program
 from demo.stack import FASTEST, PROGRAMS, Stack
 from demo.timeline import Timeline
 from demo.watch import Watch
@@ -55,10 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _play(arguments: argparse.Namespace) -> None:
     watch = Watch(Timeline())
     stack = Stack(
-        pace=arguments.pace,
+        pace=arguments.speed,
         directory=arguments.keep,
         usual_ports=True,
-        hear=watch.hear,
+        on_notification=watch.on_notification,
         started=lambda name, address: print(f"  {name:<13} {address}", flush=True),
     )
     print("Aurora Node Registry: a mesh to look at\n")
@@ -78,15 +78,15 @@ def _simulator(stack: Stack, arguments: argparse.Namespace) -> Child:
         *program("simulator"),
         f"--registry={stack.registry_url}",
         f"--event-bus={stack.redis_url}",
-        "--over=both",
+        "--transport=both",
         f"--nodes={arguments.nodes}",
         f"--sites={arguments.sites}",
         f"--heartbeat-interval={format_duration(Config().thresholds.heartbeat_interval)}",
         f"--incidents={arguments.incidents.resolve()}",
-        f"--pace={arguments.pace:g}",
+        f"--speed={arguments.speed:g}",
         f"--seed={arguments.seed}",
     ]
-    return Child("simulator", command, stack.directory, environment=surroundings(), piped=True)
+    return Child("simulator", command, stack.directory, environment=clean_env(), piped=True)
 
 
 def _stop(*_: object) -> None:
@@ -103,7 +103,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--pace", type=_pace, default=6.0, metavar="N", help="how many times as fast as production")
+    parser.add_argument("--speed", type=_pace, default=6.0, metavar="N", help="how many times as fast as production")
     parser.add_argument("--duration", type=_duration, metavar="TIME", help="end after so long, such as 10m")
     parser.add_argument("--keep", type=_directory, metavar="DIRECTORY", help="write here, and leave it")
     parser.add_argument("--nodes", type=int, default=40, metavar="N", help="how many nodes the mesh has")

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from demo.child import ROOT
-from demo.pace import scaled_duration, scaled_routes, scaled_rules
+from demo.process import ROOT
+from demo.speed import scaled_duration, scaled_routes, scaled_rules
 from exporter.alerting.files import rule_files
 from exporter.alerting.setting import SCRAPE_INTERVAL, Setting
 from exporter.domain.clock import MILLISECOND

@@ -32,7 +32,7 @@ class Notification:
 class Receiver:
     """An HTTP server on a loopback port of its own; the path of a notification names its receiver. A context."""
 
-    def __init__(self, hear: Callable[[Notification], None]) -> None:
+    def __init__(self, on_notification: Callable[[Notification], None]) -> None:
         """`hear` is called in the server's threads."""
 
         class Handler(BaseHTTPRequestHandler):
@@ -40,7 +40,7 @@ class Receiver:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 self.send_response(200)
                 self.end_headers()
-                hear(_notification(self.path.removeprefix("/"), body))
+                on_notification(_notification(self.path.removeprefix("/"), body))
 
             def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - as the base class names it
                 """Nothing: whoever hears it says what is worth saying."""

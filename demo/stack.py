@@ -19,8 +19,8 @@ import redis
 import urllib3
 
 from demo import files
-from demo.child import Child, answers_http, program, surroundings
 from demo.ports import HOST, free_port
+from demo.process import Child, answers_http, clean_env, program
 from demo.receiver import Notification, Receiver
 from exporter.domain.clock import MINUTE
 
@@ -43,7 +43,7 @@ class Stack:
         pace: float = 6,
         directory: Path | None = None,
         usual_ports: bool = False,
-        hear: Callable[[Notification], None] = lambda _: None,
+        on_notification: Callable[[Notification], None] = lambda _: None,
         started: Callable[[str, str], None] = lambda _, __: None,
     ) -> None:
         """`hear` gets each notification, in a thread of its own; `started` a server's name and address once it is up.
@@ -65,7 +65,7 @@ class Stack:
         """Where everything is written; set on entering."""
         self.children: list[Child] = []
         """In the order of their start."""
-        self._hear = hear
+        self._on_notification = on_notification
         self._started = started
         self._opened = ExitStack()
 
@@ -75,7 +75,7 @@ class Stack:
             if self._given is None:
                 opened.callback(shutil.rmtree, self.directory)
             self.directory.mkdir(parents=True, exist_ok=True)
-            receiver = opened.enter_context(Receiver(self._hear))
+            receiver = opened.enter_context(Receiver(self._on_notification))
             opened.callback(self._end)
             self._write(receiver.url)
             self._start_all()
@@ -150,7 +150,7 @@ class Stack:
             f"--store={self.redis_url}",
             f"--event-bus={self.redis_url}",
         ]
-        return Child("registry", command, self.directory, environment=surroundings())
+        return Child("registry", command, self.directory, environment=clean_env())
 
     def _alertmanager(self) -> Child:
         command = [

@@ -10,7 +10,7 @@ from typing import Any
 import urllib3
 
 from demo.alerts import Messages, States, changes, muted, states
-from demo.child import Child
+from demo.process import Child
 from demo.receiver import Notification
 from demo.stack import Stack
 from demo.timeline import Timeline
@@ -31,7 +31,7 @@ class Watch:
         self._alerts: States = {}
         self._muted: dict[str, int] = {}
 
-    def hear(self, notification: Notification) -> None:
+    def on_notification(self, notification: Notification) -> None:
         """For the stack's receiver."""
         self._notifications.put(notification)
 

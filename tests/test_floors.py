@@ -12,14 +12,16 @@ FLOORS = {
     "exposition": 2,
     "telemetry": 2,
     "redislink": 2,
-    "speaking": 2,
+    "client": 2,
     "configuration": 2,
     "alerting": 2,
-    "edges": 3,
+    "api": 3,
+    "bus": 3,
+    "notifier": 3,
     "wiring": 4,
     "programs": 5,
 }
-NEIGHBOURS = {("stores", "redislink"), ("speaking", "redislink")}
+NEIGHBOURS = {("stores", "redislink"), ("client", "redislink")}
 """Packages of one floor of which the first may import the second."""
 OUTSIDE = {
     *("socket", "ssl", "select", "selectors", "asyncio", "threading", "subprocess", "multiprocessing", "os", "pathlib"),

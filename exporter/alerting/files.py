@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from exporter.alerting.mesh import mesh, recording
-from exporter.alerting.nodes import nodes
-from exporter.alerting.registry import registry
+from exporter.alerting.meshalerts import mesh, recording
+from exporter.alerting.nodealerts import nodes
+from exporter.alerting.registryalerts import registry
 from exporter.alerting.setting import Setting
 
 

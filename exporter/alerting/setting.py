@@ -12,11 +12,11 @@ from exporter.domain.status import Thresholds
 
 SCRAPE_INTERVAL = 15 * SECOND
 """As in alerts/prometheus.yml; what waits for two scrapes waits for so long."""
-KEEP = "3m"
+KEEP_FIRING_FOR = "3m"
 """How long an alert goes on without its series: neither a failed scrape nor a restart looks like a repair."""
-KEEP_MUTING = "10m"
-"""An alert that mutes others outlives their KEEP and a group_interval, or they would speak up after the repair."""
-LENIENT = ("test", "testing", "staging", "dev", "development")
+KEEP_SUPPRESSING = "10m"
+"""An alert that mutes others outlives their KEEP_FIRING_FOR and a group_interval, or they would speak up after the repair."""
+NON_PRODUCTION = ("test", "testing", "staging", "dev", "development")
 """Environments whose alerts are of severity info."""
 RUNBOOKS = "https://github.com/aurora-mesh/aurora-node-registry/blob/main/alerts/runbooks/"
 

@@ -120,9 +120,7 @@ class Client:
             if not page.next:
                 return
             if page.next in seen:
-                raise NotARegistry(
-                    f"{reply.url} leads in a circle: its pages repeat. Is a registry at this address?"
-                )
+                raise NotARegistry(f"{reply.url} leads in a circle: its pages repeat. Is a registry at this address?")
             seen.add(page.next)
             query["after"] = page.next
 

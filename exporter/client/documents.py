@@ -130,7 +130,7 @@ class Why(msgspec.Struct, frozen=True):
     status: str
     status_since: str
     last_heard: LastHeard
-    silence_seconds: float
+    counted_age_seconds: float
     not_counted_seconds: float
     not_counted: list[BlindSpell]
     held: bool

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.configuration import addresses, kinds, rules
+from exporter.configuration import addresses, kinds, topologyrules
 from exporter.configuration.keys import KEYS
 from exporter.configuration.yamlfile import read_yaml
 
@@ -57,7 +57,7 @@ SETTINGS = {
     "site.min_nodes": _COUNT,
     "site.disrupted_ratio": Setting(kinds.ratio, read_yaml),
     "site.recent": _DURATION,
-    "topology.rules": Setting(kinds.list_of(rules.rule, unique=lambda rule: f"type {rule.type}"), read_yaml),
+    "topology.rules": Setting(kinds.list_of(topologyrules.rule, unique=lambda rule: f"type {rule.type}"), read_yaml),
     "topology.max_edges": Setting(kinds.integer(0), read_yaml),
     "metrics.disabled_families": Setting(kinds.list_of(kinds.family), as_list),
     "auth.trusted_networks": _NETWORKS,

@@ -10,7 +10,7 @@ from exporter.domain.transition import Transition
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class LastHeartbeat:
     """A node's last heartbeat: when (wall clock) and over which transport."""
 
     last_seen_ns: int
@@ -19,11 +19,11 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The proof that a registry was hearing, and the blind spells before it. Wall clock, nanoseconds."""
+    """The proof that a registry was hearing, and the blind outages before it. Wall clock, nanoseconds."""
 
     alive_ns: int
-    spells: dict[Transport, list[tuple[int, int]]] = field(default_factory=dict)
-    """For each transport the spells that may still matter, oldest first: blind from, hearing again at."""
+    outages: dict[Transport, list[tuple[int, int]]] = field(default_factory=dict)
+    """For each transport the outages that may still matter, oldest first: blind from, hearing again at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Batch:
     tombstones: dict[str, Tombstone] = field(default_factory=dict)
     transitions: list[Transition] = field(default_factory=list)
     """In the order in which they happened."""
-    heard: dict[str, Heard] = field(default_factory=dict)
+    heartbeats: dict[str, LastHeartbeat] = field(default_factory=dict)
     """May name a node that the batch or another registry removed: then it is dropped."""
     mark: Mark | None = None
 
@@ -44,7 +44,7 @@ class StoredNode:
     """One node as the store has it."""
 
     record: NodeRecord
-    heard: Heard
+    last_heartbeat: LastHeartbeat
     status: Status
     status_since_ns: int
     """When the last recorded transition happened; the registration's time where there is none."""

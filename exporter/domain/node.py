@@ -48,7 +48,7 @@ class Tombstone(msgspec.Struct, frozen=True, gc=False):
 class Live(msgspec.Struct, frozen=True, gc=False):
     """How a node stood when it was last known; `last_seen_ns` is of the wall clock, the others of the monotonic."""
 
-    heard_ns: int
+    last_heartbeat_ns: int
     last_seen_ns: int
     transport: Transport
     status: Status
@@ -65,7 +65,7 @@ class Node:
         "entered_offline",
         "entered_warning",
         "gpus_observed",
-        "heard_ns",
+        "last_heartbeat_ns",
         "last_seen_ns",
         "long_offline",
         "missed",
@@ -85,7 +85,7 @@ class Node:
         self.order = order
         """Position in order of registration; unique, and never used again in this process."""
         self.transport = live.transport
-        self.heard_ns = live.heard_ns
+        self.last_heartbeat_ns = live.last_heartbeat_ns
         """Last heartbeat on the monotonic clock: ages and silence come from it."""
         self.last_seen_ns = live.last_seen_ns
         """Last heartbeat on the wall clock: for people, the store and the gauge. Never goes back."""

@@ -33,11 +33,11 @@ class Thresholds:
     forget_after: int = 72 * HOUR
     sleep_max: int = 72 * HOUR
 
-    def status(self, silence_ns: int) -> Status:
+    def status(self, counted_age_ns: int) -> Status:
         """At `warning_after` exactly a node is warning; at `offline_after` exactly it still is."""
-        if silence_ns < self.warning_after:
+        if counted_age_ns < self.warning_after:
             return Status.ACTIVE
-        return Status.WARNING if silence_ns <= self.offline_after else Status.OFFLINE
+        return Status.WARNING if counted_age_ns <= self.offline_after else Status.OFFLINE
 
     @property
     def tick(self) -> int:

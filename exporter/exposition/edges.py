@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from exporter.domain.topology import EdgeRule
 from exporter.exposition.families import EDGE_INFO, EDGES_OMITTED
-from exporter.exposition.pace import Pace
-from exporter.exposition.splice import Piece, deflate
+from exporter.exposition.gzipping import Piece, deflate
 from exporter.exposition.topology import CHUNK, Walk
+from exporter.exposition.yielder import Yielder
 from exporter.nodemap.nodemap import NodeMap
 
 
@@ -21,14 +21,14 @@ class EdgeLines:
     omitted: Piece
 
 
-async def edge_lines(node_map: NodeMap, rules: tuple[EdgeRule, ...], max_edges: int, pace: Pace) -> EdgeLines:
+async def edge_lines(node_map: NodeMap, rules: tuple[EdgeRule, ...], max_edges: int, yielder: Yielder) -> EdgeLines:
     """Walk the topology as it is now; what changes meanwhile is the next version's."""
     facts_version = node_map.facts_version
-    walk = Walk(EDGE_INFO.form, rules, max_edges, pace)
+    walk = Walk(EDGE_INFO.template, rules, max_edges, yielder)
     await walk.go(list(node_map.nodes()))
     info = []
     for start in range(0, len(walk.lines), CHUNK):
         info.append(deflate("".join(walk.lines[start : start + CHUNK]).encode()))
-        await pace.rest()
-    omitted = EDGES_OMITTED.form % (walk.total - len(walk.lines))
+        await yielder.maybe_yield()
+    omitted = EDGES_OMITTED.template % (walk.total - len(walk.lines))
     return EdgeLines(facts_version, info, deflate(omitted.encode()))

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from exporter.domain.node import Node
 from exporter.domain.topology import DEFAULT_RULES, EdgeRule
+from exporter.exposition.chunk import SIZE, Chunk
 from exporter.exposition.edges import EdgeLines, edge_lines
 from exporter.exposition.families import EDGE_INFO, EDGES_OMITTED, FAMILIES, HELD
 from exporter.exposition.family import Family, LiveFamily, MeshFamily, NodeFamily
-from exporter.exposition.pace import Pace
+from exporter.exposition.gzipping import Piece, deflate, gzip_body, plain_body
 from exporter.exposition.render import held
-from exporter.exposition.segment import SIZE, Segment
-from exporter.exposition.splice import Piece, deflate, gzip_body, plain_body
+from exporter.exposition.yielder import Yielder
 from exporter.nodemap.changes import Change
 from exporter.nodemap.nodemap import NodeMap
 
@@ -43,7 +43,7 @@ class Exposition:
         max_edges: int = 10_000,
     ) -> None:
         self._node_map = node_map
-        self._segments: dict[int, Segment] = {}
+        self._chunks: dict[int, Chunk] = {}
         self._edges: EdgeLines | None = None
         self.reconfigure(disabled_families=disabled_families, rules=rules, max_edges=max_edges)
         for node in node_map.nodes():
@@ -67,68 +67,68 @@ class Exposition:
 
         `names`: only families with such a sample name. `own`: text of the same format, without `# EOF`, to put last.
         """
-        pace = Pace()
+        yielder = Yielder()
         settings = self._settings
         wanted = [family for family in settings.families if names is None or family.name in names]
-        lines = await self._node_lines([f for f in wanted if isinstance(f, NodeFamily | LiveFamily)], pace)
-        lines |= await self._mesh_lines([f for f in wanted if isinstance(f, MeshFamily)], pace)
+        lines = await self._node_lines([f for f in wanted if isinstance(f, NodeFamily | LiveFamily)], yielder)
+        lines |= await self._mesh_lines([f for f in wanted if isinstance(f, MeshFamily)], yielder)
         if EDGE_INFO in wanted or EDGES_OMITTED in wanted:
-            edges = await self._edge_lines(settings, pace)
+            edges = await self._edge_lines(settings, yielder)
             lines |= {EDGE_INFO.name: edges.info, EDGES_OMITTED.name: [edges.omitted]}
         pieces: list[Piece] = []
         for family in wanted:
             samples = lines[family.name]
             if any(piece.length for piece in samples):
                 pieces += [deflate(family.metadata(open_metrics=open_metrics).encode()), *samples]
-            await pace.rest()
+            await yielder.maybe_yield()
         pieces.append(deflate(own + (b"# EOF\n" if open_metrics else b"")))
-        return await (gzip_body if gzip else plain_body)(pieces, pace)
+        return await (gzip_body if gzip else plain_body)(pieces, yielder)
 
-    async def _node_lines(self, families: list[NodeFamily | LiveFamily], pace: Pace) -> dict[str, list[Piece]]:
+    async def _node_lines(self, families: list[NodeFamily | LiveFamily], yielder: Yielder) -> dict[str, list[Piece]]:
         lines: dict[str, list[Piece]] = {family.name: [] for family in families}
         # From the youngest to the oldest: a node that leaves and comes back while the loop goes on comes back behind
         # what was passed already, so that no family has it twice.
-        for segment in reversed(list(self._segments.values())):
+        for chunk in reversed(list(self._chunks.values())):
             for family in families:
-                lines[family.name].append(self._piece(segment, family))
-                await pace.rest()
+                lines[family.name].append(self._piece(chunk, family))
+                await yielder.maybe_yield()
         for pieces in lines.values():
             pieces.reverse()
         return lines
 
-    def _piece(self, segment: Segment, family: NodeFamily | LiveFamily) -> Piece:
+    def _piece(self, chunk: Chunk, family: NodeFamily | LiveFamily) -> Piece:
         if isinstance(family, LiveFamily):
-            return deflate(segment.live(family, self._node_map.clock.monotonic_ns()))
+            return deflate(chunk.live(family, self._node_map.clock.monotonic_ns()))
         if family is HELD and self._node_map.anything_held():
-            return deflate(held(family.form, list(segment.nodes.values()), self._node_map).encode())
-        return segment.piece(family)
+            return deflate(held(family.template, list(chunk.nodes.values()), self._node_map).encode())
+        return chunk.piece(family)
 
-    async def _mesh_lines(self, families: list[MeshFamily], pace: Pace) -> dict[str, list[Piece]]:
+    async def _mesh_lines(self, families: list[MeshFamily], yielder: Yielder) -> dict[str, list[Piece]]:
         lines: dict[str, list[Piece]] = {}
         for family in families:
             pieces = lines[family.name] = []
-            for text in family.texts(family.form, self._node_map):
+            for text in family.texts(family.template, self._node_map):
                 pieces.append(deflate(text.encode()))
-                await pace.rest()
+                await yielder.maybe_yield()
         return lines
 
-    async def _edge_lines(self, settings: _Settings, pace: Pace) -> EdgeLines:
+    async def _edge_lines(self, settings: _Settings, yielder: Yielder) -> EdgeLines:
         edges = self._edges
         if edges is None or edges.facts_version != self._node_map.facts_version:
-            edges = await edge_lines(self._node_map, settings.rules, settings.max_edges, pace)
+            edges = await edge_lines(self._node_map, settings.rules, settings.max_edges, yielder)
             if settings is self._settings:
                 self._edges = edges
         return edges
 
     def _note(self, change: Change, node: Node) -> None:
         index = node.order // SIZE
-        segment = self._segments.get(index)
-        if segment is None:
-            segment = self._segments[index] = Segment()
+        chunk = self._chunks.get(index)
+        if chunk is None:
+            chunk = self._chunks[index] = Chunk()
         if change is Change.APPEARED:
-            segment.nodes[node.order] = node
+            chunk.nodes[node.order] = node
         elif change in (Change.DEPARTED, Change.FORGOTTEN):
-            del segment.nodes[node.order]
-            if not segment.nodes:
-                del self._segments[index]
-        segment.touch(change)
+            del chunk.nodes[node.order]
+            if not chunk.nodes:
+                del self._chunks[index]
+        chunk.touch(change)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.domain.lifecycle import Phase
 from exporter.domain.status import Status
-from exporter.exposition import mesh, render
+from exporter.exposition import meshfamilies, render
 from exporter.exposition.family import Family, LiveFamily, MeshFamily, NodeFamily, Type
 from exporter.nodemap.changes import Change
 
@@ -161,31 +161,31 @@ FAMILIES: tuple[Family, ...] = (
         name="aurora_mesh_nodes",
         help="Registered nodes.",
         labels=("role", "status"),
-        texts=mesh.by_role,
+        texts=meshfamilies.by_role,
     ),
     MeshFamily(
         name="aurora_mesh_gpus",
         help="GPUs of registered nodes.",
         labels=("status",),
-        texts=mesh.by_status(lambda totals: totals.gpus),
+        texts=meshfamilies.by_status(lambda totals: totals.gpus),
     ),
     MeshFamily(
         name="aurora_mesh_gpu_memory_bytes",
         help="VRAM of registered nodes.",
         labels=("status",),
-        texts=mesh.by_status(lambda totals: totals.gpu_memory_bytes),
+        texts=meshfamilies.by_status(lambda totals: totals.gpu_memory_bytes),
     ),
     MeshFamily(
         name="aurora_site_nodes",
         help="Registered nodes that name a site.",
         labels=("site", "status"),
-        texts=mesh.by_site,
+        texts=meshfamilies.by_site,
     ),
     MeshFamily(
         name="aurora_site_disrupted",
         help="Whether so many of the site's nodes fell silent together that it is one incident.",
         labels=("site",),
-        texts=mesh.disrupted,
+        texts=meshfamilies.disrupted,
     ),
     EDGE_INFO,
     EDGES_OMITTED,

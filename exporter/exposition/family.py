@@ -37,7 +37,7 @@ class Family:
         return last if last in UNITS else ""
 
     @property
-    def form(self) -> str:
+    def template(self) -> str:
         """A sample's line for `%`: the labels' values in their order, already escaped, and then the value."""
         pairs = ",".join(f'{label}="%s"' for label in self.labels)
         return f"{self.name}{{{pairs}}} %s\n" if pairs else f"{self.name} %s\n"

@@ -31,11 +31,11 @@ def seconds(ns: int) -> str:
     return f"{ns // MILLISECOND / 1000:.3f}"
 
 
-def info(form: str, nodes: Sequence[Node]) -> str:
+def info(template: str, nodes: Sequence[Node]) -> str:
     """What each node says it is."""
     return "".join(
         [
-            form
+            template
             % (
                 (facts := node.record.registration).name,
                 facts.role,
@@ -55,8 +55,8 @@ def info(form: str, nodes: Sequence[Node]) -> str:
 def each(of: Callable[[Node], int | str | None]) -> Lines:
     """One value a node; None leaves the node out."""
 
-    def lines(form: str, nodes: Sequence[Node]) -> str:
-        head, tail, end = form.split("%s")
+    def lines(template: str, nodes: Sequence[Node]) -> str:
+        head, tail, end = template.split("%s")
         return "".join(
             [
                 f"{head}{node.record.registration.name}{tail}{value}{end}"
@@ -71,10 +71,10 @@ def each(of: Callable[[Node], int | str | None]) -> Lines:
 def one_of(states: type[enum.StrEnum], of: Callable[[Node], enum.StrEnum]) -> Lines:
     """A line for each state: 1 for the one that the node is in."""
 
-    def lines(form: str, nodes: Sequence[Node]) -> str:
+    def lines(template: str, nodes: Sequence[Node]) -> str:
         # What stands before, between and after the node's name, which joins it: several times as fast as `%`.
         parts = {
-            state: "".join([form % ("%s", other.value, int(other is state)) for other in states]).split("%s")
+            state: "".join([template % ("%s", other.value, int(other is state)) for other in states]).split("%s")
             for state in states
         }
         return "".join([node.record.registration.name.join(parts[of(node)]) for node in nodes])
@@ -82,9 +82,9 @@ def one_of(states: type[enum.StrEnum], of: Callable[[Node], enum.StrEnum]) -> Li
     return lines
 
 
-def entered(form: str, nodes: Sequence[Node]) -> str:
+def entered(template: str, nodes: Sequence[Node]) -> str:
     """How often each status was entered."""
-    head, status, value, end = form.split("%s")
+    head, status, value, end = template.split("%s")
     active, warning, offline = [f"{status}{each_status}{value}" for each_status in Status]
     return "".join(
         [
@@ -99,8 +99,8 @@ def entered(form: str, nodes: Sequence[Node]) -> str:
 def per_gpu(of: Callable[[GpuReading], float | None]) -> Lines:
     """One value a GPU of which the node's latest readings tell it."""
 
-    def lines(form: str, nodes: Sequence[Node]) -> str:
-        head, gpu, uuid, tail, end = form.split("%s")
+    def lines(template: str, nodes: Sequence[Node]) -> str:
+        head, gpu, uuid, tail, end = template.split("%s")
         return "".join(
             [
                 f"{head}{node.record.registration.name}{gpu}{reading.index}{uuid}{escape(reading.uuid)}"
@@ -114,16 +114,21 @@ def per_gpu(of: Callable[[GpuReading], float | None]) -> Lines:
     return lines
 
 
-def held(form: str, nodes: Sequence[Node], node_map: NodeMap) -> str:
+def held(template: str, nodes: Sequence[Node], node_map: NodeMap) -> str:
     """Whether each node's status waits for us to hear it."""
     now_ns = node_map.clock.monotonic_ns()
-    return "".join([form % (node.name, int(node_map.held_since_ns(node, now_ns) is not None)) for node in nodes])
+    return "".join([template % (node.name, int(node_map.held_since_ns(node, now_ns) is not None)) for node in nodes])
 
 
 def ages(nodes: Sequence[Node], now_ns: int) -> tuple[float, ...]:
     """How long ago each node was last heard."""
     # Not max(), whose call costs as much as all the rest.
-    return tuple([(now_ns - node.heard_ns) // MILLISECOND / 1000 if now_ns > node.heard_ns else 0 for node in nodes])
+    return tuple(
+        [
+            (now_ns - node.last_heartbeat_ns) // MILLISECOND / 1000 if now_ns > node.last_heartbeat_ns else 0
+            for node in nodes
+        ]
+    )
 
 
 def last_seen(nodes: Sequence[Node], _now_ns: int) -> tuple[float, ...]:

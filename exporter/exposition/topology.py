@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from exporter.domain.node import Node
 from exporter.domain.registration import Registration
 from exporter.domain.topology import EdgeRule, Selector
-from exporter.exposition.pace import Pace
+from exporter.exposition.yielder import Yielder
 
 CHUNK = 500
 
@@ -20,13 +20,13 @@ class Walk:
     one of them stands for all; kinds are numbers, since so many tuples would call the garbage collector.
     """
 
-    def __init__(self, form: str, rules: tuple[EdgeRule, ...], limit: int, pace: Pace) -> None:
+    def __init__(self, template: str, rules: tuple[EdgeRule, ...], limit: int, yielder: Yielder) -> None:
         self.lines: list[str] = []
         self.total = 0
-        self._form = form
+        self._template = template
         self._rules = rules
         self._limit = limit
-        self._pace = pace
+        self._yielder = yielder
         self._names: list[str] = []
         self._kinds: list[int] = []
         self._counts: Counter[int] = Counter()
@@ -47,7 +47,7 @@ class Walk:
                 self._names.append(facts.name)
                 self._kinds.append(number)
             self._counts.update(self._kinds[start:])
-            await self._pace.rest()
+            await self._yielder.maybe_yield()
         for rule in self._rules:
             await self._add_rule(rule)
         if self._linking:
@@ -65,8 +65,8 @@ class Walk:
                 if len(self.lines) >= self._limit:
                     return
                 if source != target:
-                    self.lines.append(self._form % (source, target, rule.type, 1))
-                await self._pace.rest()
+                    self.lines.append(self._template % (source, target, rule.type, 1))
+                await self._yielder.maybe_yield()
 
     def _matching(self, selector: Selector) -> set[int]:
         return {kind for kind, facts in enumerate(self._examples) if selector.matches(facts)}
@@ -78,14 +78,14 @@ class Walk:
                 break
             chunk = self._kinds[start : start + CHUNK]
             found += [self._names[position] for position, kind in enumerate(chunk, start) if kind in kinds]
-            await self._pace.rest()
+            await self._yielder.maybe_yield()
         return found
 
     async def _add_links(self) -> None:
         known: dict[str, int] = {}
         for start in range(0, len(self._names), CHUNK):
             known.update(zip(self._names[start : start + CHUNK], self._kinds[start : start + CHUNK], strict=True))
-            await self._pace.rest()
+            await self._yielder.maybe_yield()
         by_type = {rule.type: rule for rule in self._rules}
         for facts in self._linking:
             for link in facts.links:
@@ -95,5 +95,5 @@ class Walk:
                 if rule is None or not (rule.source.matches(facts) and rule.target.matches(self._examples[kind])):
                     self.total += 1
                     if len(self.lines) < self._limit:
-                        self.lines.append(self._form % (facts.name, link.target, link.type, 1))
-            await self._pace.rest()
+                        self.lines.append(self._template % (facts.name, link.target, link.type, 1))
+            await self._yielder.maybe_yield()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from exporter.domain.durable import Batch, Heard, Mark, Snapshot, StoredNode
+from exporter.domain.durable import Batch, LastHeartbeat, Mark, Snapshot, StoredNode
 from exporter.domain.node import Live, Node, NodeRecord, Tombstone
 from exporter.domain.status import Status, Transport
-from exporter.nodemap.journal import Journal
 from exporter.nodemap.nodemap import NodeMap
+from exporter.nodemap.pending import PendingChanges
 
-MAX_SPELLS = 64
-"""Older spells are dropped from the mark: a silence through so many of them has had all the grace there is."""
+MAX_OUTAGES = 64
+"""Older outages are dropped from the mark: a silence through so many of them has had all the grace there is."""
 
 
 def load(node_map: NodeMap, snapshot: Snapshot) -> None:
@@ -18,19 +18,19 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
     A wall clock that was set back meanwhile makes the mark lie in the future; then all times are shifted with it.
     """
     now_ns, wall_ns = node_map.clock.monotonic_ns(), node_map.clock.wall_ns()
-    last_seen_ns = max((stored.heard.last_seen_ns for stored in snapshot.nodes), default=wall_ns)
+    last_seen_ns = max((stored.last_heartbeat.last_seen_ns for stored in snapshot.nodes), default=wall_ns)
     mark = snapshot.mark or Mark(last_seen_ns)
     origin_ns = now_ns - max(wall_ns, mark.alive_ns)
     for stored in snapshot.nodes:
         _put(node_map, stored, origin_ns, latest_ns=now_ns)
     for tombstone in sorted(snapshot.tombstones, key=lambda tombstone: tombstone.at_ns):
         node_map.remove(tombstone)
-    waiting = sorted(node_map.nodes(), key=lambda node: node.heard_ns)
+    waiting = sorted(node_map.nodes(), key=lambda node: node.last_heartbeat_ns)
     for transport in Transport:
-        spells = [(origin_ns + from_ns, origin_ns + to_ns) for from_ns, to_ns in mark.spells.get(transport, [])]
+        outages = [(origin_ns + from_ns, origin_ns + to_ns) for from_ns, to_ns in mark.outages.get(transport, [])]
         if snapshot.nodes:
-            spells.append((min(origin_ns + mark.alive_ns, now_ns), now_ns))
-        node_map.begin(transport, spells, [node for node in waiting if node.transport is transport])
+            outages.append((min(origin_ns + mark.alive_ns, now_ns), now_ns))
+        node_map.begin(transport, outages, [node for node in waiting if node.transport is transport])
     node_map.tick()
 
 
@@ -45,21 +45,21 @@ def merge(node_map: NodeMap, snapshot: Snapshot) -> None:
         _adopt_record(node_map, stored.record)
         node = node_map.find(stored.record.name)
         if node is not None:
-            _adopt_heard(node_map, node, stored.heard, origin_ns)
+            _adopt_heartbeat(node_map, node, stored.last_heartbeat, origin_ns)
             _adopt_status(node_map, node, stored.status, stored.status_since_ns, origin_ns)
             if node.record.revision_ns > stored.record.revision_ns:
-                node_map.journal.keep(node.record)
-            if node.last_seen_ns > stored.heard.last_seen_ns:
-                node_map.journal.heard.add(node)
+                node_map.pending.keep(node.record)
+            if node.last_seen_ns > stored.last_heartbeat.last_seen_ns:
+                node_map.pending.heartbeats.add(node)
     for node in node_map.nodes():
         if node.name not in stored_names:
-            node_map.journal.keep(node.record)
-            node_map.journal.heard.add(node)
+            node_map.pending.keep(node.record)
+            node_map.pending.heartbeats.add(node)
     for name, tombstone in node_map.departed.items():
         if name not in stored_tombstones:
-            node_map.journal.keep(tombstone)
+            node_map.pending.keep(tombstone)
     # All that memory has, in order; the store drops what it knows already.
-    node_map.journal.transitions[:] = list(node_map.recent)
+    node_map.pending.transitions[:] = list(node_map.recent)
 
 
 def adopt(node_map: NodeMap, batch: Batch) -> None:
@@ -69,9 +69,9 @@ def adopt(node_map: NodeMap, batch: Batch) -> None:
         _adopt_record(node_map, record)
     for tombstone in batch.tombstones.values():
         _adopt_tombstone(node_map, tombstone)
-    for name, heard in batch.heard.items():
+    for name, last_heartbeat in batch.heartbeats.items():
         if (node := node_map.find(name)) is not None:
-            _adopt_heard(node_map, node, heard, origin_ns)
+            _adopt_heartbeat(node_map, node, last_heartbeat, origin_ns)
     for transition in batch.transitions:
         if (node := node_map.find(transition.node)) is not None:
             _adopt_status(node_map, node, transition.to, transition.at_ns, origin_ns)
@@ -81,31 +81,33 @@ def mark_of(node_map: NodeMap) -> Mark:
     """The proof, for the next start, that this registry was hearing until the last tick; and when it was not."""
     at = node_map.wall_time.at
     alive_ns = at(node_map.ticked_ns)
-    spells = {}
-    for transport, hearing in node_map.hearing.items():
+    outages = {}
+    for transport, reception in node_map.reception.items():
         ended = [
-            (node_map.wall_time.at(s.from_ns), node_map.wall_time.at(s.to_ns)) for s in hearing.spells[-MAX_SPELLS:]
+            (node_map.wall_time.at(s.from_ns), node_map.wall_time.at(s.to_ns)) for s in reception.outages[-MAX_OUTAGES:]
         ]
-        until_ns = node_map.wall_time.at(hearing.until_ns)
-        if hearing.blind(node_map.ticked_ns) and until_ns < alive_ns:
+        until_ns = node_map.wall_time.at(reception.until_ns)
+        if reception.blind(node_map.ticked_ns) and until_ns < alive_ns:
             ended.append((until_ns, alive_ns))
         # Wall time that was skipped by setting the clock forward is no silence either.
-        spells[transport] = sorted([*ended, *node_map.wall_time.skipped()])
-    return Mark(alive_ns, spells)
+        outages[transport] = sorted([*ended, *node_map.wall_time.skipped()])
+    return Mark(alive_ns, outages)
 
 
-def batch_of(taken: Journal, mark: Mark) -> Batch:
+def batch_of(taken: PendingChanges, mark: Mark) -> Batch:
     """What a store shall save of the journal."""
-    heard = {node.name: Heard(node.last_seen_ns, node.transport) for node in taken.heard}
-    return Batch(taken.records, taken.tombstones, taken.transitions, heard, mark)
+    heartbeats = {node.name: LastHeartbeat(node.last_seen_ns, node.transport) for node in taken.heartbeats}
+    return Batch(taken.records, taken.tombstones, taken.transitions, heartbeats, mark)
 
 
 def _put(node_map: NodeMap, stored: StoredNode, origin_ns: int, *, latest_ns: int) -> Node:
-    heard_ns = min(origin_ns + stored.heard.last_seen_ns, latest_ns)
+    last_heartbeat_ns = min(origin_ns + stored.last_heartbeat.last_seen_ns, latest_ns)
     since_ns = min(origin_ns + stored.status_since_ns, latest_ns)
     # A transition from before the registration is the history of an earlier node of this name.
     status = stored.status if stored.status_since_ns > stored.record.registered_at_ns else Status.ACTIVE
-    live = Live(heard_ns, stored.heard.last_seen_ns, stored.heard.transport, status, since_ns)
+    live = Live(
+        last_heartbeat_ns, stored.last_heartbeat.last_seen_ns, stored.last_heartbeat.transport, status, since_ns
+    )
     return node_map.put(stored.record, live)
 
 
@@ -126,13 +128,18 @@ def _adopt_tombstone(node_map: NodeMap, tombstone: Tombstone) -> None:
         node_map.remove(tombstone)
 
 
-def _adopt_heard(node_map: NodeMap, node: Node, heard: Heard, origin_ns: int) -> None:
+def _adopt_heartbeat(node_map: NodeMap, node: Node, last_heartbeat: LastHeartbeat, origin_ns: int) -> None:
     now_ns = node_map.clock.monotonic_ns()
-    node_map.hear_of(node, min(origin_ns + heard.last_seen_ns, now_ns), heard.last_seen_ns, heard.transport)
+    node_map.record_remote_heartbeat(
+        node,
+        min(origin_ns + last_heartbeat.last_seen_ns, now_ns),
+        last_heartbeat.last_seen_ns,
+        last_heartbeat.transport,
+    )
 
 
 def _adopt_status(node_map: NodeMap, node: Node, status: Status, since_ns: int, origin_ns: int) -> None:
     # Only a worse status, and only for a silence that we did not hear broken: active comes by hearing alone.
     worse = status is Status.OFFLINE or node.status is Status.ACTIVE
     if status is not Status.ACTIVE and status is not node.status and worse and since_ns > node.last_seen_ns:
-        node_map.enter(node, status, origin_ns + since_ns, told=False)
+        node_map.set_status(node, status, origin_ns + since_ns, told=False)

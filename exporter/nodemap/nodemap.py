@@ -13,7 +13,7 @@ from exporter.domain.registration import Registration
 from exporter.domain.site import SiteRule
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.nodemap.changes import Change
-from exporter.nodemap.planning import Planned, check_claim, result_of
+from exporter.nodemap.planning import PlannedWrite, check_claim, result_of
 from exporter.nodemap.queues import Queue
 from exporter.nodemap.reports import take_report
 from exporter.nodemap.state import MapState
@@ -28,7 +28,7 @@ class NodeMap(MapState):
 
     # Commands
 
-    def plan(self, command: Command) -> Planned:
+    def plan(self, command: Command) -> PlannedWrite:
         """Work a command out against the map as it is; raises NameConflict, NodeLimit or UnknownNode."""
         node = self._nodes.get(command.name)
         if node is None:
@@ -38,24 +38,24 @@ class NodeMap(MapState):
                 raise NodeLimit(self.max_nodes)
         elif isinstance(command, Register):
             check_claim(node, command.registration)
-        return Planned(command, node.record if node else None, self._result(command, node))
+        return PlannedWrite(command, node.record if node else None, self._result(command, node))
 
-    def commit(self, planned: Planned) -> Node | None:
+    def commit(self, planned: PlannedWrite) -> Node | None:
         """Apply what was planned, now that it is durable; the node, or None where it is gone."""
         command, result = planned.command, planned.result
         node = self._nodes.get(command.name)
         if (node.record if node else None) is not planned.base:
             # The node changed while the store wrote: the command is worked out again, for the next batch.
             result = self._result(command, node)
-            self.journal.keep(result)
+            self.pending.keep(result)
         else:
-            self.journal.records.pop(command.name, None)
+            self.pending.records.pop(command.name, None)
         if isinstance(result, Tombstone):
             self.remove(result)
             return None
         node = self.put(result)
         if isinstance(command, Register):
-            self.hear(node, self.clock.monotonic_ns(), self.clock.wall_ns(), command.transport)
+            self.record_heartbeat(node, self.clock.monotonic_ns(), self.clock.wall_ns(), command.transport)
         return node
 
     def heartbeat(self, beat: Heartbeat, transport: Transport, *, appear: bool = False) -> Node:
@@ -70,10 +70,10 @@ class NodeMap(MapState):
             self.tick()
         node = self._nodes.get(beat.node)
         if node is None:
-            node = self._stranger(beat, transport, appear=appear)
-        before_ns = node.heard_ns
+            node = self._register_implicitly(beat, transport, appear=appear)
+        before_ns = node.last_heartbeat_ns
         wall_ns = now_ns + self.wall_time.offset_ns
-        self.hear(node, now_ns, wall_ns, transport)
+        self.record_heartbeat(node, now_ns, wall_ns, transport)
         if (
             beat.sequence is not None
             or beat.timestamp is not None
@@ -84,14 +84,14 @@ class NodeMap(MapState):
             node,
             beat,
             wall_ns=wall_ns,
-            silent_ns=now_ns - before_ns,
-            heard_all=not self.hearing[transport].missed_since(before_ns),
+            heartbeat_age_ns=now_ns - before_ns,
+            received_all=not self.reception[transport].missed_since(before_ns),
         ):
             self.version += 1
             self._tell(Change.REPORT, node)
         if beat.status != ACTIVE or node.record.lifecycle.phase is not Phase.IN_SERVICE:
             lifecycle = after_heartbeat(node.record.lifecycle, beat.status, wall_ns, self.thresholds.sleep_max)
-            self.live(node, lifecycle)
+            self.set_lifecycle(node, lifecycle)
         return node
 
     def note_conflict(self, name: str) -> None:
@@ -101,35 +101,35 @@ class NodeMap(MapState):
             node.conflicts += 1
             self._tell(Change.REPORT, node)
 
-    def begin(self, transport: Transport, spells: list[tuple[int, int]], nodes: list[Node]) -> None:
-        """Take over the blind spells of an earlier process, and line up its nodes (longest silent first) among them."""
-        hearing, waiting = self.hearing[transport], deque(nodes)
-        for from_ns, to_ns in spells:
-            while waiting and waiting[0].heard_ns < to_ns:
-                self.line_up(waiting.popleft(), self.queues.current[transport])
-            hearing.add_spell(from_ns, to_ns)
-            self.queues.turn(transport)
+    def begin(self, transport: Transport, outages: list[tuple[int, int]], nodes: list[Node]) -> None:
+        """Take over the blind outages of an earlier process, and line up its nodes (longest silent first) among them."""
+        reception, waiting = self.reception[transport], deque(nodes)
+        for from_ns, to_ns in outages:
+            while waiting and waiting[0].last_heartbeat_ns < to_ns:
+                self.enqueue(waiting.popleft(), self.queues.current[transport])
+            reception.add_outage(from_ns, to_ns)
+            self.queues.new_generation(transport)
         for node in waiting:
-            self.line_up(node, self.queues.current[transport])
-        hearing.until_ns = self.clock.monotonic_ns()
+            self.enqueue(node, self.queues.current[transport])
+        reception.until_ns = self.clock.monotonic_ns()
         self._recently_offline.judge_all(self._nodes.values(), self.clock.monotonic_ns())
 
     def reconfigure(self, thresholds: Thresholds, site_rule: SiteRule, max_nodes: int) -> None:
         """Judge every node by new rules, at once."""
         self.thresholds, self.max_nodes, self.totals.site_rule = thresholds, max_nodes, site_rule
         self._gap_ns = thresholds.gap
-        for hearing in self.hearing.values():
-            hearing.gap_ns, hearing.grace_ns, hearing.budget_ns = (
+        for reception in self.reception.values():
+            reception.gap_ns, reception.grace_ns, reception.budget_ns = (
                 thresholds.gap,
                 thresholds.grace,
                 thresholds.offline_after,
             )
-        for node in sorted(self._nodes.values(), key=lambda node: node.heard_ns):
-            status = thresholds.status(self.silence_ns(node))
+        for node in sorted(self._nodes.values(), key=lambda node: node.last_heartbeat_ns):
+            status = thresholds.status(self.counted_age_ns(node))
             if status is not node.status:
-                self.enter(node, status, self.clock.monotonic_ns())
+                self.set_status(node, status, self.clock.monotonic_ns())
             elif isinstance(node.queue, Queue):
-                self.line_up(node, node.queue)
+                self.enqueue(node, node.queue)
         self._recently_offline.judge_all(self._nodes.values(), self.clock.monotonic_ns())
         self.tick()
 
@@ -138,46 +138,46 @@ class NodeMap(MapState):
     def tick(self) -> None:
         """Make the transitions whose threshold passed, forget whom it is time to forget, end what has its end."""
         now_ns, wall_ns = self.clock.monotonic_ns(), self.clock.wall_ns()
-        self._process.proof(now_ns)
+        self._process.mark_alive(now_ns)
         self.wall_time.follow(now_ns, wall_ns)
         self.ticked_ns = now_ns
-        for transport, hearing in self.hearing.items():
-            if hearing.advance():
-                hearing.prune(self.queues.heard_first(transport, now_ns))
-                self.queues.turn(transport)
-        hold = [(hearing.blind(now_ns), hearing.holding) for hearing in self.hearing.values()]
+        for transport, reception in self.reception.items():
+            if reception.advance():
+                reception.prune(self.queues.earliest_heartbeat(transport, now_ns))
+                self.queues.new_generation(transport)
+        hold = [(reception.blind(now_ns), reception.holding) for reception in self.reception.values()]
         if hold != self._hold:
             self._hold = hold
             self.version += 1
         for queue in self.queues:
-            self._cross(queue)
+            self._apply_thresholds(queue)
         for name in self._ttls.pop_due(now_ns):
             self._forget_in_time(self._nodes[name], now_ns)
         for name in self._untils.pop_due(wall_ns):
             node = self._nodes[name]
             if node.status is Status.ACTIVE:
-                self.live(node, IN_SERVICE)
+                self.set_lifecycle(node, IN_SERVICE)
             else:
                 self.version += 1
                 self._tell(Change.LIFECYCLE, node)
         self._recently_offline.age(now_ns)
-        self._bury(now_ns, wall_ns)
+        self._expire_tombstones(now_ns, wall_ns)
 
-    def _cross(self, queue: Queue) -> None:
-        hearing, limits = self.hearing[queue.transport], self.thresholds
+    def _apply_thresholds(self, queue: Queue) -> None:
+        reception, limits = self.reception[queue.transport], self.thresholds
         while (node := queue.front()) is not None:
-            silence_ns = hearing.silence_ns(node.heard_ns)
-            if queue.status is Status.ACTIVE and silence_ns >= limits.warning_after:
-                self.enter(node, Status.WARNING, hearing.until_ns - (silence_ns - limits.warning_after))
-            elif queue.status is Status.WARNING and silence_ns > limits.offline_after:
-                self.enter(node, Status.OFFLINE, hearing.until_ns - (silence_ns - limits.offline_after))
-            elif queue.status is Status.OFFLINE and silence_ns >= limits.forget_after:
+            counted_age_ns = reception.counted_age_ns(node.last_heartbeat_ns)
+            if queue.status is Status.ACTIVE and counted_age_ns >= limits.warning_after:
+                self.set_status(node, Status.WARNING, reception.until_ns - (counted_age_ns - limits.warning_after))
+            elif queue.status is Status.WARNING and counted_age_ns > limits.offline_after:
+                self.set_status(node, Status.OFFLINE, reception.until_ns - (counted_age_ns - limits.offline_after))
+            elif queue.status is Status.OFFLINE and counted_age_ns >= limits.forget_after:
                 self._forget(node)
             else:
                 return
 
     def _forget_in_time(self, node: Node, now_ns: int) -> None:
-        remaining_ns = node.facts.ttl_ns - self.silence_ns(node)
+        remaining_ns = node.facts.ttl_ns - self.counted_age_ns(node)
         if remaining_ns <= 0:
             self._forget(node)
         else:
@@ -186,28 +186,28 @@ class NodeMap(MapState):
     def _forget(self, node: Node) -> None:
         wall_ns = max(self.clock.wall_ns(), node.record.revision_ns + 1)
         tombstone = Tombstone(node.name, wall_ns, Removal.FORGOTTEN, node.record.registered_at_ns)
-        self.journal.keep(tombstone)
+        self.pending.keep(tombstone)
         self.remove(tombstone)
 
-    def _bury(self, now_ns: int, wall_ns: int) -> None:
-        for name in [name for name, until_ns in self._strays_until_ns.items() if until_ns <= now_ns]:
-            del self._strays_until_ns[name]
+    def _expire_tombstones(self, now_ns: int, wall_ns: int) -> None:
+        for name in [name for name, until_ns in self._late_until_ns.items() if until_ns <= now_ns]:
+            del self._late_until_ns[name]
         while self.departed:
             oldest = next(iter(self.departed.values()))
             if wall_ns - oldest.at_ns <= self.thresholds.forget_after:
                 return
             del self.departed[oldest.name]
 
-    def _stranger(self, beat: Heartbeat, transport: Transport, *, appear: bool) -> Node:
+    def _register_implicitly(self, beat: Heartbeat, transport: Transport, *, appear: bool) -> Node:
         name = beat.node
-        if self.clock.monotonic_ns() < self._strays_until_ns.get(name, 0):
+        if self.clock.monotonic_ns() < self._late_until_ns.get(name, 0):
             raise DepartedNode(name)
         if not appear:
             raise UnknownNode(name)
         check_name(name)
         planned = self.plan(Register(Registration(name, role=beat.role), transport))
         node = self.commit(planned)
-        self.journal.keep(planned.result)
+        self.pending.keep(planned.result)
         assert node is not None  # noqa: S101 - a registration leaves a node
         return node
 

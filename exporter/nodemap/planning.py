@@ -13,7 +13,7 @@ from exporter.domain.status import Status
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedWrite:
     """A command worked out but not applied: what the store shall keep, and the record it was worked out from."""
 
     command: Command

@@ -10,7 +10,7 @@ from exporter.domain.status import Status, Transport
 
 
 class Queue:
-    """Nodes of one transport and one status, heard in the same stretch between two blind spells, longest silent first.
+    """Nodes of one transport and one status, heard in the same stretch between two blind outages, longest silent first.
 
     A blind spell starts a new generation: a node that was not heard since has a grace that one heard since does not
     have, so that the two would not wait in order.
@@ -51,9 +51,9 @@ class Queues:
         self._generations: list[dict[Status | None, Queue]] = []
         self.current: dict[Transport, Queue] = {}
         for transport in Transport:
-            self.turn(transport)
+            self.new_generation(transport)
 
-    def turn(self, transport: Transport) -> None:
+    def new_generation(self, transport: Transport) -> None:
         """Begin a generation: hearing returned after a blind spell."""
         generation: dict[Status | None, Queue] = {}
         for status in (*Status, None):
@@ -61,10 +61,10 @@ class Queues:
         self._generations.append(generation)
         self.current[transport] = generation[Status.ACTIVE]
 
-    def heard_first(self, transport: Transport, now_ns: int) -> int:
+    def earliest_heartbeat(self, transport: Transport, now_ns: int) -> int:
         """When the transport's longest silent node was heard; now, if it has none."""
         fronts = [queue.front() for queue in self if queue.transport is transport]
-        return min((node.heard_ns for node in fronts if node is not None), default=now_ns)
+        return min((node.last_heartbeat_ns for node in fronts if node is not None), default=now_ns)
 
     def __iter__(self) -> Iterator[Queue]:
         """Every queue that has nodes; generations that emptied are dropped on the way."""

@@ -12,15 +12,15 @@ LATE_ARRIVALS = 16
 FASTEST_INTERVAL = 100 * MILLISECOND
 
 
-def take_report(node: Node, beat: Heartbeat, *, wall_ns: int, silent_ns: int, heard_all: bool) -> bool:
+def take_report(node: Node, beat: Heartbeat, *, wall_ns: int, heartbeat_age_ns: int, received_all: bool) -> bool:
     """Note what the heartbeat says; True where a document or a gauge of the node changes by it.
 
-    `silent_ns`: how long the node was not heard before. `heard_all`: we were not blind to it meanwhile, so that a gap
+    `heartbeat_age_ns`: how long the node was not heard before. `received_all`: we were not blind to it meanwhile, so that a gap
     in the sequence is the node's or the network's and not ours.
     """
     changed = False
     if beat.sequence is not None:
-        changed = _take_sequence(node, beat.sequence, silent_ns=silent_ns, heard_all=heard_all)
+        changed = _take_sequence(node, beat.sequence, heartbeat_age_ns=heartbeat_age_ns, received_all=received_all)
     if beat.timestamp is not None:
         sent_ns = sent_at_ns(beat)
         node.clock_offset_ns = None if sent_ns is None else sent_ns - wall_ns
@@ -37,14 +37,14 @@ def take_report(node: Node, beat: Heartbeat, *, wall_ns: int, silent_ns: int, he
     return changed
 
 
-def _take_sequence(node: Node, sequence: int, *, silent_ns: int, heard_all: bool) -> bool:
+def _take_sequence(node: Node, sequence: int, *, heartbeat_age_ns: int, received_all: bool) -> bool:
     last = node.sequence
     if last is not None and 0 <= last - sequence <= LATE_ARRIVALS:
         return False
     node.sequence = sequence
     missed = 0 if last is None else sequence - last - 1
     # A jump by more than any agent could have sent meanwhile is an agent that began anew.
-    if missed <= 0 or not heard_all or missed > silent_ns // FASTEST_INTERVAL:
+    if missed <= 0 or not received_all or missed > heartbeat_age_ns // FASTEST_INTERVAL:
         return False
     node.missed += missed
     return True

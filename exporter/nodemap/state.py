@@ -7,16 +7,16 @@ from collections.abc import ValuesView
 
 from exporter.domain.clock import Clock
 from exporter.domain.errors import UnknownNode
-from exporter.domain.hearing import Hearing, Source
 from exporter.domain.lifecycle import IN_SERVICE, Lifecycle, Phase
 from exporter.domain.node import Live, Node, NodeRecord, Removal, Tombstone
+from exporter.domain.reception import Reception, Source
 from exporter.domain.site import SiteRule
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.domain.transition import Transition
-from exporter.nodemap.appointments import Appointments
 from exporter.nodemap.changes import Change, Listener
+from exporter.nodemap.deadlines import Deadlines
 from exporter.nodemap.disruption import RecentlyOffline
-from exporter.nodemap.journal import Journal
+from exporter.nodemap.pending import PendingChanges
 from exporter.nodemap.queues import Queue, Queues
 from exporter.nodemap.totals import Totals
 from exporter.nodemap.walltime import WallTime
@@ -44,8 +44,8 @@ class MapState:
         self.max_nodes = max_nodes
         now_ns = clock.monotonic_ns()
         self._process = Source("process", now_ns)
-        self.hearing = {
-            transport: Hearing(
+        self.reception = {
+            transport: Reception(
                 (self._process, *(sources or {}).get(transport, ())),
                 until_ns=now_ns,
                 gap_ns=thresholds.gap,
@@ -55,7 +55,7 @@ class MapState:
             for transport in Transport
         }
         self.totals = Totals(site_rule or SiteRule())
-        self.journal = Journal()
+        self.pending = PendingChanges()
         self.listeners: list[Listener] = []
         self.version = 0
         """Grows with every change that a document shows, `last_seen` excepted."""
@@ -69,12 +69,12 @@ class MapState:
         self._nodes: dict[str, Node] = {}
         self._next_order = 0
         self._recently_offline = RecentlyOffline(self.totals)
-        self._ttls = Appointments()
-        self._untils = Appointments()
+        self._ttls = Deadlines()
+        self._untils = Deadlines()
         self.ticked_ns = now_ns
         self._gap_ns = thresholds.gap
         self.wall_time = WallTime(now_ns, clock.wall_ns())
-        self._strays_until_ns: dict[str, int] = {}
+        self._late_until_ns: dict[str, int] = {}
         self._hold: list[tuple[bool, bool]] = []
 
     # Reading
@@ -97,18 +97,18 @@ class MapState:
         """Every node, in order of registration; a live view."""
         return self._nodes.values()
 
-    def silence_ns(self, node: Node) -> int:
+    def counted_age_ns(self, node: Node) -> int:
         """The silence that the node's status is derived from: blind time and grace left out."""
-        return self.hearing[node.transport].silence_ns(node.heard_ns)
+        return self.reception[node.transport].counted_age_ns(node.last_heartbeat_ns)
 
     def held_since_ns(self, node: Node, now_ns: int) -> int | None:
         """Since when (monotonic) the node's status waits for us to hear it; None when it does not."""
-        return self.hearing[node.transport].held_since_ns(node.heard_ns, now_ns)
+        return self.reception[node.transport].held_since_ns(node.last_heartbeat_ns, now_ns)
 
     def anything_held(self) -> bool:
         """Whether `held_since_ns` may be other than None for any node."""
         now_ns = self.clock.monotonic_ns()
-        return any(hearing.holding or hearing.blind(now_ns) for hearing in self.hearing.values())
+        return any(reception.holding or reception.blind(now_ns) for reception in self.reception.values())
 
     # Single steps
 
@@ -122,9 +122,9 @@ class MapState:
             self._next_order += 1
             self._nodes[record.name] = node
             self.departed.pop(record.name, None)
-            self._strays_until_ns.pop(record.name, None)
-            self.journal.tombstones.pop(record.name, None)
-            self.line_up(node, self.queues.current[node.transport])
+            self._late_until_ns.pop(record.name, None)
+            self.pending.tombstones.pop(record.name, None)
+            self.enqueue(node, self.queues.current[node.transport])
             self.totals.add(node)
             change = Change.APPEARED
         else:
@@ -146,7 +146,7 @@ class MapState:
         if tombstone.removal is Removal.DEPARTED:
             gone_for_ns = max(0, self.clock.wall_ns() - tombstone.at_ns)
             strays_ns = STRAY_INTERVALS * self.thresholds.heartbeat_interval - gone_for_ns
-            self._strays_until_ns[tombstone.name] = self.clock.monotonic_ns() + strays_ns
+            self._late_until_ns[tombstone.name] = self.clock.monotonic_ns() + strays_ns
         node = self._nodes.pop(tombstone.name, None)
         if node is None:
             return
@@ -155,15 +155,15 @@ class MapState:
         self._recently_offline.drop(node)
         self._ttls.drop(node.name)
         self._untils.drop(node.name)
-        self.journal.heard.discard(node)
-        self.journal.records.pop(node.name, None)
+        self.pending.heartbeats.discard(node)
+        self.pending.records.pop(node.name, None)
         self.version += 1
         self.facts_version += 1
         self._tell(Change.DEPARTED if tombstone.removal is Removal.DEPARTED else Change.FORGOTTEN, node)
 
-    def hear(self, node: Node, heard_ns: int, last_seen_ns: int, transport: Transport) -> None:
+    def record_heartbeat(self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, transport: Transport) -> None:
         """The node was heard: its silence begins anew, and it is active."""
-        node.heard_ns = heard_ns
+        node.last_heartbeat_ns = last_heartbeat_ns
         if last_seen_ns > node.last_seen_ns:  # noqa: PLR1730 - a call to max() costs a heartbeat a tenth more
             node.last_seen_ns = last_seen_ns
         if transport is not node.transport:
@@ -175,17 +175,19 @@ class MapState:
         else:
             current.push(node)
             self.version += 1
-        self.journal.heard.add(node)
+        self.pending.heartbeats.add(node)
         if node.status is not Status.ACTIVE:
-            self.enter(node, Status.ACTIVE, heard_ns)
+            self.set_status(node, Status.ACTIVE, last_heartbeat_ns)
 
-    def hear_of(self, node: Node, heard_ns: int, last_seen_ns: int, transport: Transport) -> None:
+    def record_remote_heartbeat(
+        self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, transport: Transport
+    ) -> None:
         """Another registry heard the node, a moment ago; what we heard later ourselves stands."""
-        if heard_ns > node.heard_ns:
-            self.hear(node, heard_ns, last_seen_ns, transport)
-            self.journal.heard.discard(node)
+        if last_heartbeat_ns > node.last_heartbeat_ns:
+            self.record_heartbeat(node, last_heartbeat_ns, last_seen_ns, transport)
+            self.pending.heartbeats.discard(node)
 
-    def enter(self, node: Node, status: Status, at_ns: int, *, told: bool = True) -> None:
+    def set_status(self, node: Node, status: Status, at_ns: int, *, told: bool = True) -> None:
         """The node's status changes, as of a moment of the monotonic clock; `told`: it is a transition of record."""
         self.totals.discard(node)
         before, node.status, node.status_since_ns = node.status, status, at_ns
@@ -201,26 +203,26 @@ class MapState:
             node.readings = ()
             self._recently_offline.add(node)
         if isinstance(node.queue, Queue):
-            self.line_up(node, node.queue)
+            self.enqueue(node, node.queue)
         self.version += 1
         if told:
             transition = Transition(node.name, before, status, self.wall_time.at(at_ns))
-            self.journal.transitions.append(transition)
+            self.pending.transitions.append(transition)
             self.recent.append(transition)
         self._tell(Change.STATUS, node)
         if status is Status.ACTIVE and node.lifecycle.overdue(self.clock.wall_ns()):
-            self.live(node, IN_SERVICE)
+            self.set_lifecycle(node, IN_SERVICE)
 
-    def live(self, node: Node, lifecycle: Lifecycle) -> None:
+    def set_lifecycle(self, node: Node, lifecycle: Lifecycle) -> None:
         """The node's lifecycle changes by time or by its own word; the store hears of it with the next batch."""
         if lifecycle is not node.record.lifecycle:
             revision_ns = max(self.clock.wall_ns(), node.record.revision_ns + 1)
             record = NodeRecord(node.facts, node.record.registered_at_ns, revision_ns, lifecycle)
-            self.journal.keep(record)
+            self.pending.keep(record)
             self.put(record)
 
     @staticmethod
-    def line_up(node: Node, queue: Queue) -> None:
+    def enqueue(node: Node, queue: Queue) -> None:
         """Put the node at the end of the queue, among this one's siblings, that its status belongs in."""
         parked = node.status is Status.OFFLINE and node.facts.ttl_ns
         queue.siblings[None if parked else node.status].push(node)
@@ -231,7 +233,7 @@ class MapState:
         else:
             self._untils.set(node.name, node.lifecycle.until_ns)
         if node.facts.ttl_ns:
-            self._ttls.set(node.name, node.heard_ns + node.facts.ttl_ns)
+            self._ttls.set(node.name, node.last_heartbeat_ns + node.facts.ttl_ns)
         else:
             self._ttls.drop(node.name)
 

@@ -26,11 +26,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exporter.domain.durable import Batch, Heard, Mark, Recent, Snapshot, StoredNode
+from exporter.domain.durable import Batch, LastHeartbeat, Mark, Recent, Snapshot, StoredNode
 from exporter.domain.errors import StoreUnavailable
 from exporter.domain.transition import Transition
 
-__all__ = ["Batch", "DatasetLost", "Heard", "Mark", "Recent", "Saved", "Snapshot", "Store", "StoredNode"]
+__all__ = ["Batch", "DatasetLost", "LastHeartbeat", "Mark", "Recent", "Saved", "Snapshot", "Store", "StoredNode"]
 
 
 class DatasetLost(StoreUnavailable):

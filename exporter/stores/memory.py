@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.transition import Transition
-from exporter.stores.base import Batch, Heard, Mark, Recent, Saved, Snapshot
+from exporter.stores.base import Batch, LastHeartbeat, Mark, Recent, Saved, Snapshot
 from exporter.stores.rules import (
     KEEP_TOMBSTONES,
     MAX_TRANSITIONS,
@@ -38,7 +38,7 @@ class MemoryStore:
         rows = self._rows
         rows.prune(time.time_ns() - KEEP_TOMBSTONES)
         nodes = [
-            stored_node(record, rows.heard.get(name), rows.recorded(name)) for name, record in rows.records.items()
+            stored_node(record, rows.heartbeats.get(name), rows.recorded(name)) for name, record in rows.records.items()
         ]
         return Snapshot(sorted(nodes, key=registration_order), list(rows.tombstones.values()), self._mark)
 
@@ -77,7 +77,7 @@ class _DictRows:
     def __init__(self) -> None:
         self.records: dict[str, NodeRecord] = {}
         self.tombstones: dict[str, Tombstone] = {}
-        self.heard: dict[str, Heard] = {}
+        self.heartbeats: dict[str, LastHeartbeat] = {}
         self.history: dict[str, deque[Transition]] = {}
         """Newest first."""
 
@@ -99,17 +99,17 @@ class _DictRows:
 
     def put_tombstone(self, tombstone: Tombstone) -> None:
         self.records.pop(tombstone.name, None)
-        self.heard.pop(tombstone.name, None)
+        self.heartbeats.pop(tombstone.name, None)
         self.tombstones[tombstone.name] = tombstone
 
     def put_transition(self, transition: Transition) -> None:
         self.history.setdefault(transition.node, deque(maxlen=MAX_TRANSITIONS)).appendleft(transition)
 
-    def put_heard(self, heard: dict[str, Heard]) -> None:
-        for name, latest in heard.items():
-            before = self.heard.get(name)
+    def put_heartbeats(self, heartbeats: dict[str, LastHeartbeat]) -> None:
+        for name, latest in heartbeats.items():
+            before = self.heartbeats.get(name)
             if name in self.records and (before is None or latest.last_seen_ns > before.last_seen_ns):
-                self.heard[name] = latest
+                self.heartbeats[name] = latest
 
     def prune(self, before_ns: int) -> None:
         for name in [name for name, tombstone in self.tombstones.items() if tombstone.at_ns < before_ns]:

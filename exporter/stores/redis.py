@@ -19,7 +19,7 @@ from exporter.redislink.connecting import connect
 from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.url import RedisUrl
 from exporter.stores import rediscodec as codec
-from exporter.stores.base import Batch, DatasetLost, Heard, Mark, Recent, Saved, Snapshot
+from exporter.stores.base import Batch, DatasetLost, LastHeartbeat, Mark, Recent, Saved, Snapshot
 from exporter.stores.redisscripts import PRUNE, SAVE, STATE
 from exporter.stores.rules import (
     KEEP_MARKS,
@@ -83,13 +83,13 @@ class RedisStore:
             known = await self._adopt()
             mark = await self._load_marks(known.time_ns - KEEP_MARKS)
             tombstones = await self._load_hash(codec.TOMBSTONES, codec.read_tombstone)
-            await self._bury(tombstones, known.time_ns - KEEP_TOMBSTONES)
+            await self._expire_tombstones(tombstones, known.time_ns - KEEP_TOMBSTONES)
             recorded = await self._load_hash(codec.RECORDED, codec.read_recorded)
-            heard = await self._load_hash(codec.HEARD, codec.read_heard)
+            heartbeats = await self._load_hash(codec.HEARD, codec.read_heard)
             records = await self._load_hash(codec.NODES, codec.read_record)
             self._check_same(await self._ask_state(), known)
         # In a thread, since a hundred thousand nodes would hold up the event loop.
-        snapshot = await asyncio.to_thread(_snapshot, records, tombstones, heard, recorded, mark)
+        snapshot = await asyncio.to_thread(_snapshot, records, tombstones, heartbeats, recorded, mark)
         # Only now: until the caller knows what is there, `save` must go on saying that it was lost.
         self._known = known
         return snapshot
@@ -206,7 +206,7 @@ class RedisStore:
                 await self._client.hdel(codec.MARKS, *old)
         return max(marks.values(), key=lambda mark: mark.alive_ns, default=None)
 
-    async def _bury(self, tombstones: dict[str, Tombstone], before_ns: int) -> None:
+    async def _expire_tombstones(self, tombstones: dict[str, Tombstone], before_ns: int) -> None:
         """Remove old tombstones and the history of their nodes, in place and in Redis."""
         old = [name for name, tombstone in tombstones.items() if tombstone.at_ns < before_ns]
         for start in range(0, len(old), codec.PART):
@@ -255,7 +255,7 @@ def _refusing() -> Iterator[None]:
 def _snapshot(
     records: dict[str, NodeRecord],
     tombstones: dict[str, Tombstone],
-    heard: dict[str, Heard],
+    heartbeats: dict[str, LastHeartbeat],
     recorded: dict[str, Recorded],
     mark: Mark | None,
 ) -> Snapshot:
@@ -265,7 +265,7 @@ def _snapshot(
             del records[name]
         else:
             del tombstones[name]
-    nodes = [stored_node(record, heard.get(name), recorded.get(name)) for name, record in records.items()]
+    nodes = [stored_node(record, heartbeats.get(name), recorded.get(name)) for name, record in records.items()]
     return Snapshot(sorted(nodes, key=registration_order), list(tombstones.values()), mark)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.status import Status, Transport
 from exporter.domain.transition import Transition
-from exporter.stores.base import Batch, Heard, Mark, Saved
+from exporter.stores.base import Batch, LastHeartbeat, Mark, Saved
 from exporter.stores.rules import Recorded
 
 PREFIX = "aurora:{registry}:"
@@ -61,7 +61,7 @@ def read_state(answer: list[bytes]) -> State:
 def parts(batch: Batch) -> list[Batch]:
     """The batch in parts of at most PART nodes; each node's changes stay together and in order."""
     names = dict.fromkeys(
-        [*batch.records, *batch.tombstones, *(transition.node for transition in batch.transitions), *batch.heard]
+        [*batch.records, *batch.tombstones, *(transition.node for transition in batch.transitions), *batch.heartbeats]
     )
     divided, part_of = [Batch()], {}
     count = size = 0
@@ -79,8 +79,8 @@ def parts(batch: Batch) -> list[Batch]:
         part_of[name].tombstones[name] = tombstone
     for transition in batch.transitions:
         part_of[transition.node].transitions.append(transition)
-    for name, heard in batch.heard.items():
-        part_of[name].heard[name] = heard
+    for name, heartbeats in batch.heartbeats.items():
+        part_of[name].heartbeats[name] = heartbeats
     divided[-1] = replace(divided[-1], mark=batch.mark)
     return divided
 
@@ -96,7 +96,7 @@ def write_part(batch: Batch) -> tuple[list[str], list[str | bytes | int]]:
     keys = [DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT]
     arguments: list[str | bytes | int] = [
         _encode(batch.mark) if batch.mark else b"",
-        *(len(batch.records), len(batch.tombstones), len(batch.transitions), len(batch.heard)),
+        *(len(batch.records), len(batch.tombstones), len(batch.transitions), len(batch.heartbeats)),
     ]
     for name, record in batch.records.items():
         arguments += name, _head(record.revision_ns, record.registered_at_ns) + _encode(record)
@@ -105,8 +105,8 @@ def write_part(batch: Batch) -> tuple[list[str], list[str | bytes | int]]:
     for transition in batch.transitions:
         keys.append(history(transition.node))
         arguments += transition.node, _head(transition.at_ns) + transition.to.encode(), _encode(transition)
-    for name, heard in batch.heard.items():
-        arguments += name, _head(heard.last_seen_ns) + heard.transport.encode()
+    for name, heartbeats in batch.heartbeats.items():
+        arguments += name, _head(heartbeats.last_seen_ns) + heartbeats.transport.encode()
     return keys, arguments
 
 
@@ -128,9 +128,9 @@ def read_tombstone(value: bytes) -> Tombstone:
     return _decode_tombstone(value[2 * DIGITS :])
 
 
-def read_heard(value: bytes) -> Heard:
+def read_heard(value: bytes) -> LastHeartbeat:
     """A value of the hash `heard`."""
-    return Heard(int(value[:DIGITS]), Transport(value[DIGITS:].decode()))
+    return LastHeartbeat(int(value[:DIGITS]), Transport(value[DIGITS:].decode()))
 
 
 def read_recorded(value: bytes) -> Recorded:
@@ -172,7 +172,7 @@ def read_change(fields: Mapping[bytes, bytes]) -> Batch:
             case b"s":
                 batch.transitions.append(_decode_transition(text))
             case b"h":
-                batch.heard[text[DIGITS:].decode()] = Heard(int(text[:DIGITS]), Transport.HTTP)
+                batch.heartbeats[text[DIGITS:].decode()] = LastHeartbeat(int(text[:DIGITS]), Transport.HTTP)
     return batch
 
 

@@ -7,7 +7,7 @@ from heapq import nlargest
 from typing import NamedTuple, Protocol
 
 from exporter.domain.clock import HOUR
-from exporter.domain.durable import Batch, Heard, StoredNode
+from exporter.domain.durable import Batch, LastHeartbeat, StoredNode
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.status import Status, Transport
 from exporter.domain.transition import Transition
@@ -54,7 +54,7 @@ class Rows(Protocol):
     def put_transition(self, transition: Transition) -> None:
         """Newest of the node's history, of which MAX_TRANSITIONS are kept."""
 
-    def put_heard(self, heard: dict[str, Heard]) -> None:
+    def put_heartbeats(self, heartbeats: dict[str, LastHeartbeat]) -> None:
         """Each one whose node has a record, and whose time is later than that which is there."""
 
 
@@ -80,7 +80,7 @@ def apply(batch: Batch, rows: Rows) -> Saved:
         if owner is not None and _is_news(transition, rows.recorded(transition.node), owner.registered_at_ns):
             rows.put_transition(transition)
             saved.transitions.append(transition)
-    rows.put_heard(batch.heard)
+    rows.put_heartbeats(batch.heartbeats)
     return saved
 
 
@@ -91,14 +91,14 @@ def _is_news(transition: Transition, recorded: Recorded | None, registered_at_ns
     return transition.at_ns > recorded.at_ns and transition.to is not status
 
 
-def stored_node(record: NodeRecord, heard: Heard | None, recorded: Recorded | None) -> StoredNode:
+def stored_node(record: NodeRecord, last_heartbeat: LastHeartbeat | None, recorded: Recorded | None) -> StoredNode:
     """A node as it is loaded. Its registration was heard as well, though nobody may have saved that."""
     registered_at_ns = record.registered_at_ns
-    if heard is None or heard.last_seen_ns < registered_at_ns:
-        heard = Heard(registered_at_ns, heard.transport if heard else Transport.HTTP)
+    if last_heartbeat is None or last_heartbeat.last_seen_ns < registered_at_ns:
+        last_heartbeat = LastHeartbeat(registered_at_ns, last_heartbeat.transport if last_heartbeat else Transport.HTTP)
     if recorded is None or recorded.at_ns <= registered_at_ns:
         recorded = Recorded(registered_at_ns, Status.ACTIVE)
-    return StoredNode(record, heard, recorded.status, recorded.at_ns)
+    return StoredNode(record, last_heartbeat, recorded.status, recorded.at_ns)
 
 
 def registration_order(node: StoredNode) -> tuple[int, str]:

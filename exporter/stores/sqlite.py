@@ -49,7 +49,7 @@ class SqliteStore:
 
     async def save(self, batch: Batch) -> Saved:
         """Apply the batch in one transaction."""
-        rows = len(batch.records) + len(batch.tombstones) + len(batch.transitions) + len(batch.heard)
+        rows = len(batch.records) + len(batch.tombstones) + len(batch.transitions) + len(batch.heartbeats)
         return await self._run(lambda: self._file().save(batch), ANSWER_SECONDS + rows / ROWS_A_SECOND)
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:

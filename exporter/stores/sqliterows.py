@@ -13,7 +13,7 @@ import msgspec
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.status import Status, Transport
 from exporter.domain.transition import Transition
-from exporter.stores.base import Heard, Mark, Recent, Snapshot
+from exporter.stores.base import LastHeartbeat, Mark, Recent, Snapshot
 from exporter.stores.rules import MAX_TRANSITIONS, Recorded, Version, registration_order, stored_node
 from exporter.stores.sqlitefile import damaged
 
@@ -72,9 +72,9 @@ class SqliteRows:
             (transition.node, MAX_TRANSITIONS),
         )
 
-    def put_heard(self, heard: dict[str, Heard]) -> None:
+    def put_heartbeats(self, heartbeats: dict[str, LastHeartbeat]) -> None:
         """Each one whose node has a record, and whose time is later than that which is there."""
-        rows = [(name, latest.last_seen_ns, latest.transport.value) for name, latest in heard.items()]
+        rows = [(name, latest.last_seen_ns, latest.transport.value) for name, latest in heartbeats.items()]
         self._executemany(
             "INSERT INTO heard SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM nodes WHERE name = ?1) "
             "ON CONFLICT (name) DO UPDATE SET last_seen_ns = excluded.last_seen_ns, transport = excluded.transport, "
@@ -120,9 +120,11 @@ class SqliteRows:
 
     def snapshot(self) -> Snapshot:
         """Everything; StoreRefused where a row is not what was written."""
-        heard, recorded = {}, {}
+        heartbeats, recorded = {}, {}
         for row in self._execute("SELECT name, last_seen_ns, transport, checksum FROM heard"):
-            heard[row[0]] = self._read("heard", row, lambda _, at_ns, transport: Heard(at_ns, Transport(transport)))
+            heartbeats[row[0]] = self._read(
+                "heard", row, lambda _, at_ns, transport: LastHeartbeat(at_ns, Transport(transport))
+            )
         for row in self._execute(
             "SELECT name, at_ns, from_status, to_status, checksum FROM transitions ORDER BY name, at_ns"
         ):
@@ -131,7 +133,7 @@ class SqliteRows:
         nodes = []
         for row in self._execute("SELECT name, revision_ns, registered_at_ns, record, checksum FROM nodes"):
             record = self._read("nodes", row, lambda *cells: _decode_record(cells[-1]))
-            nodes.append(stored_node(record, heard.get(record.name), recorded.get(record.name)))
+            nodes.append(stored_node(record, heartbeats.get(record.name), recorded.get(record.name)))
         tombstones = [
             self._read("tombstones", row, _tombstone)
             for row in self._execute("SELECT name, at_ns, registered_at_ns, record, checksum FROM tombstones")

@@ -81,7 +81,7 @@ class Telemetry(Collector):
         self._reloaded_ns = started_ns
         self._forgotten = 0
         self._node_map: NodeMap | None = None
-        self._notifications_waiting: Callable[[], int] = lambda: 0
+        self._notifications_queue_length: Callable[[], int] = lambda: 0
         self._blind_ns = dict.fromkeys(Transport, 0)
         self._process = ProcessCollector(registry=None)
 
@@ -92,7 +92,7 @@ class Telemetry(Collector):
 
     def watch_notifications(self, waiting: Callable[[], int]) -> None:
         """Ask this, from now on, how many alerts wait to be posted."""
-        self._notifications_waiting = waiting
+        self._notifications_queue_length = waiting
 
     def reloaded(self, wall_ns: int) -> None:
         """A new configuration came into force."""
@@ -144,9 +144,9 @@ class Telemetry(Collector):
             label="outcome",
         )
         yield _gauge(
-            "aurora_registry_notifications_waiting",
+            "aurora_registry_notifications_queue_length",
             "Alerts that wait to be posted, of all Alertmanagers together.",
-            self._notifications_waiting(),
+            self._notifications_queue_length(),
         )
         yield CounterMetricFamily(
             "aurora_registry_nodes_forgotten", "Nodes dropped after a silence of forget_after.", self._forgotten
@@ -188,9 +188,9 @@ class Telemetry(Collector):
     def _take_blindness(self, transport: Transport) -> bool:
         if self._node_map is None:
             return True
-        hearing, now_ns = self._node_map.hearing[transport], self._node_map.clock.monotonic_ns()
-        blind = hearing.blind(now_ns)
-        total_ns = hearing.blind_total_ns + (now_ns - hearing.until_ns if blind else 0)
+        reception, now_ns = self._node_map.reception[transport], self._node_map.clock.monotonic_ns()
+        blind = reception.blind(now_ns)
+        total_ns = reception.blind_total_ns + (now_ns - reception.until_ns if blind else 0)
         # A spell is booked to its last proof, which may lie before the latest scrape; a counter must not go back.
         self._blind_ns[transport] = max(self._blind_ns[transport], total_ns)
         return blind

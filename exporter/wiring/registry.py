@@ -9,28 +9,28 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from exporter import __version__
+from exporter.bus.listener import BusListener
+from exporter.bus.publisher import BusPublisher
 from exporter.configuration.loader import refused_at_reload
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Command
 from exporter.domain.config import Config
 from exporter.domain.durable import Recent
 from exporter.domain.errors import Invalid
-from exporter.domain.hearing import Source
 from exporter.domain.node import Node
+from exporter.domain.reception import Source
 from exporter.domain.status import Transport
 from exporter.domain.transition import Transition
-from exporter.edges.bus import BusListener
-from exporter.edges.notifier import Notifier
-from exporter.edges.publisher import BusPublisher
 from exporter.exposition.exposition import Exposition
 from exporter.nodemap.nodemap import NodeMap
+from exporter.notifier.notifier import Notifier
 from exporter.stores.base import Store
 from exporter.telemetry import logs
 from exporter.telemetry.metrics import Telemetry
-from exporter.wiring.announcing import Announcer
 from exporter.wiring.clock import SystemClock
-from exporter.wiring.keeper import Keeper
+from exporter.wiring.eventpublisher import EventPublisher
 from exporter.wiring.revision import revision
+from exporter.wiring.storewriter import StoreWriter
 
 log = logging.getLogger("aurora.registry")
 
@@ -39,7 +39,7 @@ SETTLE_EVERY = 1000
 
 
 class Registry:
-    """Implements what the edges need (`exporter.edges.service.Service`); `run` is its life."""
+    """Implements what the edges need (`exporter.api.service.Service`); `run` is its life."""
 
     def __init__(self, config: Config, store: Store, load_config: Callable[[], Config]) -> None:
         """`load_config`: reads the configuration again, for a reload; raises Invalid."""
@@ -66,12 +66,12 @@ class Registry:
             telemetry=self.telemetry,
             clock=self._clock,
         )
-        self._keeper = Keeper(
+        self._store_writer = StoreWriter(
             store,
             self._clock,
             self._new_map,
             source=self._store_source,
-            announce=Announcer(self._publisher),
+            announce=EventPublisher(self._publisher),
             telemetry=self.telemetry,
         )
 
@@ -85,7 +85,7 @@ class Registry:
     @property
     def node_map(self) -> NodeMap:
         """The node map; raises StillLoading until it was read from the store."""
-        return self._keeper.node_map
+        return self._store_writer.node_map
 
     @property
     def exposition(self) -> Exposition:
@@ -103,12 +103,12 @@ class Registry:
     @property
     def ready(self) -> bool:
         """The map is loaded and we are not stopping."""
-        return self._keeper.loaded and not self._stopping
+        return self._store_writer.loaded and not self._stopping
 
     @property
     def store_up(self) -> bool:
         """The store answered when it was last asked."""
-        return self._keeper.store_up
+        return self._store_writer.store_up
 
     @property
     def event_bus_up(self) -> bool | None:
@@ -122,15 +122,15 @@ class Registry:
 
     async def submit(self, command: Command) -> Node | None:
         """Make the command durable, then apply it."""
-        return await self._keeper.submit(command)
+        return await self._store_writer.submit(command)
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """The node's recorded transitions, newest first."""
-        return await self._keeper.transitions(name, limit)
+        return await self._store_writer.transitions(name, limit)
 
     async def recent(self, since_ns: int, limit: int) -> Recent:
         """What happened to any node since then, newest first."""
-        return await self._keeper.recent(since_ns, limit)
+        return await self._store_writer.recent(since_ns, limit)
 
     async def reload(self) -> None:
         """Take the whole new configuration or none of it; two metrics say which. Raises Invalid."""
@@ -143,7 +143,7 @@ class Registry:
         self._config = new
         self._notifier.reconfigure(new.alertmanager)
         logs.setup(new.log.level, new.log.format)
-        if self._keeper.loaded:
+        if self._store_writer.loaded:
             self.node_map.reconfigure(new.thresholds, new.site, new.limits.max_nodes)
             self.exposition.reconfigure(
                 disabled_families=new.metrics.disabled_families,
@@ -163,7 +163,7 @@ class Registry:
 
     async def run(self, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run every part until `serve` returns, then write and publish what is left. Raises StoreRefused."""
-        parts = [serve(), self._keeper.run(), self._tick(), self._notifier.run()]
+        parts = [serve(), self._store_writer.run(), self._tick(), self._notifier.run()]
         if self._listener:
             parts.append(self._listener.run())
         tasks = [asyncio.create_task(part) for part in parts]
@@ -173,7 +173,7 @@ class Registry:
         finally:
             self.stopping()
             await _cancel(tasks)
-            await self._keeper.stop()
+            await self._store_writer.stop()
             if self._publisher and publishing:
                 await self._publisher.flush(FLUSH_SECONDS)
                 await _cancel([publishing])
@@ -189,12 +189,12 @@ class Registry:
         settled = 0
         while True:
             await asyncio.sleep(self._config.thresholds.tick / SECOND)
-            if not self._keeper.loaded:
+            if not self._store_writer.loaded:
                 continue
             self.node_map.tick()
             self._notifier.look(self.node_map)
-            if self.node_map.journal.transitions and self.store_up:
-                self._keeper.hurry()
+            if self.node_map.pending.transitions and self.store_up:
+                self._store_writer.hurry()
             if len(self.node_map) > settled + SETTLE_EVERY:
                 # Nodes live long: the garbage collector need not look at them again and again while heartbeats wait.
                 settled = len(self.node_map)

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import uvicorn
 
+from exporter.api.app import create_app
+from exporter.api.protocol import DeadlineProtocol
 from exporter.configuration.addresses import split_listen_address
 from exporter.domain.errors import Invalid
-from exporter.edges.rest.app import create_app
-from exporter.edges.rest.protocol import DeadlineProtocol
 from exporter.wiring.registry import Registry
 
 log = logging.getLogger("aurora.web")

@@ -43,7 +43,7 @@ def _first_look() -> list[tuple[Any, int]]:
         worst("Event bus", "Whether every registry hears the bus.", "aurora_registry_event_bus_up", "No bus"),
         (
             panels.number(
-                "Hearing",
+                "Reception",
                 "Blind: there are nodes that no registry can hear now. Their statuses are held.",
                 ask.now(f"max(min by (transport) ({of('aurora_registry_blind')}))"),
                 mappings=[look.mapping({0: ("all nodes", look.GOOD), 1: ("blind", look.HELD)})],
@@ -209,7 +209,7 @@ def _notifications() -> Any:
         "Alerts posted to Alertmanagers by the registry itself, by outcome, and those that wait. None where"
         " alertmanager.urls is empty.",
         ask.over_time(_increase("aurora_registry_notifications_total", "outcome"), "{{outcome}}"),
-        ask.over_time(f"sum({of('aurora_registry_notifications_waiting')})", "waiting", ref="B"),
+        ask.over_time(f"sum({of('aurora_registry_notifications_queue_length')})", "waiting", ref="B"),
         unit="none",
     )
 

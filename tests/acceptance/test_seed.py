@@ -15,7 +15,7 @@ import redis
 import requests
 
 from tests.support.redis_server import RedisServer
-from tests.support.registry_process import RegistryProcess, program, run_program, surroundings
+from tests.support.registry_process import RegistryProcess, clean_env, program, run_program
 from tests.support.seed_mesh import CHANNEL, REGISTRATIONS, Heartbeats, heartbeat_event, over_bus
 from tests.support.server_process import until
 
@@ -58,7 +58,7 @@ def run(name: str, registry: RegistryProcess, directory: Path) -> str:
         text = text.replace(address, registry.url)
     script = directory / name
     if script.suffix == ".js":
-        script.write_text((PROGRAMS / "surroundings.js").read_text() + text)
+        script.write_text((PROGRAMS / "environment.js").read_text() + text)
         command: list[str | Path] = ["node", script]
     else:
         script.write_text(text)
@@ -206,7 +206,7 @@ def test_balancer_asks_where_a_job_fits(registry):
 
 def test_cli_prints_the_table_of_the_seed(registry, tmp_path):
     """`aurora-cli nodes`: the seed's table, to the letter."""
-    done = run_program([*program("cli"), "nodes"], tmp_path, surroundings(AURORA_REGISTRY=registry.url))
+    done = run_program([*program("cli"), "nodes"], tmp_path, clean_env(AURORA_REGISTRY=registry.url))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
         "NAME          ROLE     STATUS   IP          GPU\n"

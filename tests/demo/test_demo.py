@@ -23,7 +23,7 @@ def demo(tmp_path: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """The demo in a process group of its own, its temporary files below tmp_path; its output in a file."""
     with (tmp_path / "output").open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "demo", "--pace=60", "--nodes=6", "--sites=2", *arguments],
+            [sys.executable, "-m", "demo", "--speed=60", "--nodes=6", "--sites=2", *arguments],
             cwd=ROOT,
             env={**os.environ, "TMPDIR": str(tmp_path)},
             stdin=subprocess.DEVNULL,

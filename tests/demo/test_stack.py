@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from demo.child import ChildFailed
 from demo.ports import free_port, is_free
+from demo.process import ChildFailed
 from demo.receiver import Notification
 from demo.stack import Stack
 
@@ -44,7 +44,7 @@ def keep_beating(stack: Stack, names: list[str], stopped: threading.Event) -> No
 def test_a_site_that_fails_is_seen_from_the_metrics_to_the_message() -> None:
     """Metric, rule, inhibition, message, and the history of the statuses."""
     heard: list[Notification] = []
-    with Stack(pace=60, hear=heard.append) as stack:
+    with Stack(pace=60, on_notification=heard.append) as stack:
         register(stack)
         stopped = threading.Event()
         alive = [name for name in NODES if name.startswith("berlin")]

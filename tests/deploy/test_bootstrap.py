@@ -11,7 +11,7 @@ import pytest
 
 from tests.deploy.conftest import site_packages
 from tests.support.redis_server import free_port
-from tests.support.registry_process import RegistryProcess, surroundings
+from tests.support.registry_process import RegistryProcess, clean_env
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 pytestmark = pytest.mark.servers
@@ -29,7 +29,7 @@ def bootstrap(image, tmp_path):
     python.chmod(0o755)
     [wheel] = (image / "wheel").glob("*.whl")
     variables = {"PYTHON": str(python), "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_IGNORE_INSTALLED": "1"}
-    environment = surroundings(**variables)
+    environment = clean_env(**variables)
     # Or the checkout would answer in place of what was installed.
     del environment["PYTHONPATH"]
 

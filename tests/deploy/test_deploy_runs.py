@@ -14,7 +14,7 @@ import yaml
 from tests.deploy.compose_rules import DEPLOY, compose, mounts
 from tests.deploy.image_rules import ROOT, healthcheck
 from tests.support.redis_server import RedisServer
-from tests.support.registry_process import program, surroundings
+from tests.support.registry_process import clean_env, program
 from tests.support.server_process import ServerProcess, until
 
 SERVICES = compose()["services"]
@@ -68,7 +68,7 @@ def test_the_registry_runs_as_composed_and_its_healthcheck_tells_so(tmp_path):
             name: value.replace("redis://redis:6379/0", redis.url)
             for name, value in SERVICES["node-registry"]["environment"].items()
         }
-        environment = surroundings(**variables, AURORA_REVISION="abc123", AURORA_WEB_LISTEN_ADDRESS="127.0.0.1:PORT")
+        environment = clean_env(**variables, AURORA_REVISION="abc123", AURORA_WEB_LISTEN_ADDRESS="127.0.0.1:PORT")
         command = [*program("registry"), *as_here(SERVICES["node-registry"]["command"], root)]
         registry = AsComposed(tmp_path, command, environment)
         try:
@@ -93,7 +93,7 @@ def test_prometheus_runs_as_composed_with_every_rule(tmp_path):
     """The rules are found by the way that the container has, and the registry is a target by its name there."""
     root = laid_out("prometheus", tmp_path)
     command = ["prometheus", *as_here(SERVICES["prometheus"]["command"], root), "--web.listen-address=127.0.0.1:PORT"]
-    server = AsComposed(tmp_path, command, surroundings())
+    server = AsComposed(tmp_path, command, clean_env())
     try:
         server.start()
         groups = server.get("/api/v1/rules").json()["data"]["groups"]
@@ -110,7 +110,7 @@ def test_alertmanager_runs_as_composed(tmp_path):
     root = laid_out("alertmanager", tmp_path)
     flags = as_here(SERVICES["alertmanager"]["command"], root)
     server = AsComposed(
-        tmp_path, ["prometheus-alertmanager", *flags, "--web.listen-address=127.0.0.1:PORT"], surroundings()
+        tmp_path, ["prometheus-alertmanager", *flags, "--web.listen-address=127.0.0.1:PORT"], clean_env()
     )
     try:
         server.start()

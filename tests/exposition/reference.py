@@ -79,7 +79,7 @@ def of_nodes(node_map: NodeMap, nodes: list[Node]) -> Iterator[Metric]:
     yield one(nodes, "aurora_node_gpus", lambda node: node.facts.gpus)
     yield one(nodes, "aurora_node_gpu_memory_bytes", lambda node: node.facts.gpu_memory_bytes)
     yield one(nodes, "aurora_node_last_seen_timestamp_seconds", lambda node: seconds(node.last_seen_ns))
-    yield one(nodes, "aurora_node_last_seen_age_seconds", lambda node: seconds(now_ns - node.heard_ns))
+    yield one(nodes, "aurora_node_last_seen_age_seconds", lambda node: seconds(now_ns - node.last_heartbeat_ns))
     yield one(nodes, "aurora_node_registered_timestamp_seconds", lambda node: seconds(node.record.registered_at_ns))
     counter = CounterMetricFamily(
         "aurora_node_status_transitions", HELP["aurora_node_status_transitions_total"], labels=["node", "status"]

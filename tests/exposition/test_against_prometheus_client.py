@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from exporter.domain.clock import HOUR
 from exporter.domain.command import Depart, Register, SetLifecycle
 from exporter.domain.errors import DepartedNode, UnknownNode
-from exporter.domain.hearing import Source
 from exporter.domain.heartbeat import heartbeat_of
 from exporter.domain.lifecycle import IN_SERVICE, Lifecycle, Phase
+from exporter.domain.reception import Source
 from exporter.domain.registration import parse_registration
 from exporter.domain.status import Thresholds, Transport
 from exporter.domain.text import text_fault
@@ -130,7 +130,7 @@ class AnyMesh(RuleBasedStateMachine):
         while seconds > 0:
             self.clock.advance(min(seconds, 5))
             if not self.bus.lost:
-                self.bus.proof(self.clock.monotonic_ns())
+                self.bus.mark_alive(self.clock.monotonic_ns())
             self.node_map.tick()
             seconds -= 5
 
@@ -145,11 +145,11 @@ class AnyMesh(RuleBasedStateMachine):
 
     @rule()
     def lose_the_bus(self):
-        self.bus.lose()
+        self.bus.mark_down()
 
     @rule()
     def hear_the_bus(self):
-        self.bus.proof(self.clock.monotonic_ns())
+        self.bus.mark_alive(self.clock.monotonic_ns())
         self.node_map.tick()
 
     @rule(rules=RULES, max_edges=st.sampled_from([0, 1, 5, 10_000]))
@@ -180,9 +180,9 @@ class AnyMesh(RuleBasedStateMachine):
     @invariant()
     def no_segment_is_empty(self):
         """What is gone leaves nothing behind."""
-        kept = sum(len(segment.nodes) for segment in self.exposition._segments.values())
+        kept = sum(len(chunk.nodes) for chunk in self.exposition._chunks.values())
         assert kept == len(self.node_map)
-        assert all(segment.nodes for segment in self.exposition._segments.values())
+        assert all(chunk.nodes for chunk in self.exposition._chunks.values())
 
 
 AnyMesh.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from exporter.exposition import exposition, pace
-from exporter.exposition.segment import SIZE
+from exporter.exposition import exposition, yielder
+from exporter.exposition.chunk import SIZE
 from tests.exposition.mesh import Mesh
 from tests.exposition.reference import Reference, expected, read
 
@@ -24,7 +24,7 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def always_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scrape lets others go first at each opportunity, however little time it took until there."""
-    monkeypatch.setattr(pace, "STRETCH_NS", -1)
+    monkeypatch.setattr(yielder, "STRETCH_NS", -1)
 
 
 def series(body: str) -> list[str]:
@@ -76,7 +76,7 @@ def test_a_segment_that_lost_all_nodes_is_dropped() -> None:
         mesh.register(f"node-{number}")
         mesh.scrape()
         mesh.depart(f"node-{number}")
-    assert mesh.exposition._segments == {}
+    assert mesh.exposition._chunks == {}
 
 
 def test_nodes_that_are_there_already_are_taken_in() -> None:
@@ -94,15 +94,15 @@ def test_only_what_changed_is_rendered_again() -> None:
     for name in "abcdef":
         mesh.register(name)
     mesh.scrape()
-    before = [dict(segment._pieces) for segment in mesh.exposition._segments.values()]
+    before = [dict(chunk._pieces) for chunk in mesh.exposition._chunks.values()]
     mesh.clock.advance(1)
     mesh.heartbeat("a")
     mesh.scrape()
-    after = [dict(segment._pieces) for segment in mesh.exposition._segments.values()]
+    after = [dict(chunk._pieces) for chunk in mesh.exposition._chunks.values()]
     assert all(new[name] is old[name] for old, new in zip(before, after, strict=True) for name in old)
     mesh.node_map.note_conflict("c")
     mesh.scrape()
-    after = [dict(segment._pieces) for segment in mesh.exposition._segments.values()]
+    after = [dict(chunk._pieces) for chunk in mesh.exposition._chunks.values()]
     changed = [
         (number, name)
         for number, (old, new) in enumerate(zip(before, after, strict=True))

@@ -12,8 +12,8 @@ from exporter.domain.node import Live, Node, NodeRecord
 from exporter.domain.registration import Link, Registration
 from exporter.domain.status import Status, Transport
 from exporter.domain.topology import EdgeRule, Selector, count_edges, edges
-from exporter.exposition.pace import Pace
 from exporter.exposition.topology import Walk
+from exporter.exposition.yielder import Yielder
 
 ROLES = st.sampled_from(["lead", "compute", "edge"])
 NAMES = [f"n{number}" for number in range(8)]
@@ -45,7 +45,7 @@ def test_the_walk_is_the_beginning_of_the_topology(
 ) -> None:
     """For any nodes, any rules, any limit."""
     live = Live(0, 0, Transport.HTTP, Status.ACTIVE, 0)
-    walk = Walk("%s %s %s %s", rules, limit, Pace())
+    walk = Walk("%s %s %s %s", rules, limit, Yielder())
     asyncio.run(walk.go([Node(NodeRecord(facts, 0, 0), order, live) for order, facts in enumerate(nodes)]))
     first = itertools.islice(edges(nodes, rules), limit)
     assert walk.lines == [f"{edge.source} {edge.target} {edge.type} 1" for edge in first]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Depart, Register
-from exporter.domain.durable import Batch, Heard, Mark, Snapshot, StoredNode
+from exporter.domain.durable import Batch, LastHeartbeat, Mark, Snapshot, StoredNode
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.node import NodeRecord
 from exporter.domain.registration import Registration
@@ -18,9 +18,9 @@ from tests.support.clock import ManualClock
 def stored(name: str, clock: ManualClock, *, ago: float, status: Status = Status.ACTIVE) -> StoredNode:
     """A node registered a day ago, last heard some seconds ago."""
     registered_ns = clock.wall_ns() - 86_400 * SECOND
-    heard_ns = clock.wall_ns() - round(ago * SECOND)
+    last_heartbeat_ns = clock.wall_ns() - round(ago * SECOND)
     record = NodeRecord(Registration(name), registered_ns, registered_ns)
-    return StoredNode(record, Heard(heard_ns, Transport.HTTP), status, heard_ns)
+    return StoredNode(record, LastHeartbeat(last_heartbeat_ns, Transport.HTTP), status, last_heartbeat_ns)
 
 
 def loaded(clock: ManualClock, snapshot: Snapshot) -> NodeMap:
@@ -41,7 +41,7 @@ def test_the_time_in_which_nobody_ran_is_blind_time_and_silence_from_before_is_k
     snapshot = Snapshot([stored("a", clock, ago=7300)], mark=Mark(clock.wall_ns() - 7200 * SECOND))
     node_map = loaded(clock, snapshot)
     node = node_map.get("a")
-    assert node_map.silence_ns(node) == 100 * SECOND
+    assert node_map.counted_age_ns(node) == 100 * SECOND
     assert node_map.held_since_ns(node, clock.monotonic_ns()) is not None
     pass_time(node_map, clock, 79)
     assert node_map.get("a").status is Status.ACTIVE
@@ -50,7 +50,7 @@ def test_the_time_in_which_nobody_ran_is_blind_time_and_silence_from_before_is_k
 
 
 def test_a_crash_loop_does_not_hide_a_death_for_ever() -> None:
-    """Each start grants a grace, and the spells of earlier lives are remembered with what they granted."""
+    """Each start grants a grace, and the outages of earlier lives are remembered with what they granted."""
     clock = ManualClock()
     snapshot = Snapshot([stored("a", clock, ago=1)], mark=Mark(clock.wall_ns()))
     for _ in range(40):
@@ -59,7 +59,9 @@ def test_a_crash_loop_does_not_hide_a_death_for_ever() -> None:
         pass_time(node_map, clock, 30)
         before = snapshot.nodes[0]
         node = node_map.get("a")
-        status = StoredNode(before.record, before.heard, node.status, node_map.wall_time.at(node.status_since_ns))
+        status = StoredNode(
+            before.record, before.last_heartbeat, node.status, node_map.wall_time.at(node.status_since_ns)
+        )
         snapshot = Snapshot([status], mark=merging.mark_of(node_map))
     assert node_map.get("a").status is Status.OFFLINE
 
@@ -70,7 +72,7 @@ def test_a_recorded_status_is_taken_up_and_is_no_new_transition() -> None:
     snapshot = Snapshot([stored("a", clock, ago=900, status=Status.OFFLINE)], mark=Mark(clock.wall_ns()))
     node_map = loaded(clock, snapshot)
     assert node_map.get("a").status is Status.OFFLINE
-    assert not node_map.journal.transitions
+    assert not node_map.pending.transitions
     assert node_map.get("a").entered_offline == 0
 
 
@@ -80,7 +82,7 @@ def test_a_wall_clock_set_back_while_nobody_ran_keeps_the_silence_of_before() ->
     snapshot = Snapshot([stored("a", clock, ago=50)], mark=Mark(clock.wall_ns()))
     clock.jump_wall(-3600)
     node_map = loaded(clock, snapshot)
-    assert node_map.silence_ns(node_map.get("a")) == 50 * SECOND
+    assert node_map.counted_age_ns(node_map.get("a")) == 50 * SECOND
 
 
 def test_an_emptied_store_is_told_everything_again_and_the_departed_stay_gone() -> None:
@@ -91,12 +93,12 @@ def test_an_emptied_store_is_told_everything_again_and_the_departed_stay_gone() 
         node_map.commit(node_map.plan(Register(Registration(name))))
     node_map.commit(node_map.plan(Depart("gone")))
     pass_time(node_map, clock, 120)
-    node_map.journal.take()
+    node_map.pending.take()
     merging.merge(node_map, Snapshot())
-    batch = merging.batch_of(node_map.journal.take(), merging.mark_of(node_map))
+    batch = merging.batch_of(node_map.pending.take(), merging.mark_of(node_map))
     assert set(batch.records) == {"kept"}
     assert set(batch.tombstones) == {"gone"}
-    assert set(batch.heard) == {"kept"}
+    assert set(batch.heartbeats) == {"kept"}
     assert [transition.to for transition in batch.transitions] == [Status.WARNING]
 
 
@@ -106,26 +108,26 @@ def test_the_later_word_on_a_node_stands_on_both_sides() -> None:
     node_map = loaded(clock, Snapshot([stored("a", clock, ago=1), stored("b", clock, ago=1)]))
     clock.advance(1)
     node_map.commit(node_map.plan(Register(Registration("a", role="ours"))))
-    node_map.journal.take()
+    node_map.pending.take()
     theirs = NodeRecord(Registration("b", role="theirs"), 0, clock.wall_ns())
-    heard = Heard(clock.wall_ns(), Transport.HTTP)
-    other = Snapshot([stored("a", clock, ago=1), StoredNode(theirs, heard, Status.ACTIVE, 0)])
+    heartbeats = LastHeartbeat(clock.wall_ns(), Transport.HTTP)
+    other = Snapshot([stored("a", clock, ago=1), StoredNode(theirs, heartbeats, Status.ACTIVE, 0)])
     merging.merge(node_map, other)
     assert (node_map.get("a").facts.role, node_map.get("b").facts.role) == ("ours", "theirs")
-    assert set(node_map.journal.records) == {"a"}
+    assert set(node_map.pending.records) == {"a"}
 
 
 def test_another_registrys_word_is_adopted_once_and_not_told_back() -> None:
     """Its heartbeats keep nodes alive here, and its transitions count unless we heard the node since."""
     clock = ManualClock()
     node_map = loaded(clock, Snapshot([stored("a", clock, ago=0), stored("b", clock, ago=0)]))
-    node_map.journal.take()
+    node_map.pending.take()
     pass_time(node_map, clock, 100)
     node_map.heartbeat(Heartbeat(node="b"), Transport.HTTP)
-    node_map.journal.take()
-    merging.adopt(node_map, Batch(heard={"a": Heard(clock.wall_ns() - 10 * SECOND, Transport.HTTP)}))
-    assert node_map.silence_ns(node_map.get("a")) == 10 * SECOND
+    node_map.pending.take()
+    merging.adopt(node_map, Batch(heartbeats={"a": LastHeartbeat(clock.wall_ns() - 10 * SECOND, Transport.HTTP)}))
+    assert node_map.counted_age_ns(node_map.get("a")) == 10 * SECOND
     offline = [Transition(name, Status.WARNING, Status.OFFLINE, clock.wall_ns() - SECOND) for name in ("a", "b")]
     merging.adopt(node_map, Batch(transitions=offline))
     assert (node_map.get("a").status, node_map.get("b").status) == (Status.OFFLINE, Status.ACTIVE)
-    assert not node_map.journal
+    assert not node_map.pending

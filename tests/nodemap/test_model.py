@@ -12,12 +12,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Depart, Register, SetLifecycle
-from exporter.domain.durable import Heard, Snapshot, StoredNode
+from exporter.domain.durable import LastHeartbeat, Snapshot, StoredNode
 from exporter.domain.errors import DepartedNode, UnknownNode
-from exporter.domain.hearing import Source
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.lifecycle import IN_SERVICE, Lifecycle, Phase
 from exporter.domain.node import NodeRecord, Tombstone
+from exporter.domain.reception import Source
 from exporter.domain.registration import Registration
 from exporter.domain.site import SiteRule
 from exporter.domain.status import Status, Thresholds, Transport
@@ -62,7 +62,7 @@ class Modelled:
             return Status.ACTIVE
         return Status.WARNING if self.silence <= OFFLINE else Status.OFFLINE
 
-    def hear(self, transport: Transport) -> None:
+    def record_heartbeat(self, transport: Transport) -> None:
         self.transport = transport
         self.silence = self.grace_spent = self.offline_for = 0
         self.awaits_grace = False
@@ -74,12 +74,12 @@ class Store:
 
     records: dict[str, NodeRecord] = field(default_factory=dict)
     tombstones: dict[str, Tombstone] = field(default_factory=dict)
-    heard: dict[str, Heard] = field(default_factory=dict)
+    heartbeats: dict[str, LastHeartbeat] = field(default_factory=dict)
     status: dict[str, tuple[Status, int]] = field(default_factory=dict)
 
     def keep(self, result: NodeRecord | Tombstone) -> None:
         if isinstance(result, Tombstone):
-            for part in (self.records, self.heard, self.status):
+            for part in (self.records, self.heartbeats, self.status):
                 part.pop(result.name, None)
             self.tombstones[result.name] = result
         else:
@@ -87,12 +87,14 @@ class Store:
             self.records[result.name] = result
 
     def flush(self, node_map: NodeMap) -> None:
-        batch = merging.batch_of(node_map.journal.take(), merging.mark_of(node_map))
+        batch = merging.batch_of(node_map.pending.take(), merging.mark_of(node_map))
         for record in batch.records.values():
             self.keep(record)
         for tombstone in batch.tombstones.values():
             self.keep(tombstone)
-        self.heard.update({name: heard for name, heard in batch.heard.items() if name in self.records})
+        self.heartbeats.update(
+            {name: heartbeats for name, heartbeats in batch.heartbeats.items() if name in self.records}
+        )
         for transition in batch.transitions:
             if transition.node in self.records:
                 self.status[transition.node] = (transition.to, transition.at_ns)
@@ -100,7 +102,7 @@ class Store:
 
     def snapshot(self) -> Snapshot:
         nodes = [
-            StoredNode(record, self.heard[name], *self.status.get(name, (Status.ACTIVE, record.registered_at_ns)))
+            StoredNode(record, self.heartbeats[name], *self.status.get(name, (Status.ACTIVE, record.registered_at_ns)))
             for name, record in self.records.items()
         ]
         nodes.sort(key=lambda stored: stored.record.registered_at_ns)
@@ -164,7 +166,7 @@ class MapMachine(RuleBasedStateMachine):
         self.store.keep(planned.result)
         self.map.commit(planned)
         node = self.model.setdefault(name, Modelled(Transport.HTTP))
-        node.hear(Transport.HTTP)
+        node.record_heartbeat(Transport.HTTP)
         node.ttl = ttl
         if node.sleeping:
             node.phase, node.sleeping = Phase.IN_SERVICE, False
@@ -192,7 +194,7 @@ class MapMachine(RuleBasedStateMachine):
         self.map.heartbeat(beat, transport, appear=bus)
         node = self.model.setdefault(name, Modelled(transport))
         self.departed.pop(name, None)
-        node.hear(transport)
+        node.record_heartbeat(transport)
         self.settle()
         self.take_status(node, status)
 
@@ -234,7 +236,7 @@ class MapMachine(RuleBasedStateMachine):
         for _ in range(seconds):
             self.clock.advance(1)
             if not self.bus_lost:
-                self.bus.proof(self.clock.monotonic_ns())
+                self.bus.mark_alive(self.clock.monotonic_ns())
             self.map.tick()
             self.count_second(blind=self.hears())
             self.settle()
@@ -243,7 +245,7 @@ class MapMachine(RuleBasedStateMachine):
     def the_process_stalls(self, seconds: int) -> None:
         self.clock.advance(seconds)
         if not self.bus_lost:
-            self.bus.proof(self.clock.monotonic_ns())
+            self.bus.mark_alive(self.clock.monotonic_ns())
         self.map.tick()
         self.map.tick()
         everything = frozenset(Transport)
@@ -256,14 +258,14 @@ class MapMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.bus_lost)
     @rule()
     def the_bus_is_lost(self) -> None:
-        self.bus.lose()
+        self.bus.mark_down()
         self.bus_lost = True
 
     @precondition(lambda self: self.bus_lost)
     @rule()
     def the_bus_returns(self) -> None:
         self.clock.advance(1)
-        self.bus.proof(self.clock.monotonic_ns())
+        self.bus.mark_alive(self.clock.monotonic_ns())
         self.map.tick()
         self.count_second(blind=self.hears())
         self.bus_lost = False
@@ -301,7 +303,7 @@ class MapMachine(RuleBasedStateMachine):
     def every_node_stands_as_the_rules_say(self) -> None:
         expected = {name: (node.status, node.silence, node.phase) for name, node in self.model.items()}
         actual = {
-            node.name: (node.status, self.map.silence_ns(node) / SECOND, node.lifecycle.phase)
+            node.name: (node.status, self.map.counted_age_ns(node) / SECOND, node.lifecycle.phase)
             for node in self.map.nodes()
         }
         assert actual == expected
@@ -311,7 +313,7 @@ class MapMachine(RuleBasedStateMachine):
         now_ns = self.clock.monotonic_ns()
         for node in self.map.nodes():
             modelled = self.model[node.name]
-            blind = node.transport in self.hears() and self.map.hearing[node.transport].blind(now_ns)
+            blind = node.transport in self.hears() and self.map.reception[node.transport].blind(now_ns)
             graced = self.grace_left[node.transport] > 0 and modelled.awaits_grace and modelled.grace_spent < BUDGET
             assert (self.map.held_since_ns(node, now_ns) is not None) == (blind or graced), node.name
 

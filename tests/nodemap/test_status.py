@@ -7,10 +7,10 @@ import pytest
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Depart, Register, SetLifecycle
 from exporter.domain.errors import DepartedNode, NameConflict, NodeLimit, UnknownNode
-from exporter.domain.hearing import Source
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.lifecycle import Lifecycle, Phase
 from exporter.domain.node import Node
+from exporter.domain.reception import Source
 from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.domain.transition import Transition
@@ -42,7 +42,7 @@ def pass_time(node_map: NodeMap, clock: ManualClock, seconds: float, *, bus: Sou
         step = min(seconds, 1)
         clock.advance(step)
         if bus is not None:
-            bus.proof(clock.monotonic_ns())
+            bus.mark_alive(clock.monotonic_ns())
         node_map.tick()
         seconds -= step
 
@@ -68,7 +68,7 @@ def test_a_transition_bears_the_time_of_its_threshold_and_not_of_its_discovery(
     register(node_map)
     pass_time(node_map, clock, 119.75)
     pass_time(node_map, clock, 0.9)
-    assert node_map.journal.transitions == [Transition("vengeance", ACTIVE, WARNING, born_ns + 120 * SECOND)]
+    assert node_map.pending.transitions == [Transition("vengeance", ACTIVE, WARNING, born_ns + 120 * SECOND)]
 
 
 def test_a_heartbeat_brings_a_node_back_at_once(node_map: NodeMap, clock: ManualClock) -> None:
@@ -78,7 +78,7 @@ def test_a_heartbeat_brings_a_node_back_at_once(node_map: NodeMap, clock: Manual
     assert node.status is OFFLINE
     node_map.heartbeat(Heartbeat(node="vengeance"), Transport.HTTP)
     assert node.status is ACTIVE
-    assert [(t.from_, t.to) for t in node_map.journal.transitions] == [
+    assert [(t.from_, t.to) for t in node_map.pending.transitions] == [
         (ACTIVE, WARNING),
         (WARNING, OFFLINE),
         (OFFLINE, ACTIVE),
@@ -97,7 +97,7 @@ def test_a_jump_of_the_wall_clock_changes_no_status_and_no_age(
     clock.jump_wall(jump)
     pass_time(node_map, clock, 59)
     assert node.status is ACTIVE
-    assert node_map.silence_ns(node) == 119 * SECOND
+    assert node_map.counted_age_ns(node) == 119 * SECOND
     node_map.heartbeat(Heartbeat(node="vengeance"), Transport.HTTP)
     assert node.last_seen_ns >= seen_ns
     pass_time(node_map, clock, 301)
@@ -135,12 +135,12 @@ def test_a_node_heard_after_a_spell_does_not_wait_behind_one_that_was_not(
     node_map: NodeMap, clock: ManualClock
 ) -> None:
     """The silent one has a grace, so that it may cross later although it was heard earlier."""
-    silent, heard = register(node_map, "silent"), register(node_map, "heard")
+    silent, heartbeats = register(node_map, "silent"), register(node_map, "heard")
     clock.advance(600)
     node_map.tick()
     node_map.heartbeat(Heartbeat(node="heard"), Transport.HTTP)
     pass_time(node_map, clock, 120)
-    assert (silent.status, heard.status) == (ACTIVE, WARNING)
+    assert (silent.status, heartbeats.status) == (ACTIVE, WARNING)
     pass_time(node_map, clock, 60)
     assert silent.status is WARNING
 
@@ -153,7 +153,7 @@ def test_a_lost_bus_holds_its_own_nodes_and_no_others(clock: ManualClock) -> Non
     over_bus = node_map.heartbeat(Heartbeat(node="bus"), Transport.BUS, appear=True)
     pass_time(node_map, clock, 100, bus=bus)
     pass_time(node_map, clock, 300)
-    bus.lose()
+    bus.mark_down()
     assert (over_http.status, over_bus.status) == (OFFLINE, ACTIVE)
     assert node_map.held_since_ns(over_http, clock.monotonic_ns()) is None
     assert node_map.held_since_ns(over_bus, clock.monotonic_ns()) == clock.monotonic_ns() - 300 * SECOND
@@ -169,9 +169,9 @@ def test_short_lapses_of_hearing_in_a_row_do_not_hide_a_death_for_ever(clock: Ma
     node_map = NodeMap(clock, Thresholds(), sources={Transport.BUS: (bus,)})
     node = node_map.heartbeat(Heartbeat(node="vengeance"), Transport.BUS, appear=True)
     for _ in range(30):
-        bus.lose()
+        bus.mark_down()
         clock.advance(1)
-        bus.proof(clock.monotonic_ns())
+        bus.mark_alive(clock.monotonic_ns())
         node_map.tick()
         pass_time(node_map, clock, 30, bus=bus)
     assert node.status is OFFLINE

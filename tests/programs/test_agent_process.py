@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from tests.support.redis_server import RedisServer
-from tests.support.registry_process import RegistryProcess, program, run_program, surroundings
+from tests.support.registry_process import RegistryProcess, clean_env, program, run_program
 from tests.support.server_process import until
 
 pytestmark = pytest.mark.servers
@@ -40,7 +40,7 @@ def start(tmp_path):
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 [*map(str, program("agent")), *arguments],
-                env=surroundings(**variables),
+                env=clean_env(**variables),
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
@@ -55,7 +55,7 @@ def start(tmp_path):
 
 
 def run(tmp_path, *arguments, **variables):
-    return run_program([*program("agent"), *arguments], tmp_path, surroundings(**variables))
+    return run_program([*program("agent"), *arguments], tmp_path, clean_env(**variables))
 
 
 def beats(registry):
@@ -151,9 +151,9 @@ def test_once_tells_of_a_registry_that_is_not_there(tmp_path):
 
 def test_a_laptop_says_that_it_will_sleep(mesh, tmp_path):
     """Nobody is paged for a closed lid; a node that never registered is told so."""
-    assert run(tmp_path, "--say=sleeping", "--registry", mesh.url, "--node-name=book").returncode == 1
+    assert run(tmp_path, "--send-status=sleeping", "--registry", mesh.url, "--node-name=book").returncode == 1
     mesh.register(name="book")
-    assert run(tmp_path, "--say=sleeping", "--registry", mesh.url, "--node-name=book").returncode == 0
+    assert run(tmp_path, "--send-status=sleeping", "--registry", mesh.url, "--node-name=book").returncode == 0
     assert mesh.nodes()["book"]["lifecycle"] == "maintenance"
 
 

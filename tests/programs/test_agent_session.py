@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from exporter.client.protocol import OK
 from exporter.domain.clock import MILLISECOND
 from exporter.programs.agent import session as module
 from exporter.programs.agent.gpus import Inventory
 from exporter.programs.agent.session import Session
-from exporter.speaking.voice import HEARD
 
 READING = {"index": 0, "uuid": "GPU-1"}
 
@@ -23,7 +23,7 @@ READING = {"index": 0, "uuid": "GPU-1"}
 class KeepingVoice:
     """Hears everything; ends the session after some heartbeats."""
 
-    place = "here"
+    endpoint = "here"
 
     def __init__(self, beats):
         self.registered = []
@@ -32,14 +32,14 @@ class KeepingVoice:
 
     async def register(self, registration):
         self.registered.append(registration["capabilities"])
-        return HEARD
+        return OK
 
     async def heartbeat(self, node, report):
         assert node == "a"
         self.reports.append(report)
         if len(self.reports) == self._beats:
             raise asyncio.CancelledError
-        return HEARD
+        return OK
 
 
 class ScriptedGpus:
@@ -57,31 +57,31 @@ class ScriptedGpus:
 
 def live(gpus, inventories, beats):
     """What was registered and reported until so many heartbeats were sent."""
-    voice = KeepingVoice(beats)
+    client = KeepingVoice(beats)
 
     def describe(inventory=None):
         count = (inventories.pop(0) if inventory is None else inventory).count
         return {"name": "a", "role": "compute", "capabilities": {"gpu": count > 0, "gpu_count": count}}
 
-    said: Any = voice  # It neither leaves nor closes: no session asks for that.
+    said: Any = client  # It neither leaves nor closes: no session asks for that.
     session = Session(said, describe, gpus, interval_ns=MILLISECOND)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(session.run())
-    return voice
+    return client
 
 
 def test_a_gpu_that_comes_later_is_registered():
     """The driver came up after the agent."""
-    voice = live(ScriptedGpus([], [READING]), [Inventory(), Inventory(1)], beats=3)
-    assert [capabilities["gpu_count"] for capabilities in voice.registered] == [0, 1]
-    assert [report.get("gpus") for report in voice.reports] == [None, [READING], [READING]]
+    client = live(ScriptedGpus([], [READING]), [Inventory(), Inventory(1)], beats=3)
+    assert [capabilities["gpu_count"] for capabilities in client.registered] == [0, 1]
+    assert [report.get("gpus") for report in client.reports] == [None, [READING], [READING]]
 
 
 def test_a_gpu_that_falls_off_is_missing_from_the_readings_alone():
     """The registration keeps saying what there should be: the difference is what alerts."""
-    voice = live(ScriptedGpus([READING], []), [Inventory(1)], beats=2)
-    assert [capabilities["gpu_count"] for capabilities in voice.registered] == [1]
-    assert [report["gpus"] for report in voice.reports] == [[READING], []]
+    client = live(ScriptedGpus([READING], []), [Inventory(1)], beats=2)
+    assert [capabilities["gpu_count"] for capabilities in client.registered] == [1]
+    assert [report["gpus"] for report in client.reports] == [[READING], []]
 
 
 def test_a_driver_that_hangs_does_not_stop_the_heartbeat(monkeypatch):
@@ -89,13 +89,13 @@ def test_a_driver_that_hangs_does_not_stop_the_heartbeat(monkeypatch):
     monkeypatch.setattr(module, "GPU_SECONDS", 0.01)
     hang = threading.Event()
     try:
-        voice = live(ScriptedGpus([READING], hang.wait), [Inventory(1)], beats=3)
+        client = live(ScriptedGpus([READING], hang.wait), [Inventory(1)], beats=3)
     finally:
         hang.set()
-    assert [report["gpus"] for report in voice.reports] == [[READING], [], []]
+    assert [report["gpus"] for report in client.reports] == [[READING], [], []]
 
 
 def test_every_heartbeat_has_its_number():
     """From 1, without gaps: a gap is what the registry counts as a loss."""
-    voice = live(ScriptedGpus([]), [Inventory()], beats=4)
-    assert [report["sequence"] for report in voice.reports] == [1, 2, 3, 4]
+    client = live(ScriptedGpus([]), [Inventory()], beats=4)
+    assert [report["sequence"] for report in client.reports] == [1, 2, 3, 4]

@@ -207,11 +207,11 @@ def test_an_event_reaches_a_registry_that_listens(tmp_path):
     """And one on a channel that nobody listens on does not."""
     with RedisServer() as redis, RegistryProcess(tmp_path, event_bus=redis.url) as registry:
         until(lambda: registry.get("/health").json()["event_bus"], "up")
-        heard = doctor(tmp_path, registry, "--event-bus", redis.url)
+        ok = doctor(tmp_path, registry, "--event-bus", redis.url)
         unheard = doctor(tmp_path, registry, "--event-bus", redis.url, "--channel", "elsewhere")
 
-    assert (heard.returncode, unheard.returncode) == (0, 1), heard.stdout + heard.stderr
-    assert "1 listener on aurora:events:global got an event, none was rejected" in " ".join(heard.stdout.split())
+    assert (ok.returncode, unheard.returncode) == (0, 1), ok.stdout + ok.stderr
+    assert "1 listener on aurora:events:global got an event, none was rejected" in " ".join(ok.stdout.split())
     assert "nobody listens on elsewhere" in unheard.stdout
 
 

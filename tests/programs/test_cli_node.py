@@ -88,7 +88,7 @@ def why():
         "status": "warning",
         "status_since": "2025-10-06T11:58:00Z",
         "last_heard": {"at": "2025-10-06T11:56:00Z", "transport": "bus", "age_seconds": 245},
-        "silence_seconds": 244.8,
+        "counted_age_seconds": 244.8,
         "not_counted_seconds": 0.2,
         "not_counted": [],
         "held": False,
@@ -124,7 +124,7 @@ def test_why_tells_how_a_status_came_about(registry, shows, why):
 def test_why_tells_of_time_that_is_not_counted(registry, shows, why):
     """Each blind spell with its grace, the one that lasts as such, and that the status is held meanwhile."""
     why |= {
-        "silence_seconds": 65,
+        "counted_age_seconds": 65,
         "not_counted_seconds": 180,
         "not_counted": [
             {"from": "2025-10-06T11:56:30Z", "to": "2025-10-06T11:57:30Z", "grace_until": "2025-10-06T11:58:30Z"},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.registry_process import program, surroundings
+from tests.support.registry_process import clean_env, program
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def start(registry):
     def do(*argv, url="", **streams):
         process = subprocess.Popen(
             [*program("cli"), *argv],
-            env=surroundings(AURORA_REGISTRY=url or registry.url),
+            env=clean_env(AURORA_REGISTRY=url or registry.url),
             stdin=subprocess.DEVNULL,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
         )

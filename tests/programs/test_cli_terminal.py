@@ -4,9 +4,9 @@ import io
 
 import pytest
 
+from exporter.programs.cli.humanize import duration
 from exporter.programs.cli.tables import Status, table
 from exporter.programs.cli.terminal import Terminal, be_tolerant, visible
-from exporter.programs.cli.words import duration
 
 HOSTILE = "a\x1b[2J\x07\r\n\x9b1m\u202egpj\u200b\x00\ud800"
 
@@ -56,7 +56,7 @@ def test_colour_can_be_refused(registry, shows, on_terminal, seed, variables):
 
 
 def test_only_a_status_is_coloured(registry, shows, on_terminal, seed):
-    """A role, or a word of the node's own, that spells like one is not."""
+    """A role, or a word of the node's own, that outages like one is not."""
     seed["nodes"]["vengeance"] |= {"role": "active", "metadata": {"status": "offline"}}
     registry.answer("/nodes/vengeance", seed["nodes"]["vengeance"])
     on_terminal()

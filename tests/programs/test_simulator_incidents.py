@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from exporter.domain.clock import MINUTE, SECOND
 from exporter.domain.errors import Invalid
-from exporter.programs.simulator.casting import cast, check_cast
-from exporter.programs.simulator.incident import HEALTHY, Affliction, Incident, Kind, condition
+from exporter.programs.simulator.incident import HEALTHY, ActiveFault, Incident, Kind, condition
 from exporter.programs.simulator.population import populate
 from exporter.programs.simulator.report import report
 from exporter.programs.simulator.schedule import Turn, due, next_due_ns, turns
 from exporter.programs.simulator.script import parse_script, read_script
+from exporter.programs.simulator.targets import check_cast, select_targets
 
 MESH = populate(40, 3, 1)
 INTERVAL = 30 * SECOND
@@ -78,20 +78,20 @@ def test_nobody_is_named_in_vain():
 
 
 def test_a_site_fails_with_all_its_nodes():
-    befallen = cast(Incident(Kind.SITE_FAILS, 0, site="lab"), 0, MESH, 1)
+    affected = select_targets(Incident(Kind.SITE_FAILS, 0, site="lab"), 0, MESH, 1)
 
-    assert befallen == tuple(index for index, member in enumerate(MESH) if member.site.name == "lab")
+    assert affected == tuple(index for index, member in enumerate(MESH) if member.site.name == "lab")
 
 
 @given(st.integers(0, 50), st.integers(0, 99), st.integers(1, 60), st.sampled_from(["", "compute", "edge"]))
 def test_who_is_chosen_fits_and_is_chosen_again(number, seed, count, role):
     """The lead is nobody's victim by chance."""
     incident = Incident(Kind.GPU_LOST, 0, count=count, role="compute" if role == "edge" else role, gpu=1)
-    befallen = cast(incident, number, MESH, seed)
+    affected = select_targets(incident, number, MESH, seed)
 
-    assert befallen == cast(incident, number, MESH, seed)
-    assert len(befallen) == min(count, sum(member.gpus > 1 for member in MESH))
-    assert all(MESH[index].gpus > 1 and MESH[index].role == "compute" for index in befallen)
+    assert affected == select_targets(incident, number, MESH, seed)
+    assert len(affected) == min(count, sum(member.gpus > 1 for member in MESH))
+    assert all(MESH[index].gpus > 1 and MESH[index].role == "compute" for index in affected)
 
 
 @given(st.integers(1, 500), st.lists(st.integers(1, INTERVAL), max_size=40))
@@ -136,7 +136,7 @@ def test_turns_come_in_order_and_go_on():
 
 
 def test_a_flapping_node_is_silent_and_heard_by_turns():
-    flapping = [Affliction(Incident(Kind.NODE_FLAPS, 0, period_ns=4 * MINUTE), MINUTE)]
+    flapping = [ActiveFault(Incident(Kind.NODE_FLAPS, 0, period_ns=4 * MINUTE), MINUTE)]
 
     assert [condition(flapping, minute * MINUTE).silent for minute in (1, 2, 3, 4, 5)] == [
         True,
@@ -150,9 +150,9 @@ def test_a_flapping_node_is_silent_and_heard_by_turns():
 def test_afflictions_add_up_in_what_a_node_says():
     member = next(member for member in MESH if member.gpus == 4)
     afflictions = [
-        Affliction(Incident(Kind.GPU_LOST, 0, gpu=3), 0),
-        Affliction(Incident(Kind.GPU_HOT, 0, gpu=1, celsius=95.0), 0),
-        Affliction(Incident(Kind.CLOCK_SKEW, 0, offset_ns=-90 * SECOND), 0),
+        ActiveFault(Incident(Kind.GPU_LOST, 0, gpu=3), 0),
+        ActiveFault(Incident(Kind.GPU_HOT, 0, gpu=1, celsius=95.0), 0),
+        ActiveFault(Incident(Kind.CLOCK_SKEW, 0, offset_ns=-90 * SECOND), 0),
     ]
     said = report(member, condition(afflictions, 0), hours=9, wall_ns=1000 * SECOND, sequence=7, seed=1)
 

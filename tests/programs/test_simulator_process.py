@@ -10,7 +10,7 @@ import pytest
 from exporter.programs.simulator import main
 from exporter.programs.simulator.population import populate
 from tests.support.redis_server import RedisServer
-from tests.support.registry_process import RegistryProcess, program, run_program, surroundings
+from tests.support.registry_process import RegistryProcess, clean_env, program, run_program
 from tests.support.server_process import until
 
 QUICK = {"thresholds": {"heartbeat_interval": "300ms", "warning_after": "2s", "offline_after": "30s"}}
@@ -38,7 +38,7 @@ def simulate(stack, tmp_path):
         command = [*program("simulator"), f"--registry={registry.url}", f"--event-bus={redis.url}", *FLAGS]
         process = subprocess.Popen(
             [*map(str, command), f"--incidents={path}", *flags],
-            env=surroundings(),
+            env=clean_env(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -89,7 +89,7 @@ def test_it_ends_by_itself_and_nothing_stays_behind(stack, simulate):
         "- {kind: maintenance, at: 0s, for: 1m, nodes: [desk-vera], reason: fans}\n"
         "- {kind: name_conflict, at: 0s, for: 1m, nodes: [desk-amal]}\n"
         "- {kind: node_leaves, at: 0s, for: 1m, nodes: [laptop-01]}\n",
-        "--pace=20",
+        "--speed=20",
         "--heartbeat-interval=6s",
         "--duration=2m",
         "--leave-on-stop",
@@ -116,7 +116,7 @@ def test_a_script_that_names_nobody_is_refused(tmp_path, capsys):
 def test_an_interrupt_ends_it_while_the_registry_is_away():
     process = subprocess.Popen(
         [*map(str, program("simulator")), "--registry=http://127.0.0.1:9"],
-        env=surroundings(),
+        env=clean_env(),
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -128,7 +128,7 @@ def test_an_interrupt_ends_it_while_the_registry_is_away():
 
 
 def test_help_has_examples_and_fits_80_columns(tmp_path):
-    answer = run_program([*program("simulator"), "--help"], tmp_path, surroundings(COLUMNS="80"))
+    answer = run_program([*program("simulator"), "--help"], tmp_path, clean_env(COLUMNS="80"))
 
     assert (answer.returncode, answer.stderr) == (0, "")
     assert "\nexamples:\n  aurora-simulator\n" in answer.stdout
@@ -136,7 +136,7 @@ def test_help_has_examples_and_fits_80_columns(tmp_path):
 
 
 def test_the_bus_needs_an_address(tmp_path):
-    answer = run_program([*program("simulator"), "--over=bus"], tmp_path)
+    answer = run_program([*program("simulator"), "--transport=bus"], tmp_path)
 
     assert answer.returncode == 2
-    assert "--over bus needs --event-bus" in answer.stderr
+    assert "--transport bus needs --event-bus" in answer.stderr

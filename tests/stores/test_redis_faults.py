@@ -11,7 +11,7 @@ from exporter.domain.errors import StoreUnavailable
 from exporter.redislink.url import parse_redis_url
 from exporter.stores.base import Batch, DatasetLost, Mark, Saved
 from exporter.stores.redis import RedisStore
-from tests.support.durables import NOW, heard, record, stored
+from tests.support.durables import NOW, heartbeats, record, stored
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.servers
@@ -90,13 +90,13 @@ def test_a_redis_that_restarts_empty_is_seeded_again(start, open_store, run):
     """`save` does not pretend; what is saved after the load is there."""
     server = start()
     store = open_store(server.url)
-    run(store.save(Batch({"a": record()}, heard={"a": heard(3)})))
+    run(store.save(Batch({"a": record()}, heartbeats={"a": heartbeats(3)})))
     server.restart()
 
     with pytest.raises(DatasetLost):
         run(store.save(Batch(mark=Mark(NOW))))
     assert run(store.load()).nodes == []
-    run(store.save(Batch({"a": record()}, heard={"a": heard(3)})))
+    run(store.save(Batch({"a": record()}, heartbeats={"a": heartbeats(3)})))
     assert run(store.load()).nodes == [stored(record(), 3)]
 
 
@@ -218,7 +218,7 @@ def test_a_cluster_is_a_store_like_any_other(start, open_store, run):
     wait_until(lambda: "cluster_state:ok" in server.cli("CLUSTER", "INFO"))
     one, other = open_store(url), open_store(url)
 
-    run(one.save(Batch({"a": record()}, heard={"a": heard(3)})))
+    run(one.save(Batch({"a": record()}, heartbeats={"a": heartbeats(3)})))
 
     assert run(other.load()).nodes == [stored(record(), 3)]
     assert run(other.time_ns()) > NOW

@@ -12,7 +12,7 @@ from exporter.redislink.url import parse_redis_url
 from exporter.stores.base import Batch, DatasetLost, Mark, Saved
 from exporter.stores.redis import RedisStore
 from exporter.stores.redisscripts import MAX_RECENT
-from tests.support.durables import NOW, heard, record, stored, tombstone, transition
+from tests.support.durables import NOW, heartbeats, record, stored, tombstone, transition
 
 pytestmark = pytest.mark.servers
 
@@ -45,7 +45,7 @@ async def first(changes, count=1):
 def test_another_registry_is_told_what_is_new(open_redis, run):
     """Records, tombstones, transitions and heartbeats over HTTP; over the bus it hears them itself."""
     one, other = open_redis(), open_redis()
-    beats = {"a": heard(7, "http"), "b": heard(8, "bus")}
+    beats = {"a": heartbeats(7, "http"), "b": heartbeats(8, "bus")}
     news = Batch(
         {"a": record("a"), "b": record("b", site="Zürich")},
         {"c": tombstone("c", at=9)},
@@ -57,20 +57,28 @@ def test_another_registry_is_told_what_is_new(open_redis, run):
 
     (told,) = run(first(other.changes()))
 
-    assert told == Batch(news.records, news.tombstones, news.transitions, {"a": heard(7, "http")})
+    assert told == Batch(news.records, news.tombstones, news.transitions, {"a": heartbeats(7, "http")})
 
 
 def test_what_was_not_new_is_not_told(open_redis, run):
     one, other = open_redis(), open_redis()
-    run(one.save(Batch({"a": record(revision=5)}, {}, [transition(at=5)], {"a": heard(5)})))
-    run(one.save(Batch({"a": record(revision=5)}, {"b": tombstone("b", at=1)}, [transition(at=5)], {"a": heard(4)})))
-    run(one.save(Batch({"a": record(revision=4)}, {"b": tombstone("b", at=1)}, [transition(at=4)], {"a": heard(5)})))
+    run(one.save(Batch({"a": record(revision=5)}, {}, [transition(at=5)], {"a": heartbeats(5)})))
+    run(
+        one.save(
+            Batch({"a": record(revision=5)}, {"b": tombstone("b", at=1)}, [transition(at=5)], {"a": heartbeats(4)})
+        )
+    )
+    run(
+        one.save(
+            Batch({"a": record(revision=4)}, {"b": tombstone("b", at=1)}, [transition(at=4)], {"a": heartbeats(5)})
+        )
+    )
     run(one.save(Batch({"end": record("end")})))
 
     told = run(first(other.changes(), 3))
 
     assert told == [
-        Batch({"a": record(revision=5)}, {}, [transition(at=5)], {"a": heard(5)}),
+        Batch({"a": record(revision=5)}, {}, [transition(at=5)], {"a": heartbeats(5)}),
         Batch({}, {"b": tombstone("b", at=1)}),
         Batch({"end": record("end")}),
     ]
@@ -128,7 +136,7 @@ def test_a_large_batch_is_told_in_parts(open_redis, run):
     """Whatever its size, every node is in them once."""
     one, other = open_redis(), open_redis()
     records = {f"n{number}": record(f"n{number}") for number in range(2_500)}
-    run(one.save(Batch(records, {}, [transition(name) for name in records], dict.fromkeys(records, heard(5)))))
+    run(one.save(Batch(records, {}, [transition(name) for name in records], dict.fromkeys(records, heartbeats(5)))))
     run(one.save(Batch({"end": record("end")})))
 
     async def collect():
@@ -139,7 +147,7 @@ def test_a_large_batch_is_told_in_parts(open_redis, run):
                 break
             told.records.update(batch.records)
             told.transitions.extend(batch.transitions)
-            told.heard.update(batch.heard)
+            told.heartbeats.update(batch.heartbeats)
         await changes.aclose()
         return told
 
@@ -147,7 +155,7 @@ def test_a_large_batch_is_told_in_parts(open_redis, run):
 
     assert told.records == records
     assert told.transitions == [transition(name) for name in records]
-    assert told.heard == dict.fromkeys(records, heard(5))
+    assert told.heartbeats == dict.fromkeys(records, heartbeats(5))
 
 
 def test_a_reader_that_was_too_slow_is_told_to_reload(open_redis, run, redis_server):

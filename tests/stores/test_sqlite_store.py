@@ -9,7 +9,7 @@ import pytest
 from exporter.domain.errors import StoreRefused, StoreUnavailable
 from exporter.stores.base import Batch, Mark, Saved
 from exporter.stores.sqlite import SqliteStore
-from tests.support.durables import NOW, heard, record, stored, tombstone, transition
+from tests.support.durables import NOW, heartbeats, record, stored, tombstone, transition
 
 WAY_OUT = "restore a backup, or move the file aside to start empty"
 
@@ -40,7 +40,7 @@ def filled(open_sqlite, run, path):
     """A closed file with one row of everything, and more nodes than one page holds."""
     store = open_sqlite()
     records = {f"n{number:03}": record(f"n{number:03}", os="x" * 200) for number in range(200)}
-    run(store.save(Batch(records, {"gone": tombstone("gone")}, [], {"n000": heard(1)}, Mark(NOW))))
+    run(store.save(Batch(records, {"gone": tombstone("gone")}, [], {"n000": heartbeats(1)}, Mark(NOW))))
     run(store.save(Batch(transitions=[transition("n000", at=2)])))
     run(store.close())
     return path
@@ -82,7 +82,7 @@ def test_a_creation_that_was_cut_off_is_begun_again(open_sqlite, run, path):
 
 def test_what_was_saved_outlives_the_store(open_sqlite, run):
     store = open_sqlite()
-    run(store.save(Batch({"a": record()}, heard={"a": heard(3)}, mark=Mark(NOW + 4))))
+    run(store.save(Batch({"a": record()}, heartbeats={"a": heartbeats(3)}, mark=Mark(NOW + 4))))
     before = run(store.load())
     run(store.close())
 

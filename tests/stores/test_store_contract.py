@@ -3,20 +3,20 @@ from __future__ import annotations
 import msgspec
 
 from exporter.domain.clock import HOUR
-from exporter.domain.durable import Heard
+from exporter.domain.durable import LastHeartbeat
 from exporter.domain.lifecycle import Lifecycle, Phase
 from exporter.domain.node import NodeRecord, Removal
 from exporter.domain.registration import Link
 from exporter.domain.status import Transport
 from exporter.stores.base import Batch, Mark, Recent, Saved, Snapshot
-from tests.support.durables import NOW, heard, record, stored, tombstone, transition
+from tests.support.durables import NOW, heartbeats, record, stored, tombstone, transition
 
 DAY = 24 * HOUR
 
 
-def batch(*changes, heard=None, mark=None):
+def batch(*changes, heartbeats=None, mark=None):
     """A batch of records, tombstones and transitions, in whatever order."""
-    made = Batch(heard=heard or {}, mark=mark)
+    made = Batch(heartbeats=heartbeats or {}, mark=mark)
     for change in changes:
         match type(change).__name__:
             case "NodeRecord":
@@ -36,7 +36,9 @@ def test_what_was_saved_is_loaded(store, run):
     """The record with its last heartbeat, its status by the last transition, and the mark."""
     mark = Mark(NOW + 30, {Transport.BUS: [(NOW + 1, NOW + 2), (NOW + 5, NOW + 9)]})
 
-    saved = run(store.save(batch(record("a"), transition("a", at=20), heard={"a": heard(10, "bus")}, mark=mark)))
+    saved = run(
+        store.save(batch(record("a"), transition("a", at=20), heartbeats={"a": heartbeats(10, "bus")}, mark=mark))
+    )
 
     assert saved == Saved({"a"}, set(), [transition("a", at=20)])
     assert run(store.load()) == Snapshot([stored(record("a"), 10, "bus", "warning", 20)], [], mark)
@@ -66,7 +68,7 @@ def test_a_record_comes_back_as_it_was(store, run):
         full.registration, full.registered_at_ns, full.revision_ns, Lifecycle(Phase.DRAINING, NOW + 9, "größer")
     )
 
-    run(store.save(batch(full, heard={full.name: heard(1)})))
+    run(store.save(batch(full, heartbeats={full.name: heartbeats(1)})))
 
     (node,) = run(store.load()).nodes
     assert node.record == full
@@ -117,7 +119,7 @@ def test_revisions_are_compared_to_the_nanosecond(store, run):
 
 
 def test_a_tombstone_removes_the_node(store, run):
-    run(store.save(batch(record(revision=1), heard={"a": heard(5)})))
+    run(store.save(batch(record(revision=1), heartbeats={"a": heartbeats(5)})))
 
     assert run(store.save(batch(tombstone(at=2)))) == Saved(set(), {"a"}, [])
     assert run(store.load()) == Snapshot([], [tombstone(at=2)], None)
@@ -180,13 +182,13 @@ def test_a_node_registered_again_may_enter_the_status_that_it_left_in(store, run
 
 
 def test_a_heartbeat_goes_forward_only(store, run):
-    run(store.save(batch(record(), heard={"a": heard(10, "bus")})))
-    run(store.save(batch(heard={"a": heard(9, "http")})))
-    run(store.save(batch(heard={"a": heard(10, "http")})))
+    run(store.save(batch(record(), heartbeats={"a": heartbeats(10, "bus")})))
+    run(store.save(batch(heartbeats={"a": heartbeats(9, "http")})))
+    run(store.save(batch(heartbeats={"a": heartbeats(10, "http")})))
 
     assert run(store.load()).nodes == [stored(record(), 10, "bus")]
 
-    run(store.save(batch(heard={"a": heard(11, "http")})))
+    run(store.save(batch(heartbeats={"a": heartbeats(11, "http")})))
 
     assert run(store.load()).nodes == [stored(record(), 11, "http")]
 
@@ -197,7 +199,7 @@ def test_a_heartbeat_of_a_node_that_is_not_there_is_dropped(store, run):
     run(store.save(batch(tombstone("departed", at=1))))
     names = ("unknown", "departed", "departing")
 
-    run(store.save(batch(tombstone("departing", at=2), heard={name: heard(50) for name in names})))
+    run(store.save(batch(tombstone("departing", at=2), heartbeats={name: heartbeats(50) for name in names})))
     run(store.save(batch(*(record(name, revision=60) for name in names))))
 
     assert run(store.load()).nodes == [stored(record(name, revision=60)) for name in sorted(names)]
@@ -278,7 +280,7 @@ def test_saving_a_batch_again_changes_nothing(store, run):
     """After StoreUnavailable nobody knows whether it was applied."""
     run(store.save(batch(record("b"))))
     whole = batch(
-        *(record("a"), tombstone("b", at=3), transition("a", at=2)), heard={"a": heard(1)}, mark=Mark(NOW + 4)
+        *(record("a"), tombstone("b", at=3), transition("a", at=2)), heartbeats={"a": heartbeats(1)}, mark=Mark(NOW + 4)
     )
     run(store.save(whole))
     before = run(store.load())
@@ -295,7 +297,7 @@ def test_five_thousand_nodes_are_one_batch(store, run):
     changes = batch(
         *(tombstone(name, at=10_000) for name in leaving),
         *(transition(name, at=20_000) for name in staying),
-        heard={name: heard(15_000, "bus") for name in names},
+        heartbeats={name: heartbeats(15_000, "bus") for name in names},
         mark=Mark(NOW + 7),
     )
 
@@ -319,9 +321,9 @@ def test_closing_twice_is_safe(store, run):
 
 
 def test_heard_keeps_its_types(store, run):
-    run(store.save(batch(record(), heard={"a": Heard(NOW + 1, Transport.BUS)})))
+    run(store.save(batch(record(), heartbeats={"a": LastHeartbeat(NOW + 1, Transport.BUS)})))
 
-    assert run(store.load()).nodes[0].heard.transport is Transport.BUS
+    assert run(store.load()).nodes[0].last_heartbeat.transport is Transport.BUS
 
 
 def test_recent_transitions_of_all_nodes_stand_newest_first(store, run):

@@ -47,7 +47,7 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(url, run):
         assert {f"n{number}" for number in range(acknowledged + 1)} <= names
         assert len(names) <= acknowledged + 2
         assert {node.status for node in nodes} == {"warning"}
-        assert [node for node in nodes if node.heard.last_seen_ns == node.record.registered_at_ns] == []
+        assert [node for node in nodes if node.last_heartbeat.last_seen_ns == node.record.registered_at_ns] == []
 
 
 async def reload(url):

@@ -13,7 +13,7 @@ from exporter.stores.base import Batch, Saved
 from exporter.stores.memory import MemoryStore
 from exporter.stores.redis import RedisStore
 from exporter.stores.sqlite import SqliteStore
-from tests.support.durables import NOW, heard, record, stored, tombstone, transition
+from tests.support.durables import NOW, heartbeats, record, stored, tombstone, transition
 
 NAMES = ("a", "b", "c")
 at = st.integers(0, 12)
@@ -32,7 +32,7 @@ def batches(draw):
     for name, when, to in draw(st.lists(st.tuples(st.sampled_from(NAMES), at, statuses), max_size=5)):
         batch.transitions.append(transition(name, when, to))
     for name in draw(st.sets(st.sampled_from(NAMES))):
-        batch.heard[name] = heard(draw(at), draw(st.sampled_from(["http", "bus"])))
+        batch.heartbeats[name] = heartbeats(draw(at), draw(st.sampled_from(["http", "bus"])))
     return batch
 
 
@@ -40,7 +40,7 @@ class Model:
     """The rules as `exporter.stores.base` words them."""
 
     def __init__(self):
-        self.here, self.gone, self.heard, self.history = {}, {}, {}, {}
+        self.here, self.gone, self.heartbeats, self.history = {}, {}, {}, {}
 
     def save(self, batch):  # noqa: C901 - the rules in one piece, to be read beside their words
         saved = Saved()
@@ -58,7 +58,7 @@ class Model:
                     saved.tombstones.add(name)
                 self.gone[name] = new
                 self.here.pop(name, None)
-                self.heard.pop(name, None)
+                self.heartbeats.pop(name, None)
         for new in batch.transitions:
             owner = self.here.get(new.node) or self.gone.get(new.node)
             last = self.history.get(new.node, [None])[0]
@@ -68,23 +68,31 @@ class Model:
             if last is None or (new.at_ns > last.at_ns and new.to != status):
                 self.history.setdefault(new.node, []).insert(0, new)
                 saved.transitions.append(new)
-        for name, new in batch.heard.items():
-            if name in self.here and (name not in self.heard or new.last_seen_ns > self.heard[name].last_seen_ns):
-                self.heard[name] = new
+        for name, new in batch.heartbeats.items():
+            if name in self.here and (
+                name not in self.heartbeats or new.last_seen_ns > self.heartbeats[name].last_seen_ns
+            ):
+                self.heartbeats[name] = new
         return saved
 
     def nodes(self):
         found = []
         for name, there in self.here.items():
             registered_at_ns = there.registered_at_ns
-            beat = self.heard.get(name)
+            beat = self.heartbeats.get(name)
             last = self.history.get(name, [None])[0]
             since = registered_at_ns - NOW
             node = stored(there, since, beat.transport if beat else "http", since=since)
             if beat and beat.last_seen_ns >= registered_at_ns:
                 node = stored(there, beat.last_seen_ns - NOW, beat.transport, since=since)
             if last and last.at_ns > registered_at_ns:
-                node = stored(there, node.heard.last_seen_ns - NOW, node.heard.transport, last.to, last.at_ns - NOW)
+                node = stored(
+                    there,
+                    node.last_heartbeat.last_seen_ns - NOW,
+                    node.last_heartbeat.transport,
+                    last.to,
+                    last.at_ns - NOW,
+                )
             found.append(node)
         return sorted(found, key=lambda node: (node.record.registered_at_ns, node.record.name))
 

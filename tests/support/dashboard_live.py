@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from demo.pace import scaled_duration, scaled_expression
+from demo.speed import scaled_duration, scaled_expression
 from tests.grafana.previews.queries import Prometheus, Window, ask, fill, variables
 from tests.support.dashboard_mesh import break_mesh, cut_off, populate
 from tests.support.dashboard_model import Json, markers, panels, where

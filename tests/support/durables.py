@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from exporter.domain.durable import Heard, StoredNode
+from exporter.domain.durable import LastHeartbeat, StoredNode
 from exporter.domain.node import NodeRecord, Removal, Tombstone
 from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Transport
@@ -33,13 +33,13 @@ def transition(name: str = "a", at: int = 0, to: str = "warning", from_: str = "
     return Transition(name, Status(from_), Status(to), NOW + at)
 
 
-def heard(at: int = 0, transport: str = "http") -> Heard:
+def heartbeats(at: int = 0, transport: str = "http") -> LastHeartbeat:
     """A heartbeat."""
-    return Heard(NOW + at, Transport(transport))
+    return LastHeartbeat(NOW + at, Transport(transport))
 
 
 def stored(
     record: NodeRecord, last_seen: int = 0, transport: str = "http", status: str = "active", since: int = 0
 ) -> StoredNode:
     """A node as it is loaded."""
-    return StoredNode(record, heard(last_seen, transport), Status(status), NOW + since)
+    return StoredNode(record, heartbeats(last_seen, transport), Status(status), NOW + since)

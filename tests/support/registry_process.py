@@ -47,7 +47,7 @@ class RegistryProcess(ServerProcess):
 
     def environment(self) -> Mapping[str, str]:
         """Ours, without settings that the caller may have for a registry of their own."""
-        return surroundings()
+        return clean_env()
 
     def run(self) -> subprocess.CompletedProcess[str]:
         """Run it where it is expected to end by itself; exit status and outputs."""
@@ -87,7 +87,7 @@ def program(name: str) -> list[str | Path]:
     return [sys.executable, "-m", f"exporter.programs.{name}"]
 
 
-def surroundings(**variables: str) -> dict[str, str]:
+def clean_env(**variables: str) -> dict[str, str]:
     """The environment for our programs: the checkout is importable, and no setting is inherited."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AURORA_")}
     return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **variables}
@@ -100,7 +100,7 @@ def run_program(
     return subprocess.run(
         list(map(str, command)),
         cwd=directory,
-        env=environment or surroundings(),
+        env=environment or clean_env(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Self
 
-from demo.receiver import Notification as Heard
+from demo.receiver import Notification as LastHeartbeat
 from demo.receiver import Receiver
 
 Labels = frozenset[tuple[str, str]]
@@ -60,7 +60,7 @@ class Sink:
     def __exit__(self, *_: object) -> None:
         self._receiver.__exit__()
 
-    def _remember(self, heard: Heard) -> None:
+    def _remember(self, heard: LastHeartbeat) -> None:
         alerts = tuple(
             Told(alert.labels["alertname"], alert.status, frozenset(alert.labels.items())) for alert in heard.alerts
         )

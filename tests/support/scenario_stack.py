@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from demo.pace import scaled_duration, scaled_routes, scaled_rules
+from demo.speed import scaled_duration, scaled_routes, scaled_rules
 from exporter.domain.config import Config
 from exporter.domain.duration import format_duration
 from tests.support.alertmanager_server import AlertmanagerServer

@@ -7,7 +7,7 @@ import sys
 
 from exporter.stores.base import Batch
 from exporter.stores.urls import open_store
-from tests.support.durables import heard, record, transition
+from tests.support.durables import heartbeats, record, transition
 
 
 async def write(url: str, number: int) -> None:
@@ -17,7 +17,7 @@ async def write(url: str, number: int) -> None:
     await store.load()
     while True:
         name = f"n{number}"
-        await store.save(Batch({name: record(name)}, {}, [transition(name, at=1)], {name: heard(1)}))
+        await store.save(Batch({name: record(name)}, {}, [transition(name, at=1)], {name: heartbeats(1)}))
         print(number, flush=True)  # noqa: T201 - it is what the program is for
         number += 1
 

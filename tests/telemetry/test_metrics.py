@@ -9,8 +9,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.domain.clock import SECOND
-from exporter.domain.hearing import Source
 from exporter.domain.heartbeat import Heartbeat
+from exporter.domain.reception import Source
 from exporter.domain.status import Thresholds, Transport
 from exporter.nodemap.nodemap import NodeMap
 from exporter.telemetry.metrics import Rejection, Telemetry
@@ -28,7 +28,7 @@ FAMILIES = {
     "aurora_registry_events_publish_failed": "counter",
     "aurora_registry_store_writes_failed": "counter",
     "aurora_registry_notifications": "counter",
-    "aurora_registry_notifications_waiting": "gauge",
+    "aurora_registry_notifications_queue_length": "gauge",
     "aurora_registry_nodes_forgotten": "counter",
     "aurora_registry_config_last_reload_successful": "gauge",
     "aurora_registry_config_last_reload_success_timestamp_seconds": "gauge",
@@ -53,13 +53,13 @@ class Surroundings:
 
 
 @pytest.fixture
-def surroundings() -> Surroundings:
+def clean_env() -> Surroundings:
     return Surroundings()
 
 
 @pytest.fixture
-def telemetry(surroundings: Surroundings) -> Telemetry:
-    return surroundings.telemetry
+def telemetry(clean_env: Surroundings) -> Telemetry:
+    return clean_env.telemetry
 
 
 def scrape(telemetry: Telemetry, family: str) -> dict[tuple[str, ...], float]:
@@ -130,20 +130,20 @@ def test_build_info_names_what_runs(telemetry):
     assert set(labels) == {"1.2.3", "abc", platform.python_version()}
 
 
-def test_the_event_bus_is_absent_where_none_is_configured(surroundings):
+def test_the_event_bus_is_absent_where_none_is_configured(clean_env):
     """No bus is not a bus that is down."""
-    assert scrape(surroundings.telemetry, "aurora_registry_event_bus_up") == {(): 1}
-    surroundings.event_bus_up = False
-    assert scrape(surroundings.telemetry, "aurora_registry_event_bus_up") == {(): 0}
-    surroundings.event_bus_up = None
-    assert scrape(surroundings.telemetry, "aurora_registry_event_bus_up") == {}
+    assert scrape(clean_env.telemetry, "aurora_registry_event_bus_up") == {(): 1}
+    clean_env.event_bus_up = False
+    assert scrape(clean_env.telemetry, "aurora_registry_event_bus_up") == {(): 0}
+    clean_env.event_bus_up = None
+    assert scrape(clean_env.telemetry, "aurora_registry_event_bus_up") == {}
 
 
-def test_the_store_is_asked_at_each_scrape(surroundings):
+def test_the_store_is_asked_at_each_scrape(clean_env):
     """The gauge follows what the store did last."""
-    assert scrape(surroundings.telemetry, "aurora_registry_store_up") == {(): 1}
-    surroundings.store_up = False
-    assert scrape(surroundings.telemetry, "aurora_registry_store_up") == {(): 0}
+    assert scrape(clean_env.telemetry, "aurora_registry_store_up") == {(): 1}
+    clean_env.store_up = False
+    assert scrape(clean_env.telemetry, "aurora_registry_store_up") == {(): 0}
 
 
 def test_counters_count_by_their_label(telemetry):
@@ -212,7 +212,7 @@ class Watched:
         for _ in range(seconds):
             self.clock.advance(1)
             if bus:
-                self.bus.proof(self.clock.monotonic_ns())
+                self.bus.mark_alive(self.clock.monotonic_ns())
             self.map.tick()
 
 
@@ -226,7 +226,7 @@ def test_blindness_is_told_by_transport(telemetry, watched):
     watched.pass_time(10)
     assert scrape(telemetry, "aurora_registry_blind") == {("http",): 0, ("bus",): 0}
 
-    watched.bus.lose()
+    watched.bus.mark_down()
     watched.pass_time(7, bus=False)
 
     assert scrape(telemetry, "aurora_registry_blind") == {("http",): 0, ("bus",): 1}
@@ -240,13 +240,13 @@ def test_blindness_is_told_by_transport(telemetry, watched):
 
 def test_blind_seconds_never_go_back(telemetry, watched):
     """A spell that ends with a proof from before the latest scrape would look like a restart of the counter."""
-    watched.bus.lose()
+    watched.bus.mark_down()
     watched.clock.advance(9)
     proof_ns = watched.clock.monotonic_ns()
     watched.clock.advance(1)
     assert scrape(telemetry, "aurora_registry_blind_seconds_total") == {("http",): 10, ("bus",): 10}
 
-    watched.bus.proof(proof_ns)
+    watched.bus.mark_alive(proof_ns)
     watched.map.tick()
 
     assert scrape(telemetry, "aurora_registry_blind_seconds_total") == {("http",): 10, ("bus",): 10}
@@ -271,7 +271,7 @@ def test_forgotten_nodes_are_counted(telemetry, watched):
 
     for _ in range(73 * 3600 // 4):
         watched.clock.advance(4)
-        watched.bus.proof(watched.clock.monotonic_ns())
+        watched.bus.mark_alive(watched.clock.monotonic_ns())
         watched.map.tick()
 
     assert scrape(telemetry, "aurora_registry_nodes_forgotten_total") == {(): 1}

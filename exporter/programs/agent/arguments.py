@@ -26,7 +26,7 @@ examples:
       show what would be registered, and send nothing
   aurora-agent --once
       register, send one heartbeat, end: for trying out, and for cron
-  aurora-agent --say sleeping
+  aurora-agent --send-status sleeping
       tell that the node will sleep now, from a laptop's sleep hook
 
 Each option may also come from the environment: AURORA_REGISTRY,
@@ -34,7 +34,7 @@ AURORA_EVENT_BUS, AURORA_NODE_NAME, AURORA_LOG_LEVEL, ... An option wins.
 
 exit status:
   0 told to stop, or done; 1 the registry refused; 2 wrong usage;
-  3 the registry cannot be reached (--once and --say only);
+  3 the registry cannot be reached (--once and --send-status only);
   4 the name belongs to another machine; 5 the node was deregistered
 """
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
@@ -71,7 +71,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--once", action="store_true", help="register, send one heartbeat, end")
-    other.add_argument("--say", choices=("active", "sleeping"), help="send one heartbeat with this status, end")
+    other.add_argument("--send-status", choices=("active", "sleeping"), help="send one heartbeat with this status, end")
     other.add_argument("--dry-run", action="store_true", help="print the registration as JSON, send nothing")
     _add(parser, "--log.level", "LEVEL", "debug, info, warn or error (default: info)", _one_of(LEVELS), default="info")
     _add(parser, "--log.format", "FORMAT", "logfmt or json (default: logfmt)", _one_of(FORMATS), default="logfmt")

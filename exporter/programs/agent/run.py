@@ -14,15 +14,15 @@ from typing import Any
 
 import pynvml  # type: ignore[import-untyped]  # it ships without types
 
+from exporter.client.protocol import RegistryClient
 from exporter.domain.errors import Invalid
 from exporter.domain.registration import parse_registration
-from exporter.programs.agent.endings import Ended, Exit
+from exporter.programs.agent.clients import voice_of
+from exporter.programs.agent.exits import AgentExit, Exit
 from exporter.programs.agent.facts import name_of, node_id_of, os_of, registration_of
 from exporter.programs.agent.gpus import Gpus, Inventory
 from exporter.programs.agent.session import Session
-from exporter.programs.agent.voices import voice_of
 from exporter.programs.cli.terminal import visible
-from exporter.speaking.voice import Voice
 from exporter.telemetry import logs
 
 LEAVE_SECONDS = 0.7
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
             where = OPTIONS.get(fault.field, fault.field or "--registry or --event-bus")
             print(f"aurora-agent: {where}: {fault.message}", file=sys.stderr)
         return Exit.USAGE
-    except Ended as ended:
+    except AgentExit as ended:
         print(f"aurora-agent: {visible(str(ended))}", file=sys.stderr)
         return ended.status
     finally:
@@ -67,27 +67,27 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _live(arguments: argparse.Namespace, describe: Callable[..., dict[str, Any]], gpus: Gpus) -> int:
-    voice = voice_of(arguments)
+    client = voice_of(arguments)
     name = arguments.node_name or name_of(socket.gethostname())
     session = Session(
-        voice,
+        client,
         describe,
         gpus,
         interval_ns=arguments.heartbeat_interval_ns,
-        introduce_again=bool(arguments.event_bus),
+        reregister_after_outage=bool(arguments.event_bus),
     )
     try:
-        if arguments.say:
-            work = session.once(register=False, status=arguments.say)
+        if arguments.send_status:
+            work = session.once(register=False, status=arguments.send_status)
         else:
             work = session.once() if arguments.once else session.run()
         stopped = await _unless_stopped(work)
         if stopped and arguments.leave_on_stop:
-            await _leave(voice, name)
+            await _leave(client, name)
     finally:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_SECONDS):
-                await voice.aclose()
+                await client.aclose()
     return Exit.FINE
 
 
@@ -103,12 +103,12 @@ async def _unless_stopped(work: Coroutine[Any, Any, None]) -> bool:
     return False
 
 
-async def _leave(voice: Voice, name: str) -> None:
+async def _leave(client: RegistryClient, name: str) -> None:
     try:
         async with asyncio.timeout(LEAVE_SECONDS):
-            answer = await voice.leave(name)
+            answer = await client.leave(name)
     except TimeoutError:
         print("aurora-agent: the registry did not hear the farewell in time", file=sys.stderr)
         return
-    if not answer.heard:
+    if not answer.ok:
         print(f"aurora-agent: the farewell was not heard: {visible(answer.reason)}", file=sys.stderr)

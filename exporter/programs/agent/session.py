@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from random import random
 from typing import Any
 
+from exporter.client.protocol import Outcome, RegistryClient, Reply
+from exporter.client.workers import Workers
 from exporter.domain.clock import SECOND
 from exporter.domain.lifecycle import ACTIVE
-from exporter.programs.agent.endings import Ended
+from exporter.programs.agent.exits import AgentExit
 from exporter.programs.agent.gpus import Gpus, Inventory
 from exporter.programs.agent.schedule import Backoff, Schedule
-from exporter.speaking.voice import Answer, Outcome, Voice
-from exporter.speaking.workers import Workers
 
 DEFAULT_INTERVAL = 30 * SECOND
 """Where neither the user nor the registry says, as over the bus."""
@@ -26,28 +26,28 @@ _log = logging.getLogger("aurora.agent")
 
 
 class Session:
-    """Speaks for one node until it is cancelled, or until the registry's answer raises Ended."""
+    """Speaks for one node until it is cancelled, or until the registry's answer raises AgentExit."""
 
     def __init__(
         self,
-        voice: Voice,
+        client: RegistryClient,
         describe: Callable[..., Mapping[str, Any]],
         gpus: Gpus,
         *,
         interval_ns: int | None = None,
-        introduce_again: bool = False,
+        reregister_after_outage: bool = False,
     ) -> None:
         """`describe` gives the registration as the node is now, or with the inventory that it is given.
 
         `interval_ns` wins over what the registry says.
 
-        `introduce_again`: register also after an outage, for a way that cannot say that the node is not known.
+        `reregister_after_outage`: register also after an outage, for a way that cannot say that the node is not known.
         """
-        self._voice = voice
+        self._client = client
         self._describe = describe
         self._gpus = gpus
         self._interval_ns = interval_ns
-        self._introduce_again = introduce_again
+        self._introduce_again = reregister_after_outage
         self._driver = Workers(1, "aurora-nvml")
         self._registration: Mapping[str, Any] = {}
         self._sequence = 0
@@ -64,18 +64,18 @@ class Session:
             await self._beat_on()
 
     async def once(self, *, register: bool = True, status: str = ACTIVE) -> None:
-        """Register (or not) and send one heartbeat; Ended says what kept it from being heard."""
+        """Register (or not) and send one heartbeat; AgentExit says what kept it from being heard."""
         if register:
-            await self._see()
-            answer = await self._voice.register(self._registration)
-            if not answer.heard:
-                raise Ended(answer)
+            await self._collect_inventory()
+            answer = await self._client.register(self._registration)
+            if not answer.ok:
+                raise AgentExit(answer)
         else:
             self._registration = self._describe(Inventory())
         report = await self._report(status) if register else {"status": status}
-        answer = await self._voice.heartbeat(self.name, report)
-        if not answer.heard:
-            raise Ended(answer)
+        answer = await self._client.heartbeat(self.name, report)
+        if not answer.ok:
+            raise AgentExit(answer)
 
     @property
     def name(self) -> str:
@@ -85,13 +85,13 @@ class Session:
     async def _register(self) -> None:
         """Until it is heard; a refusal of the very first ends it, since then a person is watching."""
         backoff = Backoff(random)
-        await self._see()
+        await self._collect_inventory()
         while True:
-            answer = await self._voice.register(self._registration)
-            if answer.heard:
+            answer = await self._client.register(self._registration)
+            if answer.ok:
                 break
             if answer.outcome in _FATAL or (answer.outcome is Outcome.REFUSED and not self._ever_heard):
-                raise Ended(answer)
+                raise AgentExit(answer)
             self._lose(answer)
             await asyncio.sleep(backoff.next_ns(answer.retry_after_seconds) / SECOND)
         self._found()
@@ -103,7 +103,7 @@ class Session:
         self._ever_heard = True
         _log.info(
             "registered",
-            extra={"node": self.name, "place": self._voice.place, "interval_seconds": interval_ns / SECOND},
+            extra={"node": self.name, "endpoint": self._client.endpoint, "interval_seconds": interval_ns / SECOND},
         )
 
     async def _beat_on(self) -> None:
@@ -111,19 +111,19 @@ class Session:
         if len(report.get("gpus", ())) > self._gpu_count:
             # The driver came up after us, or somebody put a GPU in.
             await self._register()
-        answer = await self._voice.heartbeat(self.name, report)
+        answer = await self._client.heartbeat(self.name, report)
         if answer.outcome in _FATAL:
-            raise Ended(answer)
+            raise AgentExit(answer)
         if answer.outcome is Outcome.UNKNOWN:
             _log.info("the registry does not know this node: registering again", extra={"node": self.name})
             await self._register()
-        elif answer.heard:
+        elif answer.ok:
             if self._found() and self._introduce_again:
                 await self._register()
         else:
             self._lose(answer)
 
-    async def _see(self) -> None:
+    async def _collect_inventory(self) -> None:
         """Look at the node as it is now; a driver that hangs shows what it showed before, or nothing."""
         try:
             self._registration = await self._driver.call(self._describe, within=GPU_SECONDS * 5)
@@ -149,7 +149,7 @@ class Session:
     def _gpu_count(self) -> int:
         return int(self._registration["capabilities"].get("gpu_count", 0))
 
-    def _lose(self, answer: Answer) -> None:
+    def _lose(self, answer: Reply) -> None:
         if self._lost_ns is None:
             self._lost_ns = time.monotonic_ns()
             _log.warning("the registry does not hear this node: trying on", extra={"reason": answer.reason})

@@ -9,9 +9,9 @@ from typing import Any
 from exporter.domain.clock import MINUTE, SECOND
 from exporter.domain.duration import format_duration
 from exporter.domain.timestamp import format_timestamp
-from exporter.programs.cli.asking import NoAnswer, Peer
 from exporter.programs.cli.findings import Finding
-from exporter.programs.cli.words import listed
+from exporter.programs.cli.httpendpoint import HttpEndpoint, NoAnswer
+from exporter.programs.cli.humanize import listed
 
 TEST, WATCHDOG = "AuroraDoctorTest", "AuroraWatchdog"
 ANNOTATIONS = {
@@ -22,7 +22,7 @@ LOOKS, PAUSE_SECONDS = 20, 0.25
 """How often, and how far apart, the test alert is looked for."""
 
 
-def check_alertmanager(alertmanager: Peer, severity: str, hold_ns: int) -> Iterator[Finding]:
+def check_alertmanager(alertmanager: HttpEndpoint, severity: str, hold_ns: int) -> Iterator[Finding]:
     """Whether it runs and has the watchdog; then a test alert is sent, looked for, held and resolved."""
     try:
         version = alertmanager.get("/api/v2/status").document()["versionInfo"]["version"]
@@ -37,7 +37,7 @@ def check_alertmanager(alertmanager: Peer, severity: str, hold_ns: int) -> Itera
         yield Finding("wrong", "Alertmanager", told, "Check --alertmanager.")
 
 
-def _watchdog(alertmanager: Peer) -> Finding:
+def _watchdog(alertmanager: HttpEndpoint) -> Finding:
     alerts = _alerts(alertmanager, WATCHDOG)
     if not alerts:
         next_step = "See that Prometheus has the rules, and this Alertmanager under alerting."
@@ -45,7 +45,7 @@ def _watchdog(alertmanager: Peer) -> Finding:
     return Finding("ok", "watchdog", f"{WATCHDOG} arrives, and goes to {_receivers(alerts)}")
 
 
-def _test(alertmanager: Peer, severity: str, hold_ns: int) -> Iterator[Finding]:
+def _test(alertmanager: HttpEndpoint, severity: str, hold_ns: int) -> Iterator[Finding]:
     # Times are of whole seconds, and an alert without any duration would not be merged with its beginning.
     began_ns = time.time_ns() - SECOND
     labels = {"alertname": TEST, "severity": severity}
@@ -65,7 +65,7 @@ def _test(alertmanager: Peer, severity: str, hold_ns: int) -> Iterator[Finding]:
         yield Finding("ok", "test alert", "resolved again")
 
 
-def _route(alertmanager: Peer, labels: dict[str, str]) -> Finding:
+def _route(alertmanager: HttpEndpoint, labels: dict[str, str]) -> Finding:
     # Until its group is made, an alert is there without a state.
     found = _found(alertmanager, labels, until=lambda alerts: alerts and alerts[0]["status"]["state"] != "unprocessed")
     if not found:
@@ -78,7 +78,7 @@ def _route(alertmanager: Peer, labels: dict[str, str]) -> Finding:
     return Finding("ok", "test alert", told)
 
 
-def _found(alertmanager: Peer, labels: dict[str, str], *, until: Callable[[list[Any]], object]) -> list[Any]:
+def _found(alertmanager: HttpEndpoint, labels: dict[str, str], *, until: Callable[[list[Any]], object]) -> list[Any]:
     """The test alert, once it is as it shall be or after a few seconds."""
     for _ in range(LOOKS):
         found = [alert for alert in _alerts(alertmanager, TEST) if alert["labels"] == labels]
@@ -88,7 +88,7 @@ def _found(alertmanager: Peer, labels: dict[str, str], *, until: Callable[[list[
     return found
 
 
-def _alerts(alertmanager: Peer, name: str) -> list[Any]:
+def _alerts(alertmanager: HttpEndpoint, name: str) -> list[Any]:
     found: list[Any] = alertmanager.get("/api/v2/alerts", {"filter": f'alertname="{name}"'}).document()
     return found
 
@@ -97,7 +97,7 @@ def _receivers(alerts: list[Any]) -> str:
     return listed(dict.fromkeys(receiver["name"] for alert in alerts for receiver in alert["receivers"]))
 
 
-def _post(alertmanager: Peer, labels: dict[str, str], starts_ns: int, ends_ns: int) -> None:
+def _post(alertmanager: HttpEndpoint, labels: dict[str, str], starts_ns: int, ends_ns: int) -> None:
     # Whole seconds are rounded down, and an end may not lie before its start.
     times = {"startsAt": format_timestamp(starts_ns), "endsAt": format_timestamp(ends_ns)}
     reply = alertmanager.post("/api/v2/alerts", [{"labels": labels, "annotations": ANNOTATIONS, **times}])

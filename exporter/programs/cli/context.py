@@ -17,8 +17,8 @@ from exporter.domain.clock import SECOND
 from exporter.domain.errors import Invalid
 from exporter.programs.cli.commands.command import FILTERS
 from exporter.programs.cli.failures import Failure
-from exporter.programs.cli.prose import message
 from exporter.programs.cli.terminal import Terminal, terminal_of
+from exporter.programs.cli.wrap import message
 
 
 class Context:

@@ -21,10 +21,10 @@ def write_dashboards(arguments: Namespace) -> Iterator[str]:
 
     Raises Failure where a file that is there already would be lost, or the package is not whole.
     """
-    for place in PLACES:
-        paths = sorted(path for kind in KINDS for path in place.glob(kind))
+    for endpoint in PLACES:
+        paths = sorted(path for kind in KINDS for path in endpoint.glob(kind))
         if paths:
-            texts = {str(path.relative_to(place)): path.read_text(encoding="utf-8") for path in paths}
+            texts = {str(path.relative_to(endpoint)): path.read_text(encoding="utf-8") for path in paths}
             yield from write_all(arguments.output, texts, force=arguments.force)
             return
     raise Failure("this installation carries no dashboards: install aurora-node-registry again")

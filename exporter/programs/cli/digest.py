@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from exporter.domain.clock import SECOND
 from exporter.domain.duration import format_duration
 from exporter.domain.timestamp import format_timestamp, parse_timestamp
-from exporter.programs.cli.answers import Departure, Node, Recent, RecentTransition
-from exporter.programs.cli.prose import hanging, paragraph
+from exporter.programs.cli.humanize import count, listed, phase
+from exporter.programs.cli.responses import Departure, Node, Recent, RecentTransition
 from exporter.programs.cli.terminal import Terminal
-from exporter.programs.cli.words import count, listed, phase
+from exporter.programs.cli.wrap import hanging, paragraph
 
 Moment = Callable[[str], str]
 

@@ -6,24 +6,24 @@ from argparse import Namespace
 from collections.abc import Iterator
 
 from exporter.programs.cli.alertmanagerchecks import check_alertmanager
-from exporter.programs.cli.asking import Peer
 from exporter.programs.cli.findings import Finding
+from exporter.programs.cli.httpendpoint import HttpEndpoint
 from exporter.programs.cli.prometheuschecks import check_prometheus
-from exporter.programs.cli.prose import hanging
 from exporter.programs.cli.registrychecks import check_registry
 from exporter.programs.cli.terminal import Terminal
+from exporter.programs.cli.wrap import hanging
 
 LEFT = len("warning  ")
 
 
 def examine(arguments: Namespace) -> Iterator[Finding]:
     """Each finding as soon as it is made."""
-    registry = Peer(arguments.registry, arguments.timeout_ns)
+    registry = HttpEndpoint(arguments.registry, arguments.timeout_ns)
     yield from check_registry(registry, arguments.metrics_path, arguments.event_bus, arguments.channel)
     if arguments.prometheus:
-        yield from check_prometheus(Peer(arguments.prometheus, arguments.timeout_ns))
+        yield from check_prometheus(HttpEndpoint(arguments.prometheus, arguments.timeout_ns))
     if arguments.alertmanager:
-        alertmanager = Peer(arguments.alertmanager, arguments.timeout_ns)
+        alertmanager = HttpEndpoint(arguments.alertmanager, arguments.timeout_ns)
         yield from check_alertmanager(alertmanager, arguments.severity, arguments.hold_ns)
 
 

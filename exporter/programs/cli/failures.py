@@ -32,9 +32,7 @@ def failure_of(error: ClientError) -> Failure:
 def _next_step(error: Unreachable) -> str:
     return {
         Cause.HOST_NAME: f"Check it, or {ELSEWHERE}.",
-        Cause.TLS: (
-            "For a private authority, --ca-file names its certificate; http:// is for a registry without TLS."
-        ),
+        Cause.TLS: ("For a private authority, --ca-file names its certificate; http:// is for a registry without TLS."),
         Cause.CONNECTION: f"Is aurora-registry running there? Otherwise {ELSEWHERE}.",
         Cause.TIMEOUT: f"Wait longer with --timeout, or {ELSEWHERE}.",
         Cause.PROTOCOL: "Does aurora-registry listen there, and is it http:// or https://?",

@@ -10,10 +10,10 @@ from exporter.client.client import Reply, node_path
 from exporter.client.documents import GpuReading, Node, NodePage
 from exporter.domain.clock import SECOND
 from exporter.programs.cli.context import Context
+from exporter.programs.cli.humanize import age, ago, from_now, number, phase, plain, transport
 from exporter.programs.cli.screen import redraw
 from exporter.programs.cli.tables import Status, facts, table
 from exporter.programs.cli.terminal import Terminal
-from exporter.programs.cli.words import age, ago, from_now, number, phase, plain, transport
 
 HEADER = ("NAME", "ROLE", "STATUS", "IP", "GPU")
 WIDE_HEADER = (*HEADER, "SITE", "SEEN")

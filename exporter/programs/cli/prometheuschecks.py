@@ -10,14 +10,14 @@ import yaml
 from exporter.alerting.files import rule_files
 from exporter.alerting.setting import Setting
 from exporter.domain.config import Config
-from exporter.programs.cli.asking import NoAnswer, Peer
 from exporter.programs.cli.findings import Finding
-from exporter.programs.cli.words import count, listed
+from exporter.programs.cli.httpendpoint import HttpEndpoint, NoAnswer
+from exporter.programs.cli.humanize import count, listed
 
 JOB = "node-registry"
 
 
-def check_prometheus(prometheus: Peer) -> Iterator[Finding]:
+def check_prometheus(prometheus: HttpEndpoint) -> Iterator[Finding]:
     """Its targets and its rules; one finding where it does not answer."""
     try:
         targets = _data(prometheus, "targets?state=active")["activeTargets"]
@@ -40,7 +40,7 @@ def shipped_alerts() -> list[str]:
     return list(dict.fromkeys(rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule))
 
 
-def _scraping(prometheus: Peer, targets: list[Any]) -> Iterator[Finding]:
+def _scraping(prometheus: HttpEndpoint, targets: list[Any]) -> Iterator[Finding]:
     ours = [target for target in targets if target["labels"].get("job") == JOB]
     if not ours:
         told = f"{prometheus.where} has no job {JOB}"
@@ -82,5 +82,5 @@ def _rules(rules: list[Any]) -> Iterator[Finding]:
         yield Finding("ok", "rules", f"all {count(len(shipped), 'alert')} are loaded and evaluated")
 
 
-def _data(prometheus: Peer, path: str) -> Any:
+def _data(prometheus: HttpEndpoint, path: str) -> Any:
     return prometheus.get(f"/api/v1/{path}").document()["data"]

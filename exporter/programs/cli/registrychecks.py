@@ -11,9 +11,9 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.domain.errors import Invalid
-from exporter.programs.cli.asking import NoAnswer, Peer
 from exporter.programs.cli.findings import Finding
-from exporter.programs.cli.words import count, duration
+from exporter.programs.cli.httpendpoint import HttpEndpoint, NoAnswer
+from exporter.programs.cli.humanize import count, duration
 from exporter.redislink.connecting import connect
 from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.url import parse_redis_url
@@ -27,7 +27,7 @@ EVENT = {"type": "aurora_doctor", "source_node": "aurora-cli", "data": {}}
 Samples = list[tuple[str, dict[str, str], float]]
 
 
-def check_registry(registry: Peer, metrics_path: str, event_bus: str | None, channel: str) -> Iterator[Finding]:
+def check_registry(registry: HttpEndpoint, metrics_path: str, event_bus: str | None, channel: str) -> Iterator[Finding]:
     """All that can be known of it from outside; the first finding alone where it does not answer."""
     try:
         health = registry.get("/health").document()
@@ -61,7 +61,7 @@ def check_registry(registry: Peer, metrics_path: str, event_bus: str | None, cha
         yield _round_trip(registry, metrics_path, event_bus, channel, samples)
 
 
-def _ready(registry: Peer) -> Finding:
+def _ready(registry: HttpEndpoint) -> Finding:
     try:
         reply = registry.get("/-/ready")
     except NoAnswer as error:
@@ -80,7 +80,7 @@ def _bus(bus: str) -> Finding:
     return Finding("wrong", "event bus", f"{bus}: the registry is deaf to it", next_step)
 
 
-def _scrape(registry: Peer, path: str) -> tuple[Samples, float]:
+def _scrape(registry: HttpEndpoint, path: str) -> tuple[Samples, float]:
     began = time.perf_counter()
     reply = registry.get(path)
     seconds = time.perf_counter() - began
@@ -124,7 +124,7 @@ def _reload(samples: Samples) -> Finding:
     return Finding("ok", "reload", "the last one succeeded")
 
 
-def _round_trip(registry: Peer, path: str, url: str, channel: str, before: Samples) -> Finding:
+def _round_trip(registry: HttpEndpoint, path: str, url: str, channel: str, before: Samples) -> Finding:
     check = "event bus, end to end"
     try:
         listeners = asyncio.run(_publish(url, channel))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from exporter.client.errors import ClientError
 from exporter.programs.cli.context import Context
 from exporter.programs.cli.failures import failure_of
-from exporter.programs.cli.prose import message
+from exporter.programs.cli.wrap import message
 
 HOME, REST_OF_LINE, BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 OTHER_SCREEN, OWN_SCREEN = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.domain.timestamp import parse_timestamp
-from exporter.programs.cli.answers import BlindSpell, Why
-from exporter.programs.cli.prose import bullet, paragraph
+from exporter.programs.cli.humanize import ago, duration, phase, transport
+from exporter.programs.cli.responses import BlindSpell, Why
 from exporter.programs.cli.terminal import Terminal
-from exporter.programs.cli.words import ago, duration, phase, transport
+from exporter.programs.cli.wrap import bullet, paragraph
 
 FORGOTTEN = "forgotten"
 
@@ -36,8 +36,8 @@ def tell_why(why: Why, terminal: Terminal) -> Iterator[str]:
 
 
 def _heard(why: Why) -> str:
-    heard = why.last_heard
-    told = f"It was last heard {duration(heard.age_seconds)} ago, over {transport(heard.transport)} ({heard.at})."
+    ok = why.last_heard
+    told = f"It was last heard {duration(ok.age_seconds)} ago, over {transport(ok.transport)} ({ok.at})."
     if why.not_counted_seconds < 1:
         # Silence is counted up to the last proof of hearing, which is always a moment ago.
         return told
@@ -55,7 +55,7 @@ def _spell(spell: BlindSpell) -> str:
 def _silence(why: Why) -> str:
     limits = why.thresholds
     return (
-        f"That makes {duration(why.silence_seconds)} of silence; a node is in warning from "
+        f"That makes {duration(why.counted_age_seconds)} of silence; a node is in warning from "
         f"{duration(limits.warning_after_seconds)} on, and offline after {duration(limits.offline_after_seconds)}."
     )
 

@@ -23,10 +23,10 @@ examples:
       and every kind of incident within 15 minutes
   aurora-simulator --nodes 10000 --sites 20 --event-bus redis://10.0.0.1/0
       two thirds of ten thousand nodes on the bus, the rest over HTTP
-  aurora-simulator --incidents night.yaml --pace 10 --day 2h --leave-on-stop
+  aurora-simulator --incidents night.yaml --speed 10 --day 2h --leave-on-stop
       a script ten times quicker than written, and nothing stays behind
 
-All durations are those of the simulated world: at --pace 10 a heartbeat
+All durations are those of the simulated world: at --speed 10 a heartbeat
 interval of 30s takes three seconds, and --duration 10m one minute.
 
 exit status:
@@ -54,7 +54,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="the Redis that it listens on (default: AURORA_EVENT_BUS, or none)",
     )
     parser.add_argument(
-        "--over", choices=("http", "bus", "both"), help="how heartbeats go (default: both with an event bus, else http)"
+        "--transport",
+        choices=("http", "bus", "both"),
+        help="how heartbeats go (default: both with an event bus, else http)",
     )
     parser.add_argument("--nodes", type=_whole(1, MAX_NODES), default=40, metavar="N", help="how many (default: 40)")
     parser.add_argument("--sites", type=_whole(1, MAX_SITES), default=3, metavar="N", help="at how many (default: 3)")
@@ -72,9 +74,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"aurora-simulator {__version__}")
     arguments = parser.parse_args(argv)
-    if arguments.over in {"bus", "both"} and not arguments.event_bus:
-        parser.error(f"--over {arguments.over} needs --event-bus")
-    arguments.over = arguments.over or ("both" if arguments.event_bus else "http")
+    if arguments.transport in {"bus", "both"} and not arguments.event_bus:
+        parser.error(f"--transport {arguments.transport} needs --event-bus")
+    arguments.transport = arguments.transport or ("both" if arguments.event_bus else "http")
     return arguments
 
 
@@ -87,7 +89,7 @@ def _add_times(parser: argparse.ArgumentParser) -> None:
     for flag, dest, default, text in times:
         parser.add_argument(flag, dest=dest, metavar="DURATION", type=_duration, default=default, help=text)
     parser.add_argument(
-        "--pace", type=_pace, default=1.0, metavar="N", help="everything so many times quicker (default: 1)"
+        "--speed", type=_pace, default=1.0, metavar="N", help="everything so many times quicker (default: 1)"
     )
 
 

@@ -65,7 +65,7 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class Affliction:
+class ActiveFault:
     """An incident that is going on, as the nodes that it befell know it."""
 
     incident: Incident
@@ -74,7 +74,7 @@ class Affliction:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How a node is at a moment, by all that has befallen it."""
+    """How a node is at a moment, by all that has affected it."""
 
     silent: bool = False
     loss: float = 0.0
@@ -87,7 +87,7 @@ class Condition:
 HEALTHY = Condition()
 
 
-def condition(afflictions: list[Affliction], now_ns: int) -> Condition:
+def condition(afflictions: list[ActiveFault], now_ns: int) -> Condition:
     """What the afflictions come to together."""
     if not afflictions:
         return HEALTHY
@@ -101,7 +101,7 @@ def condition(afflictions: list[Affliction], now_ns: int) -> Condition:
     )
 
 
-def _silent(affliction: Affliction, now_ns: int) -> bool:
+def _silent(affliction: ActiveFault, now_ns: int) -> bool:
     incident = affliction.incident
     if incident.kind is Kind.NODE_FLAPS:
         return (now_ns - affliction.began_ns) % incident.period_ns < incident.period_ns // 2

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 
 from exporter.domain.heartbeat import GpuReading
-from exporter.programs.simulator.chance import draw, wander
 from exporter.programs.simulator.hardware import GpuModel
 from exporter.programs.simulator.population import Member, SiteKind
+from exporter.programs.simulator.seededrandom import draw, wander
 
 HOURS = 24.0
 MAX_CELSIUS = 88.0
@@ -22,7 +22,7 @@ _RAMP = 2 * _MINUTE
 _WARMING = (0.0, 1 * _MINUTE, 2.5 * _MINUTE, 5 * _MINUTE)
 _IDLE_SPELL_HOURS = 6.0
 _IDLE_SPELLS = {SiteKind.RENTED: 0.06, SiteKind.LAB: 0.15, SiteKind.LAPTOPS: 0.25}
-"""How many spells of six hours a GPU spends without any work."""
+"""How many outages of six hours a GPU spends without any work."""
 _TOGETHER = 0.6
 """How many jobs take all GPUs of their node."""
 _AMBIENT_CELSIUS = {SiteKind.RENTED: 27.0, SiteKind.LAB: 33.0, SiteKind.LAPTOPS: 38.0}
@@ -74,9 +74,9 @@ def _power_share(demand: float, noise: float) -> float:
 def _celsius(member: Member, gpu: int, hours: float, warmth: float, seed: int) -> float:
     kind = member.site.kind
     # The card in the middle gets the others' warm air.
-    place = 4 * draw(seed, member.name, gpu, "airflow")
+    endpoint = 4 * draw(seed, member.name, gpu, "airflow")
     room = 2 * math.cos((hours - 16) / HOURS * 2 * math.pi) + 1.5 * wander(hours * 2, seed, member.name, "room")
-    return min(MAX_CELSIUS, _AMBIENT_CELSIUS[kind] + place + room + _RISE_CELSIUS[kind] * warmth)
+    return min(MAX_CELSIUS, _AMBIENT_CELSIUS[kind] + endpoint + room + _RISE_CELSIUS[kind] * warmth)
 
 
 def _memory(member: Member, model: GpuModel, gpu: int, hours: float, seed: int) -> int:

@@ -10,18 +10,18 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from exporter.client.overhttp import HttpClient
+from exporter.client.protocol import Outcome, RegistryClient, Reply
 from exporter.domain.clock import SECOND
 from exporter.domain.errors import AuroraError
-from exporter.programs.simulator.casting import cast
-from exporter.programs.simulator.chance import draw
-from exporter.programs.simulator.incident import Affliction, Incident, condition
-from exporter.programs.simulator.mischief import Mischief
+from exporter.programs.simulator.faults import FaultInjector
+from exporter.programs.simulator.incident import ActiveFault, Incident, condition
+from exporter.programs.simulator.loglines import line
 from exporter.programs.simulator.population import Member
 from exporter.programs.simulator.report import report, time_of_day
 from exporter.programs.simulator.schedule import Turn, due, next_due_ns, turns
-from exporter.programs.simulator.telling import line
-from exporter.speaking.overhttp import HttpVoice
-from exporter.speaking.voice import Answer, Outcome, Voice
+from exporter.programs.simulator.seededrandom import draw
+from exporter.programs.simulator.targets import select_targets
 
 AGAIN_EVERY = 20
 """Heartbeats after which a node on the bus registers again: nobody there would tell it that it is not known."""
@@ -37,7 +37,7 @@ _log = logging.getLogger("aurora.simulator")
 class Refused(AuroraError):
     """The registry takes a node in neither now nor later."""
 
-    def __init__(self, name: str, answer: Answer) -> None:
+    def __init__(self, name: str, answer: Reply) -> None:
         super().__init__(f"the registry does not take {name} in: {answer.reason}")
 
 
@@ -52,7 +52,7 @@ class Settings:
 
 
 class Mesh:
-    """Nodes that speak to one registry: over `voices` by name where they have one there, else over HTTP."""
+    """Nodes that speak to one registry: over `clients` by name where they have one there, else over HTTP."""
 
     def __init__(
         self,
@@ -60,21 +60,21 @@ class Mesh:
         members: Sequence[Member],
         incidents: Sequence[Incident],
         *,
-        http: HttpVoice,
-        voices: Mapping[str, Voice],
-        mischief: Mischief,
+        http: HttpClient,
+        clients: Mapping[str, RegistryClient],
+        mischief: FaultInjector,
         tell: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._members = members
         self._incidents = incidents
         self._http = http
-        self._voices = [voices.get(member.name, http) for member in members]
+        self._voices = [clients.get(member.name, http) for member in members]
         self._mischief = mischief
         self._tell = tell
         self._began = 0
         self._sequences = [0] * len(members)
-        self._afflictions: list[list[Affliction]] = [[] for _ in members]
+        self._afflictions: list[list[ActiveFault]] = [[] for _ in members]
         self._busy: set[int] = set()
         self._unheard = ""
         self._going_on: dict[tuple[int, int], asyncio.Task[None]] = {}
@@ -125,7 +125,7 @@ class Mesh:
         how = condition(self._afflictions[index], now_ns)
         if how.silent:
             return
-        settings, member, voice = self._settings, self._members[index], self._voices[index]
+        settings, member, client = self._settings, self._members[index], self._voices[index]
         self._sequences[index] += 1
         sequence = self._sequences[index]
         if how.loss and draw(settings.seed, member.name, sequence, "loss") < how.loss:
@@ -134,8 +134,8 @@ class Mesh:
         said = report(member, how, hours=hours, wall_ns=time.time_ns(), sequence=sequence, seed=settings.seed)
         self._busy.add(index)
         try:
-            answer = await voice.heartbeat(member.name, said)
-            again = voice is not self._http and sequence % AGAIN_EVERY == index % AGAIN_EVERY
+            answer = await client.heartbeat(member.name, said)
+            again = client is not self._http and sequence % AGAIN_EVERY == index % AGAIN_EVERY
             if answer.outcome is Outcome.UNKNOWN or again:
                 answer = await self._http.register(member.registration())
             self._note(answer)
@@ -146,33 +146,33 @@ class Mesh:
         for turn in turns(self._incidents):
             await asyncio.sleep(max(0.0, self._seconds(turn.at_ns - self.now_ns())))
             incident = self._incidents[turn.position]
-            befallen = cast(incident, turn.number, self._members, self._settings.seed)
-            self._tell(line(turn, incident, [self._members[index] for index in befallen]))
-            self._turn(turn, incident, befallen, tasks)
+            affected = select_targets(incident, turn.number, self._members, self._settings.seed)
+            self._tell(line(turn, incident, [self._members[index] for index in affected]))
+            self._turn(turn, incident, affected, tasks)
 
-    def _turn(self, turn: Turn, incident: Incident, befallen: tuple[int, ...], tasks: asyncio.TaskGroup) -> None:
+    def _turn(self, turn: Turn, incident: Incident, affected: tuple[int, ...], tasks: asyncio.TaskGroup) -> None:
         key = (turn.position, turn.number)
         if turn.begins:
-            for index in befallen:
-                self._afflictions[index].append(Affliction(incident, turn.at_ns))
-            deed = self._mischief.begin(incident, [self._members[index] for index in befallen])
+            for index in affected:
+                self._afflictions[index].append(ActiveFault(incident, turn.at_ns))
+            deed = self._mischief.begin(incident, [self._members[index] for index in affected])
             self._going_on[key] = tasks.create_task(self._do(deed))
             return
-        for index in befallen:
+        for index in affected:
             began_ns = turn.at_ns - (incident.for_ns or 0)
-            self._afflictions[index].remove(Affliction(incident, began_ns))
+            self._afflictions[index].remove(ActiveFault(incident, began_ns))
         begun = self._going_on.pop(key)
         if self._mischief.lasts(incident):
             begun.cancel()
-        tasks.create_task(self._do(self._mischief.end(incident, [self._members[index] for index in befallen])))
+        tasks.create_task(self._do(self._mischief.end(incident, [self._members[index] for index in affected])))
 
-    async def _do(self, deed: Coroutine[Any, Any, list[Answer]]) -> None:
+    async def _do(self, deed: Coroutine[Any, Any, list[Reply]]) -> None:
         for answer in await deed:
             self._note(answer)
 
     async def _register_patiently(self, index: int) -> None:
         registration = self._members[index].registration()
-        while not (answer := await self._http.register(registration)).heard:
+        while not (answer := await self._http.register(registration)).ok:
             self._note(answer)
             if answer.outcome not in _LATER:
                 raise Refused(self._members[index].name, answer)
@@ -190,9 +190,9 @@ class Mesh:
             for _ in range(SPEAKERS):
                 tasks.create_task(work())
 
-    def _note(self, answer: Answer) -> None:
+    def _note(self, answer: Reply) -> None:
         """Log why we are not heard, each reason once until we are."""
-        if answer.heard:
+        if answer.ok:
             self._unheard = ""
         elif answer.reason != self._unheard:
             self._unheard = answer.reason

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.programs.simulator.chance import draw, serial
 from exporter.programs.simulator.hardware import A100, H100, L40S, RTX_3090, RTX_4070_LAPTOP, RTX_4090, GpuModel
+from exporter.programs.simulator.seededrandom import draw, serial
 
 LEAD = "aurora"
 MAX_NODES = 1_000_000
@@ -136,47 +136,49 @@ def populate(nodes: int, sites: int, seed: int) -> tuple[Member, ...]:
     places = _places(sites)
     members: list[Member] = []
     desks = laptops = stores = 0
-    for place, size in zip(places, _sizes(nodes, places), strict=True):
-        spin = int(draw(seed, "fleet", place.name) * 1000)
+    for endpoint, size in zip(places, _sizes(nodes, places), strict=True):
+        spin = int(draw(seed, "fleet", endpoint.name) * 1000)
         store = ""
         for position in range(size):
             vpn_ip, public_ip = _vpn_ip(len(members)), "dynamic"
-            if place.kind is SiteKind.RENTED:
-                public_ip = f"203.0.113.{1 + int(draw('address', place.name, position) * 254)}"
+            if endpoint.kind is SiteKind.RENTED:
+                public_ip = f"203.0.113.{1 + int(draw('address', endpoint.name, position) * 254)}"
             if not members:
-                members.append(Member(LEAD, place, "lead", vpn_ip, public_ip))
+                members.append(Member(LEAD, endpoint, "lead", vpn_ip, public_ip))
                 continue
-            if place.kind is not SiteKind.LAPTOPS and position % _STORES_ONE_IN == 1 and size >= _STORES_ONE_IN // 2:
+            if endpoint.kind is not SiteKind.LAPTOPS and position % _STORES_ONE_IN == 1 and size >= _STORES_ONE_IN // 2:
                 stores += 1
                 store = f"store-{stores:02d}"
-                members.append(Member(store, place, "storage", vpn_ip, public_ip))
+                members.append(Member(store, endpoint, "storage", vpn_ip, public_ip))
                 continue
-            if place.kind is SiteKind.RENTED:
-                name = f"{place.name}-{position:02d}"
-            elif place.kind is SiteKind.LAB:
+            if endpoint.kind is SiteKind.RENTED:
+                name = f"{endpoint.name}-{position:02d}"
+            elif endpoint.kind is SiteKind.LAB:
                 name, desks = _desk(desks), desks + 1
             else:
                 laptops += 1
                 name = f"laptop-{laptops:02d}"
-            members.append(_worker(name, place, seed, position + spin, vpn_ip=vpn_ip, public_ip=public_ip, store=store))
+            members.append(
+                _worker(name, endpoint, seed, position + spin, vpn_ip=vpn_ip, public_ip=public_ip, store=store)
+            )
     return tuple(members)
 
 
-def _worker(name: str, place: Site, seed: int, turn: int, *, vpn_ip: str, public_ip: str, store: str) -> Member:
+def _worker(name: str, endpoint: Site, seed: int, turn: int, *, vpn_ip: str, public_ip: str, store: str) -> Member:
     # In turn and not by chance, so that a mesh of a dozen nodes has some of each as well.
-    fleet = _FLEETS[place.kind]
+    fleet = _FLEETS[endpoint.kind]
     model, gpus = fleet[turn % len(fleet)]
     # No Mac has such a GPU.
-    systems = [system for system in _SYSTEMS[place.kind] if not (model and system.startswith("macos"))]
+    systems = [system for system in _SYSTEMS[endpoint.kind] if not (model and system.startswith("macos"))]
     return Member(
         name=name,
-        site=place,
+        site=endpoint,
         role="compute" if model else "edge",
         vpn_ip=vpn_ip,
         public_ip=public_ip,
         model=model,
         gpus=gpus,
-        environment=_environment(place.kind, draw(seed, "environment", name)),
+        environment=_environment(endpoint.kind, draw(seed, "environment", name)),
         os=systems[int(draw(seed, "os", name) * len(systems))],
         links=((store, "nfs"),) if store and draw(seed, "nfs", name) < 0.5 else (),  # noqa: PLR2004 - half of them
     )
@@ -204,10 +206,10 @@ def _places(sites: int) -> list[Site]:
 
 def _sizes(nodes: int, places: list[Site]) -> Iterator[int]:
     """Sizes by weight, that add up to the nodes."""
-    total = sum(_WEIGHTS[place.kind] for place in places)
+    total = sum(_WEIGHTS[endpoint.kind] for endpoint in places)
     weight = given = 0
-    for place in places:
-        weight += _WEIGHTS[place.kind]
+    for endpoint in places:
+        weight += _WEIGHTS[endpoint.kind]
         upto = round(nodes * weight / total)
         yield upto - given
         given = upto

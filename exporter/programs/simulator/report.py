@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from exporter.domain.clock import SECOND
 from exporter.domain.heartbeat import GpuReading
-from exporter.programs.simulator.chance import wander
 from exporter.programs.simulator.incident import Condition
 from exporter.programs.simulator.load import HOURS, reading
 from exporter.programs.simulator.population import Member
+from exporter.programs.simulator.seededrandom import wander
 
 FIRST_HOUR = 9.0
 """The time of day at which every run begins."""

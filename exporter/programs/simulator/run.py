@@ -9,21 +9,21 @@ from argparse import Namespace
 
 import uvloop
 
+from exporter.client.overhttp import HttpClient
+from exporter.client.overredis import RedisClient
+from exporter.client.protocol import RegistryClient
 from exporter.domain.errors import Invalid
-from exporter.programs.simulator.casting import check_cast
+from exporter.programs.simulator.faults import FaultInjector
 from exporter.programs.simulator.incident import Incident, Kind
 from exporter.programs.simulator.mesh import Mesh, Refused, Settings
-from exporter.programs.simulator.mischief import Mischief
 from exporter.programs.simulator.population import Member, populate
 from exporter.programs.simulator.script import read_script
-from exporter.speaking.overbus import BusVoice
-from exporter.speaking.overhttp import HttpVoice
-from exporter.speaking.voice import Voice
+from exporter.programs.simulator.targets import check_cast
 from exporter.telemetry import logs
 
 CONNECTIONS = 8
 ONE_IN_HTTP = 3
-"""With `--over both`, so many nodes share one that speaks over HTTP."""
+"""With `--transport both`, so many nodes share one that speaks over HTTP."""
 
 
 def run(arguments: Namespace) -> int:
@@ -49,17 +49,17 @@ def run(arguments: Namespace) -> int:
 
 
 async def _live(arguments: Namespace, members: tuple[Member, ...], incidents: tuple[Incident, ...]) -> None:
-    http = HttpVoice(arguments.registry, connections=CONNECTIONS)
-    bus = BusVoice(arguments.event_bus, connections=CONNECTIONS) if arguments.event_bus else None
-    voices: dict[str, Voice] = {}
-    if bus is not None and arguments.over != "http":
-        everybody = arguments.over == "bus"
-        voices = {member.name: bus for index, member in enumerate(members) if everybody or index % ONE_IN_HTTP}
-    settings = Settings(arguments.interval_ns, arguments.day_ns, arguments.pace, arguments.seed)
-    mischief = Mischief(
-        http, voices, bus_url=arguments.event_bus, interval_ns=arguments.interval_ns, pace=arguments.pace
+    http = HttpClient(arguments.registry, connections=CONNECTIONS)
+    bus = RedisClient(arguments.event_bus, connections=CONNECTIONS) if arguments.event_bus else None
+    clients: dict[str, RegistryClient] = {}
+    if bus is not None and arguments.transport != "http":
+        everybody = arguments.transport == "bus"
+        clients = {member.name: bus for index, member in enumerate(members) if everybody or index % ONE_IN_HTTP}
+    settings = Settings(arguments.interval_ns, arguments.day_ns, arguments.speed, arguments.seed)
+    mischief = FaultInjector(
+        http, clients, bus_url=arguments.event_bus, interval_ns=arguments.interval_ns, pace=arguments.speed
     )
-    mesh = Mesh(settings, members, incidents, http=http, voices=voices, mischief=mischief, tell=_tell)
+    mesh = Mesh(settings, members, incidents, http=http, clients=clients, mischief=mischief, tell=_tell)
     try:
         await _until_stopped(mesh, arguments.duration_ns)
         if arguments.leave_on_stop:

@@ -3,7 +3,7 @@
 
 import asyncio
 
-from tests.acceptance.programs.surroundings import aiohttp, register_gpu_node, registered
+from tests.acceptance.programs.environment import aiohttp, register_gpu_node, registered
 
 
 async def discover_gpu_nodes():

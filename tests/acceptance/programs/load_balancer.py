@@ -3,7 +3,7 @@
 
 import asyncio
 
-from tests.acceptance.programs.surroundings import aiohttp
+from tests.acceptance.programs.environment import aiohttp
 
 
 async def get_active_backends():

@@ -1,0 +1,131 @@
+"""The alerts about the registry itself."""
+
+from __future__ import annotations
+
+from exporter.alerting.rule import Alert, block, file
+from exporter.alerting.setting import KEEP_FIRING_FOR, Setting
+from exporter.domain.clock import MINUTE
+
+SLOW_SECONDS = 5
+_WINDOW = 10 * MINUTE
+
+
+def registry(setting: Setting) -> str:
+    """The text of registry.rules.yml."""
+    head = f"""\
+Alerts about the registry itself, as Prometheus sees it. The job is named {setting.job} in alerts/prometheus.yml.
+
+Made by `aurora-cli rules`, which makes these files for another configuration as well.
+"""
+    alerts = [_down(setting), *_connections(), _rejecting(setting), *_itself(setting), _watchdog()]
+    return file(head, "aurora-registry", alerts, setting.runbooks)
+
+
+def _down(setting: Setting) -> Alert:
+    return Alert(
+        "AuroraRegistryDown",
+        f'absent(up{{job="{setting.job}"}} == 1)',
+        severity="critical",
+        labels={"job": setting.job},
+        wait="2m",
+        summary="No node registry can be scraped",
+        description=f"Prometheus reaches no instance of the job {setting.job}, or knows of none. Nothing is known of"
+        " the nodes, and no alert about them will come.",
+        why="absent(... == 1) covers both: no instance answers, and there is no target at all. It has no labels,"
+        " hence job.",
+    )
+
+
+def _connections() -> list[Alert]:
+    return [
+        Alert(
+            "AuroraRegistryEventBusDown",
+            "aurora_registry_event_bus_up == 0",
+            severity=_worst("aurora_registry_event_bus_up"),
+            wait="2m",
+            keep=KEEP_FIRING_FOR,
+            summary="The registry {{ $labels.instance }} does not hear the event bus",
+            description="{{ $labels.instance }} has lost the event bus. The statuses of nodes that speak over it are"
+            " held: none turns offline by mistake, and none that dies is noticed, unless another registry hears it.",
+            why="Critical where no registry hears the bus any more. Redis restarts or fails over within two minutes.",
+        ),
+        Alert(
+            "AuroraRegistryStoreDown",
+            "aurora_registry_store_up == 0",
+            severity=_worst("aurora_registry_store_up"),
+            wait="5m",
+            keep=KEEP_FIRING_FOR,
+            summary="The store of the registry {{ $labels.instance }} is down",
+            description="{{ $labels.instance }} cannot use its store: registrations, departures and maintenance are"
+            " answered with 503. Reads and scrapes go on from memory. A registry that shares a Redis is blind without"
+            " it.",
+            why="Critical where no registry can store. Five minutes, since nothing is lost meanwhile: whoever was"
+            " refused asks again.",
+        ),
+    ]
+
+
+def _rejecting(setting: Setting) -> Alert:
+    sender = setting.beats(_WINDOW)
+    return Alert(
+        "AuroraRegistryRejectingEvents",
+        block(f"""
+            max by (reason) (
+              increase(aurora_registry_events_rejected_total{{reason!="name_conflict"}}[10m])
+            ) > {sender // 2}
+        """),
+        severity="warning",
+        wait="10m",
+        keep=KEEP_FIRING_FOR,
+        summary="Events on the bus are refused",
+        description='{{ $value | printf "%.0f" }} events within ten minutes were refused ({{ $labels.reason }}): some'
+        " node"
+        " sends what the registry cannot take, and may be missing for it.",
+        why=f"One node whose every heartbeat is refused makes {sender} in ten minutes, so half of that is somebody"
+        " who keeps failing. Name conflicts have an alert of their own.",
+    )
+
+
+def _itself(setting: Setting) -> list[Alert]:
+    return [
+        Alert(
+            "AuroraRegistryConfigReloadFailed",
+            "aurora_registry_config_last_reload_successful == 0",
+            severity="warning",
+            wait="5m",
+            keep=KEEP_FIRING_FOR,
+            summary="The registry {{ $labels.instance }} refused its configuration",
+            description="The latest reload of {{ $labels.instance }} failed; it goes on with the configuration from"
+            " before. It may not start again.",
+            why="Time for whoever edits the file to see it and try again.",
+        ),
+        Alert(
+            "AuroraRegistrySlowScrape",
+            f'scrape_duration_seconds{{job="{setting.job}"}} > {SLOW_SECONDS}',
+            severity="warning",
+            wait="10m",
+            keep=KEEP_FIRING_FOR,
+            summary="Scrapes of the registry {{ $labels.instance }} are slow",
+            description='A scrape of {{ $labels.instance }} takes {{ $value | printf "%.1f" }} seconds. Past'
+            " scrape_timeout"
+            " it fails, and all alerts about nodes with it.",
+            why="Half of Prometheus' usual scrape_timeout. As Prometheus measures it, since a slow network counts as"
+            " well.",
+        ),
+    ]
+
+
+def _watchdog() -> Alert:
+    return Alert(
+        "AuroraWatchdog",
+        "vector(1)",
+        severity="info",
+        summary="Alerts can be delivered",
+        description="This alert always fires. Route it to a dead man's switch outside of this site, which raises the"
+        " alarm when it stops coming: then Prometheus, Alertmanager or the way between them is broken.",
+        why="Always firing: whoever receives it learns from its absence that no alert would come.",
+    )
+
+
+def _worst(family: str) -> str:
+    return f'{{{{ if query "{family} == 1" }}}}warning{{{{ else }}}}critical{{{{ end }}}}'

@@ -1,0 +1,57 @@
+"""The table of contents of the REST interface: which path is answered by what."""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from exporter.api import (
+    discovery,
+    health,
+    landing,
+    lifecycle,
+    metrics,
+    nodes,
+    overview,
+    registration,
+    transitions,
+    why,
+)
+from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, take_heartbeats
+from exporter.api.middleware import Middleware
+from exporter.api.service import Service
+from exporter.domain.lifecycle import Phase
+
+
+def create_app(service: Service) -> ASGIApp:
+    """The REST interface to this registry, as an ASGI application."""
+    take_heartbeat = TakeHeartbeat(service)
+    routes = [
+        Route("/", landing.landing_page(service)),
+        Route("/nodes/register", registration.register(service), methods=["POST"]),
+        Route(HEARTBEAT, take_heartbeat, methods=["POST"]),
+        Route(HEARTBEATS, take_heartbeats(service), methods=["POST"]),
+        Route("/nodes", nodes.list_nodes(service)),
+        Route("/nodes/{name}", nodes.show_node(service)),
+        Route("/nodes/{name}", registration.depart(service), methods=["DELETE"]),
+        Route("/nodes/{name}/transitions", nodes.list_transitions(service)),
+        Route("/nodes/{name}/why", why.explain(service)),
+        *(
+            route
+            for path, phase in (("maintenance", Phase.MAINTENANCE), ("drain", Phase.DRAINING))
+            for route in (
+                Route(f"/nodes/{{name}}/{path}", lifecycle.take_out(service, phase), methods=["PUT"]),
+                Route(f"/nodes/{{name}}/{path}", lifecycle.put_back(service, phase), methods=["DELETE"]),
+            )
+        ),
+        Route("/transitions", transitions.list_recent(service)),
+        Route("/topology", overview.show_topology(service)),
+        Route("/stats", overview.show_stats(service)),
+        Route("/sd/prometheus", discovery.prometheus_targets(service)),
+        Route(service.config.web.telemetry_path, metrics.scrape(service)),
+        Route("/health", health.show_health(service)),
+        Route("/-/healthy", health.is_healthy(service)),
+        Route("/-/ready", health.is_ready(service)),
+        Route("/-/reload", health.reload(service), methods=["POST"]),
+    ]
+    return Middleware(service, routes, take_heartbeat)

@@ -1,0 +1,82 @@
+"""Bodies of requests: how large, of what type, and whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import Receive
+
+from exporter.api.problems import Problem
+from exporter.api.responses import JSON
+from exporter.domain import strictjson
+
+NDJSON = "application/x-ndjson"
+JSON_ONLY = (JSON,)
+JSON_OR_LINES = (JSON, NDJSON)
+MAX_DIGITS = 18
+_PLAIN_JSON = JSON.encode()
+
+
+class Disconnected(Exception):
+    """The caller went away before its request was whole: there is nobody to answer."""
+
+
+def has_body(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the request has a body at all. Source: RFC 9112 6.3: without either field it has none."""
+    return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+
+
+def check_body(headers: Mapping[bytes, bytes], limit: int, media_types: tuple[str, ...]) -> None:
+    """Refuse by its headers what cannot be taken: before it is received."""
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None:
+        raise Problem(
+            415, "expected a body without Content-Encoding: send it as it is", headers={"Accept-Encoding": "identity"}
+        )
+    if not has_body(headers):
+        return
+    length = headers.get(b"content-length", b"0")
+    if len(length) > MAX_DIGITS or int(length) > limit:
+        raise too_large(limit)
+    raw = headers.get(b"content-type", b"")
+    if raw == _PLAIN_JSON and JSON in media_types:
+        return
+    content_type = raw.decode("latin-1")
+    if media_type(content_type) not in media_types:
+        expected = " or ".join(media_types)
+        detail = f"expected a body of Content-Type {expected}, got {content_type[:80]!r}"
+        raise Problem(415, detail, headers={"Accept": ", ".join(media_types)})
+
+
+def media_type(content_type: str | None) -> str:
+    """The type alone, without parameters."""
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
+def too_large(limit: int) -> Problem:
+    """What a body above the limit is answered with."""
+    return Problem(413, f"expected a body of at most {limit} bytes (limits.max_body): send less at once")
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The whole body, empty where there is none. Raises Problem (413) above the limit, and Disconnected."""
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise too_large(limit)
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+async def read_json(request: Request, limit: int) -> Any:
+    """The JSON value of the body; None where there is no body. Raises Invalid as strictjson does."""
+    body = await read_body(request.receive, limit)
+    return strictjson.loads(body) if body else None

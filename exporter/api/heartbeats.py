@@ -1,0 +1,111 @@
+"""Heartbeats over HTTP: one by one on the shortest way there is, or many at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from exporter.api.bodies import NDJSON, media_type, read_body
+from exporter.api.responses import Handler, document_response
+from exporter.api.service import Service
+from exporter.domain import strictjson
+from exporter.domain.errors import DepartedNode, Invalid, UnknownNode
+from exporter.domain.heartbeat import Heartbeat, check_name, heartbeat_of, parse_heartbeat
+from exporter.domain.status import Transport
+from exporter.domain.text import shown
+from exporter.exposition.yielder import Yielder
+
+PREFIX, SUFFIX = "/nodes/", "/heartbeat"
+HEARTBEAT, HEARTBEATS = "/nodes/{name}/heartbeat", "/heartbeats"
+MAX_TOGETHER = 20_000
+"""So many rejections are still an answer of a few megabytes."""
+STEP = 20
+"""Heartbeats between two looks at the time."""
+NO_CONTENT: Message = {"type": "http.response.start", "status": 204, "headers": ()}
+END: Message = {"type": "http.response.body"}
+
+_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def is_heartbeat(path: str) -> bool:
+    """Whether the path is a single node's heartbeat."""
+    return path.endswith(SUFFIX) and path.startswith(PREFIX) and path.find("/", len(PREFIX)) == len(path) - len(SUFFIX)
+
+
+class TakeHeartbeat:
+    """`POST /nodes/{name}/heartbeat` as a plain ASGI application: it is called more often than all else together."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take it in and answer 204."""
+        await self.take(scope, receive)
+        await send(NO_CONTENT)
+        await send(END)
+
+    async def take(self, scope: Scope, receive: Receive) -> None:
+        """Take it in; the errors of the node map and of parsing are raised."""
+        service = self._service
+        name: str = scope["path"][len(PREFIX) : -len(SUFFIX)]
+        body = await read_body(receive, service.config.limits.max_body)
+        beat = parse_heartbeat(body) if body else Heartbeat()
+        if beat.node != name:
+            if beat.node:
+                raise Invalid.of("node", f"expected {shown(name)} as in the path, or none, got {shown(beat.node)}")
+            beat.node = name
+        service.node_map.heartbeat(beat, Transport.HTTP)
+        service.telemetry.heartbeats[Transport.HTTP] += 1
+
+
+def take_heartbeats(service: Service) -> Handler:
+    """Many heartbeats: each is taken in or rejected by itself, with its position (from 0) and what is wrong with it."""
+
+    async def handle(request: Request) -> Response:
+        body = await read_body(request.receive, service.config.limits.max_body)
+        items = _lines(body) if media_type(request.headers.get("content-type")) == NDJSON else _array(body)
+        if len(items) > MAX_TOGETHER:
+            raise Invalid.of("", f"expected at most {MAX_TOGETHER} heartbeats at once, got {len(items)}")
+        node_map, yielder = service.node_map, Yielder()
+        accepted, rejected = 0, []
+        for index, item in enumerate(items):
+            try:
+                beat = _named(item)
+                node_map.heartbeat(beat, Transport.HTTP)
+            except (Invalid, UnknownNode, DepartedNode) as error:
+                rejected.append({"index": index, "error": str(error)})
+            else:
+                accepted += 1
+            if index % STEP == 0:
+                await yielder.maybe_yield()
+        service.telemetry.heartbeats[Transport.HTTP] += accepted
+        return document_response({"accepted": accepted, "rejected": rejected})
+
+    return handle
+
+
+def _named(item: Any) -> Heartbeat:
+    beat = parse_heartbeat(bytes(item)) if isinstance(item, bytes | msgspec.Raw) else heartbeat_of(item)
+    if not beat.node:
+        raise Invalid.of("node", "required")
+    check_name(beat.node)
+    return beat
+
+
+def _lines(body: bytes) -> list[Any]:
+    return [line for line in body.split(b"\n") if line.strip()]
+
+
+def _array(body: bytes) -> list[Any]:
+    try:
+        # Split in one pass in C; each heartbeat is then parsed, and refused, by itself.
+        return list(_split(body))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        value = strictjson.loads(body)
+    if not isinstance(value, list):
+        raise Invalid.of("", f"expected a JSON array of heartbeats, got {shown(value)}")
+    return value

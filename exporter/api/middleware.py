@@ -1,0 +1,130 @@
+"""What all requests share, in one layer: ids, trust, bodies, origins, errors, durations."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
+
+from exporter.api.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_body, has_body
+from exporter.api.browsers import Origins, refuse_cross_site
+from exporter.api.callers import NodesByAddress
+from exporter.api.heartbeats import END, HEARTBEAT, HEARTBEATS, TakeHeartbeat, is_heartbeat
+from exporter.api.problems import Problem, problem_of
+from exporter.api.sender import ResponseSender
+from exporter.api.service import Service
+from exporter.api.tracing import request_id_of, trace_id_of
+from exporter.api.trust import Caller, Trust
+from exporter.telemetry.logs import log_context
+
+CALLER_LEFT = 499
+"""The code of a request whose caller left before it was whole, as nginx counts it."""
+UNMATCHED = "unmatched"
+METHOD_NOT_ALLOWED, SERVER_ERROR = 405, 500
+_READS = frozenset({"GET", "HEAD"})
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_log = logging.getLogger(__name__)
+
+
+class Middleware:
+    """The application as the server calls it. Heartbeats go straight to their handler, all else by the router."""
+
+    def __init__(self, service: Service, routes: list[Route], take_heartbeat: TakeHeartbeat) -> None:
+        self._service = service
+        self._router = Router(routes, redirect_slashes=False)
+        self._take_heartbeat = take_heartbeat
+        self._templates = {route.endpoint: route.path for route in routes}
+        self._methods: dict[str, set[str]] = {}
+        for route in routes:
+            self._methods.setdefault(route.path, {"OPTIONS"}).update(route.methods or ())
+        self._trust = Trust()
+        self._origins = Origins()
+        self._nodes = NodesByAddress(service)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._router(scope, receive, send)
+            return
+        began = time.perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        config = self._service.config
+        caller = self._trust.judge(config.auth, scope, headers)
+        request_id = request_id_of(headers)
+        method: str = scope["method"]
+        straight = method == "POST" and is_heartbeat(scope["path"])
+        common = [(b"x-request-id", request_id)]
+        if not straight:
+            common.append(_NOSNIFF)
+        if b"origin" in headers and (method in _READS or method == "OPTIONS"):
+            common += self._origins.headers(config.web.cors_origin, headers[b"origin"])
+        answer = ResponseSender(send, common)
+        try:
+            if method not in _READS and method != "OPTIONS":
+                _admit(scope["path"], headers, caller, config.limits.max_body)
+            if straight:
+                # Logs nothing unless it fails, so that it need not pay for what log lines would bear.
+                await self._take_heartbeat.take(scope, receive)
+                answer.status = 204
+                await send({"type": "http.response.start", "status": 204, "headers": common})
+                await send(END)
+            else:
+                with self._log_context(headers, caller, request_id):
+                    await self._route(scope, receive, answer)
+        except Disconnected:
+            answer.status = answer.status or CALLER_LEFT
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer and the log the cause
+            with self._log_context(headers, caller, request_id):
+                await self._fail(error, scope, headers, answer)
+        handler = HEARTBEAT if straight else self._template(scope)
+        seconds = time.perf_counter() - began
+        self._service.telemetry.requests.observe(handler, method, answer.status, seconds)
+
+    async def _route(self, scope: Scope, receive: Receive, answer: ResponseSender) -> None:
+        if scope["method"] == "OPTIONS":
+            await Response(status_code=204)(scope, receive, answer)
+        else:
+            scope["app"] = self
+            await self._router(scope, receive, answer)
+
+    async def _fail(
+        self, error: Exception, scope: Scope, headers: Mapping[bytes, bytes], answer: ResponseSender
+    ) -> None:
+        problem = problem_of(error)
+        if problem.status == SERVER_ERROR and not isinstance(error, Problem):
+            _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+        if answer.status:
+            # Too late for another answer: one that breaks off cannot be taken for a whole one.
+            return
+        if isinstance(error, HTTPException) and error.status_code == METHOD_NOT_ALLOWED:
+            allowed = ", ".join(sorted(self._methods[self._template(scope)]))
+            problem = Problem(METHOD_NOT_ALLOWED, f"expected one of {allowed} at this path", headers={"Allow": allowed})
+        await answer.problem(problem, close=b"expect" in headers)
+
+    def _template(self, scope: Scope) -> str:
+        return self._templates[scope["endpoint"]] if "endpoint" in scope else UNMATCHED
+
+    def _log_context(
+        self, headers: Mapping[bytes, bytes], caller: Caller, request_id: bytes
+    ) -> AbstractContextManager[None]:
+        fields = {"request_id": request_id.decode()}
+        if b"traceparent" in headers and (trace_id := trace_id_of(headers)):
+            fields["trace_id"] = trace_id
+        if node := self._nodes.name_at(caller.address):
+            fields["node"] = node
+        return log_context(**fields)
+
+
+def _admit(path: str, headers: Mapping[bytes, bytes], caller: Caller, max_body: int) -> None:
+    """Refuse a write by what is known before its body arrives."""
+    if caller.refusal:
+        raise Problem(403, caller.refusal, kind="untrusted")
+    check_body(headers, max_body, JSON_OR_LINES if path == HEARTBEATS else JSON_ONLY)
+    if not has_body(headers):
+        refuse_cross_site(headers)

@@ -1,0 +1,73 @@
+"""Reading nodes: all of them, one, and one's transitions."""
+
+from __future__ import annotations
+
+import secrets
+from zlib import crc32
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from exporter.api.documents import Renderer, timestamp
+from exporter.api.listing import parse_listing, place_of, render
+from exporter.api.queries import integer, parse_query
+from exporter.api.responses import JSON, Handler, document_response, json_response
+from exporter.api.service import Service
+from exporter.domain.errors import UnknownNode
+
+MAX_TRANSITIONS = 1000
+DEFAULT_TRANSITIONS = 100
+
+
+def list_nodes(service: Service) -> Handler:
+    """All nodes that the query chooses. The ETag costs no look at them, so that polling for changes is cheap."""
+    # Versions begin anew with each process, so an ETag holds for this one only.
+    process = secrets.token_hex(6)
+
+    async def handle(request: Request) -> Response:
+        node_map = service.node_map
+        query_string: bytes = request.scope["query_string"]
+        listing = parse_listing(query_string)
+        place = place_of(node_map, listing)
+        etag = f'W/"{process}-{node_map.version:x}-{crc32(query_string):x}"'
+        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        if _matches(request.headers.get("if-none-match", ""), etag):
+            return Response(status_code=304, headers=headers)
+        if request.method == "HEAD":
+            return Response(headers=headers, media_type=JSON)
+        # The nodes of this moment: the ETag is of it, and so is the place.
+        answer = render(node_map, list(node_map.nodes()), listing, place)
+        return StreamingResponse(answer, headers=headers, media_type=JSON)
+
+    return handle
+
+
+def show_node(service: Service) -> Handler:
+    """One node's document."""
+
+    async def handle(request: Request) -> Response:
+        node_map = service.node_map
+        return json_response(Renderer(node_map).document(node_map.get(request.path_params["name"])))
+
+    return handle
+
+
+def list_transitions(service: Service) -> Handler:
+    """A node's recorded transitions, newest first; those of a node that is gone as long as they are kept."""
+
+    async def handle(request: Request) -> Response:
+        name = request.path_params["name"]
+        node = service.node_map.find(name)
+        query = parse_query(request.scope["query_string"], {"limit": integer(1, MAX_TRANSITIONS)})
+        transitions = await service.transitions(name, query.get("limit", DEFAULT_TRANSITIONS))
+        if node is None and not transitions:
+            raise UnknownNode(name)
+        shown = [{"from": each.from_, "to": each.to, "at": timestamp(each.at_ns)} for each in transitions]
+        return document_response({"node": name, "transitions": shown})
+
+    return handle
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return "*" in tags or etag.removeprefix("W/") in tags

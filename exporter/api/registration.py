@@ -1,0 +1,57 @@
+"""Registering, and leaving on purpose."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from exporter.api.bodies import read_json
+from exporter.api.documents import Renderer
+from exporter.api.responses import Handler, encode, json_response, seconds
+from exporter.api.service import Service
+from exporter.domain.command import Depart, Register
+from exporter.domain.errors import Invalid, NameConflict, UnknownNode
+from exporter.domain.node import Removal
+from exporter.domain.registration import parse_registration
+
+
+def register(service: Service) -> Handler:
+    """A node says what it is: 201 when it is new, 200 when it was known."""
+
+    async def handle(request: Request) -> Response:
+        body = await read_json(request, service.config.limits.max_body)
+        if body is None:
+            raise Invalid.of("", "expected a registration as a JSON object, got no body")
+        registration = parse_registration(body)
+        node_map = service.node_map
+        known = node_map.find(registration.name) is not None
+        try:
+            node = await service.submit(Register(registration))
+        except NameConflict:
+            node_map.note_conflict(registration.name)
+            raise
+        if node is None:
+            raise UnknownNode(registration.name)
+        interval = encode(seconds(service.config.thresholds.heartbeat_interval))
+        document = Renderer(node_map).document(node)
+        answer = b'%b,"heartbeat_interval_seconds":%b}' % (document[:-1], interval)
+        headers = {} if known else {"Location": f"/nodes/{registration.name}"}
+        return json_response(answer, 200 if known else 201, headers)
+
+    return handle
+
+
+def depart(service: Service) -> Handler:
+    """A planned leave; to say it again, since the first answer was lost, is no fault."""
+
+    async def handle(request: Request) -> Response:
+        name = request.path_params["name"]
+        try:
+            await service.submit(Depart(name))
+        except UnknownNode:
+            tombstone = service.node_map.departed.get(name)
+            if tombstone is None or tombstone.removal is not Removal.DEPARTED:
+                raise
+        return Response(status_code=204)
+
+    return handle

@@ -1,0 +1,178 @@
+"""Listening on the event bus: a Redis Pub/Sub channel that we notice going deaf."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections.abc import Awaitable, Callable
+
+from redis.asyncio import Connection
+
+from exporter.bus.consumer import BusConsumer
+from exporter.domain.clock import SECOND, Clock
+from exporter.domain.command import Command
+from exporter.domain.errors import StillLoading
+from exporter.domain.reception import Source
+from exporter.domain.status import Thresholds
+from exporter.nodemap.nodemap import NodeMap
+from exporter.redislink.connecting import subscriber
+from exporter.redislink.errors import REDIS_ERRORS, explain
+from exporter.redislink.url import parse_redis_url
+from exporter.telemetry.metrics import Telemetry
+
+CONNECT_SECONDS = 2.0
+BACKOFF_SECONDS = (0.1, 2.0)
+PING_EVERY = SECOND // 2
+BURST = 64
+"""Events, or KiB of them, that are read before others have their turn on the event loop."""
+_log = logging.getLogger("aurora.bus")
+
+
+class SubscriptionStalled(Exception):
+    """The subscription neither broke nor brought anything, not even the answer to a ping."""
+
+
+class BusListener:
+    """Reads the channel and proves that it hears.
+
+    Pub/Sub keeps nothing for those who are away, so a connection that broke is never mended behind our back: each
+    new subscription ends a blind spell.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        channel: str,
+        *,
+        node_map: Callable[[], NodeMap],
+        source: Source,
+        submit: Callable[[Command], Awaitable[object]],
+        telemetry: Telemetry,
+        clock: Clock,
+        thresholds: Callable[[], Thresholds],
+    ) -> None:
+        """`node_map` raises StillLoading until there is one; `source` is what the bus transport needs to hear.
+
+        Raises Invalid for a URL that is none of redislink's.
+        """
+        self._url = parse_redis_url(url)
+        self._channel = channel
+        self._node_map = node_map
+        self._source = source
+        self._clock = clock
+        self._thresholds = thresholds
+        self._intake = BusConsumer(node_map=node_map, submit=submit, telemetry=telemetry, clock=clock)
+        self._replies = 0
+        self._told: set[str] = set()
+        self.up = False
+        """Subscribed, and nothing says that we do not hear."""
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        self._source.mark_down()
+        try:
+            await _first_of(self._listen_again_and_again(), self._intake.work())
+        finally:
+            self._lose()
+
+    async def _listen_again_and_again(self) -> None:
+        pause, longest = BACKOFF_SECONDS
+        while True:
+            try:
+                await self._listen()
+            except (*REDIS_ERRORS, SubscriptionStalled) as fault:
+                if self.up:
+                    pause = BACKOFF_SECONDS[0]
+                self._lose()
+                self._tell(str(fault) if isinstance(fault, SubscriptionStalled) else explain(fault, self._url))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, longest)
+
+    async def _listen(self) -> None:
+        client = subscriber(self._url)
+        # Not a PubSub of redis-py: that one reconnects and subscribes again without a word.
+        connection: Connection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # as it ships
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await connection.connect()  # type: ignore[no-untyped-call]  # as it ships
+                await connection.send_command("SUBSCRIBE", self._channel, check_health=False)
+                await connection.read_response(push_request=True)
+            self._hear()
+            await _first_of(self._read(connection), self._ping(connection))
+        finally:
+            await connection.disconnect(nowait=True)
+            await client.aclose()
+
+    async def _read(self, connection: Connection) -> None:
+        read, take = connection.read_response, self._intake.take
+        while True:
+            left = BURST
+            while left > 0:
+                reply = await read(timeout=math.inf, disconnect_on_error=False, push_request=True)
+                self._replies += 1
+                if reply[0] == b"message":
+                    take(reply[2])
+                    left -= 1 + len(reply[2]) // 1024
+                else:
+                    self._source.mark_alive(int(reply[1]))  # A pong says what its ping said.
+            await asyncio.sleep(0)
+
+    async def _ping(self, connection: Connection) -> None:
+        """Ping, since redis-py goes deaf without an error when its connection is black-holed or Redis is stopped.
+
+        The answer comes after all that was published before the ping: it proves what was heard until then, which an
+        event that waited in a buffer does not. Looks are counted instead of time, so that a stall of our own, during
+        which answers wait to be read, is not taken for deafness.
+        """
+        silent_looks = 0
+        while True:
+            thresholds, replies = self._thresholds(), self._replies
+            every_ns = min(PING_EVERY, thresholds.warning_after // 40)
+            await connection.send_command("PING", str(self._clock.monotonic_ns()), check_health=False)
+            await asyncio.sleep(every_ns / SECOND)
+            silent_looks = 0 if self._replies != replies else silent_looks + 1
+            if silent_looks * every_ns >= thresholds.gap:
+                raise SubscriptionStalled(
+                    f"neither an event nor an answer to a ping came for {thresholds.gap / SECOND:g} s"
+                )
+
+    def _hear(self) -> None:
+        """Reception returned: close the blind spell before the first new event is taken in."""
+        now_ns = self._clock.monotonic_ns()
+        blind_seconds = (now_ns - self._source.proof_ns) / SECOND
+        self._source.mark_alive(now_ns)
+        with contextlib.suppress(StillLoading):  # Then the map will start from now.
+            self._node_map().tick()
+        self.up = True
+        if self._told:
+            _log.info("the event bus is heard again", extra={"blind_seconds": round(blind_seconds, 1)})
+        else:
+            _log.info("listening on the event bus", extra={"channel": self._channel})
+        self._told.clear()
+
+    def _lose(self) -> None:
+        self.up = False
+        self._source.mark_down()
+
+    def _tell(self, reason: str) -> None:
+        """Say why we do not hear, each reason once in a blind spell."""
+        if reason not in self._told:
+            self._told.add(reason)
+            _log.warning(
+                "the event bus is not heard: its nodes keep their status until it is", extra={"reason": reason}
+            )
+
+
+async def _first_of(*ways: Awaitable[None]) -> None:
+    """Raise what the first one raises; the others are ended."""
+    tasks = [asyncio.ensure_future(way) for way in ways]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,69 @@
+"""What a node can say to the registry, and what it can learn from the answer."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Outcome(enum.StrEnum):
+    """What came of it, told apart by what its speaker should do next."""
+
+    OK = "ok"
+    UNKNOWN = "unknown"
+    """No node of this name is registered: register, then go on."""
+    DEPARTED = "departed"
+    """Somebody deregistered the node a moment ago: only a registration brings it back."""
+    CONFLICT = "conflict"
+    """The name belongs to a living machine with another `node_id`."""
+    REFUSED = "refused"
+    """Not like this: the same words will be refused again until somebody changes something."""
+    UNAVAILABLE = "unavailable"
+    """Not now: the same words are safe to repeat later."""
+    UNREACHABLE = "unreachable"
+    """No answer came, or none in time: it may have been heard or not, and is safe to repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The registry's answer, or what stands for one where there is none."""
+
+    outcome: Outcome
+    reason: str = ""
+    """A sentence for people without its full stop: what is wrong and what to do. Empty where it was heard."""
+    retry_after_seconds: float | None = None
+    """When the registry thinks that it is worth trying again, if it said so."""
+    heartbeat_interval_seconds: float | None = None
+    """How often the registry wants to hear the node; only HTTP answers to a registration tell."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is well."""
+        return self.outcome is Outcome.OK
+
+
+OK = Reply(Outcome.OK)
+
+
+class RegistryClient(Protocol):
+    """A way to the registry. Each call is made at most within the voice's timeout, and never raises for the way."""
+
+    @property
+    def endpoint(self) -> str:
+        """Where it speaks to, fit for a log: no user, no password."""
+
+    async def register(self, registration: Mapping[str, Any]) -> Reply:
+        """Say what a node is: the body of `POST /nodes/register`, whose `name` is required."""
+
+    async def heartbeat(self, node: str, report: Mapping[str, Any]) -> Reply:
+        """Say that a node lives. `report` is the body of `POST /nodes/{name}/heartbeat`: `status`, `timestamp`,
+        `sequence`, `gpus`, each optional, and `role`, which lets a node that is not known appear over the bus.
+        """  # noqa: D205 - one sentence
+
+    async def leave(self, node: str) -> Reply:
+        """A planned leave: never an alert. UNKNOWN where there was nobody to leave."""
+
+    async def aclose(self) -> None:
+        """Close the connections. It does not wait for calls that hang."""

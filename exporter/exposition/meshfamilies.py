@@ -1,0 +1,41 @@
+"""The lines of roles, of sites and of the whole mesh, from the node map's totals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from exporter.domain.status import Status
+from exporter.exposition.render import escape
+from exporter.nodemap.nodemap import NodeMap
+from exporter.nodemap.totals import Totals
+
+
+def by_role(template: str, node_map: NodeMap) -> Iterator[str]:
+    """For each role that a node has, every status."""
+    for role in sorted(node_map.totals.roles()):
+        counts = node_map.totals.nodes
+        yield "".join(template % (role, status.value, counts[role, status]) for status in Status)
+
+
+def by_status(of: Callable[[Totals], Counter[Status]]) -> Callable[[str, NodeMap], Iterator[str]]:
+    """A sum for every status."""
+
+    def texts(template: str, node_map: NodeMap) -> Iterator[str]:
+        counts = of(node_map.totals)
+        yield "".join(template % (status.value, counts[status]) for status in Status)
+
+    return texts
+
+
+def by_site(template: str, node_map: NodeMap) -> Iterator[str]:
+    """For each site that a node has, every status."""
+    for site in node_map.totals.site_names():
+        counts = node_map.totals.sites
+        yield "".join(template % (escape(site), status.value, counts[site, status]) for status in Status)
+
+
+def disrupted(template: str, node_map: NodeMap) -> Iterator[str]:
+    """Whether each site's nodes fell silent together."""
+    for site in node_map.totals.site_names():
+        yield template % (escape(site), int(node_map.totals.site_disrupted(site)))

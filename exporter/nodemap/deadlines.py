@@ -1,0 +1,32 @@
+"""Points in time that belong to single nodes: the end of a maintenance, a registration's own `ttl`."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+
+class Deadlines:
+    """At most one appointment a node, by name; times are nanoseconds of whichever clock the caller keeps to."""
+
+    def __init__(self) -> None:
+        self._due: dict[str, int] = {}
+        self._heap: list[tuple[int, str]] = []
+
+    def set(self, name: str, due_ns: int) -> None:
+        """Make the node's appointment, in place of the one it had."""
+        if self._due.get(name) != due_ns:
+            self._due[name] = due_ns
+            heapq.heappush(self._heap, (due_ns, name))
+
+    def drop(self, name: str) -> None:
+        """The node has no appointment any more."""
+        self._due.pop(name, None)
+
+    def pop_due(self, now_ns: int) -> Iterator[str]:
+        """The names whose time has come, earliest first; each is kept no longer."""
+        while self._heap and self._heap[0][0] <= now_ns:
+            due_ns, name = heapq.heappop(self._heap)
+            if self._due.get(name) == due_ns:
+                del self._due[name]
+                yield name

@@ -1,0 +1,1 @@
+"""Instant notification: transitions sent to Alertmanager, in the rules' own words."""

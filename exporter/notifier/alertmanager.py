@@ -1,0 +1,160 @@
+"""One Alertmanager: what it has not been told yet, and how it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import random
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import msgspec
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from exporter import __version__
+from exporter.domain.clock import SECOND, Clock
+from exporter.notifier.alerts import Alert
+from exporter.notifier.tracker import LIFETIME
+from exporter.telemetry.metrics import Notification, Telemetry
+from exporter.telemetry.ratelimit import RateLimitedLogger
+
+MAX_WAITING = 10_000
+MAX_TOGETHER = 250
+TIMEOUT_SECONDS = 5.0
+FIRST_RETRY_SECONDS = 0.5
+LAST_RETRY_SECONDS = 30.0
+MAX_ANSWER = 512
+"""Bytes of a refusal that are read, for the log."""
+SUCCESS = 2
+"""Hundreds of the status codes that say that all is well. Source: Prometheus' notifier."""
+HOPELESS = frozenset({400, 413, 422})
+"""What Alertmanager, or a proxy before it, says of alerts that it will not take when they come again either."""
+log = logging.getLogger("aurora.alertmanager")
+
+
+class _Refused(Exception):
+    """It answered that it did not take them."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"it answered {status}: {text}")
+        self.status = status
+
+
+class Alertmanager:
+    """Tells one Alertmanager, by its v2 API. It holds up nobody: what it was not told yet waits, the latest of each."""
+
+    def __init__(
+        self, url: str, external_labels: dict[str, str], *, source: str, telemetry: Telemetry, clock: Clock
+    ) -> None:
+        """`url` may hold `user:password@` and a path. `source`: our own URL, for people to follow."""
+        parts = urlsplit(url)
+        self._url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}/api/v2/alerts"
+        headers = {"Content-Type": "application/json", "User-Agent": f"aurora-registry/{__version__}"}
+        if parts.username is not None:
+            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            headers |= urllib3.make_headers(basic_auth=login)
+        self._pool = urllib3.PoolManager(
+            headers=headers, retries=False, timeout=urllib3.Timeout(total=TIMEOUT_SECONDS), maxsize=1
+        )
+        self._external_labels = external_labels
+        self._source = source
+        self._telemetry = telemetry
+        self._clock = clock
+        self._warnings = RateLimitedLogger(log, clock)
+        self._waiting: dict[tuple[str, ...], Alert] = {}
+        self._wake = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many alerts it was not told yet."""
+        return len(self._waiting)
+
+    def put(self, alerts: Iterable[Alert]) -> None:
+        """Tell these as soon as can be; of each alert only the latest state waits. What is too much is dropped."""
+        dropped = 0
+        for alert in alerts:
+            key = tuple(alert.labels.values())
+            if key in self._waiting or len(self._waiting) < MAX_WAITING:
+                self._waiting[key] = alert
+            else:
+                dropped += 1
+        if dropped:
+            self._drop(dropped, f"{MAX_WAITING} of them wait already")
+        if self._waiting:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Tell what waits, until cancelled. Alerts that fire then go on firing until they lapse."""
+        # A thread of its own: an Alertmanager that hangs must not hold up what else needs one.
+        thread = ThreadPoolExecutor(1, thread_name_prefix="aurora-alertmanager")
+        pause_s = 0.0
+        try:
+            while True:
+                await self._wake.wait()
+                pause_s = await self._tell(thread, pause_s)
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
+        finally:
+            thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _tell(self, thread: ThreadPoolExecutor, pause_s: float) -> float:
+        """Tell some of what waits; how long to pause before the next try."""
+        keys = list(self._waiting)[:MAX_TOGETHER]
+        telling = {key: self._waiting.pop(key) for key in keys}
+        body = self._body(telling.values())
+        try:
+            await asyncio.get_running_loop().run_in_executor(thread, self._post, body)
+        except (HTTPError, OSError, _Refused) as error:
+            if isinstance(error, _Refused) and error.status in HOPELESS:
+                self._drop(len(telling), str(error))
+            else:
+                # Behind what came meanwhile, which is later; and nothing is retried that was overtaken.
+                self._waiting = {**telling, **self._waiting}
+                self._telemetry.notifications[Notification.FAILED] += len(telling)
+                self._warn("an Alertmanager was not told, and will be", str(error))
+                return min(max(2 * pause_s, FIRST_RETRY_SECONDS), LAST_RETRY_SECONDS)
+        else:
+            self._telemetry.notifications[Notification.SENT] += len(telling)
+        if not self._waiting:
+            self._wake.clear()
+        return 0.0
+
+    def _post(self, body: bytes) -> None:
+        response = self._pool.request("POST", self._url, body=body, redirect=False, preload_content=False)
+        try:
+            if response.status // 100 != SUCCESS:
+                raise _Refused(response.status, response.read(MAX_ANSWER).decode(errors="replace").strip())
+        finally:
+            # The next post may be a minute away: no connection is kept that somebody may have forgotten by then.
+            response.close()
+
+    def _body(self, alerts: Iterable[Alert]) -> bytes:
+        now_ns = self._clock.wall_ns()
+        return msgspec.json.encode([self._posted(alert, now_ns) for alert in alerts])
+
+    def _posted(self, alert: Alert, now_ns: int) -> dict[str, Any]:
+        ends_ns = now_ns + LIFETIME if alert.ended_ns is None else alert.ended_ns
+        return {
+            # As Prometheus has it: an external label gives way to the alert's own.
+            "labels": {**self._external_labels, **alert.labels},
+            "annotations": alert.annotations,
+            # A wall clock that was set back since must not make it end before it began.
+            "startsAt": _time(min(alert.starts_ns, now_ns, ends_ns)),
+            "endsAt": _time(ends_ns),
+            "generatorURL": f"{self._source}/nodes/{quote(alert.node)}/why",
+        }
+
+    def _drop(self, count: int, why: str) -> None:
+        self._telemetry.notifications[Notification.DROPPED] += count
+        self._warn("alerts were not told to an Alertmanager", why)
+
+    def _warn(self, message: str, fault: str) -> None:
+        self._warnings.warn(message, self._url.removesuffix("/api/v2/alerts"), fault)
+
+
+def _time(wall_ns: int) -> str:
+    when = dt.datetime.fromtimestamp(wall_ns / SECOND, dt.UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")

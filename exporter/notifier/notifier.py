@@ -1,0 +1,82 @@
+"""Instant notification: Alertmanager hears of a transition from us at once, and of the same alert from the rules."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from exporter.domain import config
+from exporter.domain.clock import Clock
+from exporter.nodemap.nodemap import NodeMap
+from exporter.notifier.alertmanager import Alertmanager
+from exporter.notifier.tracker import AlertTracker
+from exporter.telemetry.metrics import Telemetry
+
+
+class Notifier:
+    """Looks at the node map after each tick and tells every configured Alertmanager, each on its own."""
+
+    def __init__(
+        self, settings: config.Alertmanager, *, listen_address: str, shared: bool, telemetry: Telemetry, clock: Clock
+    ) -> None:
+        """`listen_address`: where people who follow an alert find us. `shared`: other registries share the store."""
+        self._settings = config.Alertmanager()
+        self._source = _own_url(listen_address)
+        self._shared = shared
+        self._telemetry = telemetry
+        self._clock = clock
+        self._book: AlertTracker | None = None
+        self._alertmanagers: dict[str, Alertmanager] = {}
+        self._reconfigured = asyncio.Event()
+        telemetry.watch_notifications(lambda: sum(each.waiting for each in self._alertmanagers.values()))
+        self.reconfigure(settings)
+
+    def reconfigure(self, settings: config.Alertmanager) -> None:
+        """Tell these from now on. Whoever is new hears of all that fires; whoever is left out is told no more."""
+        kept = self._alertmanagers if settings.external_labels == self._settings.external_labels else {}
+        self._settings = settings
+        self._alertmanagers = {url: kept.get(url) or self._new(url) for url in settings.urls}
+        if self._book and not settings.urls:
+            self._book.close()
+            self._book = None
+        elif self._book and not self._alertmanagers.keys() <= kept.keys():
+            self._book.resend()
+        self._reconfigured.set()
+
+    def look(self, node_map: NodeMap) -> None:
+        """Tell what changed. Call it after each tick, so that nodes that fall silent together are seen together."""
+        if not self._alertmanagers:
+            return
+        if self._book is None:
+            self._book = AlertTracker(node_map, shared=self._shared)
+        alerts = self._book.look()
+        for alertmanager in self._alertmanagers.values():
+            alertmanager.put(alerts)
+
+    async def run(self) -> None:
+        """Tell until cancelled; what fires then is left to lapse, or to be taken up by the next start."""
+        running: dict[Alertmanager, asyncio.Task[None]] = {}
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._reconfigured.clear()
+                wanted = set(self._alertmanagers.values())
+                for left_out in running.keys() - wanted:
+                    running.pop(left_out).cancel()
+                for new in wanted - running.keys():
+                    running[new] = tasks.create_task(new.run())
+                await self._reconfigured.wait()
+
+    def _new(self, url: str) -> Alertmanager:
+        return Alertmanager(
+            url,
+            self._settings.external_labels,
+            source=self._source,
+            telemetry=self._telemetry,
+            clock=self._clock,
+        )
+
+
+def _own_url(listen_address: str) -> str:
+    """As Prometheus has it: the host's name, where we listen on every interface."""
+    host, _, port = listen_address.rpartition(":")
+    return f"http://{socket.gethostname() if host in {'', '0.0.0.0', '[::]'} else host}:{port}"  # noqa: S104 - compared

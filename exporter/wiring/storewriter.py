@@ -1,0 +1,296 @@
+"""The store_writer: one writer that keeps the node map and its store in line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from exporter.domain.clock import SECOND
+from exporter.domain.command import Command
+from exporter.domain.durable import Batch, Recent
+from exporter.domain.errors import AuroraError, StillLoading, StoreRefused, StoreUnavailable
+from exporter.domain.node import Node, Tombstone
+from exporter.domain.reception import Source
+from exporter.domain.transition import Transition
+from exporter.nodemap import merging
+from exporter.nodemap.nodemap import NodeMap
+from exporter.nodemap.planning import PlannedWrite
+from exporter.stores.base import Saved, Store
+from exporter.telemetry.metrics import Telemetry
+from exporter.wiring.clock import SystemClock
+from exporter.wiring.unsaved import merge_unsaved
+
+log = logging.getLogger("aurora.store")
+
+ANSWER_WITHIN = 1.8
+"""Seconds after which a command that the store did not take is given up: every answer comes within two."""
+RETRY_AFTER = 1.0
+MAX_COMMANDS = 1000
+"""Commands that become durable together."""
+MARK_EVERY = 5 * SECOND
+TELL_TIME_EVERY = 10 * SECOND
+
+Submitted = tuple[Command, "asyncio.Future[Node | None]"]
+
+
+class StoreWriter:
+    """Loads the map, makes commands durable before they count, and writes behind what may wait a second.
+
+    While the store is down, commands are refused at once and everything else is kept in memory; when it is back, the
+    two are merged: the later word on each node stands.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: SystemClock,
+        new_map: Callable[[], NodeMap],
+        *,
+        source: Source | None,
+        announce: Callable[[Batch, Saved], None],
+        telemetry: Telemetry,
+    ) -> None:
+        """`source`: the proof that a shared store is in reach. `announce`: told what a batch was the first to tell."""
+        self.store_up = False
+        self._store = store
+        self._clock = clock
+        self._new_map = new_map
+        self._source = source
+        self._announce = announce
+        self._telemetry = telemetry
+        self._map: NodeMap | None = None
+        self._submitted: list[Submitted] = []
+        self._wake = asyncio.Event()
+        self._due_ns = 0
+        self._marked_ns = 0
+        self._told_time_ns = 0
+        self._out_of_line = True
+        """The store may know what we do not: read it before the next write."""
+
+    @property
+    def node_map(self) -> NodeMap:
+        """The node map; raises StillLoading until the store was read."""
+        if self._map is None:
+            raise StillLoading
+        return self._map
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there is a node map."""
+        return self._map is not None
+
+    async def submit(self, command: Command) -> Node | None:
+        """Make the command durable and apply it; raises StoreUnavailable, and what the command itself may raise."""
+        self.node_map.plan(command)
+        if not self.store_up:
+            raise StoreUnavailable("the store is down: the registry answers from memory, and takes no changes")
+        done: asyncio.Future[Node | None] = asyncio.get_running_loop().create_future()
+        self._submitted.append((command, done))
+        self._wake.set()
+        try:
+            return await asyncio.wait_for(done, ANSWER_WITHIN)
+        except TimeoutError:
+            raise StoreUnavailable("the store did not answer in time") from None
+
+    async def transitions(self, name: str, limit: int) -> list[Transition]:
+        """A node's transitions, newest first, as they are recorded; while the store is down, those memory still has."""
+        node_map = self.node_map
+        try:
+            return await self._store.transitions(name, limit)
+        except StoreUnavailable:
+            return [transition for transition in reversed(node_map.recent) if transition.node == name][:limit]
+
+    async def recent(self, since_ns: int, limit: int) -> Recent:
+        """What happened to any node since then, newest first; while the store is down, what memory still has."""
+        node_map = self.node_map
+        try:
+            stored = await self._store.recent(since_ns, limit)
+        except StoreUnavailable:
+            stored = Recent()
+        return merge_unsaved(stored, node_map, since_ns, limit)
+
+    def hurry(self) -> None:
+        """Write what waits now and not within a second: somebody shall be told of it."""
+        self._due_ns = 0
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Serve until cancelled; raises StoreRefused for a store that must not be touched."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._keep(tasks)
+        except* StoreRefused as refused:
+            raise refused.exceptions[0] from None
+
+    async def _keep(self, tasks: asyncio.TaskGroup) -> None:
+        opened = False
+        following: asyncio.Task[None] | None = None
+        while True:
+            try:
+                if not opened:
+                    await self._store.open()
+                    opened = True
+                if self._out_of_line:
+                    await self._agree()
+                    if following is None or following.done():
+                        following = tasks.create_task(self._follow_others())
+                await self._turn()
+            except StoreUnavailable as error:
+                self._lose(error)
+                await asyncio.sleep(RETRY_AFTER)
+
+    async def stop(self) -> None:
+        """Write what is left, and close; call it once `run` has ended."""
+        try:
+            if self._map is not None and self.store_up:
+                await self._write_commands()
+                await self._write_behind()
+        except StoreUnavailable as error:
+            log.error("the last changes were not written", extra={"reason": str(error)})  # noqa: TRY400 - no bug of ours
+        finally:
+            await self._store.close()
+
+    async def _agree(self) -> None:
+        snapshot = await self._store.load()
+        await self._tell_time()
+        self._gain()
+        if self._map is None:
+            node_map = self._new_map()
+            merging.load(node_map, snapshot)
+            self._map = node_map
+            news = node_map.pending.names
+        else:
+            # Told again, what memory has is news to the store, but to nobody else.
+            news = self._map.pending.names
+            merging.merge(self._map, snapshot)
+        self._out_of_line = False
+        log.info("memory and store agree", extra={"nodes": len(self._map)})
+        await self._write_behind(news)
+
+    async def _turn(self) -> None:
+        pause_s = max(0, self._due_ns - self._clock.monotonic_ns()) / SECOND
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), pause_s)
+        self._wake.clear()
+        while self._submitted and not self._out_of_line:
+            await self._write_commands()
+        if self._clock.monotonic_ns() >= self._due_ns and not self._out_of_line:
+            await self._write_behind()
+            if self._clock.monotonic_ns() >= self._told_time_ns + TELL_TIME_EVERY:
+                await self._tell_time()
+
+    async def _tell_time(self) -> None:
+        """Registries that share a store share its clock."""
+        if self._store.shared:
+            self._clock.follow(await self._store.time_ns())
+        self._told_time_ns = self._clock.monotonic_ns()
+
+    async def _write_commands(self) -> None:
+        taken = self._take_commands()
+        planned: list[tuple[PlannedWrite, asyncio.Future[Node | None]]] = []
+        for command, done in taken:
+            try:
+                planned.append((self.node_map.plan(command), done))
+            except AuroraError as error:
+                done.set_exception(error)
+        results = [plan.result for plan, _ in planned]
+        batch = Batch(
+            records={result.name: result for result in results if not isinstance(result, Tombstone)},
+            tombstones={result.name: result for result in results if isinstance(result, Tombstone)},
+        )
+        try:
+            if results:
+                await self._save(batch)
+        except StoreUnavailable as error:
+            for _, done in planned:
+                if not done.done():
+                    done.set_exception(error)
+            raise
+        for plan, done in planned:
+            self._apply(plan, done)
+
+    def _take_commands(self) -> list[Submitted]:
+        """Those whose callers still wait, of each node at most one: what comes next is planned upon its result."""
+        taken: dict[str, Submitted] = {}
+        left: list[Submitted] = []
+        for command, done in self._submitted:
+            if done.done():
+                continue
+            if command.name in taken or len(taken) == MAX_COMMANDS:
+                left.append((command, done))
+            else:
+                taken[command.name] = command, done
+        self._submitted = left
+        return list(taken.values())
+
+    def _apply(self, plan: PlannedWrite, done: asyncio.Future[Node | None]) -> None:
+        try:
+            node = self.node_map.commit(plan)
+        except AuroraError as error:
+            if not done.done():
+                done.set_exception(error)
+        else:
+            if not done.done():
+                done.set_result(node)
+
+    async def _write_behind(self, news: frozenset[str] | None = None) -> None:
+        node_map, now_ns = self.node_map, self._clock.monotonic_ns()
+        warning_after_ns = node_map.thresholds.warning_after
+        # A shared store is a source of hearing: its proofs must come as often as transitions must be prompt.
+        self._due_ns = now_ns + min(SECOND // 2 if self._store.shared else SECOND, warning_after_ns // 20)
+        marked = now_ns - self._marked_ns < min(MARK_EVERY, warning_after_ns // 10)
+        if marked and self.store_up and not self._store.shared and not node_map.pending:
+            return
+        taken = node_map.pending.take()
+        try:
+            await self._save(merging.batch_of(taken, merging.mark_of(node_map)), news)
+        except BaseException:
+            node_map.pending.give_back(taken)
+            raise
+        self._marked_ns = now_ns
+        self._prove(now_ns)
+
+    def _prove(self, now_ns: int) -> None:
+        """The store answered what was asked then: whatever other registries heard before, we can know."""
+        if self._source is not None:
+            was_lost = self._source.lost
+            self._source.mark_alive(now_ns)
+            if was_lost:
+                self.node_map.tick()
+
+    async def _save(self, batch: Batch, news: frozenset[str] | None = None) -> None:
+        """Save and announce; `news`: only these nodes' changes are any (None: all are)."""
+        saved = await self._store.save(batch)
+        if news is not None:
+            saved = Saved(
+                saved.records & news,
+                saved.tombstones & news,
+                [transition for transition in saved.transitions if transition.node in news],
+            )
+        self._gain()
+        self._announce(batch, saved)
+
+    async def _follow_others(self) -> None:
+        try:
+            async for batch in self._store.changes():
+                merging.adopt(self.node_map, batch)
+        except StoreUnavailable as error:
+            self._lose(error)
+            self._wake.set()
+
+    def _gain(self) -> None:
+        if not self.store_up:
+            self.store_up = True
+            log.info("the store is up")
+
+    def _lose(self, error: StoreUnavailable) -> None:
+        self._telemetry.store_writes_failed += 1
+        if self._source is not None:
+            self._source.mark_down()
+        if self._store.shared:
+            self._out_of_line = True
+        if self.store_up or self._map is None:
+            log.warning("the store is down", extra={"reason": str(error)})
+        self.store_up = False

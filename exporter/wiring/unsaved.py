@@ -1,0 +1,32 @@
+"""What happened in the mesh lately: what the store has, and what only memory has yet."""
+
+from __future__ import annotations
+
+from exporter.domain.durable import Recent
+from exporter.domain.transition import Transition
+from exporter.nodemap.nodemap import NodeMap
+
+
+def merge_unsaved(stored: Recent, node_map: NodeMap, since_ns: int, limit: int) -> Recent:
+    """The store's, completed by those that it was not told yet; at most `limit` of each, newest first."""
+    latest: dict[str, Transition] = {}
+    for transition in stored.transitions:
+        latest.setdefault(transition.node, transition)
+    transitions = list(stored.transitions)
+    for transition in node_map.recent:
+        known = latest.get(transition.node)
+        # As a store takes it: another registry may have told the same change a moment apart.
+        if transition.at_ns >= since_ns and (
+            known is None or (transition.at_ns > known.at_ns and transition.to is not known.to)
+        ):
+            latest[transition.node] = transition
+            transitions.append(transition)
+    gone = {tombstone.name: tombstone for tombstone in stored.tombstones}
+    for tombstone in node_map.departed.values():
+        if tombstone.at_ns >= since_ns:
+            gone[tombstone.name] = tombstone
+    still_gone = [tombstone for tombstone in gone.values() if node_map.find(tombstone.name) is None]
+    return Recent(
+        sorted(transitions, key=lambda transition: (transition.at_ns, transition.node), reverse=True)[:limit],
+        sorted(still_gone, key=lambda tombstone: (tombstone.at_ns, tombstone.name), reverse=True)[:limit],
+    )

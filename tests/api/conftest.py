@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from typing import Any
+
+import pytest
+import uvicorn
+
+from exporter.api.app import create_app
+from exporter.api.protocol import DeadlineProtocol
+from exporter.domain.clock import SECOND
+from tests.api.fakeservice import FakeService
+from tests.support.asgi import Client
+
+VENGEANCE: dict[str, Any] = {
+    "name": "vengeance",
+    "role": "compute",
+    "vpn_ip": "10.0.0.4",
+    "public_ip": "dynamic",
+    "capabilities": {"gpu": True, "gpu_count": 1, "gpu_type": "RTX 4090", "gpu_memory": 24},
+    "metadata": {"os": "ubuntu", "docker_version": "24.0.7"},
+}
+
+
+@pytest.fixture
+def service():
+    return FakeService()
+
+
+@pytest.fixture
+def client(service):
+    with asyncio.Runner() as runner:
+        yield Client(create_app(service), runner=runner)
+
+
+@pytest.fixture
+def register(client):
+    """Registers a node of this name, with whatever else is given."""
+
+    def do(name="vengeance", **fields):
+        answer = client.post("/nodes/register", {"name": name, **fields})
+        assert answer.status in (200, 201), answer.body
+        return answer.json()
+
+    return do
+
+
+@pytest.fixture
+def serve():
+    """Serves an application on a free port of the loopback, as the registry does; gives the port."""
+    running = []
+
+    def start(app, *, receive_timeout_ns=lambda: 10 * SECOND, **settings):
+        listening = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(
+            app,
+            http=DeadlineProtocol.within(receive_timeout_ns),
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            **settings,
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        running.append((server, thread, listening))
+        return listening.getsockname()[1]
+
+    yield start
+    for server, thread, listening in running:
+        server.should_exit = True
+        thread.join()
+        listening.close()

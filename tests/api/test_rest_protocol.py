@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from dataclasses import replace
+
+import pytest
+import requests
+
+from exporter.api.app import create_app
+from exporter.api.protocol import MAX_HEAD
+from exporter.domain.clock import SECOND
+
+HEAD = b"POST /nodes/n1/heartbeat HTTP/1.1\r\nHost: registry\r\nContent-Type: application/json\r\nX-Request-ID: r-1\r\n"
+
+
+class Connection:
+    """A connection that sends what it is told, as slowly as it is told."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def maybe_yield(self):
+        """All that comes until the other side closes."""
+        received = b""
+        while True:
+            try:
+                data = self.socket.recv(65_536)
+            except ConnectionResetError:
+                return received
+            if not data:
+                return received
+            received += data
+
+    def drip(self, data):
+        """Bytes one by one until the other side has enough of it; then all that came back."""
+        pause = threading.Event()
+        for byte in data:
+            try:
+                self.socket.sendall(bytes([byte]))
+            except (BrokenPipeError, ConnectionResetError):
+                break
+            pause.wait(0.02)
+        return self.maybe_yield()
+
+
+@pytest.fixture
+def registry(service, serve):
+    """The port of a registry that waits for a request for three tenths of a second."""
+    return serve(create_app(service), receive_timeout_ns=lambda: 3 * SECOND // 10)
+
+
+def problem_of(answer):
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head
+    assert b"connection: close" in head
+    assert b"x-request-id: " in head
+    return json.loads(body)
+
+
+def test_a_connection_that_never_sends_anything_is_closed(registry):
+    """With 408, for whoever reads it."""
+    with Connection(registry) as connection:
+        answer = connection.maybe_yield()
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert problem_of(answer)["detail"].startswith("the request did not arrive whole within limits.receive_timeout")
+
+
+@pytest.mark.parametrize(
+    ("at_once", "slowly"),
+    [
+        (b"", b"G" * 10_000),
+        (b"GET /health HTTP/1.1\r\n", b"X-Slow: " + b"a" * 10_000),
+        (b"", b"\r\n" * 10_000),
+    ],
+    ids=["method", "headers", "empty lines"],
+)
+def test_slow_headers_end(registry, at_once, slowly):
+    """One byte at a time holds no connection for ever."""
+    with Connection(registry) as connection:
+        connection.send(at_once)
+        answer = connection.drip(slowly)
+
+    assert answer == b"" or answer.startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 400 "))
+
+
+@pytest.mark.parametrize(
+    "length",
+    [b"Content-Length: 10000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n2710\r\n"],
+    ids=["sized", "chunked"],
+)
+def test_slow_bodies_end(registry, service, length):
+    """408 with the request's own id; the request is nobody's failure of ours."""
+    with Connection(registry) as connection:
+        connection.send(HEAD + length + b"{")
+        answer = connection.maybe_yield()
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"x-request-id: r-1\r\n" in answer
+    durations = service.telemetry.requests._counts
+    assert [key for key in durations if key[2] == 499] == [("/nodes/{name}/heartbeat", "POST", 499)]
+
+
+def test_a_slow_second_request_ends(registry):
+    """The time of each request is its own: the first is answered."""
+    with Connection(registry) as connection:
+        connection.send(b"GET /-/healthy HTTP/1.1\r\nHost: registry\r\n\r\nGET /-/hea")
+        answer = connection.maybe_yield()
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 408 " in answer
+
+
+def test_empty_lines_between_requests_hold_no_connection(registry):
+    """They are no request, and no sign of one."""
+    with Connection(registry) as connection:
+        connection.send(b"GET /-/healthy HTTP/1.1\r\nHost: registry\r\n\r\n")
+        answer = connection.drip(b"\r\n" * 10_000)
+
+    assert answer.startswith(b"HTTP/1.1 200 ") or answer == b""
+
+
+def test_requests_that_arrive_in_time_are_answered(registry, service):
+    """In pieces, one behind the other, on one connection."""
+    with requests.Session() as session:
+        for number in range(20):
+            url = f"http://127.0.0.1:{registry}/nodes/register"
+            assert session.post(url, json={"name": f"n{number}"}).status_code == 201
+    assert len(service.node_map) == 20
+
+
+def test_a_slow_answer_is_no_slow_request(serve):
+    """However long we take ourselves, the request had arrived; the one behind it on the connection waits for us."""
+    waiting = threading.Event()
+
+    async def app(_scope, _receive, send):
+        await asyncio.sleep(0.5)
+        waiting.set()
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    port = serve(app, receive_timeout_ns=lambda: SECOND // 10)
+    with Connection(port) as connection:
+        connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+        assert waiting.wait(30)
+        connection.send(b"1")
+        answer = b""
+        while answer.count(b"HTTP/1.1 204 ") < 2:
+            received = connection.socket.recv(65_536)
+            assert received, answer
+            answer += received
+
+    assert b"408" not in answer
+
+
+def test_a_slow_answer_is_not_cut_off_by_the_next_request(serve):
+    """The next one may be slow: it is ended once the answer is out."""
+
+    async def app(_scope, _receive, send):
+        await asyncio.sleep(0.5)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    with Connection(serve(app, receive_timeout_ns=lambda: SECOND // 10)) as connection:
+        connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT")
+        answer = connection.maybe_yield()
+
+    assert answer.startswith(b"HTTP/1.1 204 ")
+    assert b"HTTP/1.1 408 " in answer
+
+
+def test_slow_connections_do_not_keep_others_waiting(registry):
+    """Hundreds of them; then all are closed."""
+    slow = [Connection(registry) for _ in range(300)]
+    for connection in slow:
+        connection.send(HEAD + b"Content-Length: 9\r\n\r\n{")
+    for _ in range(20):
+        assert requests.get(f"http://127.0.0.1:{registry}/-/healthy").status_code == 200
+    answers = [connection.maybe_yield() for connection in slow]
+    for connection in slow:
+        connection.__exit__()
+
+    assert {answer[:13] for answer in answers} == {b"HTTP/1.1 408 "}
+
+
+def test_endless_headers_are_refused(registry):
+    """431 long before they fill the memory, whether they come at once or in parts."""
+    with Connection(registry) as connection:
+        connection.send(b"GET / HTTP/1.1\r\n" + b"X-Long: " + b"a" * MAX_HEAD)
+        answer = connection.maybe_yield()
+
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert problem_of(answer)["detail"] == f"expected a request line and headers of at most {MAX_HEAD} bytes together"
+
+
+def test_a_large_body_is_no_long_header(registry):
+    """Headers end where they end."""
+    body = json.dumps([{"node": "n1"}] * 20_000)
+    answer = requests.post(
+        f"http://127.0.0.1:{registry}/heartbeats", data=body, headers={"Content-Type": "application/json"}
+    )
+
+    assert (answer.status_code, len(answer.json()["rejected"])) == (200, 20_000)
+
+
+def test_a_body_that_comes_in_one_piece_with_its_headers_is_none_of_them(registry):
+    """Whatever the network makes one piece of."""
+    body = json.dumps([{"node": "n1"}] * 10_000).encode()
+    head = b"POST /heartbeats HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    with Connection(registry) as connection:
+        connection.send(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        answer = connection.maybe_yield()
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"\x00\x01\x02\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"\x16\x03\x01",
+    ],
+    ids=["binary", "version", "length", "tls"],
+)
+def test_what_is_no_http_is_answered_400(registry, nonsense):
+    """As a problem document, too."""
+    with Connection(registry) as connection:
+        connection.send(nonsense)
+        answer = connection.maybe_yield()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert problem_of(answer)["detail"] == "this is no HTTP/1.1 request"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_huge_body_is_refused_and_thrown_away(registry, service, chunked):
+    """413 that its sender gets to read, with a body announced or not."""
+    service.set_config(limits=replace(service.config.limits, max_body=1000))
+    piece = b" " * 100_000
+    data = (piece for _ in range(50)) if chunked else piece * 50
+    answer = requests.post(
+        f"http://127.0.0.1:{registry}/nodes/register", data=data, headers={"Content-Type": "application/json"}
+    )
+
+    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+
+
+def test_who_asks_before_sending_is_answered_before(registry):
+    """`Expect: 100-continue` spares both of us the body; the connection ends, since none will come."""
+    with Connection(registry) as connection:
+        connection.send(HEAD + b"Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n")
+        answer = connection.maybe_yield()
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"connection: close\r\n" in answer
+
+
+def test_a_body_that_stops_after_its_refusal_ends_the_connection(registry):
+    """With one answer and not two."""
+    with Connection(registry) as connection:
+        connection.send(HEAD + b"Content-Length: 99999999\r\n\r\n{")
+        answer = connection.maybe_yield()
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_too_many_connections_are_told_to_come_back(service, serve):
+    """503 as a problem document, with Retry-After."""
+    port = serve(create_app(service), limit_concurrency=2)
+    with Connection(port), Connection(port):
+        answer = requests.get(f"http://127.0.0.1:{port}/nodes")
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["type"] == "urn:aurora:problem:busy"
+    assert answer.headers["x-request-id"]
+
+
+def test_a_caller_that_leaves_is_no_failure(registry, service):
+    """Nothing is applied, and nobody is answered."""
+    with Connection(registry) as connection:
+        connection.send(HEAD + b"Content-Length: 100\r\n\r\n{")
+    durations = service.telemetry.requests._counts
+    while not [key for key in durations if key[0] == "/nodes/{name}/heartbeat"]:
+        requests.get(f"http://127.0.0.1:{registry}/-/healthy")
+
+    assert [key[2] for key in durations if key[0] == "/nodes/{name}/heartbeat"] == [499]
+
+
+def test_the_timeout_follows_the_configuration(service, serve):
+    """What a reload says counts for the connections that are open."""
+    timeout_ns = [60 * SECOND]
+    port = serve(create_app(service), receive_timeout_ns=lambda: timeout_ns[0])
+    with Connection(port) as connection:
+        timeout_ns[0] = SECOND // 10
+        answer = connection.maybe_yield()
+
+    assert answer.startswith(b"HTTP/1.1 408 ")

@@ -1,0 +1,275 @@
+"""What becomes of events on the bus, with a clock that stands still and without a bus."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.bus import consumer
+from exporter.bus.consumer import BusConsumer
+from exporter.domain.command import Command, Depart, Register
+from exporter.domain.errors import StillLoading, StoreUnavailable
+from exporter.domain.node import Node
+from exporter.domain.registration import Registration
+from exporter.domain.status import Thresholds, Transport
+from exporter.nodemap.nodemap import NodeMap
+from exporter.telemetry.metrics import Telemetry
+from tests.support.clock import ManualClock
+
+
+class Desk:
+    """An intake with its map; a store that always answers, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.map = NodeMap(self.clock, Thresholds(), max_nodes=3)
+        self.loaded = True
+        self.store_up = True
+        self.submitted: list[Command] = []
+        self.telemetry = Telemetry(
+            version="1", revision="r", started_ns=0, store_up=lambda: self.store_up, event_bus_up=lambda: True
+        )
+        self.intake = BusConsumer(
+            node_map=self._node_map, submit=self._submit, telemetry=self.telemetry, clock=self.clock
+        )
+
+    def take(self, event_type: str, data: object, source_node: str = "ann") -> None:
+        """An event came."""
+        self.intake.take(json.dumps({"type": event_type, "source_node": source_node, "data": data}).encode())
+
+    async def work(self) -> None:
+        """Let everything that waits for the store be submitted."""
+        worker = asyncio.create_task(self.intake.work())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """The counters that are not 0."""
+        return {reason.value: count for reason, count in self.telemetry.events_rejected.items() if count}
+
+    @property
+    def heartbeats(self) -> int:
+        """Heartbeats that were counted for the bus; none ever is for HTTP."""
+        assert self.telemetry.heartbeats[Transport.HTTP] == 0
+        return self.telemetry.heartbeats[Transport.BUS]
+
+    def _node_map(self) -> NodeMap:
+        if not self.loaded:
+            raise StillLoading
+        return self.map
+
+    async def _submit(self, command: Command) -> Node | None:
+        await asyncio.sleep(0)
+        if not self.store_up:
+            raise StoreUnavailable("the store did not answer within 2 s")
+        self.submitted.append(command)
+        return self.map.commit(self.map.plan(command))
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_a_heartbeat_makes_a_node_appear(desk):
+    """With the role that it states, and heard over the bus."""
+    desk.take("node_heartbeat", {"node": "aurora", "role": "lead", "status": "active"})
+    desk.take("node_heartbeat", {"node": "vengeance"})
+
+    nodes = [(node.name, node.facts.role, node.transport) for node in desk.map.nodes()]
+    assert nodes == [("aurora", "lead", Transport.BUS), ("vengeance", "compute", Transport.BUS)]
+    assert (desk.heartbeats, desk.rejected) == (2, {})
+
+
+def test_a_heartbeat_of_a_known_node_is_proof_of_life_alone(desk):
+    """A registration says more than a heartbeat's role, so the role stands."""
+    [registration] = registrations("ann", role="storage")
+    desk.map.commit(desk.map.plan(registration))
+    desk.clock.advance(50)
+
+    desk.take("node_heartbeat", {"node": "ann", "role": "compute"})
+
+    node = desk.map.get("ann")
+    assert (node.facts.role, node.last_heartbeat_ns) == ("storage", desk.clock.monotonic_ns())
+
+
+def registrations(*names: str, role: str = "compute") -> list[Register]:
+    """Registrations over the bus."""
+    return [Register(Registration(name, role=role), Transport.BUS) for name in names]
+
+
+def test_what_must_be_durable_waits_for_the_store(desk):
+    """An event is read in no time; the map follows once the store has it."""
+    desk.take("node_register", {"name": "ann"})
+    assert len(desk.map) == 0
+
+    asyncio.run(desk.work())
+
+    assert desk.submitted == registrations("ann")
+    assert desk.map.get("ann").transport is Transport.BUS
+
+
+def test_commands_of_one_node_keep_their_order(desk):
+    """Those of others go together."""
+    desk.take("node_register", {"name": "ann"})
+    desk.take("node_register", {"name": "bob"})
+    desk.take("node_deregister", {"node": "ann"})
+    desk.take("node_register", {"name": "ann", "role": "lead"})
+
+    asyncio.run(desk.work())
+
+    assert desk.submitted == [*registrations("ann", "bob"), Depart("ann"), *registrations("ann", role="lead")]
+    assert (desk.map.get("ann").facts.role, desk.rejected) == ("lead", {})
+
+
+def test_a_departed_node_may_stray_for_a_while(desk):
+    """Its late heartbeats are nobody's mistake; a registration brings it back."""
+    desk.take("node_heartbeat", {"node": "ann"})
+    desk.take("node_deregister", {"node": "ann"})
+    asyncio.run(desk.work())
+
+    desk.take("node_heartbeat", {"node": "ann"})
+    assert (len(desk.map), desk.heartbeats, desk.rejected) == (0, 1, {})
+
+    desk.take("node_register", {"name": "ann"})
+    asyncio.run(desk.work())
+    assert len(desk.map) == 1
+
+
+def test_a_departure_may_be_told_twice(desk):
+    """Every replica hears it, and only one of them is first."""
+    desk.take("node_heartbeat", {"node": "ann"})
+    desk.take("node_deregister", {"node": "ann"})
+    desk.take("node_deregister", {"node": "ann"})
+
+    asyncio.run(desk.work())
+
+    assert desk.rejected == {}
+
+
+def test_a_departure_of_a_stranger_is_counted(desk):
+    """Most likely a name with a typing error."""
+    desk.take("node_deregister", {"node": "anm"})
+
+    asyncio.run(desk.work())
+
+    assert desk.rejected == {"unknown_node": 1}
+
+
+def test_a_name_of_another_machine_is_a_conflict(desk):
+    """The owner stays as it is, and its node says that the name was claimed."""
+    desk.take("node_register", {"name": "ann", "node_id": "m-1"})
+    desk.take("node_register", {"name": "ann", "node_id": "m-2"})
+
+    asyncio.run(desk.work())
+
+    node = desk.map.get("ann")
+    assert (node.facts.node_id, node.conflicts, desk.rejected) == ("m-1", 1, {"name_conflict": 1})
+
+
+def test_a_full_map_takes_nobody_new(desk):
+    """Known nodes are heard all the same."""
+    for name in ("ann", "bob", "cyd", "dan"):
+        desk.take("node_heartbeat", {"node": name})
+    desk.take("node_register", {"name": "eve"})
+    desk.take("node_heartbeat", {"node": "ann"})
+
+    asyncio.run(desk.work())
+
+    assert (len(desk.map), desk.heartbeats, desk.rejected) == (3, 4, {"node_limit": 2})
+
+
+def test_a_store_that_is_away_costs_registrations_alone(desk):
+    """Heartbeats need no store."""
+    desk.store_up = False
+    desk.take("node_register", {"name": "ann"})
+    desk.take("node_heartbeat", {"node": "bob"})
+
+    asyncio.run(desk.work())
+
+    assert ([node.name for node in desk.map.nodes()], desk.rejected) == (["bob"], {"store_unavailable": 1})
+
+
+def test_more_than_the_store_can_take_is_dropped(desk, monkeypatch):
+    """Memory is bounded; what is dropped is counted."""
+    monkeypatch.setattr(consumer, "MAX_WAITING_BYTES", 4 * 1024)
+    for number in range(5):
+        desk.take("node_register", {"name": f"n{number}"})
+    assert desk.rejected == {"overload": 2}
+
+    asyncio.run(desk.work())
+    desk.take("node_deregister", {"node": "n0"})
+
+    assert desk.rejected == {"overload": 2}
+
+
+def test_before_the_map_is_loaded_heartbeats_are_no_error(desk):
+    """What cannot be read is one all the same."""
+    desk.loaded = False
+    desk.take("node_heartbeat", {"node": "ann"})
+    desk.take("node_heartbeat", {"node": 5})
+
+    assert (desk.heartbeats, desk.rejected) == (0, {"bad_heartbeat": 1})
+
+
+@pytest.mark.parametrize("name", ["", "../etc/passwd", "a" * 64, "a\nb", "\u202eann"])
+def test_a_stranger_needs_a_name(desk, name):
+    """A heartbeat that would make a node appear is held to the rules for names."""
+    desk.take("node_heartbeat", {"node": name})
+
+    assert (len(desk.map), desk.rejected) == (0, {"bad_heartbeat": 1})
+
+
+def test_rejections_are_sampled_into_the_log(desk, caplog):
+    """A line every ten seconds for each reason, which says what was wrong and how many went suppressed."""
+    for _ in range(3):
+        desk.take("node_heartbeat", {"node": 5})
+    desk.intake.take(b"[]")
+    desk.clock.advance(10)
+    desk.take("node_heartbeat", {"node": 6})
+
+    lines = [(record.reason, record.fault, record.suppressed) for record in caplog.records]
+    assert {(record.levelno, record.getMessage()) for record in caplog.records} == {
+        (logging.WARNING, "an event on the bus was not taken in")
+    }
+    assert lines == [
+        ("bad_heartbeat", "node: expected str, got 5", 0),
+        ("not_object", "expected an event as a JSON object, got []", 0),
+        ("bad_heartbeat", "node: expected str, got 6", 2),
+    ]
+
+
+def test_a_fault_fills_no_log(desk, caplog):
+    """A key may be as long as an event, its line in the log not."""
+    desk.take("node_register", {"name": "ann", "k" * 100_000: 1})
+
+    [record] = caplog.records
+    assert (record.reason, len(record.fault)) == ("bad_registration", 500)
+
+
+NAMES = st.sampled_from(["ann", "bob", "", "x y", 5, None])
+EVENTS = st.builds(
+    lambda event_type, data: json.dumps({"type": event_type, "source_node": "ann", "data": data}).encode(),
+    st.sampled_from(["node_heartbeat", "node_register", "node_deregister", "chat", 7]),
+    st.fixed_dictionaries({}, optional={"node": NAMES, "name": NAMES, "role": NAMES, "status": NAMES}),
+)
+
+
+@given(st.lists(EVENTS | st.binary(max_size=60), max_size=8))
+def test_no_event_breaks_the_intake_or_counts_twice(payloads):
+    """Whatever comes: each is taken in, passes by, or is counted under one reason."""
+    desk = Desk()
+    for payload in payloads:
+        before = desk.heartbeats + sum(desk.telemetry.events_rejected.values())
+        desk.intake.take(payload)
+        asyncio.run(desk.work())
+        after = desk.heartbeats + sum(desk.telemetry.events_rejected.values())
+        assert after - before in {0, 1}

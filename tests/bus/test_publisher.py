@@ -1,0 +1,110 @@
+"""Our own events on a real bus."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from redis import Redis
+
+from exporter.bus import publisher as publishing
+from exporter.bus.publisher import BusPublisher
+from exporter.telemetry.metrics import Telemetry
+from tests.support.clock import ManualClock
+from tests.support.redis_server import RedisServer
+
+pytestmark = pytest.mark.servers
+CHANNEL = "aurora:events:test"
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def telemetry() -> Telemetry:
+    return Telemetry(version="1", revision="r", started_ns=0, store_up=lambda: True, event_bus_up=lambda: True)
+
+
+@asynccontextmanager
+async def publishing_to(server: RedisServer, telemetry: Telemetry) -> AsyncIterator[BusPublisher]:
+    """A publisher that runs."""
+    publisher = BusPublisher(server.url, CHANNEL, telemetry=telemetry, clock=ManualClock())
+    running = asyncio.create_task(publisher.run())
+    try:
+        yield publisher
+    finally:
+        running.cancel()
+        [ended] = await asyncio.gather(running, return_exceptions=True)
+        assert isinstance(ended, asyncio.CancelledError)
+
+
+def test_our_events_are_published_in_order(server, telemetry):
+    """Whoever listens on the channel hears each of them once."""
+
+    async def scenario() -> None:
+        async with publishing_to(server, telemetry) as publisher:
+            for number in range(250):
+                publisher.publish("node_registered", {"node": f"n{number}"})
+            await publisher.flush(10)
+
+    with Redis(port=server.port) as client, client.pubsub() as pubsub:
+        pubsub.subscribe(CHANNEL)
+        pubsub.get_message(timeout=10)
+        asyncio.run(scenario())
+        heartbeats = [json.loads(pubsub.get_message(timeout=10)["data"]) for _ in range(250)]
+        assert pubsub.get_message(timeout=0) is None
+
+    assert telemetry.publishes_failed == 0
+    assert heartbeats == [
+        {"type": "node_registered", "source_node": "node-registry", "data": {"node": f"n{number}"}}
+        for number in range(250)
+    ]
+
+
+def test_what_cannot_be_published_is_counted(server, telemetry, caplog):
+    """Nobody is held up; once Redis is back, what comes then is published."""
+
+    async def scenario() -> None:
+        async with publishing_to(server, telemetry) as publisher:
+            publisher.publish("node_registered", {"node": "ann"})
+            await publisher.flush(10)
+            server.kill()
+            for _ in range(3):
+                publisher.publish("node_forgotten", {"node": "ann"})
+                await publisher.flush(10)
+            assert telemetry.publishes_failed == 3
+            server.start()
+            publisher.publish("node_registered", {"node": "ann"})
+            await publisher.flush(10)
+            assert telemetry.publishes_failed == 3
+
+    asyncio.run(scenario())
+
+    [line] = [record for record in caplog.records if record.name == "aurora.bus"]
+    assert line.getMessage() == "an event of ours was not published on the bus"
+    assert line.fault.startswith(f"Redis at redis://127.0.0.1:{server.port}: ")
+
+
+def test_a_redis_that_hangs_holds_up_nobody(server, telemetry, monkeypatch):
+    """Few wait for it, all others are dropped at once; waiting for the rest has an end."""
+    monkeypatch.setattr(publishing, "MAX_WAITING", 5)
+
+    async def scenario() -> None:
+        async with publishing_to(server, telemetry) as publisher:
+            publisher.publish("node_registered", {"node": "ann"})
+            await publisher.flush(10)
+            server.pause()
+            for _ in range(8):
+                publisher.publish("node_registered", {"node": "ann"})
+            assert telemetry.publishes_failed == 3
+            await publisher.flush(0.05)
+            server.resume()
+            await publisher.flush(10)
+
+    asyncio.run(scenario())

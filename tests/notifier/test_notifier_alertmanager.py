@@ -1,0 +1,221 @@
+"""One Alertmanager that works, hangs, refuses or is gone: nothing is lost that still matters, and nobody waits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from exporter.domain.clock import SECOND
+from exporter.notifier import alertmanager as telling
+from exporter.notifier.alertmanager import Alertmanager
+from exporter.notifier.alerts import Alert
+from exporter.telemetry.metrics import Notification, Telemetry
+from tests.support.clock import ManualClock
+
+
+class Sink(ThreadingHTTPServer):
+    """Keeps what is posted to it, and answers with the statuses that it is given, then with 200."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.statuses: list[int] = []
+        self.requests: list[tuple[str, str | None]] = []
+        self.posted: list[list[dict[str, Any]]] = []
+        self.go = threading.Event()
+        self.go.set()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Sink
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.go.wait(30)
+        status = self.server.statuses.pop(0) if self.server.statuses else 200
+        self.server.requests.append((self.path, self.headers["Authorization"]))
+        if status == 200:
+            self.server.posted.append(body)
+        self.send_response(status)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"told")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    with Sink() as sink:
+        thread = threading.Thread(target=sink.serve_forever, args=(0.01,))
+        thread.start()
+        yield sink
+        sink.go.set()
+        sink.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def telemetry() -> Telemetry:
+    return Telemetry(version="1", revision="r", started_ns=0, store_up=lambda: True, event_bus_up=lambda: True)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telling, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(telling, "LAST_RETRY_SECONDS", 0.05)
+
+
+CLOCK = ManualClock()
+
+
+def alert(node: str, *, ended: bool = False) -> Alert:
+    labels = {"alertname": "AuroraNodeOffline", "severity": "critical", "node": node}
+    now_ns = CLOCK.wall_ns()
+    return Alert(node, labels, {"summary": node}, now_ns - 10 * SECOND, now_ns if ended else None)
+
+
+def running(
+    url: str, telemetry: Telemetry, scenario: Callable[[Alertmanager], Awaitable[None]], **external_labels: str
+) -> None:
+    """Play the scenario while the Alertmanager is being told."""
+
+    async def play() -> None:
+        one = Alertmanager(url, external_labels, source="http://reg:9999", telemetry=telemetry, clock=CLOCK)
+        task = asyncio.create_task(one.run())
+        try:
+            await scenario(one)
+        finally:
+            task.cancel()
+            [ended] = await asyncio.gather(task, return_exceptions=True)
+            assert isinstance(ended, asyncio.CancelledError)
+
+    asyncio.run(play())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in the sink's threads
+            await asyncio.sleep(0.005)
+
+
+def test_an_alert_is_posted_as_the_v2_api_has_it(sink, telemetry):
+    """With external labels, times, and where it came from; a login and a path of the URL are used."""
+
+    async def scenario(one: Alertmanager) -> None:
+        one.put([alert("ann"), alert("bob", ended=True)])
+        await until(lambda: bool(sink.posted))
+
+    running(f"http://me:p%40ss@{sink.address}/alerts/", telemetry, scenario, region="eu", severity="mine")
+
+    assert sink.requests == [("/alerts/api/v2/alerts", "Basic bWU6cEBzcw==")]
+    common = {"alertname": "AuroraNodeOffline", "severity": "critical", "region": "eu"}
+    assert sink.posted == [
+        [
+            {
+                "labels": {**common, "node": "ann"},
+                "annotations": {"summary": "ann"},
+                "startsAt": "2025-10-06T11:59:50.000Z",
+                "endsAt": "2025-10-06T12:04:00.000Z",
+                "generatorURL": "http://reg:9999/nodes/ann/why",
+            },
+            {
+                "labels": {**common, "node": "bob"},
+                "annotations": {"summary": "bob"},
+                "startsAt": "2025-10-06T11:59:50.000Z",
+                "endsAt": "2025-10-06T12:00:00.000Z",
+                "generatorURL": "http://reg:9999/nodes/bob/why",
+            },
+        ]
+    ]
+    assert telemetry.notifications == {Notification.SENT: 2, Notification.FAILED: 0, Notification.DROPPED: 0}
+
+
+def test_an_error_is_tried_again_until_it_is_told(sink, telemetry, caplog):
+    """Each failure is counted; the log says so once, and never the password."""
+    sink.statuses = [503, 500, 401]
+
+    async def scenario(one: Alertmanager) -> None:
+        one.put([alert("ann")])
+        await until(lambda: bool(sink.posted))
+        await until(lambda: one.waiting == 0)
+
+    running(f"http://me:hunter2@{sink.address}", telemetry, scenario)
+
+    assert [len(posted) for posted in sink.posted] == [1]
+    assert telemetry.notifications[Notification.FAILED] == 3
+    [line] = [record for record in caplog.records if record.name == "aurora.alertmanager"]
+    assert line.getMessage() == "an Alertmanager was not told, and will be"
+    assert (line.reason, line.fault) == (f"http://{sink.address}", "it answered 503: told")
+    assert "hunter2" not in caplog.text
+
+
+def test_what_it_will_never_take_is_dropped(sink, telemetry):
+    """And does not hold up what comes next."""
+    sink.statuses = [400]
+
+    async def scenario(one: Alertmanager) -> None:
+        one.put([alert("ann")])
+        await until(lambda: telemetry.notifications[Notification.DROPPED] == 1)
+        one.put([alert("bob")])
+        await until(lambda: bool(sink.posted))
+
+    running(f"http://{sink.address}", telemetry, scenario)
+
+    assert [[each["labels"]["node"] for each in posted] for posted in sink.posted] == [["bob"]]
+
+
+def test_of_each_alert_only_the_latest_state_waits(sink, telemetry):
+    """What was overtaken while an Alertmanager hangs is not told any more."""
+
+    async def scenario(one: Alertmanager) -> None:
+        sink.go.clear()
+        one.put([alert("first")])
+        await until(lambda: one.waiting == 0)
+        for _ in range(50):
+            one.put([alert("ann"), alert("ann", ended=True)])
+        assert one.waiting == 1
+        sink.go.set()
+        await until(lambda: len(sink.posted) == 2)
+
+    running(f"http://{sink.address}", telemetry, scenario)
+
+    [ann] = sink.posted[1]
+    assert (ann["labels"]["node"], ann["endsAt"]) == ("ann", "2025-10-06T12:00:00.000Z")
+
+
+def test_one_that_does_not_answer_is_given_up_and_tried_again(sink, telemetry, monkeypatch):
+    """A hanging Alertmanager costs a timeout, and no alert."""
+    monkeypatch.setattr(telling, "TIMEOUT_SECONDS", 0.1)
+
+    async def scenario(one: Alertmanager) -> None:
+        sink.go.clear()
+        one.put([alert("ann")])
+        await until(lambda: telemetry.notifications[Notification.FAILED] > 0)
+        sink.go.set()
+        await until(lambda: telemetry.notifications[Notification.SENT] == 1)
+
+    running(f"http://{sink.address}", telemetry, scenario)
+
+
+def test_what_waits_has_a_bound(telemetry, monkeypatch):
+    """Nobody listens there; what is too much is counted as dropped."""
+    monkeypatch.setattr(telling, "MAX_WAITING", 3)
+
+    async def scenario(one: Alertmanager) -> None:
+        one.put([alert(f"n{number}") for number in range(5)])
+        assert one.waiting == 3
+        assert telemetry.notifications[Notification.DROPPED] == 2
+        await until(lambda: telemetry.notifications[Notification.FAILED] >= 3)
+
+    running("http://127.0.0.1:1", telemetry, scenario)

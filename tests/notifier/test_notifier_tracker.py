@@ -1,0 +1,270 @@
+"""What Alertmanager is told of, and when: decided from the node map alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.domain.clock import HOUR, SECOND
+from exporter.domain.command import Depart, Register, SetLifecycle
+from exporter.domain.durable import LastHeartbeat, Snapshot, StoredNode
+from exporter.domain.heartbeat import Heartbeat
+from exporter.domain.lifecycle import Lifecycle, Phase
+from exporter.domain.reception import Source
+from exporter.domain.registration import parse_registration
+from exporter.domain.status import Thresholds, Transport
+from exporter.nodemap import merging
+from exporter.nodemap.nodemap import NodeMap
+from exporter.notifier.alerts import alert_of
+from exporter.notifier.tracker import AlertTracker
+from tests.support.clock import ManualClock
+
+RULES = Path(__file__).parents[2] / "alerts" / "nodes.rules.yml"
+
+
+class Mesh:
+    """A node map, its clock, and what Alertmanager was told: (alertname, node, fires) of each look."""
+
+    def __init__(self, *, shared: bool = False) -> None:
+        """`shared`: what is heard hangs on a store that others share."""
+        self.clock = ManualClock()
+        self.store = Source("store", self.clock.monotonic_ns())
+        self.map = NodeMap(self.clock, Thresholds(), sources={Transport.HTTP: (self.store,)} if shared else None)
+        self.shared = shared
+        self.book = AlertTracker(self.map, shared=shared)
+
+    def register(self, *names: str, **metadata: object) -> None:
+        for name in names:
+            registration = parse_registration({"name": name, "metadata": metadata})
+            self.map.commit(self.map.plan(Register(registration)))
+
+    def look(self) -> list[tuple[str, str, bool]]:
+        self.store.mark_alive(self.clock.monotonic_ns())
+        self.map.tick()
+        return [(alert.name, alert.node, alert.ended_ns is None) for alert in self.book.look()]
+
+    def after(self, seconds: float, *, awake: tuple[str, ...] = ()) -> list[tuple[str, str, bool]]:
+        """Time passes second by second, these nodes being heard, and all that was told meanwhile."""
+        told = []
+        for _ in range(round(seconds)):
+            self.clock.advance(1)
+            for name in awake:
+                self.map.heartbeat(Heartbeat(node=name), Transport.HTTP)
+            told += self.look()
+        return told
+
+
+WARNING, OFFLINE = "AuroraNodeWarning", "AuroraNodeOffline"
+
+
+def test_the_alerts_are_those_of_the_rules():
+    """Names, labels and annotations are word for word what Prometheus makes of alerts/nodes.rules.yml."""
+    mesh = Mesh()
+    mesh.register("ann", environment="staging", site="lab")
+    mesh.register("bob")
+    rules = {rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]}
+
+    for silent, name in ((120, WARNING), (181, OFFLINE)):
+        mesh.after(silent)
+        for node, severity, site in (("ann", "info", {"site": "lab"}), ("bob", None, {})):
+            alert = alert_of(mesh.map, mesh.map.get(node))
+            assert alert is not None
+            lenient, usual = re.findall(r"}}(\w+){{", rules[name]["labels"]["severity"])
+            labels = {
+                "alertname": name,
+                "severity": severity or usual,
+                "node": node,
+                "role": "compute",
+                "environment": "staging" if severity else "production",
+                **site,
+            }
+            assert alert.labels == labels
+            assert lenient == "info"
+            assert alert.annotations == {
+                key: re.sub(r"{{ \$labels\.(\w+) }}", lambda match, labels=labels: labels[match[1]], text)  # type: ignore[misc]
+                for key, text in rules[name]["annotations"].items()
+            }
+
+
+def test_an_alert_fires_at_the_threshold_and_starts_with_the_transition():
+    """Warning first, then offline in its place; each is told once."""
+    mesh = Mesh()
+    mesh.register("ann")
+    began_ns = mesh.clock.wall_ns()
+
+    assert mesh.after(119) == []
+    assert mesh.after(1) == [(WARNING, "ann", True)]
+    alert = alert_of(mesh.map, mesh.map.get("ann"))
+    assert alert is not None
+    assert alert.starts_ns == began_ns + 120 * SECOND
+    assert mesh.after(59) == []
+
+
+def test_an_alert_is_told_again_each_minute():
+    """So it does not lapse while it stands."""
+    mesh = Mesh()
+    mesh.register("ann")
+    mesh.after(120)
+
+    assert mesh.after(179) == [(WARNING, "ann", True)] * 2
+    assert mesh.after(2) == [(WARNING, "ann", True), (OFFLINE, "ann", True)]
+    assert mesh.after(60) == [(OFFLINE, "ann", True)]
+
+
+def test_a_young_alert_ends_at_once():
+    """The rules cannot have made it yet."""
+    mesh = Mesh()
+    mesh.register("ann")
+    mesh.after(121)
+
+    assert mesh.after(1, awake=("ann",)) == [(WARNING, "ann", False)]
+    assert mesh.after(60, awake=("ann",)) == []
+
+
+def test_an_alert_that_the_rules_may_have_made_lapses_as_theirs_does():
+    """To end it while theirs goes on for keep_firing_for would make two messages of one."""
+    mesh = Mesh()
+    mesh.register("ann")
+    mesh.after(170)
+
+    assert mesh.after(600, awake=("ann",)) == []
+
+
+@pytest.mark.parametrize("phase", [Phase.DRAINING, Phase.MAINTENANCE])
+def test_planned_work_is_quiet(phase):
+    """It ends an alert, and none fires while it lasts."""
+    mesh = Mesh()
+    mesh.register("ann", "bob")
+    lifecycle = Lifecycle(phase, mesh.clock.wall_ns() + HOUR)
+    mesh.map.commit(mesh.map.plan(SetLifecycle("ann", lifecycle)))
+
+    assert mesh.after(120) == [(WARNING, "bob", True)]
+    mesh.map.commit(mesh.map.plan(SetLifecycle("bob", lifecycle)))
+    assert mesh.after(400) == [(WARNING, "bob", False)]
+
+
+def test_a_planned_leave_ends_the_alert():
+    """Nobody waits for a node that is gone."""
+    mesh = Mesh()
+    mesh.register("ann")
+    mesh.after(120)
+    mesh.map.commit(mesh.map.plan(Depart("ann")))
+
+    assert mesh.look() == [(WARNING, "ann", False)]
+
+
+def test_a_site_that_falls_silent_makes_no_alerts_of_nodes():
+    """They come once the site is not disrupted any more, of those that are still silent."""
+    mesh = Mesh()
+    others = tuple(f"other-{number}" for number in range(9))
+    mesh.register(*others)
+    mesh.register("ann", "bob", "cid", site="lab")
+
+    assert mesh.after(400, awake=others) == []
+    assert mesh.after(2, awake=(*others, "ann", "bob")) == [(OFFLINE, "cid", True)]
+
+
+def test_a_mesh_that_falls_silent_makes_no_alerts_of_nodes():
+    """Our own connection is the likelier cause; an alert from before goes on."""
+    mesh = Mesh()
+    mesh.register("ann", "bob", "cid")
+    assert mesh.after(120, awake=("ann", "bob")) == [(WARNING, "cid", True)]
+
+    assert set(mesh.after(200)) == {(WARNING, "cid", True)}
+
+
+def test_what_fires_goes_on_while_we_are_blind():
+    """A held status neither fires anew nor ends."""
+    mesh = Mesh(shared=True)
+    mesh.book.close()
+    mesh.book = AlertTracker(mesh.map, shared=False)
+    mesh.register("ann", "bob")
+    mesh.after(120, awake=("bob",))
+    mesh.store.mark_down()
+    told = []
+    for _ in range(180):
+        mesh.clock.advance(1)
+        mesh.map.tick()
+        told += [(alert.name, alert.node, alert.ended_ns is None) for alert in mesh.book.look()]
+
+    assert told == [(WARNING, "ann", True)] * 3
+
+
+def test_a_blind_replica_holds_its_tongue():
+    """Others may hear what it does not; it goes on once it hears again."""
+    mesh = Mesh(shared=True)
+    mesh.register("ann", "bob")
+    mesh.after(120, awake=("bob",))
+    mesh.store.mark_down()
+    for _ in range(180):
+        mesh.clock.advance(1)
+        mesh.map.tick()
+        assert mesh.book.look() == []
+
+    assert mesh.after(1) == [(WARNING, "ann", True)]
+
+
+def test_what_lapsed_while_we_were_stopped_is_not_told_before_it_is_true():
+    """It waits for the grace, as every silence does; the node is back by then."""
+    mesh = Mesh()
+    mesh.register("ann", "bob")
+    mesh.after(400, awake=("bob",))
+    mesh.clock.advance(900)
+
+    assert mesh.after(30, awake=("bob",)) == []
+    assert mesh.after(60, awake=("ann", "bob")) == []
+
+
+def restarted(mesh: Mesh, seconds: float) -> Mesh:
+    """The same mesh in a new process, which begins so much later."""
+    nodes = [
+        StoredNode(
+            node.record,
+            LastHeartbeat(node.last_seen_ns, node.transport),
+            node.status,
+            mesh.map.wall_time.at(node.status_since_ns),
+        )
+        for node in mesh.map.nodes()
+    ]
+    snapshot = Snapshot(nodes, [], merging.mark_of(mesh.map))
+    mesh.clock.advance(seconds)
+    after = Mesh()
+    after.clock = mesh.clock
+    after.map = NodeMap(mesh.clock, Thresholds())
+    merging.load(after.map, snapshot)
+    after.book = AlertTracker(after.map, shared=False)
+    return after
+
+
+def test_what_fired_before_a_restart_goes_on():
+    """It is told at once, before it lapses, although the status waits for us to hear."""
+    mesh = Mesh()
+    mesh.register("ann", "bob")
+    mesh.after(120, awake=("bob",))
+
+    assert restarted(mesh, 10).after(1) == [(WARNING, "ann", True)]
+
+
+def test_what_lapsed_before_a_start_waits_until_it_is_still_true():
+    """Nothing fires in the first moments; it does after the grace."""
+    mesh = Mesh()
+    mesh.register("ann", "bob")
+    mesh.after(400, awake=("bob",))
+    later = restarted(mesh, 1800)
+
+    assert later.after(59, awake=("bob",)) == []
+    assert later.after(2, awake=("bob",)) == [(OFFLINE, "ann", True)]
+
+
+def test_whoever_is_new_hears_of_all_that_fires():
+    """The next look tells it again, once."""
+    mesh = Mesh()
+    mesh.register("ann")
+    mesh.after(120)
+    mesh.book.resend()
+
+    assert mesh.look() == [(WARNING, "ann", True)]
+    assert mesh.look() == []
