@@ -15,7 +15,7 @@ SCRAPE_INTERVAL = 15 * SECOND
 KEEP_FIRING_FOR = "3m"
 """How long an alert goes on without its series: neither a failed scrape nor a restart looks like a repair."""
 KEEP_SUPPRESSING = "10m"
-"""An alert that mutes others outlives their KEEP_FIRING_FOR and a group_interval, or they would speak up after the repair."""
+"""An alert that suppresses others outlives their KEEP_FIRING_FOR and a group_interval: else they fire after repair."""
 NON_PRODUCTION = ("test", "testing", "staging", "dev", "development")
 """Environments whose alerts are of severity info."""
 RUNBOOKS = "https://github.com/aurora-mesh/aurora-node-registry/blob/main/alerts/runbooks/"

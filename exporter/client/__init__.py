@@ -1,10 +1,10 @@
-"""The node's side of the protocol: to register, to be heard, to leave.
+"""The node's side of the protocol: register, send heartbeats, deregister.
 
-A `RegistryClient` (`voice.py`) carries what nodes say to the registry and brings back an `Answer`: `HttpClient` (`overhttp.py`)
-over REST, `RedisClient` (`overbus.py`) over the Redis channel. A voice belongs to no node: one may speak for ten
-thousand, from as many tasks as one likes, and holds a bounded number of connections. It repeats nothing later and
-keeps nothing: when to speak again is its user's decision, which the answer's outcome is made for.
+A `RegistryClient` (`protocol.py`) sends what nodes report to the registry and returns a `Reply`: `HttpClient`
+(`overhttp.py`) over REST, `RedisClient` (`overredis.py`) over the Redis channel. A client belongs to no node: one may
+serve ten thousand, from any number of tasks, with a bounded number of connections. It retries nothing and keeps
+nothing: when to send again is the caller's decision, which the reply's outcome is made for.
 
-Whatever goes wrong on the way is an answer too, with a sentence for people that holds no secret. Only what the caller
-got wrong raises: Invalid for a URL that is none.
+A transport failure is a reply too, with a sentence for people that holds no secret. Only the caller's own mistakes
+raise: Invalid for a malformed URL.
 """

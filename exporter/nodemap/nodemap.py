@@ -102,7 +102,7 @@ class NodeMap(MapState):
             self._tell(Change.REPORT, node)
 
     def begin(self, transport: Transport, outages: list[tuple[int, int]], nodes: list[Node]) -> None:
-        """Take over the blind outages of an earlier process, and line up its nodes (longest silent first) among them."""
+        """Take over the outages of an earlier process, and queue its nodes among them, highest heartbeat age first."""
         reception, waiting = self.reception[transport], deque(nodes)
         for from_ns, to_ns in outages:
             while waiting and waiting[0].last_heartbeat_ns < to_ns:

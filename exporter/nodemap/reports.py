@@ -15,8 +15,8 @@ FASTEST_INTERVAL = 100 * MILLISECOND
 def take_report(node: Node, beat: Heartbeat, *, wall_ns: int, heartbeat_age_ns: int, received_all: bool) -> bool:
     """Note what the heartbeat says; True where a document or a gauge of the node changes by it.
 
-    `heartbeat_age_ns`: how long the node was not heard before. `received_all`: we were not blind to it meanwhile, so that a gap
-    in the sequence is the node's or the network's and not ours.
+    `heartbeat_age_ns`: the time since the heartbeat before. `received_all`: we were not blind to the node meanwhile, so
+    that a gap in the sequence is the node's or the network's and not ours.
     """
     changed = False
     if beat.sequence is not None:
