@@ -45,7 +45,7 @@ _ANONYMOUS = Credentials()
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class JsonReply:
     """A success: its JSON, where it came from, and when the registry sent it (its wall clock)."""
 
     url: str
@@ -110,7 +110,7 @@ class Client:
         """The nodes that pass all filters (role, status, gpu, site, ...: those of `GET /nodes`), by name."""
         return {name: node for _, page in self.pages(**filters) for name, node in page.nodes.items()}
 
-    def pages(self, **query: Any) -> Iterator[tuple[Reply, NodePage]]:
+    def pages(self, **query: Any) -> Iterator[tuple[JsonReply, NodePage]]:
         """`GET /nodes` page by page: as one page where `limit` is not given."""
         seen: set[str] = set()
         while True:
@@ -205,12 +205,12 @@ class Client:
                 return
             time.sleep(next(pauses))
 
-    def get(self, path: str, query: Mapping[str, Any] | None = None) -> Reply:
+    def get(self, path: str, query: Mapping[str, Any] | None = None) -> JsonReply:
         """The answer to a GET; parameters that are None are left out."""
         parameters = {name: _parameter(value) for name, value in (query or {}).items() if value is not None}
         return self.call("GET", f"{path}?{urlencode(parameters)}" if parameters else path)
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Reply:
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> JsonReply:
         """The answer to any request, a body as JSON; the one place where refusals are told apart."""
         content = None if body is None else msgspec.json.encode(body)
         try:
@@ -238,10 +238,10 @@ class Client:
             credentials=self._credentials,
         )
 
-    def _success(self, path: str, response: Response) -> Reply:
+    def _success(self, path: str, response: Response) -> JsonReply:
         if response.status in {OK, CREATED, NO_CONTENT}:
             url = self._endpoint.url + path.partition("?")[0]
-            return Reply(url, response.status, response.body, _sent_at_ns(response))
+            return JsonReply(url, response.status, response.body, _sent_at_ns(response))
         problem = problem_of(response)
         if problem is not None:
             raise Refused(response, problem)

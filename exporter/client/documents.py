@@ -48,6 +48,12 @@ class Node(msgspec.Struct, frozen=True):
         return 1 if self.capabilities.get("gpu") is True else 0
 
     @property
+    def vram_gb(self) -> float:
+        """VRAM of all its GPUs together, as it registered it."""
+        memory = self.capabilities.get("gpu_memory")
+        return float(memory) if isinstance(memory, int | float) and not isinstance(memory, bool) else 0.0
+
+    @property
     def gpu_label(self) -> str:
         """Its GPUs at a glance: `2x RTX 4090`, or `-`."""
         if self.gpu_count < 1:

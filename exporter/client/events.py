@@ -31,7 +31,8 @@ def parse_stream(lines: Iterable[bytes]) -> Iterator[Event]:
 
     An event that is cut off, or larger than MAX_EVENT_BYTES, is left out. Source: WHATWG HTML, 9.2.6.
     """
-    kind, event_id, data, size = "", "", [], 0
+    kind, event_id, size = "", "", 0
+    data: list[str] = []
     for raw in lines:
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         if not line:

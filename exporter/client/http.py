@@ -90,11 +90,11 @@ class HttpService:
         try:
             if connection is not None:
                 try:
-                    return self._exchange(connection, method, path, body, headers, deadline)
+                    return self._exchange(connection, deadline, method, path, body=body, headers=headers)
                 except (ConnectionError, http.client.BadStatusLine, ssl.SSLEOFError, ssl.SSLZeroReturnError):
                     connection.close()
             connection = self._connection()
-            return self._exchange(connection, method, path, body, headers, deadline)
+            return self._exchange(connection, deadline, method, path, body=body, headers=headers)
         except (OSError, http.client.HTTPException) as error:
             if connection is not None:
                 connection.close()
@@ -142,11 +142,12 @@ class HttpService:
     def _exchange(
         self,
         connection: _Connection,
+        deadline: float,
         method: str,
         path: str,
+        *,
         body: bytes | None,
         headers: Mapping[str, str] | None,
-        deadline: float,
     ) -> Response:
         connection.deadline = deadline
         content = {"Content-Type": "application/json"} if body is not None else {}

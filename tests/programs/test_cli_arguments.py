@@ -28,9 +28,14 @@ def test_options_may_stand_before_or_behind_the_command():
     assert vars(before) == vars(behind)
     assert vars(before) == {
         "command": "stats",
+        "handler": "overview:stats",
         "registry": "http://10.0.0.1:9999",
         "timeout_ns": 60 * SECOND,
         "json": True,
+        "token_file": None,
+        "ca_file": None,
+        "cert_file": None,
+        "key_file": None,
     }
 
 
@@ -52,10 +57,13 @@ def test_the_registry_is_the_option_then_the_environment_then_here(monkeypatch):
         (["nodes", "--min-gpus=many"], "argument --min-gpus: invalid int value: 'many'"),
         (["stats", "--timeout=5"], "argument --timeout: expected a duration as Prometheus writes it"),
         (["stats", "--timeout=2h"], "argument --timeout: expected a duration from 1ms to 1h, got '2h'"),
-        (["stats", "--registry=ftp://x"], "argument --registry: expected a URL such as http://127.0.0.1:9999"),
-        (["stats", "--registry=http://"], "argument --registry: expected a URL such as"),
-        (["stats", "--registry=http://x:99999"], "argument --registry: expected a URL such as"),
-        (["stats", "--registry=http://x/?a=b"], "argument --registry: expected a URL such as"),
+        (
+            ["stats", "--registry=ftp://x"],
+            "argument --registry: expected host:port or a URL such as http://127.0.0.1:9999",
+        ),
+        (["stats", "--registry=http://"], "argument --registry: expected host:port or a URL such as"),
+        (["stats", "--registry=http://x:99999"], "argument --registry: expected host:port or a URL such as"),
+        (["stats", "--registry=http://x/?a=b"], "argument --registry: expected host:port or a URL such as"),
     ],
 )
 def test_wrong_usage_is_told_as_such(cli, registry, argv, complaint):

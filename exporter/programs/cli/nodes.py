@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from exporter.client.client import Reply, node_path
+from exporter.client.client import JsonReply, node_path
 from exporter.client.documents import GpuReading, Node, NodePage
 from exporter.domain.clock import SECOND
 from exporter.programs.cli.context import Context
@@ -66,7 +66,7 @@ def _lines(context: Context) -> Iterator[str]:
     return list_nodes(nodes.values(), pages[-1][0].at_ns, context.terminal, wide=context.arguments.wide)
 
 
-def _pages(context: Context) -> Iterator[tuple[Reply, NodePage]]:
+def _pages(context: Context) -> Iterator[tuple[JsonReply, NodePage]]:
     query: dict[str, Any] = context.filters()
     if context.arguments.sort == FREE_VRAM:
         query["sort"] = FREE_VRAM

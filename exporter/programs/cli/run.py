@@ -27,9 +27,9 @@ def run(arguments: Namespace) -> int:
         context.complain(str(failure))
         return failure.exit_status
     except ClientError as error:
-        failure = failure_of(error)
-        context.complain(str(failure))
-        return failure.exit_status
+        told = failure_of(error)
+        context.complain(str(told))
+        return told.exit_status
     except BrokenPipeError:
         # The reader has seen enough. What is still buffered would fail once more when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

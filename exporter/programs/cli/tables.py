@@ -9,9 +9,10 @@ from exporter.programs.cli.terminal import Terminal, columns, visible
 GAP = "  "
 LEAST_LAST = 8
 """Columns that the last one keeps, however narrow the terminal: a line that wraps tells more than an ellipsis."""
-LEAST = 6
 LEAST_FIRST = 12
-"""The same for columns in between, and for the first one, which has the names."""
+"""The same for the first one, which has the names."""
+ROUNDS = (10, 4)
+"""What columns in between keep: where that is not narrow enough, what they keep at least."""
 
 
 class Status(str):
@@ -29,16 +30,17 @@ def table(rows: Sequence[Sequence[str]], terminal: Terminal, *, least: Sequence[
     seen = [[visible(cell) for cell in row] for row in rows]
     widths = [max(columns(row[column]) for row in seen) for column in range(len(seen[0]))]
     if terminal.width is not None:
-        whole = [any(isinstance(row[column], Status) for row in rows) for column in range(len(widths))]
+        whole = [any(isinstance(row[column], Status) for row in rows) for column in range(len(widths) - 1)] + [False]
         widths = _fitted(widths, terminal.width, whole)
     padded_widths = [max(pair) for pair in zip(widths, [*least, *[0] * (len(widths) - len(least))], strict=True)]
     if terminal.width is None or _total(padded_widths) <= terminal.width:
         widths = padded_widths
+    last = len(widths) - 1
     for row, shown in zip(rows, seen, strict=True):
         cells = []
-        for cell, text, width in zip(row, shown, widths, strict=True):
+        for column, (cell, text, width) in enumerate(zip(row, shown, widths, strict=True)):
             fitting = terminal.shorten(text, width)
-            padded = fitting + " " * (width - columns(fitting))
+            padded = fitting if column == last else fitting + " " * (width - columns(fitting))
             cells.append(terminal.status(padded) if isinstance(cell, Status) else padded)
         yield GAP.join(cells).rstrip()
 
@@ -51,13 +53,12 @@ def facts(pairs: Sequence[tuple[str, str]], terminal: Terminal) -> Iterator[str]
 def _fitted(widths: list[int], width: int, whole: list[bool]) -> list[int]:
     fitted = list(widths)
     last = len(fitted) - 1
-    for column in (*range(last, 0, -1), 0):
-        excess = _total(fitted) - width
-        if excess <= 0:
-            break
-        if not whole[column]:
-            least = LEAST_LAST if column == last else LEAST if column else LEAST_FIRST
-            fitted[column] = max(min(least, fitted[column]), fitted[column] - excess)
+    for least in ROUNDS:
+        for column in (*range(last, 0, -1), 0):
+            excess = _total(fitted) - width
+            if excess > 0 and not whole[column]:
+                kept = LEAST_LAST if column == last else least if column else LEAST_FIRST
+                fitted[column] = max(min(kept, fitted[column]), fitted[column] - excess)
     return fitted
 
 
