@@ -55,9 +55,15 @@ class Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments: `command`, `handler`, `registry` (a URL), `timeout_ns`, `json`, and those of the command.
 
-    Ends the program with status 2 where they cannot be understood, as argparse does.
+    Ends the program with status 2 (check: 3) where they cannot be understood, as argparse does.
     """
-    return build().parse_args(argv)
+    parser = build()
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.usage_status = arguments.usage_status
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    del arguments.usage_status
+    return arguments
 
 
 def build() -> Parser:
@@ -90,7 +96,7 @@ def _add(commands: Any, command: Command) -> None:
     )
     command.add(parser)
     parser.usage_status = command.usage_status
-    parser.set_defaults(handler=command.handler)
+    parser.set_defaults(handler=command.handler, usage_status=command.usage_status)
 
 
 def _common(default: str | None = None) -> argparse.ArgumentParser:

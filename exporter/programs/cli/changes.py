@@ -67,25 +67,16 @@ def maintenance(context: Context) -> int:
 
 
 def accept(context: Context) -> None:
-    """The GPUs that the node reports now are all that it shall have."""
-    name = context.arguments.name
-    node = context.client.node(name)
-    observed = len(node.gpus)
-    if not observed and node.gpu_count:
-        raise Failure(
-            f"{name} reports no GPUs at all, so there is nothing to accept. If it shall have none, say so: "
-            f"aurora-cli register {name} --update --gpus 0"
-        )
-    capabilities = {**node.capabilities, "gpu": observed > 0, "gpu_count": observed}
-    memory = capabilities.get("gpu_memory")
-    if node.gpu_count and isinstance(memory, int | float):
-        capabilities["gpu_memory"] = round(memory * observed / node.gpu_count, 3)
-    reply = context.client.call("POST", "/nodes/register", {**_facts_of(node), "capabilities": capabilities})
+    """The GPUs that the node reports now, or so many as were said, are all that it shall have."""
+    name, stated = context.arguments.name, context.arguments.gpus
+    body = {} if stated is None else {"gpus": stated}
+    reply = context.client.call("POST", f"{node_path(name)}/accept", body)
     if context.arguments.json:
         context.show_json(reply.document())
     else:
-        told = f"{name} shall have {count(observed, 'GPU')} from now on (before: {node.gpu_count})"
-        context.show([visible(told)])
+        node = reply.of(Node)
+        told = f"{name} shall have {count(node.gpu_count, 'GPU')} from now on"
+        context.show([visible(told if not node.gpu_count else f"{told}: {node.gpu_label}")])
 
 
 def _lifecycle(context: Context, kind: str) -> int:

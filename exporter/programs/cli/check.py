@@ -33,6 +33,9 @@ _OF_STATUS = {"active": State.OK, "warning": State.WARNING, "offline": State.CRI
 _GRAVITY = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
 
 
+_LABELS = {"active_nodes": "active nodes", "active_gpus": "active GPUs", "active_vram_gb": "GB of active VRAM"}
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What was found; `figures` are the plugin's performance data, by name."""
@@ -75,7 +78,7 @@ def _verdict(context: Context) -> Verdict:
         "active_vram_gb": arguments.min_active_vram_gb,
     }
     low = [
-        f"{number(verdict.figures[name])} {name.replace('_', ' ')}, expected at least {amount}"
+        f"{number(verdict.figures[name])} {_LABELS[name]}, expected at least {amount}"
         for name, amount in least.items()
         if amount is not None and verdict.figures[name] < amount
     ]

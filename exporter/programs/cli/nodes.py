@@ -12,7 +12,7 @@ from exporter.domain.clock import SECOND
 from exporter.programs.cli.context import Context
 from exporter.programs.cli.humanize import age, ago, from_now, number, phase, plain, transport
 from exporter.programs.cli.screen import redraw
-from exporter.programs.cli.tables import Status, facts, table
+from exporter.programs.cli.tables import Address, Status, facts, table
 from exporter.programs.cli.terminal import Terminal
 
 HEADER = ("NAME", "ROLE", "STATUS", "IP", "GPU")
@@ -101,7 +101,7 @@ def list_nodes(nodes: Iterable[Node], now_ns: int, terminal: Terminal, *, wide: 
 
 
 def _row(node: Node, now_ns: int, *, wide: bool) -> tuple[str, ...]:
-    row = (node.name, node.role, Status(node.status), node.vpn_ip or UNKNOWN, node.gpu_label)
+    row = (node.name, node.role, Status(node.status), Address(node.vpn_ip or UNKNOWN), node.gpu_label)
     return (*row, site_of(node) or UNKNOWN, age(node.last_seen, now_ns)) if wide else row
 
 

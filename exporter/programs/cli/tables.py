@@ -11,14 +11,22 @@ LEAST_LAST = 8
 """Columns that the last one keeps, however narrow the terminal: a line that wraps tells more than an ellipsis."""
 LEAST_FIRST = 12
 """The same for the first one, which has the names."""
-ROUNDS = (10, 4)
-"""What columns in between keep: where that is not narrow enough, what they keep at least."""
 
 
 class Status(str):
     """A cell that names a status: it has its colour, and is never cut."""
 
     __slots__ = ()
+
+
+class Address(str):
+    """A cell that is of no use when it is cut: other columns give way first."""
+
+    __slots__ = ()
+
+
+ROUNDS: tuple[tuple[int, tuple[type[str], ...]], ...] = ((10, (Status, Address)), (4, (Status, Address)), (4, (Status,)))
+"""What columns in between keep and which are not cut; then, where that is not narrow enough, what they keep at least."""
 
 
 def table(rows: Sequence[Sequence[str]], terminal: Terminal, *, least: Sequence[int] = ()) -> Iterator[str]:
@@ -30,8 +38,7 @@ def table(rows: Sequence[Sequence[str]], terminal: Terminal, *, least: Sequence[
     seen = [[visible(cell) for cell in row] for row in rows]
     widths = [max(columns(row[column]) for row in seen) for column in range(len(seen[0]))]
     if terminal.width is not None:
-        whole = [any(isinstance(row[column], Status) for row in rows) for column in range(len(widths) - 1)] + [False]
-        widths = _fitted(widths, terminal.width, whole)
+        widths = _fitted(widths, terminal.width, rows)
     padded_widths = [max(pair) for pair in zip(widths, [*least, *[0] * (len(widths) - len(least))], strict=True)]
     if terminal.width is None or _total(padded_widths) <= terminal.width:
         widths = padded_widths
@@ -50,13 +57,13 @@ def facts(pairs: Sequence[tuple[str, str]], terminal: Terminal) -> Iterator[str]
     return table([pair for pair in pairs if pair[1]], terminal)
 
 
-def _fitted(widths: list[int], width: int, whole: list[bool]) -> list[int]:
+def _fitted(widths: list[int], width: int, rows: Sequence[Sequence[str]]) -> list[int]:
     fitted = list(widths)
     last = len(fitted) - 1
-    for least in ROUNDS:
+    for least, whole in ROUNDS:
         for column in (*range(last, 0, -1), 0):
             excess = _total(fitted) - width
-            if excess > 0 and not whole[column]:
+            if excess > 0 and (column == last or not any(isinstance(row[column], whole) for row in rows)):
                 kept = LEAST_LAST if column == last else least if column else LEAST_FIRST
                 fitted[column] = max(min(kept, fitted[column]), fitted[column] - excess)
     return fitted

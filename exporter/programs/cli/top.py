@@ -22,7 +22,8 @@ from exporter.programs.cli.tables import Status, table
 from exporter.programs.cli.terminal import Terminal
 
 HEADER = ("NAME", "STATUS", "SEEN", "GPUS", "LOAD", "VRAM USED", "HOT", "NOTE")
-BAR = 10
+BAR, WIDE = 10, 80
+"""How long a bar is, and from which width on there is room for it."""
 UNKNOWN = "-"
 
 
@@ -72,7 +73,8 @@ def picture(url: str, nodes: Sequence[Node], at_ns: int, health: str, terminal: 
     yield terminal.shorten(_gpus(active), width)
     yield ""
     ranked = sorted(nodes, key=lambda node: (WORST_FIRST.get(node.status, 0), -(_load(node) or 0), node.name))
-    yield from table([HEADER, *(_row(node, at_ns) for node in ranked)], terminal, least=(12, 7))
+    bar = BAR if width >= WIDE else 0
+    yield from table([HEADER, *(_row(node, at_ns, bar) for node in ranked)], terminal, least=(12, 7))
 
 
 def _gpus(active: Sequence[Node]) -> str:
@@ -88,7 +90,7 @@ def _gpus(active: Sequence[Node]) -> str:
     return listed(told)
 
 
-def _row(node: Node, at_ns: int) -> tuple[str, ...]:
+def _row(node: Node, at_ns: int, bar: int) -> tuple[str, ...]:
     load = _load(node)
     used = [gpu.memory_used_bytes for gpu in node.gpus if gpu.memory_used_bytes is not None]
     hot = [gpu.temperature_celsius for gpu in node.gpus if gpu.temperature_celsius is not None]
@@ -97,7 +99,7 @@ def _row(node: Node, at_ns: int) -> tuple[str, ...]:
         Status(node.status),
         age(node.last_seen, at_ns),
         str(node.gpu_count) if node.gpu_count else UNKNOWN,
-        UNKNOWN if load is None else f"{'#' * round(load * BAR):.<{BAR}} {load:.0%}",
+        UNKNOWN if load is None else f"{'#' * round(load * bar):.<{bar}} {load:.0%}".strip(),
         f"{number(sum(used) / GIB)}/{number(node.vram_gb)} GB" if used else UNKNOWN,
         f"{number(max(hot))} °C" if hot else UNKNOWN,
         note(node),

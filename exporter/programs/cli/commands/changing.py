@@ -42,6 +42,7 @@ examples:
   aurora-cli accept vengeance
       a GPU was taken out on purpose: from now on the GPUs that the node
       reports are all that it shall have, and AuroraNodeGpuMissing ends
+  aurora-cli accept vengeance --gpus 0
 """
 
 
@@ -67,6 +68,13 @@ def _add_register(parser: argparse.ArgumentParser) -> None:
         facts.add_argument(
             f"--{kind}", dest=f"more_{kind}", action="append", metavar="KEY=VALUE", help="anything else; JSON or text"
         )
+
+
+def _add_accept(parser: argparse.ArgumentParser) -> None:
+    add_name(parser)
+    parser.add_argument(
+        "--gpus", metavar="COUNT", type=kinds.whole_number, help="so many (default: as many as it reports)"
+    )
 
 
 def _add_names(parser: argparse.ArgumentParser) -> None:
@@ -95,5 +103,5 @@ CHANGING = (
     Command("deregister", "take nodes out of the mesh", DEREGISTER, "changes:deregister", _add_names),
     Command("drain", "let nodes finish what they do", DRAIN, "changes:drain", _add_lifecycle),
     Command("maintenance", "work on nodes without alerts", MAINTENANCE, "changes:maintenance", _add_lifecycle),
-    Command("accept", "take the GPUs that a node has now for all it shall have", ACCEPT, "changes:accept", add_name),
+    Command("accept", "take the GPUs that a node has now for all it shall have", ACCEPT, "changes:accept", _add_accept),
 )
