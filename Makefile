@@ -29,6 +29,11 @@ test: servers lint $(HARNESS)/node_modules/installed ## Everything that must hol
 	$(BIN)/python -m pytest -n 2 --ignore tests/scenarios --ignore tests/grafana
 	$(BIN)/python -m pytest tests/scenarios tests/grafana  # meshes that keep time in tenths of a second: alone
 
+.PHONY: check
+check: lint ## The quick look while you work: lint, types, and every test that starts no server
+	@scripts/need promtool
+	$(BIN)/python -m pytest -q -n 2 -m "not servers" --ignore tests/grafana
+
 .PHONY: lint
 lint: $(VENV)/installed-dev ## Ruff (rules and format) and mypy
 	$(BIN)/ruff check .

@@ -34,6 +34,7 @@ def create_app(service: Service) -> ASGIApp:
         Route("/nodes", nodes.list_nodes(service)),
         Route("/nodes/{name}", nodes.show_node(service)),
         Route("/nodes/{name}", registration.depart(service), methods=["DELETE"]),
+        Route("/nodes/{name}/accept", registration.accept(service), methods=["POST"]),
         Route("/nodes/{name}/transitions", nodes.list_transitions(service)),
         Route("/nodes/{name}/why", why.explain(service)),
         *(

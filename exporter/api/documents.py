@@ -16,6 +16,13 @@ from exporter.domain.timestamp import format_timestamp
 from exporter.nodemap.nodemap import NodeMap
 
 
+class AgentDocument(msgspec.Struct, omit_defaults=True, gc=False):
+    """The program that speaks for a node."""
+
+    name: str
+    version: str = ""
+
+
 class NodeDocument(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """A node as every answer shows it; `capabilities` and `metadata` are the node's own words, verbatim."""
 
@@ -36,6 +43,7 @@ class NodeDocument(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     held_since: str = ""
     reported_status: str | None = None
     gpus: tuple[GpuReading, ...] = ()
+    agent: AgentDocument | None = None
 
 
 class Renderer:
@@ -64,6 +72,8 @@ class Renderer:
             reported_status=node.reported_status,
             gpus=node.readings,
         )
+        if facts.agent is not None:
+            document.agent = AgentDocument(facts.agent.name, facts.agent.version)
         if lifecycle.phase is not Phase.IN_SERVICE:
             document.lifecycle_reason = lifecycle.reason
             document.lifecycle_until = timestamp(lifecycle.until_ns)

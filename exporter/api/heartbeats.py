@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,11 +11,14 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from exporter.api.bodies import NDJSON, media_type, read_body
-from exporter.api.responses import Handler, document_response
+from exporter.api.problems import Problem
+from exporter.api.responses import Handler, document_response, encode
 from exporter.api.service import Service
 from exporter.domain import strictjson
-from exporter.domain.errors import DepartedNode, Invalid, UnknownNode
-from exporter.domain.heartbeat import Heartbeat, check_name, heartbeat_of, parse_heartbeat
+from exporter.domain.errors import DepartedNode, Fault, Invalid, UnknownNode
+from exporter.domain.heartbeat import Heartbeat, Ignored, Reason, check_name
+from exporter.domain.node import Node
+from exporter.domain.parsing import heartbeat_of, parse_heartbeat, without_body
 from exporter.domain.status import Transport
 from exporter.domain.text import shown
 from exporter.exposition.yielder import Yielder
@@ -23,9 +27,10 @@ PREFIX, SUFFIX = "/nodes/", "/heartbeat"
 HEARTBEAT, HEARTBEATS = "/nodes/{name}/heartbeat", "/heartbeats"
 MAX_TOGETHER = 20_000
 """So many rejections are still an answer of a few megabytes."""
+MAX_IGNORED_TOGETHER = 1000
+"""After so many parts that were left out, no more are named."""
 STEP = 20
 """Heartbeats between two looks at the time."""
-NO_CONTENT: Message = {"type": "http.response.start", "status": 204, "headers": ()}
 END: Message = {"type": "http.response.body"}
 
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -43,23 +48,49 @@ class TakeHeartbeat:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take it in and answer 204."""
-        await self.take(scope, receive)
-        await send(NO_CONTENT)
-        await send(END)
+        """Take it in and answer."""
+        await self.answer(await self.take(scope, receive), send, ())
 
-    async def take(self, scope: Scope, receive: Receive) -> None:
-        """Take it in; the errors of the node map and of parsing are raised."""
+    async def take(self, scope: Scope, receive: Receive, refused: Problem | None = None) -> Node:
+        """Take it in; the errors of the node map are raised.
+
+        `refused`: why the body is not to be read. The node lives all the same; the problem is raised if it is unknown.
+        """
         service = self._service
         name: str = scope["path"][len(PREFIX) : -len(SUFFIX)]
-        body = await read_body(receive, service.config.limits.max_body)
-        beat = parse_heartbeat(body) if body else Heartbeat()
+        body = b""
+        if refused is None:
+            try:
+                body = await read_body(receive, service.config.limits.max_body)
+            except Problem as problem:
+                refused = problem
+        if refused is not None:
+            if service.node_map.find(name) is None:
+                raise refused
+            beat: Heartbeat = without_body(name, Fault("", refused.detail), Reason.TOO_LARGE)
+        else:
+            beat = parse_heartbeat(body, node=name) if body else Heartbeat()
         if beat.node != name:
             if beat.node:
                 raise Invalid.of("node", f"expected {shown(name)} as in the path, or none, got {shown(beat.node)}")
             beat.node = name
-        service.node_map.heartbeat(beat, Transport.HTTP)
+        node = service.node_map.heartbeat(beat, Transport.HTTP)
         service.telemetry.heartbeats[Transport.HTTP] += 1
+        return node
+
+    @staticmethod
+    async def answer(node: Node, send: Send, headers: Sequence[tuple[bytes, bytes]]) -> int:
+        """Answer 204, or 200 with what was left out; the status."""
+        if not node.ignored:
+            await send({"type": "http.response.start", "status": 204, "headers": headers})
+            await send(END)
+            return 204
+        body = encode({"ignored": [_told(part) for part in node.ignored]})
+        length = (b"content-length", b"%d" % len(body))
+        more = [(b"content-type", b"application/json"), length, *headers]
+        await send({"type": "http.response.start", "status": 200, "headers": more})
+        await send({"type": "http.response.body", "body": body})
+        return 200
 
 
 def take_heartbeats(service: Service) -> Handler:
@@ -72,20 +103,29 @@ def take_heartbeats(service: Service) -> Handler:
             raise Invalid.of("", f"expected at most {MAX_TOGETHER} heartbeats at once, got {len(items)}")
         node_map, yielder = service.node_map, Yielder()
         accepted, rejected = 0, []
+        ignored: list[dict[str, Any]] = []
         for index, item in enumerate(items):
             try:
                 beat = _named(item)
-                node_map.heartbeat(beat, Transport.HTTP)
+                node = node_map.heartbeat(beat, Transport.HTTP)
             except (Invalid, UnknownNode, DepartedNode) as error:
                 rejected.append({"index": index, "error": str(error)})
             else:
                 accepted += 1
+                if node.ignored and len(ignored) < MAX_IGNORED_TOGETHER:
+                    ignored += [{"index": index, **_told(part)} for part in node.ignored]
             if index % STEP == 0:
                 await yielder.maybe_yield()
         service.telemetry.heartbeats[Transport.HTTP] += accepted
-        return document_response({"accepted": accepted, "rejected": rejected})
+        return document_response(
+            {"accepted": accepted, "rejected": rejected, **({"ignored": ignored} if ignored else {})}
+        )
 
     return handle
+
+
+def _told(part: Ignored) -> dict[str, str]:
+    return {"field": part.field, "message": part.message}
 
 
 def _named(item: Any) -> Heartbeat:

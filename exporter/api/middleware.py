@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from exporter.api.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_body, has_body
 from exporter.api.browsers import Origins, refuse_cross_site
 from exporter.api.callers import NodesByAddress
-from exporter.api.heartbeats import END, HEARTBEAT, HEARTBEATS, TakeHeartbeat, is_heartbeat
+from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, is_heartbeat
 from exporter.api.problems import Problem, problem_of
 from exporter.api.sender import ResponseSender
 from exporter.api.service import Service
@@ -26,7 +26,7 @@ from exporter.telemetry.logs import log_context
 CALLER_LEFT = 499
 """The code of a request whose caller left before it was whole, as nginx counts it."""
 UNMATCHED = "unmatched"
-METHOD_NOT_ALLOWED, SERVER_ERROR = 405, 500
+METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 405, 413, 500
 _READS = frozenset({"GET", "HEAD"})
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _log = logging.getLogger(__name__)
@@ -66,15 +66,16 @@ class Middleware:
             common += self._origins.headers(config.web.cors_origin, headers[b"origin"])
         answer = ResponseSender(send, common)
         try:
-            if method not in _READS and method != "OPTIONS":
-                _admit(scope["path"], headers, caller, config.limits.max_body)
             if straight:
                 # Logs nothing unless it fails, so that it need not pay for what log lines would bear.
-                await self._take_heartbeat.take(scope, receive)
-                answer.status = 204
-                await send({"type": "http.response.start", "status": 204, "headers": common})
-                await send(END)
+                too_large = _admit_heartbeat(scope["path"], headers, caller, config.limits.max_body)
+                if too_large is not None and b"expect" in headers:
+                    common.append((b"connection", b"close"))
+                node = await self._take_heartbeat.take(scope, receive, too_large)
+                answer.status = await self._take_heartbeat.answer(node, send, common)
             else:
+                if method not in _READS and method != "OPTIONS":
+                    _admit(scope["path"], headers, caller, config.limits.max_body)
                 with self._log_context(headers, caller, request_id):
                     await self._route(scope, receive, answer)
         except Disconnected:
@@ -119,6 +120,17 @@ class Middleware:
         if node := self._nodes.name_at(caller.address):
             fields["node"] = node
         return log_context(**fields)
+
+
+def _admit_heartbeat(path: str, headers: Mapping[bytes, bytes], caller: Caller, max_body: int) -> Problem | None:
+    """As below; a body that is too large is given back, since the node lives whatever it sends."""
+    try:
+        _admit(path, headers, caller, max_body)
+    except Problem as problem:
+        if problem.status != TOO_LARGE:
+            raise
+        return problem
+    return None
 
 
 def _admit(path: str, headers: Mapping[bytes, bytes], caller: Caller, max_body: int) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.api.bodies import read_json
 from exporter.api.documents import Renderer
+from exporter.api.problems import Problem
 from exporter.api.responses import Handler, encode, json_response, seconds
 from exporter.api.service import Service
-from exporter.domain.command import Depart, Register
+from exporter.domain.command import Depart, Register, SetGpuCount
 from exporter.domain.errors import Invalid, NameConflict, UnknownNode
 from exporter.domain.node import Removal
-from exporter.domain.registration import parse_registration
+from exporter.domain.registration import Count, parse_registration
+from exporter.domain.shape import shaped
 
 
 def register(service: Service) -> Handler:
@@ -37,6 +40,31 @@ def register(service: Service) -> Handler:
         answer = b'%b,"heartbeat_interval_seconds":%b}' % (document[:-1], interval)
         headers = {} if known else {"Location": f"/nodes/{registration.name}"}
         return json_response(answer, 200 if known else 201, headers)
+
+    return handle
+
+
+class _Accepted(msgspec.Struct, forbid_unknown_fields=True):
+    gpus: Count | None = None
+
+
+def accept(service: Service) -> Handler:
+    """What the node has now, or so many GPUs as a person says, is what it shall have; answers with its document."""
+
+    async def handle(request: Request) -> Response:
+        body = await read_json(request, service.config.limits.max_body)
+        count = shaped({} if body is None else body, _Accepted).gpus
+        node = service.node_map.get(request.path_params["name"])
+        if count is None:
+            count = node.gpus_observed
+        if count is None:
+            raise Problem(
+                409, 'no heartbeat of this node told of its GPUs yet: say how many there shall be, as {"gpus": 1}'
+            )
+        accepted = await service.submit(SetGpuCount(node.name, count))
+        if accepted is None:
+            raise UnknownNode(node.name)
+        return json_response(Renderer(service.node_map).document(accepted))
 
     return handle
 

@@ -54,6 +54,7 @@ def _explanation(node_map: NodeMap, node: Node) -> dict[str, Any]:
             node_map.thresholds, reception, node, counted_age_ns, held=held_since_ns is not None, now_ns=now_ns
         ),
         "lifecycle": _lifecycle(node, wall_ns),
+        "ignored": [{"field": part.field, "message": part.message} for part in node.ignored],
         "quiet": _quiet(node_map, node, held=held_since_ns is not None, wall_ns=wall_ns),
         "thresholds": {
             "heartbeat_interval_seconds": seconds(node_map.thresholds.heartbeat_interval),

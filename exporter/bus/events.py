@@ -9,8 +9,9 @@ import msgspec
 
 from exporter.domain import strictjson
 from exporter.domain.command import Depart, Register
-from exporter.domain.errors import AuroraError, Invalid
-from exporter.domain.heartbeat import Heartbeat, check_heartbeat, check_name, heartbeat_of
+from exporter.domain.errors import AuroraError, Fault, Invalid
+from exporter.domain.heartbeat import Heartbeat, Reason, check_name
+from exporter.domain.parsing import heartbeat_of, is_sound, without_body
 from exporter.domain.registration import parse_registration
 from exporter.domain.status import Transport
 from exporter.domain.text import shown
@@ -22,7 +23,6 @@ MAX_BYTES = 2**18
 """Of an event: twice what `capabilities` and `metadata` of a registration may take together."""
 _READ = frozenset({HEARTBEAT, REGISTER, DEREGISTER})
 _BAD = {
-    HEARTBEAT: Rejection.BAD_HEARTBEAT,
     REGISTER: Rejection.BAD_REGISTRATION,
     DEREGISTER: Rejection.BAD_DEREGISTRATION,
 }
@@ -48,8 +48,18 @@ class _Header(msgspec.Struct, gc=False):
     source_node: Any = None
 
 
+class _Subject(msgspec.Struct, gc=False):
+    node: str
+
+
+class _HeartbeatHeader(msgspec.Struct, gc=False):
+    type: Literal["node_heartbeat"]
+    data: _Subject
+
+
 _decode_heartbeat = msgspec.json.Decoder(_HeartbeatEvent).decode
 _decode_header = msgspec.json.Decoder(_Header).decode
+_decode_subject = msgspec.json.Decoder(_HeartbeatHeader).decode
 
 
 def read_event(payload: bytes) -> Heartbeat | Register | Depart | None:
@@ -60,11 +70,7 @@ def read_event(payload: bytes) -> Heartbeat | Register | Depart | None:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass
         else:
-            if event.source_node != OWN_SOURCE and not _may_be_ambiguous(payload):
-                try:
-                    check_heartbeat(event.data)
-                except Invalid as fault:
-                    raise Unreadable(Rejection.BAD_HEARTBEAT, str(fault)) from None
+            if event.source_node != OWN_SOURCE and not _may_be_ambiguous(payload) and is_sound(event.data):
                 return event.data
     return _read_strictly(payload)
 
@@ -87,19 +93,46 @@ def _read_strictly(payload: bytes) -> Heartbeat | Register | Depart | None:
     if _is_of_others(payload):
         return None
     if len(payload) > MAX_BYTES:
-        raise Unreadable(Rejection.TOO_LARGE, f"expected at most {MAX_BYTES} bytes, got {len(payload)}")
+        return _read_too_large(payload)
     try:
-        event = strictjson.loads(payload)
+        event = strictjson.loads_leniently(payload)
     except Invalid as fault:
         raise Unreadable(Rejection.NOT_JSON, str(fault)) from None
     if not isinstance(event, dict):
         raise Unreadable(Rejection.NOT_OBJECT, f"expected an event as a JSON object, got {shown(event)}")
     event_type = event.get("type")
+    if event_type is strictjson.AMBIGUOUS:
+        raise Unreadable(Rejection.NOT_JSON, "type: the key stands more than once in one object")
     if not isinstance(event_type, str):
         raise Unreadable(Rejection.NO_TYPE, f"type: expected text such as {HEARTBEAT!r}, got {shown(event_type)}")
     if event_type not in _READ or event.get("source_node") == OWN_SOURCE:
         return None
-    return _read_data(event_type, event.get("data"))
+    if event_type == HEARTBEAT:
+        try:
+            return heartbeat_of(event.get("data"))
+        except Invalid as fault:
+            _read_json(payload)
+            raise Unreadable(Rejection.BAD_HEARTBEAT, str(fault)) from None
+    return _read_command(event_type, _read_json(payload).get("data"))
+
+
+def _read_json(payload: bytes) -> Any:
+    try:
+        return strictjson.loads(payload)
+    except Invalid as fault:
+        raise Unreadable(Rejection.NOT_JSON, str(fault)) from None
+
+
+def _read_too_large(payload: bytes) -> Heartbeat:
+    """A heartbeat whose name can be read counts, whatever else is in it; all other events are refused."""
+    fault = f"expected at most {MAX_BYTES} bytes, got {len(payload)}"
+    try:
+        event = _decode_subject(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise Unreadable(Rejection.TOO_LARGE, fault) from None
+    if _may_be_ambiguous(payload):
+        raise Unreadable(Rejection.TOO_LARGE, fault)
+    return without_body(event.data.node, Fault("", fault), Reason.TOO_LARGE)
 
 
 def _is_of_others(payload: bytes) -> bool:
@@ -111,10 +144,8 @@ def _is_of_others(payload: bytes) -> bool:
     return isinstance(header.type, str) and (header.type not in _READ or header.source_node == OWN_SOURCE)
 
 
-def _read_data(event_type: str, data: Any) -> Heartbeat | Register | Depart:
+def _read_command(event_type: str, data: Any) -> Register | Depart:
     try:
-        if event_type == HEARTBEAT:
-            return heartbeat_of(data)
         if event_type == REGISTER:
             return Register(parse_registration(data), Transport.BUS)
         return _departure_of(data)

@@ -129,6 +129,13 @@ class Thresholds(msgspec.Struct, frozen=True):
     forget_after_seconds: float
 
 
+class Ignored(msgspec.Struct, frozen=True):
+    """A part of the latest heartbeat that was left out."""
+
+    field: str
+    message: str
+
+
 class Why(msgspec.Struct, frozen=True):
     """`GET /nodes/{name}/why`."""
 
@@ -146,6 +153,7 @@ class Why(msgspec.Struct, frozen=True):
     thresholds: Thresholds
     timestamp: str
     held_since: str = ""
+    ignored: list[Ignored] = []
 
 
 class Vertex(msgspec.Struct, frozen=True):

@@ -56,7 +56,7 @@ class HttpClient:
         return self._place
 
     async def register(self, registration: Mapping[str, Any]) -> Reply:
-        """LastHeartbeat with the interval that the registry wants; CONFLICT, REFUSED, ... with its reason."""
+        """OK with the interval that the registry wants; CONFLICT, REFUSED, ... with its reason."""
         response = await self._ask("POST", "/nodes/register", registration)
         if isinstance(response, Reply):
             return response
@@ -69,11 +69,11 @@ class HttpClient:
         return Reply(Outcome.OK, heartbeat_interval_seconds=interval)
 
     async def heartbeat(self, node: str, report: Mapping[str, Any]) -> Reply:
-        """LastHeartbeat, or UNKNOWN, DEPARTED, ... with the registry's reason."""
+        """OK, or UNKNOWN, DEPARTED, ... with the registry's reason."""
         return await self._say("POST", f"/nodes/{quote(node, safe='')}/heartbeat", report)
 
     async def leave(self, node: str) -> Reply:
-        """LastHeartbeat, also when it was said before."""
+        """OK, also when the node was deregistered before."""
         return await self._say("DELETE", f"/nodes/{quote(node, safe='')}", None)
 
     async def set_lifecycle(self, node: str, phase: str, leave: Mapping[str, Any] | None) -> Reply:
@@ -94,7 +94,7 @@ class HttpClient:
         response = await self._ask(method, path, body)
         if isinstance(response, Reply):
             return response
-        return OK if response.status == NO_CONTENT else answer_of(response, self._place)
+        return OK if response.status == NO_CONTENT or _is_partial(response) else answer_of(response, self._place)
 
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> urllib3.BaseHTTPResponse | Reply:
         content = None if body is None else msgspec.json.encode(body)
@@ -117,6 +117,20 @@ class HttpClient:
 
 class _Registered(msgspec.Struct):
     heartbeat_interval_seconds: float
+
+
+class _Partial(msgspec.Struct):
+    """A heartbeat counted, and this was left out of it."""
+
+    ignored: list[Any]
+
+
+def _is_partial(response: urllib3.BaseHTTPResponse) -> bool:
+    try:
+        msgspec.json.decode(response.data, type=_Partial)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return response.status == STATUS_OK
 
 
 def _split(url: str) -> tuple[str, str, str, str]:

@@ -37,4 +37,12 @@ class SetLifecycle:
     lifecycle: Lifecycle
 
 
-Command = Register | Depart | SetLifecycle
+@dataclass(frozen=True, slots=True)
+class SetGpuCount:
+    """People say how many GPUs the node shall have; it is no heartbeat."""
+
+    name: str
+    count: int
+
+
+Command = Register | Depart | SetLifecycle | SetGpuCount

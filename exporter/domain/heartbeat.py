@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import enum
 import math
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
-from exporter.domain import strictjson
 from exporter.domain.clock import SECOND
 from exporter.domain.errors import Invalid
 from exporter.domain.registration import DEFAULT_ROLE, Name
-from exporter.domain.shape import shaped
-from exporter.domain.text import NAME_EXPECTED, is_name, shown, text_fault
+from exporter.domain.text import NAME_EXPECTED, is_name, shown
 from exporter.domain.timestamp import parse_timestamp
 
 MAX_GPUS = 256
+MAX_IGNORED = 50
 MAX_SECONDS = 1e12
-_KEYS = (b'"node"', b'"role"', b'"status"', b'"timestamp"', b'"sequence"', b'"gpus"')
 
-Finite = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
+# Beyond what hardware does: 255 °C and 65535 W are how drivers write "unknown".
+Celsius = Annotated[float, msgspec.Meta(ge=-100, le=150)]
+Watts = Annotated[float, msgspec.Meta(ge=0, le=20_000)]
+Age = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+
+
+class Reason(enum.StrEnum):
+    """Why a part of a heartbeat was left out; each stands in `/metrics` from the start."""
+
+    UNREADABLE = "unreadable"
+    """The whole body: no JSON, or no JSON object."""
+    TOO_LARGE = "too_large"
+    WRONG_TYPE = "wrong_type"
+    NOT_FINITE = "not_finite"
+    OUT_OF_RANGE = "out_of_range"
+    BAD_TEXT = "bad_text"
+    """Too long, or with control, bidi-override or surrogate characters."""
+    DUPLICATE = "duplicate"
+    """A key or a GPU's index that stands more than once."""
+    TOO_MANY = "too_many"
+    """GPUs beyond MAX_GPUS."""
+    IMPOSSIBLE = "impossible"
+    """More memory in use than the node has."""
 
 
 class GpuReading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -29,8 +50,10 @@ class GpuReading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     uuid: Annotated[str, msgspec.Meta(max_length=256)] = ""
     utilization: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     memory_used_bytes: Annotated[int, msgspec.Meta(ge=0, le=2**60)] | None = None
-    temperature_celsius: Finite | None = None
-    power_watts: Finite | None = None
+    temperature_celsius: Celsius | None = None
+    power_watts: Watts | None = None
+    age_seconds: Age | None = None
+    """How old the reading was when it was sent; None means that it was taken for this heartbeat."""
 
 
 class Heartbeat(msgspec.Struct, gc=False):
@@ -42,53 +65,29 @@ class Heartbeat(msgspec.Struct, gc=False):
     timestamp: float | str | None = None
     """The sender's clock: seconds since the epoch, or RFC 3339. It feeds the clock offset and nothing else."""
     sequence: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
+    instance: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    """Another one with each start of the agent."""
     gpus: Annotated[tuple[GpuReading, ...], msgspec.Meta(max_length=MAX_GPUS)] | None = None
 
 
 EMPTY = Heartbeat()
-_decode = msgspec.json.Decoder(Heartbeat).decode
 
 
-def parse_heartbeat(body: bytes) -> Heartbeat:
-    """The heartbeat of a JSON text; an empty one is a heartbeat too. Invalid names field, value and expectation."""
-    if not body:
-        return EMPTY
-    try:
-        beat = _decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return heartbeat_of(strictjson.loads(body))
-    # msgspec keeps the last of duplicate keys: a body that has one twice is looked at again, strictly.
-    if body.count(b":") > 1 and any(body.count(key) > 1 for key in _KEYS):
-        return heartbeat_of(strictjson.loads(body))
-    check_heartbeat(beat)
-    return beat
+class Ignored(msgspec.Struct, frozen=True, gc=False):
+    """A part of a heartbeat that was left out: the field's dotted path, what was expected, and why."""
+
+    field: str
+    message: str
+    reason: Reason
 
 
-def heartbeat_of(value: Any) -> Heartbeat:
-    """The heartbeat that a decoded JSON value states; Invalid as above. An unusable timestamp is no timestamp."""
-    if not isinstance(value, dict):
-        raise Invalid.of("", f"expected a heartbeat as a JSON object, got {shown(value)}")
-    timestamp = value.get("timestamp")
-    if isinstance(timestamp, float) and not math.isfinite(timestamp):
-        value = {key: field for key, field in value.items() if key != "timestamp"}
-    strictjson.reject_unwritable(value, "")
-    beat = shaped(value, Heartbeat)
-    check_heartbeat(beat)
-    return beat
+class PartialHeartbeat(Heartbeat, gc=False):
+    """A heartbeat of which something was left out. Only the parser makes one: no sender can."""
 
-
-def check_heartbeat(beat: Heartbeat) -> None:
-    """What the types alone do not say; Invalid where it does not hold."""
-    if beat.status is not None and (fault := text_fault(beat.status)):
-        raise Invalid.of("status", fault)
-    if beat.gpus:
-        seen = set()
-        for position, reading in enumerate(beat.gpus):
-            if fault := text_fault(reading.uuid):
-                raise Invalid.of(f"gpus[{position}].uuid", fault)
-            if reading.index in seen:
-                raise Invalid.of(f"gpus[{position}].index", f"expected each index once, got {reading.index} again")
-            seen.add(reading.index)
+    ignored: tuple[Ignored, ...] = ()
+    """At most MAX_IGNORED of them, for people."""
+    counts: dict[Reason, int] = {}
+    """All of them, by reason."""
 
 
 def check_name(name: str, field: str = "node") -> None:

@@ -12,7 +12,7 @@ from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Transport
 
 if TYPE_CHECKING:
-    from exporter.domain.heartbeat import GpuReading
+    from exporter.domain.heartbeat import GpuReading, Ignored
 
 
 class NodeRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -65,6 +65,10 @@ class Node:
         "entered_offline",
         "entered_warning",
         "gpus_observed",
+        "identity",
+        "identity_before",
+        "identity_since_ns",
+        "ignored",
         "last_heartbeat_ns",
         "last_seen_ns",
         "long_offline",
@@ -72,6 +76,7 @@ class Node:
         "order",
         "queue",
         "readings",
+        "readings_ns",
         "record",
         "reported_status",
         "sequence",
@@ -108,7 +113,15 @@ class Node:
         self.entered_offline = 0
         self.readings: tuple[GpuReading, ...] = ()
         """Live GPU readings of the latest heartbeat that carried any; empty while offline."""
+        self.readings_ns = 0
+        """When those readings were taken in, on the monotonic clock."""
         self.gpus_observed: int | None = None
+        self.identity = ""
+        """The agent's instance, or the address, that speaks for the node."""
+        self.identity_before = ""
+        self.identity_since_ns = 0
+        self.ignored: tuple[Ignored, ...] = ()
+        """What was left out of the latest heartbeat."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Reception: how much of the time that passed counts as a node's silence.
+"""Reception: how much of the time since a node's last heartbeat counts.
 
 Being blind is not a node's fault. While we cannot hear a transport, its nodes' silence stands still; it goes on once we
 hear again and each node had a grace to be heard. What we cannot prove to have heard does not count yet: silence is

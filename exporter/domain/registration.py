@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from typing import Annotated, Any
 
@@ -20,9 +21,23 @@ DEFAULT_ROLE = "compute"
 DEFAULT_ENVIRONMENT = "production"
 MAX_LINKS = 256
 MAX_FREE_BYTES = 65_536
+ADDRESS = "@"
+"""Begins an identity that is an address."""
+GPU_KEYS = ("gpu", "gpu_count", "gpu_type", "gpu_memory")
 
 Name = Annotated[str, msgspec.Meta(pattern=NAME)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+class GpuKnowledge(enum.StrEnum):
+    """How an agent knows the GPUs that it registers."""
+
+    STATED = "stated"
+    """A person said so, or whoever registers is no agent: it stands as it is."""
+    OBSERVED = "observed"
+    """As many answer now; there may be more that are lost."""
+    UNKNOWN = "unknown"
+    """The driver could not be asked: what is registered is a memory of earlier times, if anything."""
 
 
 class Link(msgspec.Struct, frozen=True, gc=False):
@@ -30,6 +45,16 @@ class Link(msgspec.Struct, frozen=True, gc=False):
 
     target: Name
     type: Name
+
+
+class Agent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The program that registered the node, as it names itself."""
+
+    name: str
+    version: str = ""
+    instance: str = ""
+    """Another one with each start, so that two machines with one name can be told from one that started again."""
+    gpus: GpuKnowledge = GpuKnowledge.STATED
 
 
 class Registration(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -54,6 +79,7 @@ class Registration(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     environment: str = DEFAULT_ENVIRONMENT
     site: str = ""
     cost_usd_per_hour: float | None = None
+    agent: Agent | None = None
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,6 +92,7 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     node_id: str | None = None
     links: Annotated[list[Link], msgspec.Meta(max_length=MAX_LINKS)] = []
     ttl: str | None = None
+    agent: Agent | None = None
 
 
 class _Capabilities(msgspec.Struct):
@@ -92,9 +119,6 @@ def parse_registration(value: Any) -> Registration:
     capabilities = shaped(body.capabilities, _Capabilities, path="capabilities")
     metadata = shaped(body.metadata, _Metadata, path="metadata")
     _raise_faults(body, capabilities, metadata)
-    gpus = capabilities.gpu_count
-    if gpus is None:
-        gpus = 1 if capabilities.gpu else 0
     return Registration(
         name=body.name,
         role=body.role,
@@ -105,14 +129,77 @@ def parse_registration(value: Any) -> Registration:
         node_id=body.node_id or "",
         links=tuple(dict.fromkeys(body.links)),
         ttl_ns=parse_duration(body.ttl) if body.ttl else 0,
-        gpus=gpus,
+        gpus=_gpus(capabilities),
         gpu_memory_bytes=round((capabilities.gpu_memory or 0) * GIB),
         gpu_type=capabilities.gpu_type or "",
         os=metadata.os or "",
         environment=metadata.environment or DEFAULT_ENVIRONMENT,
         site=metadata.site or "",
         cost_usd_per_hour=metadata.cost_per_hour,
+        agent=body.agent,
     )
+
+
+def identity_of(registration: Registration) -> str:
+    """What tells two machines that register under one name apart, beside their `node_id`."""
+    if registration.agent and registration.agent.instance:
+        return registration.agent.instance
+    address = registration.vpn_ip or registration.public_ip
+    return f"{ADDRESS}{address}" if address else ""
+
+
+def with_known_gpus(claim: Registration, known: Registration) -> Registration:
+    """The claim of a node that is known, where what it says of its GPUs is no statement: then they never become fewer.
+
+    An agent that could not ask the driver, or that found fewer GPUs than there were, has no say in how many there
+    should be. What it cannot tell of as many GPUs (their type, their memory) stands as well.
+    """
+    knowledge = claim.agent.gpus if claim.agent else GpuKnowledge.STATED
+    if knowledge is GpuKnowledge.STATED or not known.gpus:
+        return claim
+    claimed, registered = _object_of(claim.capabilities), _object_of(known.capabilities)
+    if knowledge is GpuKnowledge.OBSERVED and claim.gpus >= known.gpus:
+        if claim.gpus > known.gpus:
+            return claim
+        told = {key: value for key, value in claimed.items() if value not in (None, "", 0)}
+        registered |= told
+    for key in GPU_KEYS:
+        claimed.pop(key, None)
+        if key in registered:
+            claimed[key] = registered[key]
+    return with_capabilities(claim, claimed)
+
+
+def with_gpu_count(registration: Registration, count: int) -> Registration:
+    """The registration with so many GPUs, and memory in proportion: what a person accepts as what there shall be."""
+    capabilities = _object_of(registration.capabilities)
+    capabilities |= {"gpu": count > 0, "gpu_count": count}
+    if "gpu_memory" in capabilities and registration.gpus:
+        capabilities["gpu_memory"] = round(capabilities["gpu_memory"] * count / registration.gpus, 1)
+    return with_capabilities(registration, capabilities)
+
+
+def with_capabilities(registration: Registration, capabilities: dict[str, Any]) -> Registration:
+    """The registration with other capabilities, and what is known from them."""
+    checked = shaped(capabilities, _Capabilities, path="capabilities")
+    return msgspec.structs.replace(
+        registration,
+        capabilities=msgspec.Raw(_raw_bytes(capabilities)),
+        gpus=_gpus(checked),
+        gpu_memory_bytes=round((checked.gpu_memory or 0) * GIB),
+        gpu_type=checked.gpu_type or "",
+    )
+
+
+def _object_of(raw: msgspec.Raw) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(bytes(raw))
+    return value
+
+
+def _gpus(capabilities: _Capabilities) -> int:
+    if capabilities.gpu_count is not None:
+        return capabilities.gpu_count
+    return 1 if capabilities.gpu else 0
 
 
 def _raise_faults(body: _Body, capabilities: _Capabilities, metadata: _Metadata) -> None:
@@ -125,6 +212,9 @@ def _raise_faults(body: _Body, capabilities: _Capabilities, metadata: _Metadata)
         "metadata.environment": text_fault(metadata.environment or ""),
         "metadata.site": text_fault(metadata.site or ""),
         "ttl": _ttl_fault(body.ttl),
+        "agent.name": _agent_fault(body.agent),
+        "agent.version": text_fault(body.agent.version) if body.agent else None,
+        "agent.instance": text_fault(body.agent.instance) if body.agent else None,
         "capabilities": _size_fault(body.capabilities),
         "metadata": _size_fault(body.metadata),
     }
@@ -138,6 +228,12 @@ def _raise_faults(body: _Body, capabilities: _Capabilities, metadata: _Metadata)
 def _address_fault(address: str | None) -> str | None:
     fixed = _fixed(address)
     return address_fault(fixed) if fixed else None
+
+
+def _agent_fault(agent: Agent | None) -> str | None:
+    if agent is None:
+        return None
+    return text_fault(agent.name) if agent.name else "expected the program's name, got ''"
 
 
 def _ttl_fault(ttl: str | None) -> str | None:

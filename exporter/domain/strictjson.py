@@ -32,6 +32,31 @@ def loads(body: bytes) -> Any:
     return value
 
 
+class Ambiguous:
+    """Stands for the value of a key that an object has more than once."""
+
+    def __repr__(self) -> str:
+        return "a key that stands more than once"
+
+
+AMBIGUOUS = Ambiguous()
+
+
+def loads_leniently(body: bytes) -> Any:
+    """The value that a JSON text stands for, where single values may be beyond what JSON allows.
+
+    What `loads` refuses by name is here for the caller to find: AMBIGUOUS for duplicate keys, infinity for endless
+    integers, surrogates for bytes that are not UTF-8, control characters in texts. Raises Invalid for what is no JSON.
+    """
+    try:
+        text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+        return json.loads(text, object_pairs_hook=_lenient_object, parse_int=_lenient_integer, strict=False)
+    except (json.JSONDecodeError, RecursionError):
+        # The strict reader finds the same fault, or one before it, and has the words for it.
+        loads(body)
+        raise Invalid.of("", "the body is not JSON") from None
+
+
 def reject_unwritable(value: Any, path: str) -> None:
     """Raise Invalid for a non-finite number anywhere in the value: no JSON writer could give it back."""
     if isinstance(value, float) and not math.isfinite(value):
@@ -49,6 +74,21 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 raise Invalid.of(shown(key)[1:-1], "the key stands more than once in one object")
             seen.add(key)
     return value
+
+
+def _lenient_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                value[key] = AMBIGUOUS
+            seen.add(key)
+    return value
+
+
+def _lenient_integer(digits: str) -> float:
+    return int(digits) if len(digits) <= _MAX_DIGITS else math.inf
 
 
 def _integer(digits: str) -> int:

@@ -48,5 +48,8 @@ def address_fault(text: str) -> str | None:
 
 def shown(value: object) -> str:
     """A refused value as an error message shows it: escaped and not longer than a glance."""
-    text = ascii(value)
+    try:
+        text = ascii(value)
+    except RecursionError:
+        return "something nested too deep to be shown"
     return text if len(text) <= MAX_SHOWN else f"{text[:60]}... ({len(text)} characters)"

@@ -124,6 +124,13 @@ FAMILIES: tuple[Family, ...] = (
         ),
     ),
     NodeFamily(
+        name="aurora_node_agent_info",
+        help="The agent that registered the node, and its version.",
+        type=Type.INFO,
+        labels=("node", "agent", "version"),
+        lines=render.agents,
+    ),
+    NodeFamily(
         name="aurora_node_gpus_observed",
         help="GPUs in the node's latest heartbeat that told of any.",
         lines=render.each(lambda node: node.gpus_observed),

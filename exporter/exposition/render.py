@@ -52,6 +52,17 @@ def info(template: str, nodes: Sequence[Node]) -> str:
     )
 
 
+def agents(form: str, nodes: Sequence[Node]) -> str:
+    """The program that speaks for each node, where it named itself."""
+    return "".join(
+        [
+            form % (node.name, escape(agent.name), escape(agent.version), 1)
+            for node in nodes
+            if (agent := node.record.registration.agent) is not None
+        ]
+    )
+
+
 def each(of: Callable[[Node], int | str | None]) -> Lines:
     """One value a node; None leaves the node out."""
 

@@ -6,16 +6,16 @@ from collections import deque
 
 from exporter.domain.command import Command, Register
 from exporter.domain.errors import DepartedNode, NodeLimit, UnknownNode
-from exporter.domain.heartbeat import Heartbeat, check_name
+from exporter.domain.heartbeat import Heartbeat, PartialHeartbeat, check_name
 from exporter.domain.lifecycle import ACTIVE, IN_SERVICE, Phase, after_heartbeat
 from exporter.domain.node import Node, NodeRecord, Removal, Tombstone
-from exporter.domain.registration import Registration
+from exporter.domain.registration import Registration, identity_of
 from exporter.domain.site import SiteRule
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.nodemap.changes import Change
 from exporter.nodemap.planning import PlannedWrite, check_claim, result_of
 from exporter.nodemap.queues import Queue
-from exporter.nodemap.reports import take_report
+from exporter.nodemap.reports import is_clone, take_report, without_impossible
 from exporter.nodemap.state import MapState
 
 
@@ -55,6 +55,7 @@ class NodeMap(MapState):
             return None
         node = self.put(result)
         if isinstance(command, Register):
+            self._note_identity(node, identity_of(command.registration))
             self.record_heartbeat(node, self.clock.monotonic_ns(), self.clock.wall_ns(), command.transport)
         return node
 
@@ -74,18 +75,31 @@ class NodeMap(MapState):
         before_ns = node.last_heartbeat_ns
         wall_ns = now_ns + self.wall_time.offset_ns
         self.record_heartbeat(node, now_ns, wall_ns, transport)
+        if beat.instance and beat.instance != node.identity:
+            self._note_identity(node, beat.instance)
+        if beat.gpus:
+            beat = without_impossible(beat, node.record.registration.gpu_memory_bytes)
+        if isinstance(beat, PartialHeartbeat):
+            node.ignored = beat.ignored
+            for reason, count in beat.counts.items():
+                self.readings_rejected[reason] += count
+        elif node.ignored:
+            node.ignored = ()
         if (
             beat.sequence is not None
             or beat.timestamp is not None
             or beat.gpus is not None
             or beat.status != ACTIVE
             or node.reported_status is not None
+            or node.readings
         ) and take_report(
             node,
             beat,
+            now_ns=now_ns,
             wall_ns=wall_ns,
             heartbeat_age_ns=now_ns - before_ns,
             received_all=not self.reception[transport].missed_since(before_ns),
+            stale_after_ns=self.thresholds.warning_after,
         ):
             self.version += 1
             self._tell(Change.REPORT, node)
@@ -98,6 +112,12 @@ class NodeMap(MapState):
         """Somebody else claimed the node's name and was refused."""
         node = self._nodes.get(name)
         if node is not None:
+            node.conflicts += 1
+            self._tell(Change.REPORT, node)
+
+    def _note_identity(self, node: Node, identity: str) -> None:
+        now_ns = self.clock.monotonic_ns()
+        if is_clone(node, identity, now_ns, self.thresholds.offline_after):
             node.conflicts += 1
             self._tell(Change.REPORT, node)
 

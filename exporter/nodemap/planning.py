@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.domain.command import Command, Depart, Register
+from exporter.domain.command import Command, Depart, Register, SetGpuCount
 from exporter.domain.errors import NameConflict, UnknownNode
 from exporter.domain.lifecycle import after_heartbeat
 from exporter.domain.node import Node, NodeRecord, Removal, Tombstone
-from exporter.domain.registration import Registration
+from exporter.domain.registration import Registration, with_gpu_count, with_known_gpus
 from exporter.domain.status import Status
 
 
@@ -42,5 +42,9 @@ def result_of(
         return NodeRecord(command.registration, wall_ns, revision_ns)
     if isinstance(command, Register):
         lifecycle = after_heartbeat(node.lifecycle, None, wall_ns, sleep_max_ns)
-        return NodeRecord(command.registration, node.record.registered_at_ns, revision_ns, lifecycle)
+        registration = with_known_gpus(command.registration, node.facts)
+        return NodeRecord(registration, node.record.registered_at_ns, revision_ns, lifecycle)
+    if isinstance(command, SetGpuCount):
+        facts = with_gpu_count(node.facts, command.count)
+        return NodeRecord(facts, node.record.registered_at_ns, revision_ns, node.lifecycle)
     return NodeRecord(node.facts, node.record.registered_at_ns, revision_ns, command.lifecycle)

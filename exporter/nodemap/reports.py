@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from exporter.domain.clock import MILLISECOND
-from exporter.domain.heartbeat import Heartbeat, sent_at_ns
+import msgspec
+
+from exporter.domain.clock import MILLISECOND, SECOND
+from exporter.domain.heartbeat import MAX_IGNORED, GpuReading, Heartbeat, Ignored, PartialHeartbeat, Reason, sent_at_ns
 from exporter.domain.lifecycle import STATED
 from exporter.domain.node import Node
+from exporter.domain.registration import ADDRESS
 
 LATE_ARRIVALS = 16
 """A sequence number that is lower by at most this came late; one lower still is an agent that began anew."""
+TOLERANCE = 1.1
+"""Registered memory is often rounded, or stated by people."""
 FASTEST_INTERVAL = 100 * MILLISECOND
 
 
-def take_report(node: Node, beat: Heartbeat, *, wall_ns: int, heartbeat_age_ns: int, received_all: bool) -> bool:
+def take_report(
+    node: Node,
+    beat: Heartbeat,
+    *,
+    now_ns: int,
+    wall_ns: int,
+    heartbeat_age_ns: int,
+    received_all: bool,
+    stale_after_ns: int,
+) -> bool:
     """Note what the heartbeat says; True where a document or a gauge of the node changes by it.
 
     `heartbeat_age_ns`: the time since the heartbeat before. `received_all`: we were not blind to the node meanwhile, so
-    that a gap in the sequence is the node's or the network's and not ours.
+    that a gap in the sequence is the node's or the network's and not ours. `stale_after_ns`: an older reading ends.
     """
     changed = False
     if beat.sequence is not None:
@@ -26,8 +40,14 @@ def take_report(node: Node, beat: Heartbeat, *, wall_ns: int, heartbeat_age_ns: 
         node.clock_offset_ns = None if sent_ns is None else sent_ns - wall_ns
         changed = True
     if beat.gpus is not None:
-        node.readings = beat.gpus
+        node.readings = tuple(_current(reading, stale_after_ns) for reading in beat.gpus)
+        node.readings_ns = now_ns
         node.gpus_observed = len(beat.gpus)
+        changed = True
+    elif node.readings and now_ns - node.readings_ns > stale_after_ns:
+        # Nobody looked for so long that these say nothing of now.
+        node.readings = ()
+        node.gpus_observed = None
         changed = True
     if beat.status is not None:
         shown = None if beat.status in STATED else beat.status
@@ -35,6 +55,57 @@ def take_report(node: Node, beat: Heartbeat, *, wall_ns: int, heartbeat_age_ns: 
             node.reported_status = shown
             changed = True
     return changed
+
+
+def is_clone(node: Node, identity: str, now_ns: int, within_ns: int) -> bool:
+    """Whether two take turns in speaking for the node: one that was replaced a while ago is back.
+
+    A machine that starts again, or moves, is another identity each time; only two machines alternate.
+    """
+    by_hand = identity.startswith(ADDRESS) or not identity
+    if identity == node.identity or (by_hand and node.identity and not node.identity.startswith(ADDRESS)):
+        # A registration by a script or a person says nothing of which machine's agent speaks.
+        return False
+    back = identity == node.identity_before and now_ns - node.identity_since_ns < within_ns
+    node.identity_before, node.identity, node.identity_since_ns = node.identity, identity, now_ns
+    return back
+
+
+def without_impossible(beat: Heartbeat, total_bytes: int) -> Heartbeat:
+    """The heartbeat without readings of more memory in use than all of the node's GPUs have together."""
+    limit = total_bytes * TOLERANCE
+    if not beat.gpus or not total_bytes or all((reading.memory_used_bytes or 0) <= limit for reading in beat.gpus):
+        return beat
+    ignored, counts = [], {}
+    if isinstance(beat, PartialHeartbeat):
+        ignored, counts = list(beat.ignored), dict(beat.counts)
+    gpus = []
+    for position, reading in enumerate(beat.gpus):
+        used = reading.memory_used_bytes
+        if used is not None and used > limit:
+            message = f"expected at most the {total_bytes} bytes that the node is registered with, got {used}"
+            ignored.append(Ignored(f"gpus[{position}].memory_used_bytes", message, Reason.IMPOSSIBLE))
+            counts[Reason.IMPOSSIBLE] = counts.get(Reason.IMPOSSIBLE, 0) + 1
+            reading = msgspec.structs.replace(reading, memory_used_bytes=None)  # noqa: PLW2901 - the same, corrected
+        gpus.append(reading)
+    return PartialHeartbeat(
+        beat.node,
+        beat.role,
+        beat.status,
+        beat.timestamp,
+        beat.sequence,
+        beat.instance,
+        tuple(gpus),
+        ignored=tuple(ignored[:MAX_IGNORED]),
+        counts=counts,
+    )
+
+
+def _current(reading: GpuReading, stale_after_ns: int) -> GpuReading:
+    """The reading; one that was old already when it was sent says only that the GPU is there."""
+    if reading.age_seconds is None or reading.age_seconds * SECOND <= stale_after_ns:
+        return reading
+    return GpuReading(reading.index, reading.uuid, age_seconds=reading.age_seconds)
 
 
 def _take_sequence(node: Node, sequence: int, *, heartbeat_age_ns: int, received_all: bool) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import ValuesView
 
 from exporter.domain.clock import Clock
 from exporter.domain.errors import UnknownNode
+from exporter.domain.heartbeat import Reason
 from exporter.domain.lifecycle import IN_SERVICE, Lifecycle, Phase
 from exporter.domain.node import Live, Node, NodeRecord, Removal, Tombstone
 from exporter.domain.reception import Reception, Source
@@ -74,6 +75,8 @@ class MapState:
         self.ticked_ns = now_ns
         self._gap_ns = thresholds.gap
         self.wall_time = WallTime(now_ns, clock.wall_ns())
+        self.readings_rejected = dict.fromkeys(Reason, 0)
+        """Parts of heartbeats that were left out."""
         self._late_until_ns: dict[str, int] = {}
         self._hold: list[tuple[bool, bool]] = []
 

@@ -13,6 +13,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from exporter.domain.clock import SECOND
+from exporter.domain.heartbeat import Reason
 from exporter.domain.node import Node
 from exporter.domain.status import Transport
 from exporter.nodemap.changes import Change
@@ -129,6 +130,13 @@ class Telemetry(Collector):
             "aurora_registry_events_rejected",
             "Events on the bus that were not taken in, by reason.",
             self.events_rejected,
+            label="reason",
+        )
+        rejected = self._node_map.readings_rejected if self._node_map else dict.fromkeys(Reason, 0)
+        yield _counter(
+            "aurora_registry_readings_rejected",
+            "Parts of heartbeats that were left out, by reason; the heartbeats counted.",
+            rejected,
             label="reason",
         )
         yield CounterMetricFamily(

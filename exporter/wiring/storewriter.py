@@ -1,4 +1,4 @@
-"""The store_writer: one writer that keeps the node map and its store in line."""
+"""One writer that keeps the node map and its store consistent."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def _first_look() -> list[tuple[Any, int]]:
         *counts,
         (
             panels.number(
-                "PlannedWrite",
+                "Planned work",
                 "Nodes in maintenance, draining or asleep. They keep their status, and alert nobody.",
                 ask.now(f"count({planned()}) or vector(0)"),
                 colour=look.steps(look.PLAIN, (1, look.PLANNED)),

@@ -43,7 +43,7 @@ def _first_look() -> list[tuple[Any, int]]:
         worst("Event bus", "Whether every registry hears the bus.", "aurora_registry_event_bus_up", "No bus"),
         (
             panels.number(
-                "Reception",
+                "Receiving",
                 "Blind: there are nodes that no registry can hear now. Their statuses are held.",
                 ask.now(f"max(min by (transport) ({of('aurora_registry_blind')}))"),
                 mappings=[look.mapping({0: ("all nodes", look.GOOD), 1: ("blind", look.HELD)})],
@@ -113,11 +113,17 @@ def _heartbeats() -> Any:
 
 def _rejected() -> Any:
     return charts.bars(
-        "Events not taken in",
-        "By reason. One of each reason in ten seconds is in the log, with what is wrong with it.",
+        "Events and readings not taken in",
+        "By reason. Of events, one of each reason in ten seconds is in the log; what was left out of a node's heartbeat"
+        " is in aurora-cli why NAME.",
         ask.over_time(
             _increase("aurora_registry_events_rejected_total", "reason") + " > 0",
-            "{{reason}}",
+            "event: {{reason}}",
+        ),
+        ask.over_time(
+            _increase("aurora_registry_readings_rejected_total", "reason") + " > 0",
+            "reading: {{reason}}",
+            ref="B",
         ),
         unit="none",
         colour=look.OTHER_AMOUNT,

@@ -27,6 +27,7 @@ def test_an_active_node(client, register, service):
         "held": False,
         "next": {"status": "warning", "in_seconds": 70},
         "lifecycle": {"phase": "in_service"},
+        "ignored": [],
         "quiet": [],
         "thresholds": {
             "heartbeat_interval_seconds": 30,

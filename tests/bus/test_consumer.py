@@ -229,7 +229,7 @@ def test_a_stranger_needs_a_name(desk, name):
 
 
 def test_rejections_are_sampled_into_the_log(desk, caplog):
-    """A line every ten seconds for each reason, which says what was wrong and how many went suppressed."""
+    """A line every ten seconds for each reason, which says what was wrong and how many were suppressed."""
     for _ in range(3):
         desk.take("node_heartbeat", {"node": 5})
     desk.intake.take(b"[]")

@@ -7,9 +7,9 @@ import gzip
 from typing import Any
 
 from exporter.domain.command import Depart, Register, SetLifecycle
-from exporter.domain.heartbeat import heartbeat_of
 from exporter.domain.lifecycle import Lifecycle
 from exporter.domain.node import Node
+from exporter.domain.parsing import heartbeat_of
 from exporter.domain.registration import parse_registration
 from exporter.domain.status import Thresholds, Transport
 from exporter.exposition.exposition import Exposition

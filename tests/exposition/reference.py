@@ -109,6 +109,7 @@ def of_nodes(node_map: NodeMap, nodes: list[Node]) -> Iterator[Metric]:
             counter.add_metric([node.name], of(node))
         yield counter
     yield one(nodes, "aurora_node_cost_usd_per_hour", lambda node: node.facts.cost_usd_per_hour)
+    yield agents(nodes)
     yield one(nodes, "aurora_node_gpus_observed", lambda node: node.gpus_observed)
     for name, reading_of in (
         ("aurora_node_gpu_utilization_ratio", lambda reading: reading.utilization),
@@ -123,6 +124,15 @@ def of_nodes(node_map: NodeMap, nodes: list[Node]) -> Iterator[Metric]:
                     if reading_of(reading) is not None:
                         metric.add_metric([node.name, str(reading.index), reading.uuid], reading_of(reading))
         yield metric
+
+
+def agents(nodes: list[Node]) -> Metric:
+    info = InfoMetricFamily("aurora_node_agent", HELP["aurora_node_agent_info"])
+    for node in nodes:
+        agent = node.facts.agent
+        if agent:
+            info.add_metric([], {"node": node.name, "agent": agent.name, "version": agent.version})
+    return info
 
 
 def of_mesh(nodes: list[Node]) -> Iterator[Metric]:

@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from exporter.domain.clock import HOUR
 from exporter.domain.command import Depart, Register, SetLifecycle
 from exporter.domain.errors import DepartedNode, UnknownNode
-from exporter.domain.heartbeat import heartbeat_of
 from exporter.domain.lifecycle import IN_SERVICE, Lifecycle, Phase
+from exporter.domain.parsing import heartbeat_of
 from exporter.domain.reception import Source
 from exporter.domain.registration import parse_registration
 from exporter.domain.status import Thresholds, Transport
@@ -35,6 +35,7 @@ TEXTS = st.one_of(
 LINKS = st.lists(
     st.fixed_dictionaries({"target": NAMES, "type": st.sampled_from(["vpn_mesh", "nfs", "gpu_mesh"])}), max_size=4
 )
+AGENTS = st.fixed_dictionaries({"name": st.just("agent") | TEXTS.filter(bool)}, optional={"version": TEXTS})
 REGISTRATIONS = st.fixed_dictionaries(
     {"name": NAMES},
     optional={
@@ -42,6 +43,7 @@ REGISTRATIONS = st.fixed_dictionaries(
         "vpn_ip": st.sampled_from(["10.0.0.1", "fd00::1", "dynamic"]),
         "public_ip": st.sampled_from(["203.0.113.9", "dynamic"]),
         "links": LINKS,
+        "agent": AGENTS,
         "capabilities": st.fixed_dictionaries(
             {},
             optional={

@@ -29,6 +29,7 @@ TABLE = {
     "aurora_node_heartbeats_missed_total": ("counter", "node"),
     "aurora_node_name_conflicts_total": ("counter", "node"),
     "aurora_node_cost_usd_per_hour": ("gauge", "node"),
+    "aurora_node_agent_info": ("info", "node agent version"),
     "aurora_node_gpus_observed": ("gauge", "node"),
     "aurora_node_gpu_utilization_ratio": ("gauge", "node gpu uuid"),
     "aurora_node_gpu_memory_used_bytes": ("gauge", "node gpu uuid"),

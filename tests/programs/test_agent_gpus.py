@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pynvml  # type: ignore[import-untyped]  # it ships without types
 import pytest
 
-from exporter.domain.heartbeat import heartbeat_of
+from exporter.domain.parsing import heartbeat_of
 from exporter.programs.agent.gpus import Gpus, Inventory
 
 MIB = 2**20

@@ -93,7 +93,7 @@ def the_lead_goes(play: Scenario) -> None:
 
 @DAY.scenario
 def a_node_in_maintenance_goes_down(play: Scenario) -> None:
-    """PlannedWrite work is quiet from its beginning to its end."""
+    """Planned work is quiet from its beginning to its end."""
     node = play.node("bench-1", site="bench", gpus=1)
     play.at(0).do(lambda: node.maintain("2h"))
     play.at(1).do(node.stop)

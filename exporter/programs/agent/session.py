@@ -26,7 +26,7 @@ _log = logging.getLogger("aurora.agent")
 
 
 class Session:
-    """Speaks for one node until it is cancelled, or until the registry's answer raises AgentExit."""
+    """Registers one node and sends its heartbeats until cancelled, or until the registry's reply raises AgentExit."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Session:
             await self._beat_on()
 
     async def once(self, *, register: bool = True, status: str = ACTIVE) -> None:
-        """Register (or not) and send one heartbeat; AgentExit says what kept it from being heard."""
+        """Register (or not) and send one heartbeat; AgentExit says why it did not arrive."""
         if register:
             await self._collect_inventory()
             answer = await self._client.register(self._registration)

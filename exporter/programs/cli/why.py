@@ -42,6 +42,10 @@ def tell_why(why: Why, terminal: Terminal) -> Iterator[str]:
     yield from paragraph(_next(why), terminal)
     if why.lifecycle.phase != "in_service":
         yield from paragraph(_lifecycle(why), terminal)
+    if why.ignored:
+        yield from paragraph("Left out of its latest heartbeat, which counts all the same:", terminal)
+        for part in why.ignored:
+            yield from bullet(f"{part.field}: {part.message}" if part.field else part.message, terminal)
     yield ""
     yield from _quiet(why, terminal)
 
