@@ -67,19 +67,6 @@ class Registered(Node, frozen=True, kw_only=True):
     heartbeat_interval_seconds: float
 
 
-class Ignored(msgspec.Struct, frozen=True):
-    """A reading that was left out of a heartbeat."""
-
-    message: str
-    field: str = ""
-
-
-class Accepted(msgspec.Struct, frozen=True):
-    """The answer to a heartbeat that was accepted without some of its readings."""
-
-    ignored: list[Ignored] = []
-
-
 class NodePage(msgspec.Struct, frozen=True):
     """`GET /nodes`; `next` names the node after which the next page begins."""
 
@@ -134,6 +121,12 @@ class Ignored(msgspec.Struct, frozen=True):
 
     field: str
     message: str
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The answer to a heartbeat that was accepted without some of its readings."""
+
+    ignored: list[Ignored] = []
 
 
 class Why(msgspec.Struct, frozen=True):

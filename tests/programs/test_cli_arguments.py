@@ -4,9 +4,11 @@ import pytest
 
 from exporter import __version__
 from exporter.domain.clock import SECOND
+from exporter.programs.cli import arguments
 from exporter.programs.cli.arguments import parse
+from exporter.programs.cli.run import handler
 
-COMMANDS = ("nodes", "node", "why", "topology", "stats")
+COMMANDS = [command.name for command in arguments.COMMANDS if not command.hidden]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -77,3 +79,8 @@ def test_a_wrong_environment_is_wrong_usage_without_its_password(cli, monkeypatc
     monkeypatch.setenv("AURORA_REGISTRY", "http://me:secret@x:port")
     status, _, err = cli("stats")
     assert (status, "AURORA_REGISTRY" in err, "secret" in err) == (2, True, False)
+
+
+@pytest.mark.parametrize("command", arguments.COMMANDS, ids=lambda command: command.name)
+def test_every_command_has_somebody_who_does_it(command):
+    assert callable(handler(command.handler))

@@ -25,7 +25,11 @@ class Address(str):
     __slots__ = ()
 
 
-ROUNDS: tuple[tuple[int, tuple[type[str], ...]], ...] = ((10, (Status, Address)), (4, (Status, Address)), (4, (Status,)))
+ROUNDS: tuple[tuple[int, tuple[type[str], ...]], ...] = (
+    (10, (Status, Address)),
+    (4, (Status, Address)),
+    (4, (Status,)),
+)
 """What columns in between keep and which are not cut; then, where that is not narrow enough, what they keep at least."""
 
 
