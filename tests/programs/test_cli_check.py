@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from exporter.programs.cli.check import State
+
 
 @pytest.fixture
 def mesh(registry, seed):
@@ -19,23 +21,23 @@ def mesh(registry, seed):
 
 
 @pytest.mark.parametrize(
-    ("changes", "status", "state"),
+    ("changes", "state"),
     [
-        ({"status": "active"}, 0, "OK"),
-        ({"status": "warning"}, 1, "WARNING"),
-        ({"status": "offline"}, 2, "CRITICAL"),
-        ({"status": "warning", "held": True}, 3, "UNKNOWN"),
-        ({"status": "offline", "lifecycle": "maintenance"}, 0, "OK"),
-        ({"status": "gone"}, 3, "UNKNOWN"),
+        ({"status": "active"}, State.OK),
+        ({"status": "warning"}, State.WARNING),
+        ({"status": "offline"}, State.CRITICAL),
+        ({"status": "warning", "held": True}, State.UNKNOWN),
+        ({"status": "offline", "lifecycle": "maintenance"}, State.OK),
+        ({"status": "gone"}, State.UNKNOWN),
     ],
 )
 @pytest.mark.parametrize("argv", [["check"], ["check", "robbiebook1"]], ids=" ".join)
-def test_the_status_is_a_plugins(cli, mesh, changes, status, state, argv):
+def test_the_status_is_a_plugins(cli, mesh, changes, state, argv):
     """The gravest of all, or the node's own; a node out of service is what somebody wants."""
     mesh(**changes)
-    got, out, err = cli(*argv)
-    assert (got, err, out.count("\n")) == (status, "", 1)
-    assert out.startswith(f"AURORA {state} - ")
+    status, out, err = cli(*argv)
+    assert (status, err, out.count("\n")) == (state.value, "", 1)
+    assert out.startswith(f"AURORA {state.name} - ")
 
 
 def test_the_line_has_figures(cli, mesh):

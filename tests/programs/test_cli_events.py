@@ -56,12 +56,8 @@ def test_hostile_events_are_made_visible(registry, shows):
 
 def test_lines_make_events():
     """Comments, unknown fields, several lines of data, no name, no JSON; what is cut off is no event."""
-    lines = (
-        b"retry: 3\ndata: a\ndata: b\n\nevent: x\ndata:{}\nid: 5\n\ndata: 1\n\n: ping\n\nevent: y\ndata: 2".splitlines(
-            True
-        )
-    )
-    assert list(parse_stream(lines)) == [
+    text = b"retry: 3\ndata: a\ndata: b\n\nevent: x\ndata:{}\nid: 5\n\ndata: 1\n\n: ping\n\nevent: y\ndata: 2"
+    assert list(parse_stream(text.splitlines(keepends=True))) == [
         Event("message", None, "", "a\nb"),
         Event("x", {}, "5"),
         Event("message", 1, "5"),

@@ -80,9 +80,7 @@ def _syntaxes() -> list[_Syntax]:
             continue
         actions = choices[command.name]._actions  # noqa: SLF001 - argparse has no other way to look at a parser
         places = [action for action in actions if not action.option_strings]
-        words = [str(choice) for action in places for choice in action.choices or ()]
-        if command.name in {"drain", "maintenance"}:
-            words += ["start", "end"]
+        words = [*command.words, *(str(choice) for action in places for choice in action.choices or ())]
         takes_names = any(action.dest in {"name", "names"} for action in places)
         options = [action for action in actions if action.option_strings]
         found.append(_Syntax(command.name, command.text, options, words, takes_names))

@@ -30,7 +30,7 @@ ROUNDS: tuple[tuple[int, tuple[type[str], ...]], ...] = (
     (4, (Status, Address)),
     (4, (Status,)),
 )
-"""What columns in between keep and which are not cut; then, where that is not narrow enough, what they keep at least."""
+"""What columns in between keep, and cells that are not cut: each time less, as long as lines are too long."""
 
 
 def table(rows: Sequence[Sequence[str]], terminal: Terminal, *, least: Sequence[int] = ()) -> Iterator[str]:

@@ -7,6 +7,7 @@ import argparse
 from exporter.programs.cli import kinds
 from exporter.programs.cli.commands.command import Command, add_name
 
+PHASE_WORDS = ("start", "end")
 REGISTER = """\
 examples:
   aurora-cli register vengeance --vpn-ip 10.0.0.4 --gpus 1 \\
@@ -101,7 +102,14 @@ def _add_lifecycle(parser: argparse.ArgumentParser) -> None:
 CHANGING = (
     Command("register", "register a node, or change what it is", REGISTER, "changes:register", _add_register),
     Command("deregister", "take nodes out of the mesh", DEREGISTER, "changes:deregister", _add_names),
-    Command("drain", "let nodes finish what they do", DRAIN, "changes:drain", _add_lifecycle),
-    Command("maintenance", "work on nodes without alerts", MAINTENANCE, "changes:maintenance", _add_lifecycle),
+    Command("drain", "let nodes finish what they do", DRAIN, "changes:drain", _add_lifecycle, words=PHASE_WORDS),
+    Command(
+        "maintenance",
+        "work on nodes without alerts",
+        MAINTENANCE,
+        "changes:maintenance",
+        _add_lifecycle,
+        words=PHASE_WORDS,
+    ),
     Command("accept", "take the GPUs that a node has now for all it shall have", ACCEPT, "changes:accept", _add_accept),
 )

@@ -25,6 +25,8 @@ class Command:
     add: Callable[[argparse.ArgumentParser], object] = lambda _: None
     usage_status: int = 2
     """The exit status for wrong usage."""
+    words: tuple[str, ...] = ()
+    """What a shell completes beside names and options."""
     hidden: bool = False
 
 

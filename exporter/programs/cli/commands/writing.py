@@ -62,8 +62,7 @@ examples:
 """
 COMPLETION = """\
 examples:
-  source <(aurora-cli completion bash)
-      or into ~/.local/share/bash-completion/completions/aurora-cli
+  aurora-cli completion bash >> ~/.bash_completion
   aurora-cli completion zsh > "${fpath[1]}/_aurora-cli"
   aurora-cli completion fish > ~/.config/fish/completions/aurora-cli.fish
 """
@@ -120,7 +119,14 @@ def _add_completion(parser: argparse.ArgumentParser) -> None:
 
 
 WRITING = (
-    Command("files", "write out rules, dashboards, runbooks, configurations", FILES, "files:write_files", _add_files),
+    Command(
+        "files",
+        "write out rules, dashboards, runbooks, configurations",
+        FILES,
+        "files:write_files",
+        _add_files,
+        words=PARTS,
+    ),
     Command("rules", "write Prometheus' rule files for a configuration", RULES, "files:write_rules", _add_rules),
     Command(
         "dashboards",
