@@ -78,8 +78,8 @@ def break_mesh(stack: Stack, nodes: dict[str, GpuNode]) -> None:
     """One of each incident, and return once all show: a site without heartbeats, lost GPUs, refusals, a warning."""
     for name in ("cellar-1", "cellar-2", "cellar-3", "guest"):
         nodes[name].stop()
-    nodes["bench"].maintain("2s")
     nodes["bench"].stop()
+    nodes["bench"].maintain("3s")  # by then it is in warning, so the maintenance becomes overdue
     nodes["runpod-tx"].lose_gpu()
     nodes["runpod-tx"].set_clock(30)
     nodes["runpod-ca"].skipping = True
