@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HARNESS := tests/grafana/node
 SERVERS := redis-server redis-sentinel prometheus promtool prometheus-alertmanager amtool
-CLIENTS := curl node npm shellcheck docker-compose
+CLIENTS := curl node npm shellcheck docker-compose zsh fish
 
 .PHONY: help
 help: ## This list
