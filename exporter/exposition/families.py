@@ -41,7 +41,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     NodeFamily(
         name="aurora_node_status",
-        help="The node's status, from the time since its last heartbeat: 1 for the current one, 0 for the others.",
+        help="The node's status, from its heartbeat age: 1 for the current one, 0 for the others.",
         labels=("node", "status"),
         lines=render.one_of(Status, lambda node: node.status),
         changed_by=_STATUS,
@@ -132,7 +132,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     NodeFamily(
         name="aurora_node_gpus_observed",
-        help="GPUs in the node's latest heartbeat that reported GPUs; fewer than aurora_node_gpus: one is lost.",
+        help="GPUs that the node reports now; fewer than aurora_node_gpus: one is lost.",
         lines=render.each(lambda node: node.gpus_observed),
         changed_by=_REPORT,
     ),

@@ -49,7 +49,7 @@ WHOLE_TEXT = """\
 # TYPE aurora_node_info gauge
 aurora_node_info{node="vengeance",role="lead",vpn_ip="10.8.0.1",public_ip="",gpu_type="RTX \\"4090\\"",os="C:\\\\",\
 environment="production",site="home"} 1
-# HELP aurora_node_status The node's status, from the time since its last heartbeat: 1 for the current one, 0 for the others.
+# HELP aurora_node_status The node's status, from its heartbeat age: 1 for the current one, 0 for the others.
 # TYPE aurora_node_status gauge
 aurora_node_status{node="vengeance",status="active"} 1
 aurora_node_status{node="vengeance",status="warning"} 0
@@ -88,8 +88,8 @@ aurora_node_lifecycle_until_timestamp_seconds{node="vengeance"} 1759755600.000
 # HELP aurora_node_clock_offset_seconds The node's clock minus the registry's, at its latest heartbeat.
 # TYPE aurora_node_clock_offset_seconds gauge
 aurora_node_clock_offset_seconds{node="vengeance"} -2.500
-# HELP aurora_node_heartbeats_missed_total Heartbeats that the node sent and that never came, told by gaps in their \
-sequence.
+# HELP aurora_node_heartbeats_missed_total Heartbeats that the node sent and that did not arrive, from gaps in \
+their sequence numbers.
 # TYPE aurora_node_heartbeats_missed_total counter
 aurora_node_heartbeats_missed_total{node="vengeance"} 0
 # HELP aurora_node_name_conflicts_total Refused attempts of another machine to register under the node's name.
@@ -98,7 +98,7 @@ aurora_node_name_conflicts_total{node="vengeance"} 1
 # HELP aurora_node_cost_usd_per_hour What the node costs, as registered.
 # TYPE aurora_node_cost_usd_per_hour gauge
 aurora_node_cost_usd_per_hour{node="vengeance"} 1.25
-# HELP aurora_node_gpus_observed GPUs in the node's latest heartbeat that reported GPUs; fewer than aurora_node_gpus: one is lost.
+# HELP aurora_node_gpus_observed GPUs that the node reports now; fewer than aurora_node_gpus: one is lost.
 # TYPE aurora_node_gpus_observed gauge
 aurora_node_gpus_observed{node="vengeance"} 1
 # HELP aurora_node_gpu_utilization_ratio How busy the GPU is, from 0 to 1.
