@@ -22,6 +22,7 @@ from demo import files
 from demo.ports import HOST, free_port
 from demo.process import Child, answers_http, clean_env, program
 from demo.receiver import Notification, Receiver
+from demo.servers import newest
 from exporter.domain.clock import MINUTE
 
 USUAL_PORTS = {"registry": 9999, "prometheus": 9090, "alertmanager": 9093}
@@ -154,7 +155,7 @@ class Stack:
 
     def _alertmanager(self) -> Child:
         command = [
-            "prometheus-alertmanager",
+            newest("prometheus-alertmanager"),
             "--config.file=alertmanager.yml",
             "--storage.path=alertmanager-data",
             f"--web.listen-address={self._host('alertmanager')}",
@@ -165,7 +166,7 @@ class Stack:
 
     def _prometheus(self) -> Child:
         command = [
-            "prometheus",
+            newest("prometheus"),
             "--config.file=prometheus.yml",
             "--storage.tsdb.path=prometheus-data",
             f"--web.listen-address={self._host('prometheus')}",
