@@ -46,7 +46,7 @@ class Stack:
         on_notification: Callable[[Notification], None] = lambda _: None,
         started: Callable[[str, str], None] = lambda _, __: None,
     ) -> None:
-        """`hear` gets each notification, in a thread of its own; `started` a server's name and address once it is up.
+        """`on_notification` gets each notification, in its own thread; `started` each server's name and address.
 
         With `usual_ports` the registry, Prometheus and Alertmanager take the ports that people know where they are
         free. `directory` must be empty or new: it gets configuration, logs and data.
