@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from queue import Empty, Queue
 from typing import Any
-
-import urllib3
 
 from demo.alerts import Messages, States, changes, states, suppressed
 from demo.process import Child
 from demo.receiver import Notification
 from demo.stack import Stack
 from demo.timeline import Timeline
+from exporter.client.http import NoAnswer, fetch
 
 _LOOK_SECONDS = 1.0
 _TIMEOUT_SECONDS = 5.0
@@ -47,7 +47,7 @@ class Watch:
             self._relay()
             try:
                 self._look(stack)
-            except urllib3.exceptions.HTTPError as error:
+            except NoAnswer as error:
                 # The next check reports a server that ended; one that is only slow gets a line.
                 stack.check()
                 self._timeline.say("demo", f"no answer: {error}")
@@ -93,4 +93,4 @@ def _drained(queue: Queue[Any]) -> list[Any]:
 
 
 def _get(url: str) -> Any:
-    return urllib3.request("GET", url, timeout=_TIMEOUT_SECONDS, retries=False).json()
+    return json.loads(fetch(url, timeout_seconds=_TIMEOUT_SECONDS).body)
