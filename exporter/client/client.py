@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -27,7 +27,7 @@ from exporter.client.documents import (
     Transition,
     Why,
 )
-from exporter.client.endpoint import DEFAULT_REGISTRY, parse_endpoint
+from exporter.client.endpoint import DEFAULT_REGISTRY, node_path, parse_endpoint
 from exporter.client.errors import NotARegistry, Refused, Unreachable
 from exporter.client.events import Event, parse_stream
 from exporter.client.http import HttpService, NoAnswer, Response
@@ -251,11 +251,6 @@ class Client:
             + (f", and points to {moved}" if moved else "")
             + ": no registry of ours says that. Check the address"
         )
-
-
-def node_path(name: str) -> str:
-    """The path of a node's document."""
-    return f"/nodes/{quote(name, safe='')}"
 
 
 def _parameter(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from exporter.domain.errors import Invalid
 
@@ -45,6 +45,11 @@ def parse_endpoint(text: str) -> Endpoint:
     authorization = f"Basic {b64encode(unquote(login).encode()).decode()}" if login else ""
     shown = f"{parts.scheme}://{shown_host}{prefix}"
     return Endpoint(parts.scheme, host, port or _PORTS[parts.scheme], shown, prefix, authorization)
+
+
+def node_path(name: str) -> str:
+    """The path of a node's document."""
+    return f"/nodes/{quote(name, safe='')}"
 
 
 def _is_plain(url: str) -> bool:

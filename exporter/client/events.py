@@ -1,4 +1,4 @@
-"""Events: their names on the bus and in the event stream, and the stream itself (server-sent events)."""
+"""The event stream: server-sent events as values."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ from typing import Any
 
 import msgspec
 
-CHANNEL = "aurora:events:global"
-HEARTBEAT, REGISTER, DEREGISTER = "node_heartbeat", "node_register", "node_deregister"
-"""What the registry reads from the bus."""
-REGISTERED, STATUS_CHANGED = "node_registered", "node_status_changed"
-DEREGISTERED, FORGOTTEN = "node_deregistered", "node_forgotten"
-"""What it publishes."""
 MAX_EVENT_BYTES = 2**20
 
 

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from exporter.client.credentials import Credentials
-from exporter.client.endpoint import Endpoint
+from exporter.client.endpoint import Endpoint, parse_endpoint
 from exporter.domain.clock import SECOND
 from exporter.domain.duration import format_duration
 
@@ -168,6 +169,16 @@ class HttpService:
             if not line:
                 return
             yield line
+
+
+def fetch(url: str, *, method: str = "GET", body: bytes | None = None, timeout_seconds: float = 5.0) -> Response:
+    """The answer to one request for any HTTP URL, over a connection of its own; NoAnswer, and Invalid for no URL."""
+    parts = urlsplit(url)
+    path = urlunsplit(("", "", parts.path, parts.query, ""))
+    service = HttpService(
+        parse_endpoint(f"{parts.scheme}://{parts.netloc}"), timeout_seconds=timeout_seconds, user_agent="aurora", keep=0
+    )
+    return service.request(method, path or "/", body)
 
 
 def no_answer(error: Exception, timeout_seconds: float) -> NoAnswer:

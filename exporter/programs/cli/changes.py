@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from exporter.client.client import DRAIN, MAINTENANCE, JsonReply, node_path
+from exporter.client.client import DRAIN, MAINTENANCE, JsonReply
 from exporter.client.documents import Node
+from exporter.client.endpoint import node_path
 from exporter.client.errors import ClientError
 from exporter.domain.text import is_name
 from exporter.programs.cli.context import Context

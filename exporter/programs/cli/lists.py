@@ -9,9 +9,8 @@ from collections import defaultdict
 from typing import Any
 from urllib.parse import urlsplit
 
-from exporter.client.client import node_path
 from exporter.client.documents import Node
-from exporter.client.endpoint import parse_endpoint
+from exporter.client.endpoint import node_path, parse_endpoint
 from exporter.programs.cli.context import Context
 from exporter.programs.cli.failures import Failure
 from exporter.programs.cli.nodes import site_of

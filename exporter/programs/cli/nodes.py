@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from exporter.client.client import JsonReply, node_path
+from exporter.client.client import JsonReply
 from exporter.client.documents import GpuReading, Node, NodePage
+from exporter.client.endpoint import node_path
 from exporter.domain.clock import SECOND
 from exporter.programs.cli.context import Context
 from exporter.programs.cli.humanize import age, ago, from_now, number, phase, plain, transport

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exporter.client.client import node_path
 from exporter.client.documents import BlindSpell, Why
+from exporter.client.endpoint import node_path
 from exporter.domain.timestamp import parse_timestamp
 from exporter.programs.cli.context import Context
 from exporter.programs.cli.humanize import ago, duration, phase, transport

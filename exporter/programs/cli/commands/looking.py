@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from exporter.domain.eventnames import CHANNEL
 from exporter.programs.cli import kinds
 from exporter.programs.cli.commands.command import Command, add_filters, add_name
 
@@ -173,7 +174,7 @@ def _add_rehearse(parser: argparse.ArgumentParser) -> None:
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--event-bus", metavar="URL", help="publish a harmless event on this Redis")
-    parser.add_argument("--channel", default="aurora:events:global", help="where to publish it")
+    parser.add_argument("--channel", default=CHANNEL, help="where to publish it")
     parser.add_argument("--metrics-path", metavar="PATH", default="/metrics", help="where metrics are")
     parser.add_argument("--prometheus", metavar="URL", type=kinds.url, help="see whether it scrapes, and its rules")
     parser.add_argument("--alertmanager", metavar="URL", type=kinds.url, help="send it a test alert")
