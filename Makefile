@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HARNESS := tests/grafana/node
 SERVERS := redis-server redis-sentinel prometheus promtool prometheus-alertmanager amtool
-CLIENTS := curl node npm shellcheck docker-compose
+CLIENTS := curl node npm shellcheck docker-compose zsh fish
 
 .PHONY: help
 help: ## This list
@@ -22,6 +22,7 @@ run: $(VENV)/installed ## Start the registry on port 9999, over SQLite in this d
 .PHONY: demo
 demo: $(VENV)/installed ## The registry, Prometheus, Alertmanager and a mesh that misbehaves, on this machine only
 	@scripts/need redis-server prometheus prometheus-alertmanager
+	@scripts/newest-servers || true
 	@exec $(BIN)/python -m demo
 
 .PHONY: test
@@ -48,10 +49,12 @@ format: $(VENV)/installed-dev ## Let Ruff put the code in form
 .PHONY: servers
 servers: # what the tests start, installed where it is missing
 	@scripts/need $(SERVERS) $(CLIENTS)
+	@scripts/newest-servers || test -z "$$CI"  # on a machine without Debian's packages, one generation must do
 
 .PHONY: bench
 bench: $(VENV)/installed-dev ## Measure, beside what one would use instead
 	@scripts/need $(SERVERS) prometheus-pushgateway wrk
+	@scripts/newest-servers || true
 	$(BIN)/python -m benchmarks
 
 .PHONY: previews

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-import urllib3
+from exporter.client.http import NoAnswer, fetch
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 60.0
@@ -145,8 +145,8 @@ def clean_env() -> dict[str, str]:
 def answers_http(url: str) -> bool:
     """Whether a GET is answered with 200."""
     try:
-        return urllib3.request("GET", url, timeout=2, retries=False).status == 200  # noqa: PLR2004 - OK
-    except urllib3.exceptions.HTTPError:
+        return fetch(url, timeout_seconds=2).status == 200  # noqa: PLR2004 - OK
+    except NoAnswer:
         return False
 
 

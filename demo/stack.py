@@ -8,20 +8,23 @@ A pace of 30 divides every duration of production by 30: thresholds, scrapes, th
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import redis
-import urllib3
 
 from demo import files
 from demo.ports import HOST, free_port
 from demo.process import Child, answers_http, clean_env, program
 from demo.receiver import Notification, Receiver
+from demo.servers import newest
+from exporter.client.http import fetch
 from exporter.domain.clock import MINUTE
 
 USUAL_PORTS = {"registry": 9999, "prometheus": 9090, "alertmanager": 9093}
@@ -46,7 +49,7 @@ class Stack:
         on_notification: Callable[[Notification], None] = lambda _: None,
         started: Callable[[str, str], None] = lambda _, __: None,
     ) -> None:
-        """`hear` gets each notification, in a thread of its own; `started` a server's name and address once it is up.
+        """`on_notification` gets each notification, in its own thread; `started` each server's name and address.
 
         With `usual_ports` the registry, Prometheus and Alertmanager take the ports that people know where they are
         free. `directory` must be empty or new: it gets configuration, logs and data.
@@ -97,8 +100,8 @@ class Stack:
 
     def query(self, expression: str) -> list[Any]:
         """Prometheus' instant vector now, as its HTTP API has it."""
-        answer = urllib3.request("GET", f"{self.prometheus_url}/api/v1/query", fields={"query": expression}).json()
-        result: list[Any] = answer["data"]["result"]
+        answer = fetch(f"{self.prometheus_url}/api/v1/query?{urlencode({'query': expression})}")
+        result: list[Any] = json.loads(answer.body)["data"]["result"]
         return result
 
     def _end(self) -> None:
@@ -154,7 +157,7 @@ class Stack:
 
     def _alertmanager(self) -> Child:
         command = [
-            "prometheus-alertmanager",
+            newest("prometheus-alertmanager"),
             "--config.file=alertmanager.yml",
             "--storage.path=alertmanager-data",
             f"--web.listen-address={self._host('alertmanager')}",
@@ -165,7 +168,7 @@ class Stack:
 
     def _prometheus(self) -> Child:
         command = [
-            "prometheus",
+            newest("prometheus"),
             "--config.file=prometheus.yml",
             "--storage.tsdb.path=prometheus-data",
             f"--web.listen-address={self._host('prometheus')}",

@@ -10,6 +10,7 @@ import msgspec
 from exporter.domain import strictjson
 from exporter.domain.command import Depart, Register
 from exporter.domain.errors import AuroraError, Fault, Invalid
+from exporter.domain.eventnames import DEREGISTER, HEARTBEAT, REGISTER
 from exporter.domain.heartbeat import Heartbeat, Reason, check_name
 from exporter.domain.parsing import heartbeat_of, is_sound, without_body
 from exporter.domain.registration import parse_registration
@@ -18,7 +19,6 @@ from exporter.domain.text import shown
 from exporter.telemetry.metrics import Rejection
 
 OWN_SOURCE = "node-registry"
-HEARTBEAT, REGISTER, DEREGISTER = "node_heartbeat", "node_register", "node_deregister"
 MAX_BYTES = 2**18
 """Of an event: twice what `capabilities` and `metadata` of a registration may take together."""
 _READ = frozenset({HEARTBEAT, REGISTER, DEREGISTER})

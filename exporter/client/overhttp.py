@@ -1,59 +1,58 @@
-"""Speaking over REST: connections that are kept alive, used by a few threads."""
+"""Nodes over REST, for programs that speak for many at once: asyncio outside, a few threads inside."""
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
-import urllib3
-from urllib3.exceptions import HTTPError, ProtocolError
 
 from exporter import __version__
+from exporter.client.credentials import Credentials
+from exporter.client.endpoint import node_path, parse_endpoint
+from exporter.client.http import HttpService, NoAnswer, Response, no_answer
+from exporter.client.outcomes import refusal, unreachable
 from exporter.client.protocol import OK, Outcome, Reply
-from exporter.client.replies import answer_of, unreachable
 from exporter.client.workers import Workers
-from exporter.domain.errors import Invalid
 
 TIMEOUT_SECONDS = 5.0
 GRACE_SECONDS = 0.5
-"""How much longer than urllib3 we wait: it does not count the look-up of a host name, nor a body that drips."""
+"""How much longer than for the exchange we wait: the look-up of a host name has no deadline of its own."""
 REGISTERED = (200, 201)
 STATUS_OK = 200
 NO_CONTENT = 204
-NOT_FOUND = 404
+_ANONYMOUS = Credentials()
 
 
 class HttpClient:
-    """A voice over HTTP or HTTPS; up to `connections` calls are under way at once, the others wait their turn.
+    """A RegistryClient over HTTP or HTTPS; up to `connections` calls are under way at once, the others wait.
 
     `url` may hold `user:password@`, for a registry behind basic authentication, and a path, for one behind a proxy.
     Raises Invalid for what is no such URL.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS, connections: int = 1) -> None:
-        scheme, login, host, path = _split(url)
-        self._place = f"{scheme}://{host}{path}"
-        self._prefix = path
-        self._timeout = timeout_seconds
-        headers = {
-            "Accept": "application/json",
-            "Content-Type": "application/json",
-            "User-Agent": f"aurora-agent/{__version__}",
-        }
-        if login:
-            headers["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
-        self._pool = urllib3.connection_from_url(
-            f"{scheme}://{host}", maxsize=connections, headers=headers, timeout=urllib3.Timeout(total=timeout_seconds)
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        connections: int = 1,
+        credentials: Credentials = _ANONYMOUS,
+    ) -> None:
+        self._http = HttpService(
+            parse_endpoint(url),
+            timeout_seconds=timeout_seconds,
+            user_agent=f"aurora-agent/{__version__}",
+            credentials=credentials,
+            keep=connections,
         )
+        self._timeout = timeout_seconds
         self._workers = Workers(connections, "aurora-http")
 
     @property
     def endpoint(self) -> str:
         """The registry's URL, without user and password."""
-        return self._place
+        return self._http.endpoint.url
 
     async def register(self, registration: Mapping[str, Any]) -> Reply:
         """OK with the interval that the registry wants; CONFLICT, REFUSED, ... with its reason."""
@@ -61,58 +60,51 @@ class HttpClient:
         if isinstance(response, Reply):
             return response
         if response.status not in REGISTERED:
-            return answer_of(response, self._place)
+            return refusal(response, self.endpoint)
         try:
-            interval = msgspec.json.decode(response.data, type=_Registered).heartbeat_interval_seconds
+            interval = msgspec.json.decode(response.body, type=_Registered).heartbeat_interval_seconds
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return answer_of(response, self._place)
+            return refusal(response, self.endpoint)
         return Reply(Outcome.OK, heartbeat_interval_seconds=interval)
 
     async def heartbeat(self, node: str, report: Mapping[str, Any]) -> Reply:
         """OK, or UNKNOWN, DEPARTED, ... with the registry's reason."""
-        return await self._say("POST", f"/nodes/{quote(node, safe='')}/heartbeat", report)
+        return await self._send("POST", f"{node_path(node)}/heartbeat", report)
 
     async def leave(self, node: str) -> Reply:
         """OK, also when the node was deregistered before."""
-        return await self._say("DELETE", f"/nodes/{quote(node, safe='')}", None)
+        return await self._send("DELETE", node_path(node), None)
 
     async def set_lifecycle(self, node: str, phase: str, leave: Mapping[str, Any] | None) -> Reply:
         """As people do: take the node out of service (`phase`: maintenance or drain; `leave`: reason, until), or, with
         None, put it back.
         """  # noqa: D205 - one sentence
-        response = await self._ask("PUT" if leave else "DELETE", f"/nodes/{quote(node, safe='')}/{phase}", leave)
+        response = await self._ask("PUT" if leave else "DELETE", f"{node_path(node)}/{phase}", leave)
         if isinstance(response, Reply):
             return response
-        return OK if response.status == STATUS_OK else answer_of(response, self._place)
+        return OK if response.status == STATUS_OK else refusal(response, self.endpoint)
 
     async def aclose(self) -> None:
         """Close the connections that nobody uses; the others close when their calls end."""
         self._workers.close()
-        self._pool.close()
+        self._http.close()
 
-    async def _say(self, method: str, path: str, body: Mapping[str, Any] | None) -> Reply:
+    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Reply:
         response = await self._ask(method, path, body)
         if isinstance(response, Reply):
             return response
-        return OK if response.status == NO_CONTENT or _is_partial(response) else answer_of(response, self._place)
+        return OK if response.status == NO_CONTENT or _is_partial(response) else refusal(response, self.endpoint)
 
-    async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> urllib3.BaseHTTPResponse | Reply:
+    async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Response | Reply:
         content = None if body is None else msgspec.json.encode(body)
-
-        def request() -> urllib3.BaseHTTPResponse:
-            return self._pool.urlopen(method, self._prefix + path, content, retries=False, redirect=False)
-
-        def request_on_a_living_connection() -> urllib3.BaseHTTPResponse:
-            try:
-                return request()
-            except ProtocolError:
-                # The registry ended a connection that had been idle, just as we spoke. All that we say may be repeated.
-                return request()
-
         try:
-            return await self._workers.call(request_on_a_living_connection, within=self._timeout + GRACE_SECONDS)
-        except (HTTPError, TimeoutError) as error:
-            return unreachable(error, self._place, self._timeout)
+            return await self._workers.call(
+                lambda: self._http.request(method, path, content), within=self._timeout + GRACE_SECONDS
+            )
+        except NoAnswer as error:
+            return unreachable(error, self.endpoint)
+        except TimeoutError as error:
+            return unreachable(no_answer(error, self._timeout), self.endpoint)
 
 
 class _Registered(msgspec.Struct):
@@ -125,23 +117,9 @@ class _Partial(msgspec.Struct):
     ignored: list[Any]
 
 
-def _is_partial(response: urllib3.BaseHTTPResponse) -> bool:
+def _is_partial(response: Response) -> bool:
     try:
-        msgspec.json.decode(response.data, type=_Partial)
+        msgspec.json.decode(response.body, type=_Partial)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return response.status == STATUS_OK
-
-
-def _split(url: str) -> tuple[str, str, str, str]:
-    """Scheme, `user:password`, host with port, and path."""
-    try:
-        parts = urlsplit(url)
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # what stands for the port is none
-        fits = False
-    if not fits or parts.query or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
-        # The value is not repeated: it may hold a password.
-        raise Invalid.of("", "expected the registry's URL, such as http://10.0.0.1:9999")
-    login, _, host = parts.netloc.rpartition("@")
-    return parts.scheme, unquote(login), host, parts.path.rstrip("/")

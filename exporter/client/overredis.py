@@ -1,4 +1,4 @@
-"""Speaking over the event bus: each word is an event that is published on a Redis channel."""
+"""Nodes over the event bus: each call is an event that is published on a Redis channel."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from typing import Any
 import msgspec
 
 from exporter.client.protocol import OK, Outcome, Reply
+from exporter.domain.eventnames import CHANNEL, DEREGISTER, HEARTBEAT, REGISTER
 from exporter.domain.text import shown
 from exporter.redislink.connecting import TIMEOUT_SECONDS, connect
 from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.url import Kind, parse_redis_url
 
-CHANNEL = "aurora:events:global"
-HEARTBEAT, REGISTER, DEREGISTER = "node_heartbeat", "node_register", "node_deregister"
-
 
 class RedisClient:
-    """A voice over Redis Pub/Sub; up to `connections` events are on their way at once, the others wait their turn.
+    """A RegistryClient over Redis Pub/Sub; up to `connections` events are on their way at once, the others wait.
 
-    The bus does not answer for the registry: HEARD means that somebody listens on the channel, and a refusal is seen
+    The bus does not answer for the registry: OK means that somebody listens on the channel, and a refusal is seen
     in the registry's log alone. A cluster cannot even tell whether anybody listens.
     Raises Invalid for a URL that is none of redislink's.
     """

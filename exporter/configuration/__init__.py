@@ -1,1 +1,1 @@
-"""From `config.yaml`, the environment and flags to one checked `Config`. Strict: nothing is silently ignored."""
+"""From `config.yaml`, the environment and flags to one checked `Config`. Strict: nothing is ignored."""

@@ -1,4 +1,4 @@
-"""Addresses: where we listen, and whom we talk to. A refused URL is never repeated: it may hold a password."""
+"""Addresses: where we listen, and which servers we use. A refused URL is never repeated: it may hold a password."""
 
 from __future__ import annotations
 

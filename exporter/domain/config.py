@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 
+from exporter.domain.eventnames import CHANNEL
 from exporter.domain.site import SiteRule
 from exporter.domain.status import Thresholds
 from exporter.domain.topology import DEFAULT_RULES, EdgeRule
@@ -42,7 +43,7 @@ class EventBus:
     """The Redis whose channel nodes publish on; an empty URL means none."""
 
     url: str = ""
-    channel: str = "aurora:events:global"
+    channel: str = CHANNEL
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from exporter.nodemap.nodemap import NodeMap
 
 @dataclass(frozen=True, slots=True)
 class EdgeLines:
-    """They stand until a node comes, goes or registers again."""
+    """They stay valid until a node appears, leaves or registers again."""
 
     facts_version: int
     info: list[Piece]

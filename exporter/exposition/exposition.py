@@ -86,7 +86,7 @@ class Exposition:
 
     async def _node_lines(self, families: list[NodeFamily | LiveFamily], yielder: Yielder) -> dict[str, list[Piece]]:
         lines: dict[str, list[Piece]] = {family.name: [] for family in families}
-        # From the youngest to the oldest: a node that leaves and comes back while the loop goes on comes back behind
+        # From the youngest to the oldest: a node that leaves and returns while the loop runs is put behind
         # what was passed already, so that no family has it twice.
         for chunk in reversed(list(self._chunks.values())):
             for family in families:

@@ -9,14 +9,14 @@ from exporter.exposition.family import Family, LiveFamily, MeshFamily, NodeFamil
 from exporter.nodemap.changes import Change
 
 _STATUS = frozenset({Change.STATUS})
-# A record that differs in anything but the registration is told as a change of the lifecycle.
+# A record that differs in anything but the registration is reported as a change of the lifecycle.
 _RECORD = frozenset({Change.LIFECYCLE})
 _REPORT = frozenset({Change.REPORT})
 _READINGS = frozenset({Change.REPORT, Change.STATUS})
 
 HELD = NodeFamily(
     name="aurora_node_status_held",
-    help="Whether the node's status waits because the registry cannot hear the node.",
+    help="1 while the node's status is frozen because the registry does not receive its heartbeats.",
     lines=render.each(lambda _: 0),
 )
 EDGE_INFO = Family(
@@ -34,14 +34,14 @@ EDGES_OMITTED = Family(
 FAMILIES: tuple[Family, ...] = (
     NodeFamily(
         name="aurora_node_info",
-        help="What the node says it is.",
+        help="Facts that the node was registered with; always 1.",
         type=Type.INFO,
         labels=("node", "role", "vpn_ip", "public_ip", "gpu_type", "os", "environment", "site"),
         lines=render.info,
     ),
     NodeFamily(
         name="aurora_node_status",
-        help="The node's status, derived from its silence: 1 for the one that holds.",
+        help="The node's status, from its heartbeat age: 1 for the current one, 0 for the others.",
         labels=("node", "status"),
         lines=render.one_of(Status, lambda node: node.status),
         changed_by=_STATUS,
@@ -59,12 +59,12 @@ FAMILIES: tuple[Family, ...] = (
     ),
     LiveFamily(
         name="aurora_node_last_seen_timestamp_seconds",
-        help="When the node was last heard, by the registry's clock.",
+        help="Time of the node's last heartbeat, by the registry's clock.",
         seconds=render.last_seen,
     ),
     LiveFamily(
         name="aurora_node_last_seen_age_seconds",
-        help="How long ago the node was last heard, measured monotonically.",
+        help="Time since the node's last heartbeat, measured by a monotonic clock.",
         seconds=render.ages,
     ),
     NodeFamily(
@@ -83,7 +83,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     NodeFamily(
         name="aurora_node_lifecycle",
-        help="Where the node stands in its working life: 1 for the phase that holds.",
+        help="The node's lifecycle, set by people: 1 for the current one, 0 for the others.",
         labels=("node", "lifecycle"),
         lines=render.one_of(Phase, lambda node: node.lifecycle.phase),
         changed_by=_RECORD,
@@ -104,7 +104,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     NodeFamily(
         name="aurora_node_heartbeats_missed_total",
-        help="Heartbeats that the node sent and that never came, told by gaps in their sequence.",
+        help="Heartbeats that the node sent and that did not arrive, from gaps in their sequence numbers.",
         type=Type.COUNTER,
         lines=render.each(lambda node: node.missed),
         changed_by=_REPORT,
@@ -125,14 +125,14 @@ FAMILIES: tuple[Family, ...] = (
     ),
     NodeFamily(
         name="aurora_node_agent_info",
-        help="The agent that registered the node, and its version.",
+        help="The agent that registered the node, and its version; always 1.",
         type=Type.INFO,
         labels=("node", "agent", "version"),
         lines=render.agents,
     ),
     NodeFamily(
         name="aurora_node_gpus_observed",
-        help="GPUs in the node's latest heartbeat that told of any.",
+        help="GPUs that the node reports now; fewer than aurora_node_gpus: one is lost.",
         lines=render.each(lambda node: node.gpus_observed),
         changed_by=_REPORT,
     ),
@@ -190,7 +190,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     MeshFamily(
         name="aurora_site_disrupted",
-        help="Whether so many of the site's nodes fell silent together that it is one incident.",
+        help="1 while so many of the site's nodes are without heartbeats that it is one incident.",
         labels=("site",),
         texts=meshfamilies.disrupted,
     ),

@@ -36,6 +36,6 @@ def by_site(template: str, node_map: NodeMap) -> Iterator[str]:
 
 
 def disrupted(template: str, node_map: NodeMap) -> Iterator[str]:
-    """Whether each site's nodes fell silent together."""
+    """Whether each site is disrupted."""
     for site in node_map.totals.site_names():
         yield template % (escape(site), int(node_map.totals.site_disrupted(site)))

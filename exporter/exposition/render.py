@@ -53,7 +53,7 @@ def info(template: str, nodes: Sequence[Node]) -> str:
 
 
 def agents(form: str, nodes: Sequence[Node]) -> str:
-    """The program that speaks for each node, where it named itself."""
+    """The agent of each node, where it named itself."""
     return "".join(
         [
             form % (node.name, escape(agent.name), escape(agent.version), 1)
@@ -108,7 +108,7 @@ def entered(template: str, nodes: Sequence[Node]) -> str:
 
 
 def per_gpu(of: Callable[[GpuReading], float | None]) -> Lines:
-    """One value a GPU of which the node's latest readings tell it."""
+    """One value per GPU for which the node's latest readings have it."""
 
     def lines(template: str, nodes: Sequence[Node]) -> str:
         head, gpu, uuid, tail, end = template.split("%s")
@@ -126,13 +126,13 @@ def per_gpu(of: Callable[[GpuReading], float | None]) -> Lines:
 
 
 def held(template: str, nodes: Sequence[Node], node_map: NodeMap) -> str:
-    """Whether each node's status waits for us to hear it."""
+    """Whether each node's status is frozen."""
     now_ns = node_map.clock.monotonic_ns()
     return "".join([template % (node.name, int(node_map.held_since_ns(node, now_ns) is not None)) for node in nodes])
 
 
 def ages(nodes: Sequence[Node], now_ns: int) -> tuple[float, ...]:
-    """How long ago each node was last heard."""
+    """Time since each node's last heartbeat."""
     # Not max(), whose call costs as much as all the rest.
     return tuple(
         [
@@ -143,5 +143,5 @@ def ages(nodes: Sequence[Node], now_ns: int) -> tuple[float, ...]:
 
 
 def last_seen(nodes: Sequence[Node], _now_ns: int) -> tuple[float, ...]:
-    """When each node was last heard, since the epoch."""
+    """Time of each node's last heartbeat, since the epoch."""
     return tuple([node.last_seen_ns // MILLISECOND / 1000 for node in nodes])

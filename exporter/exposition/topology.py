@@ -34,7 +34,7 @@ class Walk:
         self._linking: list[Registration] = []
 
     async def go(self, nodes: Sequence[Node]) -> None:
-        """Walk, once. Each node's registration is read once, so that no edge can be told twice."""
+        """Walk, once. Each node's registration is read once, so that no edge appears twice."""
         numbers: dict[tuple[str, bool], int] = {}
         for start in range(0, len(nodes), CHUNK):
             for node in nodes[start : start + CHUNK]:

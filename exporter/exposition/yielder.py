@@ -15,7 +15,7 @@ class Yielder:
         self._since_ns = time.perf_counter_ns()
 
     async def maybe_yield(self) -> None:
-        """Call it between small steps; everything that may change in between must be looked at anew."""
+        """Call it between small steps; whatever may have changed in between must be read again."""
         if time.perf_counter_ns() - self._since_ns > STRETCH_NS:
             await asyncio.sleep(0)
             self._since_ns = time.perf_counter_ns()

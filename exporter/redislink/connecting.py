@@ -1,4 +1,4 @@
-"""Clients for a Redis URL: every answer or failure comes in time, and nothing is retried behind our back."""
+"""Clients for a Redis URL: every call answers or fails within its deadline, and is never retried."""
 
 from __future__ import annotations
 

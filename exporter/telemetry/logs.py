@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-"""Attributes that logging itself gives to a record; all others came by `extra`."""
+"""Attributes that logging itself gives to a record; all others are from `extra`."""
 _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 _BARE = re.compile(r"[!#-<>-\[\]-~]+")
 """Values that logfmt takes without quotes: printable ASCII but for space, quote, equals sign and backslash."""
@@ -40,7 +40,7 @@ def setup(level: str, format: str) -> None:  # noqa: A002 - the setting's name
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True
-        # What uvicorn tells of its own starting and stopping, we tell ourselves.
+        # We log start and stop ourselves.
         logger.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
 
 

@@ -38,12 +38,12 @@ class Rejection(enum.StrEnum):
     NAME_CONFLICT = "name_conflict"
     NODE_LIMIT = "node_limit"
     OVERLOAD = "overload"
-    """Registrations and departures came faster than the store takes them."""
+    """Registrations and departures arrived faster than the store takes them."""
     STORE_UNAVAILABLE = "store_unavailable"
 
 
 class Notification(enum.StrEnum):
-    """What became of an alert that an Alertmanager should be told at once; each stands in `/metrics` from the start."""
+    """The outcome of an alert posted to an Alertmanager; `/metrics` has each from the start."""
 
     SENT = "sent"
     FAILED = "failed"
@@ -65,7 +65,7 @@ class Telemetry(Collector):
     ) -> None:
         """`started_ns` (wall clock): when the first configuration was loaded. `event_bus_up`: None without a bus."""
         self.heartbeats = dict.fromkeys(Transport, 0)
-        """Heartbeats taken in, by transport."""
+        """Heartbeats received, by transport."""
         self.events_rejected = dict.fromkeys(Rejection, 0)
         self.publishes_failed = 0
         """Events of ours that the bus did not take."""
@@ -96,7 +96,7 @@ class Telemetry(Collector):
         self._notifications_queue_length = waiting
 
     def reloaded(self, wall_ns: int) -> None:
-        """A new configuration came into force."""
+        """A new configuration is in use."""
         self._reload_successful = True
         self._reloaded_ns = wall_ns
 
@@ -121,14 +121,14 @@ class Telemetry(Collector):
         yield _gauge("aurora_registry_store_up", "1 if the store answered when last asked.", self._store_up())
         bus_up = self._event_bus_up()
         if bus_up is not None:
-            yield _gauge("aurora_registry_event_bus_up", "1 if the event bus is heard.", bus_up)
-        yield from self._hearing()
+            yield _gauge("aurora_registry_event_bus_up", "1 if events on the bus are received.", bus_up)
+        yield from self._reception()
         yield _counter(
-            "aurora_registry_heartbeats", "Heartbeats taken in, by transport.", self.heartbeats, label="transport"
+            "aurora_registry_heartbeats", "Heartbeats received, by transport.", self.heartbeats, label="transport"
         )
         yield _counter(
             "aurora_registry_events_rejected",
-            "Events on the bus that were not taken in, by reason.",
+            "Events on the bus that were rejected, by reason.",
             self.events_rejected,
             label="reason",
         )
@@ -140,14 +140,16 @@ class Telemetry(Collector):
             label="reason",
         )
         yield CounterMetricFamily(
-            "aurora_registry_events_publish_failed", "Own events that the bus did not take.", self.publishes_failed
+            "aurora_registry_events_publish_failed",
+            "Events of the registry that could not be published.",
+            self.publishes_failed,
         )
         yield CounterMetricFamily(
             "aurora_registry_store_writes_failed", "Writes that the store did not take.", self.store_writes_failed
         )
         yield _counter(
             "aurora_registry_notifications",
-            "Alerts posted to Alertmanagers at once, by what became of it.",
+            "Alerts posted to Alertmanagers by the registry itself, by outcome.",
             self.notifications,
             label="outcome",
         )
@@ -157,16 +159,18 @@ class Telemetry(Collector):
             self._notifications_queue_length(),
         )
         yield CounterMetricFamily(
-            "aurora_registry_nodes_forgotten", "Nodes dropped after a silence of forget_after.", self._forgotten
+            "aurora_registry_nodes_forgotten",
+            "Nodes forgotten because their last heartbeat was forget_after ago.",
+            self._forgotten,
         )
         yield _gauge(
             "aurora_registry_config_last_reload_successful",
-            "1 if the latest configuration came into force, 0 if it was refused.",
+            "1 if the latest configuration is in use, 0 if it was refused.",
             self._reload_successful,
         )
         yield _gauge(
             "aurora_registry_config_last_reload_success_timestamp_seconds",
-            "When the configuration in force was loaded.",
+            "When the configuration in use was loaded.",
             self._reloaded_ns / SECOND,
         )
         yield self.requests.family(
@@ -177,20 +181,27 @@ class Telemetry(Collector):
         )
         yield from self._process.collect()
 
-    def _hearing(self) -> Iterator[Metric]:
+    def _reception(self) -> Iterator[Metric]:
         blind = GaugeMetricFamily(
-            "aurora_registry_blind", "1 if nodes of this transport cannot be heard now.", labels=("transport",)
+            "aurora_registry_blind",
+            "1 while heartbeats over this transport cannot be received; statuses are frozen meanwhile.",
+            labels=("transport",),
         )
         for transport in Transport:
             blind.add_metric((transport,), self._take_blindness(transport))
         yield blind
         seconds = {transport: blind_ns / SECOND for transport, blind_ns in self._blind_ns.items()}
         yield _counter(
-            "aurora_registry_blind_seconds", "How long nodes could not be heard.", seconds, label="transport"
+            "aurora_registry_blind_seconds",
+            "Total time in which heartbeats over this transport could not be received.",
+            seconds,
+            label="transport",
         )
         suspect = self._node_map is not None and self._node_map.totals.mesh_suspect
         yield _gauge(
-            "aurora_registry_mesh_suspect", "1 if the whole mesh fell silent together: suspect our own side.", suspect
+            "aurora_registry_mesh_suspect",
+            "1 while most of the mesh is without heartbeats: the registry's own connection is the likelier cause.",
+            suspect,
         )
 
     def _take_blindness(self, transport: Transport) -> bool:
@@ -199,7 +210,7 @@ class Telemetry(Collector):
         reception, now_ns = self._node_map.reception[transport], self._node_map.clock.monotonic_ns()
         blind = reception.blind(now_ns)
         total_ns = reception.blind_total_ns + (now_ns - reception.until_ns if blind else 0)
-        # A spell is booked to its last proof, which may lie before the latest scrape; a counter must not go back.
+        # An outage starts at its last proof, which may lie before the latest scrape; a counter must not go back.
         self._blind_ns[transport] = max(self._blind_ns[transport], total_ns)
         return blind
 

@@ -6,6 +6,7 @@ import logging
 
 from exporter.bus.publisher import BusPublisher
 from exporter.domain.durable import Batch
+from exporter.domain.eventnames import DEREGISTERED, FORGOTTEN, REGISTERED, STATUS_CHANGED
 from exporter.domain.node import Removal
 from exporter.domain.timestamp import format_timestamp
 from exporter.stores.base import Saved
@@ -25,16 +26,16 @@ class EventPublisher:
         for name in saved.records:
             record = batch.records[name]
             data = {"node": name, "role": record.registration.role, "at": format_timestamp(record.revision_ns)}
-            self._tell("node_registered", data)
+            self._tell(REGISTERED, data)
         for transition in saved.transitions:
             at = format_timestamp(transition.at_ns)
             data = {"node": transition.node, "from": transition.from_, "to": transition.to, "at": at}
-            self._tell("node_status_changed", data)
+            self._tell(STATUS_CHANGED, data)
         for name in saved.tombstones:
             tombstone = batch.tombstones[name]
             departed = tombstone.removal is Removal.DEPARTED
             data = {"node": name, "at": format_timestamp(tombstone.at_ns)}
-            self._tell("node_deregistered" if departed else "node_forgotten", data)
+            self._tell(DEREGISTERED if departed else FORGOTTEN, data)
 
     def _tell(self, event_type: str, data: dict[str, str]) -> None:
         log.info(event_type, extra=data)

@@ -1,4 +1,4 @@
-"""GPU capacity: what there is, what is used, what lies idle, and what comes."""
+"""GPU capacity: what there is, what is used, what is idle, and the forecast."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Any
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.source import ask, charts, look, panels
+from grafana.source.lost import lost_gpus_listing
 from grafana.source.page import NODE_LINK, Page
 from grafana.source.promql import ACTIVE, described, is_active, most, of, whole
 
 READING = ("node", "gpu", "uuid")
 UTILIZATION = most("aurora_node_gpu_utilization_ratio", *READING)
 USED = f"({most('aurora_node_gpu_memory_used_bytes', *READING)} and on (node) {is_active()})"
-"""Of active nodes only, as what is to be had: a node in warning still has readings."""
+"""Of active nodes only: a node in warning still has readings, and is not available."""
 IN_ALL = whole("aurora_mesh_gpu_memory_bytes")
-TO_BE_HAD = whole("aurora_mesh_gpu_memory_bytes", ACTIVE)
+AVAILABLE = whole("aurora_mesh_gpu_memory_bytes", ACTIVE)
 IDLE = f"(max by (node, gpu, uuid) (avg_over_time({of('aurora_node_gpu_utilization_ratio')}[15m])) < 0.05)"
 """GPUs under 5 % on average of a quarter of an hour: who waits for data is not idle."""
 IDLE_COST = (
@@ -28,15 +29,16 @@ IDLE_COST = (
 def page() -> Dashboard:
     """The dashboard."""
     return (
-        Page("aurora-gpu", "Aurora / GPU capacity", "What GPUs there are, what they do, what idles, and what comes.")
+        Page("aurora-gpu", "Aurora / GPU capacity", "What GPUs there are, what they do, what is idle, and a forecast.")
         .choice("trend", "Look back and ahead", [("6 hours", "21600"), ("1 hour", "3600"), ("1 day", "86400")])
         .row(4, *_first_look())
-        .heading("What they do")
+        .heading("Utilisation")
         .row(13, (_heat(), 24))
         .row(8, (_busy(), 12), (_vram(), 12))
-        .heading("What comes")
+        .row(8, (_hottest(), 8), (_power(), 10), (lost_gpus_listing(), 6))
+        .heading("Forecast")
         .row(8, (_forecast(), 18), (_full(), 6))
-        .heading("Where there is room, and what lies idle")
+        .heading("Free and idle")
         .row(9, (_room(), 8), (_idle(), 10), (_types(), 6))
         .build()
     )
@@ -49,7 +51,7 @@ def _first_look() -> list[tuple[Any, int]]:
     return [
         (
             panels.number(
-                "GPUs to be had",
+                "GPUs available",
                 "GPUs of active nodes, and of all that are registered.",
                 ask.now(whole("aurora_mesh_gpus", ACTIVE), "active"),
                 ask.now(whole("aurora_mesh_gpus"), "registered", ref="B"),
@@ -58,13 +60,13 @@ def _first_look() -> list[tuple[Any, int]]:
             ),
             5,
         ),
-        gigabytes("VRAM in all", "Of all registered nodes, whatever their status.", IN_ALL),
-        gigabytes("VRAM active", "Of the nodes that are active now.", TO_BE_HAD),
-        gigabytes("VRAM used", "On active nodes, as their heartbeats say.", f"sum({USED})", look.OTHER_AMOUNT),
+        gigabytes("VRAM registered", "Of all registered nodes, whatever their status.", IN_ALL),
+        gigabytes("VRAM active", "Of the nodes that are active now.", AVAILABLE),
+        gigabytes("VRAM used", "On active nodes, from their heartbeats.", f"sum({USED})", look.OTHER_AMOUNT),
         gigabytes(
             "VRAM free",
             "Active less used. A node that sends no readings counts as free.",
-            f"{TO_BE_HAD} - (sum({USED}) or vector(0))",
+            f"{AVAILABLE} - (sum({USED}) or vector(0))",
         ),
         (
             panels.number(
@@ -94,8 +96,7 @@ def _first_look() -> list[tuple[Any, int]]:
 def _heat() -> Any:
     return charts.heat(
         "GPU utilisation by node",
-        "A row a node, the mean of its GPUs; the brighter, the busier. A gap is a node that is offline or sends no"
-        " readings.",
+        "One row per node, the mean of its GPUs; brighter is busier. A gap: the node is offline or sends no readings.",
         ask.over_time(f"avg by (node) ({UTILIZATION})", "{{node}}"),
         unit="percentunit",
         most=1,
@@ -117,35 +118,59 @@ def _busy() -> Any:
 
 
 def _vram() -> Any:
-    out_of_reach = f"{IN_ALL} - {TO_BE_HAD}"
+    unavailable = f"{IN_ALL} - {AVAILABLE}"
     return charts.areas(
-        "VRAM: used, free and out of reach",
-        "Used and free on active nodes; out of reach on nodes in warning and offline. Together all that is registered.",
+        "VRAM: used, free and unavailable",
+        "Used and free on active nodes; unavailable on nodes in warning and offline. Together all that is registered.",
         ask.over_time(f"sum({USED})", "used"),
-        ask.over_time(f"{TO_BE_HAD} - sum({USED})", "free", ref="B"),
-        ask.over_time(out_of_reach, "out of reach", ref="C"),
+        ask.over_time(f"{AVAILABLE} - sum({USED})", "free", ref="B"),
+        ask.over_time(unavailable, "unavailable", ref="C"),
         unit="bytes",
         overrides={
             "used": [look.colour(look.OTHER_AMOUNT)],
             "free": [look.colour(look.AMOUNT)],
-            "out of reach": [look.colour(look.FAINT)],
+            "unavailable": [look.colour(look.FAINT)],
         },
         legend=("lastNotNull",),
+    )
+
+
+def _hottest() -> Any:
+    return panels.ranking(
+        "Hottest GPUs",
+        "The ten hottest GPUs now. From 87 degrees on for ten minutes, AuroraNodeGpuHot fires.",
+        ask.now(
+            f"sort_desc(topk(10, {most('aurora_node_gpu_temperature_celsius', *READING)}))", "{{node}} GPU {{gpu}}"
+        ),
+        unit="celsius",
+        colour=look.OTHER_AMOUNT,
+        none="No GPU reports its temperature",
+    )
+
+
+def _power() -> Any:
+    drawn = f"sum by (site) ({most('aurora_node_gpu_power_watts', *READING)}\n* on (node) group_left (site)\n"
+    return charts.areas(
+        "GPU power of the mesh",
+        "What all GPUs draw together, by site, from the nodes' heartbeats.",
+        ask.over_time(f"{drawn}{described('site')})", "{{site}}"),
+        unit="watt",
+        legend=("lastNotNull", "max"),
     )
 
 
 def _forecast() -> Any:
     return charts.lines(
         "Capacity forecast",
-        "VRAM in use, and dashed where its trend is heading: at each moment what the chosen time before it says of as"
-        " long after it. Where that crosses what is active, jobs will wait.",
+        "VRAM in use, and dashed its trend: at each moment, what the chosen time before it predicts for as long after"
+        " it. Where that crosses what is active, jobs will wait.",
         ask.over_time(f"sum({USED})", "used"),
         ask.over_time(
             f"clamp(predict_linear(sum({USED})[${{trend}}s:1m], $trend), 0, scalar({IN_ALL}))",
             "used by then",
             ref="B",
         ),
-        ask.over_time(TO_BE_HAD, "active", ref="C"),
+        ask.over_time(AVAILABLE, "active", ref="C"),
         unit="bytes",
         overrides={
             "used": [look.colour(look.OTHER_AMOUNT)],
@@ -157,7 +182,7 @@ def _forecast() -> Any:
 
 
 def _full() -> Any:
-    free = f"({TO_BE_HAD} - sum({USED}))"
+    free = f"({AVAILABLE} - sum({USED}))"
     return panels.number(
         "Full in",
         "How long the free VRAM of active nodes lasts if use grows on by the chosen trend.",

@@ -1,4 +1,4 @@
-"""How things look, and what colours mean: green, amber and red say how something is, and nothing else is in them."""
+"""How things look, and what colours mean: green, amber and red are status, and nothing else uses them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 from grafana_foundation_sdk.builders.dashboard import FieldColor, ThresholdsConfig
 from grafana_foundation_sdk.models.dashboard import (
+    DashboardRangeMapOptions,
     DynamicConfigValue,
     FieldColorModeId,
     MatcherConfig,
+    RangeMap,
     Threshold,
     ThresholdsMode,
     ValueMap,
@@ -22,7 +24,7 @@ from exporter.domain.config import Config
 
 GOOD, SUSPICIOUS, BAD = "green", "orange", "red"
 HELD = "purple"
-"""What waits because nobody can tell."""
+"""What is frozen because no registry receives it."""
 PLANNED = "blue"
 """What people or nodes themselves announced."""
 PLAIN = "text"
@@ -42,7 +44,7 @@ HELD_CODES = {"no": 20, "yes": 21}
 
 WARNING_AFTER = Config().thresholds.warning_after / SECOND
 OFFLINE_AFTER = Config().thresholds.offline_after / SECOND
-"""Seconds of silence, as config.yaml has them."""
+"""Seconds without heartbeats, as config.yaml has them."""
 
 
 def mapping(options: Mapping[Any, tuple[str, str]]) -> ValueMap:
@@ -52,6 +54,13 @@ def mapping(options: Mapping[Any, tuple[str, str]]) -> ValueMap:
             f"{value}": ValueMappingResult(text=text, color=colour, index=index)
             for index, (value, (text, colour)) in enumerate(options.items())
         }
+    )
+
+
+def below_zero(text: str, colour: str) -> RangeMap:
+    """Negative values shown as text in a colour."""
+    return RangeMap(
+        DashboardRangeMapOptions(from_val=None, to=0, result=ValueMappingResult(text=text, color=colour, index=0))
     )
 
 
@@ -75,7 +84,7 @@ LIFECYCLE_LOOK: dict[Any, tuple[str, str]] = {
 }
 LIFECYCLE_HISTORY = mapping(LIFECYCLE_LOOK)
 LIFECYCLE = mapping({**LIFECYCLE_LOOK, LIFECYCLE_CODES["in_service"]: ("in service", PLAIN)})
-HELD_HISTORY = mapping({HELD_CODES["no"]: ("heard", CALM), HELD_CODES["yes"]: ("held", HELD)})
+HELD_HISTORY = mapping({HELD_CODES["no"]: ("receiving", CALM), HELD_CODES["yes"]: ("frozen", HELD)})
 UP = mapping({1: ("up", GOOD), 0: ("down", BAD)})
 
 
@@ -88,7 +97,7 @@ def steps(base: str, *above: tuple[float, str]) -> ThresholdsConfig:
     )
 
 
-SILENCE = steps(GOOD, (WARNING_AFTER, SUSPICIOUS), (OFFLINE_AFTER, BAD))
+HEARTBEAT_AGE = steps(GOOD, (WARNING_AFTER, SUSPICIOUS), (OFFLINE_AFTER, BAD))
 
 
 def shades(colour: str) -> FieldColor:
@@ -126,7 +135,7 @@ def width(pixels: int) -> DynamicConfigValue:
 
 
 def none(text: str) -> DynamicConfigValue:
-    """The property of an override that says what stands for no value."""
+    """The property of an override that sets the text for a missing value."""
     return DynamicConfigValue("noValue", text)
 
 

@@ -1,4 +1,4 @@
-"""Mesh overview: is all well, and if not, what is wrong?"""
+"""Mesh overview: is the mesh healthy, and if not, what is wrong?"""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from typing import Any
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.source import ask, charts, look, panels
+from grafana.source.look import HELD_CODES
+from grafana.source.lost import lost_gpus_listing
 from grafana.source.page import NODE_LINK, Page
 from grafana.source.promql import (
     NOT_ACTIVE,
+    NOT_IN_SERVICE,
+    available,
+    count_or_zero,
+    described,
     grown,
+    held_code,
     most,
     of,
     planned,
@@ -20,16 +27,17 @@ from grafana.source.promql import (
 )
 
 FIRING = 'ALERTS{alertstate="firing", alertname=~"Aurora.+", alertname!="AuroraWatchdog"}'
+SUSPECT = 'max by (alertname) (ALERTS{alertname="AuroraMeshSuspect", alertstate="firing"})'
 GRAVITY = ('severity="info"', 'severity="warning"', 'severity="critical", node!=""', 'severity="critical", node=""')
 """Which alerts come first, last to first: the gravest, and those that stand for many before those of a node."""
 VERDICTS = look.mapping(
     {
-        1: ("All right", look.GOOD),
+        1: ("Healthy", look.GOOD),
         2: ("Nodes in warning", look.SUSPICIOUS),
         3: ("Nodes offline", look.BAD),
         4: ("Site disrupted", look.BAD),
         5: ("Suspect our own network", look.HELD),
-        6: ("Cannot hear nodes", look.HELD),
+        6: ("Not receiving heartbeats", look.HELD),
     }
 )
 
@@ -37,16 +45,25 @@ VERDICTS = look.mapping(
 def page() -> Dashboard:
     """The dashboard."""
     return (
-        Page("aurora-mesh", "Aurora / Mesh overview", "Is the mesh all right, and if not, what is wrong?")
-        .choice("shown", "Timeline shows", [("nodes that were silent", ">= 1"), ("every node", ">= 0")])
+        Page("aurora-mesh", "Aurora / Mesh overview", "Is the mesh healthy, and if not, what is wrong?")
+        .choice("shown", "Timeline shows", [("nodes that were not active", ">= 1"), ("every node", ">= 0")])
         .row(4, *_first_look())
         .heading("What is wrong")
-        .row(8, (_silent(), 14), (_alerts(), 10))
-        .heading("How it came about")
+        .row(8, (_not_active(), 14), (_alerts(), 10))
+        .row(7, (_planned(), 10), (_frozen(), 8), (lost_gpus_listing(), 6))
+        .heading("Timeline")
         .row(11, (_timeline(), 16), (_statuses(), 8))
         .row(8, (_sites(), 8), (_changed(), 8), (_transitions(), 8))
-        .heading("Who is there")
-        .row(8, (_by("role", "aurora_mesh_nodes"), 8), (_by("site", "aurora_site_nodes"), 8), (_gpus(), 8))
+        .heading("Inventory")
+        .row(
+            8,
+            (_by("role", "aurora_mesh_nodes"), 7),
+            (_by("site", "aurora_site_nodes"), 7),
+            (_gpus(), 6),
+            (_cost(), 4),
+        )
+        .heading("Availability over 30 days")
+        .row(8, (_site_availability(), 10), (_node_availability(), 14))
         .build()
     )
 
@@ -59,9 +76,9 @@ def _first_look() -> list[tuple[Any, int]]:
         {planned()}
     )
   or
-    ({most("aurora_site_disrupted", "site")} == 1) * 4
+    ({_disrupted_sites()} == 1) * 4
   or
-    ({most("aurora_registry_mesh_suspect", "instance")} == 1) * 5
+    ({most("aurora_registry_mesh_suspect", "instance")} == 1 or {SUSPECT}) * 5
   or
     (min({of("aurora_registry_blind")}) == 1) * 6
 )"""
@@ -70,24 +87,23 @@ def _first_look() -> list[tuple[Any, int]]:
             panels.number(
                 title,
                 description,
-                ask.now(whole("aurora_mesh_nodes", *where)),
+                ask.now(count_or_zero(whole("aurora_mesh_nodes", *where))),
                 colour=colour,
-                none="0",
             ),
             3,
         )
         for title, description, where, colour in (
             ("Nodes", "Registered nodes, whatever their status.", (), look.PLAIN),
-            ("Active", "Nodes heard within the last two minutes.", ('status="active"',), look.GOOD),
+            ("Active", "Nodes whose last heartbeat is less than two minutes old.", ('status="active"',), look.GOOD),
             (
                 "Warning",
-                "Nodes that have been silent for two to five minutes.",
+                "Nodes without heartbeats for two to five minutes.",
                 ('status="warning"',),
                 look.steps(look.PLAIN, (1, look.SUSPICIOUS)),
             ),
             (
                 "Offline",
-                "Nodes that have been silent for longer than five minutes.",
+                "Nodes without heartbeats for longer than five minutes.",
                 ('status="offline"',),
                 look.steps(look.PLAIN, (1, look.BAD)),
             ),
@@ -96,9 +112,9 @@ def _first_look() -> list[tuple[Any, int]]:
     return [
         (
             panels.number(
-                "Is the mesh all right?",
-                "The worst that holds now. Nodes in maintenance and draining do not count, and where no registry can"
-                " hear the nodes, their silence says nothing.",
+                "Is the mesh healthy?",
+                "The worst of what holds now, as the alerts have it. Nodes in maintenance and draining do not count;"
+                " while no registry receives heartbeats, statuses are frozen and say nothing.",
                 ask.now(verdict),
                 mappings=[VERDICTS],
                 none="No registry",
@@ -109,8 +125,8 @@ def _first_look() -> list[tuple[Any, int]]:
         (
             panels.number(
                 "Planned work",
-                "Nodes in maintenance, draining or asleep. They keep their status, and alert nobody.",
-                ask.now(f"count({planned()}) or vector(0)"),
+                "Nodes in maintenance, draining or asleep. They keep their status; their alerts are suppressed.",
+                ask.now(count_or_zero(f"count({planned()})")),
                 colour=look.steps(look.PLAIN, (1, look.PLANNED)),
             ),
             3,
@@ -127,8 +143,8 @@ def _first_look() -> list[tuple[Any, int]]:
     ]
 
 
-def _silent() -> Any:
-    silence = with_facts(
+def _not_active() -> Any:
+    ages = with_facts(
         f"{most('aurora_node_last_seen_age_seconds', 'node')}\n* on (node) group_left (status)\n"
         f"topk by (node) (1, {most('aurora_node_status', 'node', 'status', where=(NOT_ACTIVE,))} == 1)"
         "\n* on (node) group_left (lifecycle)\n"
@@ -138,13 +154,13 @@ def _silent() -> Any:
     )
     return panels.listing(
         "Not active",
-        "Nodes in warning or offline, longest silence first. In service is where somebody should look; the others are"
-        " planned. A node's own dashboard is behind its name.",
-        ask.rows(silence),
+        "Nodes in warning or offline, highest heartbeat age first. Those in service need attention; the others are"
+        " planned. A node's name links to its dashboard.",
+        ask.rows(ages),
         columns={
             "node": "Node",
             "status": "Status",
-            "Value": "Silent for",
+            "Value": "Heartbeat age",
             "lifecycle": "Lifecycle",
             "role": "Role",
             "site": "Site",
@@ -152,10 +168,89 @@ def _silent() -> Any:
         overrides={
             "Node": [look.links(NODE_LINK)],
             "Status": look.mapped(look.STATUS_TEXTS),
-            "Silent for": look.unit("dthms"),
+            "Heartbeat age": look.unit("dthms"),
         },
-        sort="Silent for",
+        sort="Heartbeat age",
         none="Every node is active",
+    )
+
+
+def _disrupted_sites() -> str:
+    """0 or 1 by site: what the registry sees now, and what its alert still stands for."""
+    return f"""max by (site) (
+    {of("aurora_site_disrupted")}
+  or
+    max by (site) (ALERTS{{alertname="AuroraSiteDisrupted", alertstate="firing"}})
+)"""
+
+
+def _planned() -> Any:
+    until = most("aurora_node_lifecycle_until_timestamp_seconds", "node")
+    which = f"topk by (node) (1, {most('aurora_node_lifecycle', 'node', 'lifecycle', where=(NOT_IN_SERVICE,))} == 1)"
+    return panels.listing(
+        "Out of service, until",
+        "Nodes in maintenance, draining or asleep, and how long until it ends. Overdue: the end has passed and the node"
+        " is not active, so it stays out of service and AuroraMaintenanceOverdue fires.",
+        ask.rows(f"({until} - time())\n* on (node) group_left (lifecycle)\n{which}"),
+        columns={"node": "Node", "lifecycle": "Lifecycle", "Value": "Ends in"},
+        overrides={
+            "Node": [look.links(NODE_LINK)],
+            "Ends in": [
+                *look.unit("dthms"),
+                *look.mapped(look.below_zero("overdue", look.SUSPICIOUS)),
+            ],
+        },
+        none="No work is planned",
+    )
+
+
+def _frozen() -> Any:
+    return panels.listing(
+        "Frozen",
+        "Nodes whose heartbeats no registry receives now: their status is unknown and does not change. No alert fires"
+        " or resolves because of it.",
+        ask.rows(with_facts(f"({held_code()} > {HELD_CODES['no']})", "role", "site")),
+        columns={"node": "Node", "role": "Role", "site": "Site"},
+        overrides={"Node": [look.links(NODE_LINK)]},
+        none="No status is frozen",
+    )
+
+
+def _cost() -> Any:
+    cost = f"sum({most('aurora_node_cost_usd_per_hour', 'node')})"
+    return panels.number(
+        "Cost",
+        "Of all registered nodes together, as registered in cost_per_hour; a month has 730 hours.",
+        ask.now(cost, "an hour"),
+        ask.now(f"{cost} * 730", "a month", ref="B"),
+        unit="currencyUSD",
+        decimals=2,
+        named=True,
+        none="Not stated",
+    )
+
+
+def _site_availability() -> Any:
+    facts = described("site", where=('site!=""',))
+    by_site = f"avg by (site) (\n  {available()}\n* on (node) group_left (site)\n  {facts}\n)"
+    return panels.ranking(
+        "Availability by site",
+        "Part of the last 30 days in which a site's nodes were active, the mean of its nodes, without planned work.",
+        ask.now(f"sort({by_site})", "{{site}}"),
+        unit="percentunit",
+        none="No node has been in service",
+    )
+
+
+def _node_availability() -> Any:
+    return panels.listing(
+        "Availability by node",
+        "Part of the last 30 days in which the node was active, worst first. Planned work is left out, and time in"
+        " which Prometheus reached no registry.",
+        ask.rows(f"sort({with_facts(available(), 'role', 'site')})"),
+        columns={"node": "Node", "Value": "Available", "role": "Role", "site": "Site"},
+        overrides={"Node": [look.links(NODE_LINK)], "Available": look.unit("percentunit", 3)},
+        none="No node has been in service",
     )
 
 
@@ -184,12 +279,12 @@ def _alerts() -> Any:
 
 
 def _timeline() -> Any:
-    been_silent = f"max by (node) (max_over_time({of('aurora_node_status', NOT_ACTIVE)}[$__range] @ end()))"
+    not_active = f"max by (node) (max_over_time({of('aurora_node_status', NOT_ACTIVE)}[$__range] @ end()))"
     return charts.history(
         "Status of nodes",
         "A row for each node that was in warning or offline within the chosen time; the list above shows every node"
         " if asked to. A gap is a node that was not registered, or a registry that Prometheus could not reach.",
-        ask.over_time(f"{status_code()}\nand on (node)\n  {been_silent} $shown", "{{node}}"),
+        ask.over_time(f"{status_code()}\nand on (node)\n  {not_active} $shown", "{{node}}"),
         mappings=[look.STATUS_HISTORY],
         none="Every node was active all the time",
         per_page=25,
@@ -199,7 +294,7 @@ def _timeline() -> Any:
 def _statuses() -> Any:
     return charts.areas(
         "Nodes by status",
-        "All registered nodes, by the status that silence gives them.",
+        "All registered nodes, by status.",
         ask.over_time(f"sum by (status) ({most('aurora_mesh_nodes', 'role', 'status')})", "{{status}}"),
         unit="none",
         overrides=look.status_overrides(),
@@ -209,9 +304,10 @@ def _statuses() -> Any:
 def _sites() -> Any:
     return charts.history(
         "Sites",
-        "A site is disrupted when most of its nodes fell silent together: one incident, and one alert.",
-        ask.over_time(most("aurora_site_disrupted", "site"), "{{site}}"),
-        mappings=[look.mapping({0: ("in order", look.GOOD), 1: ("disrupted", look.BAD)})],
+        "A site is disrupted when most of its nodes went missing together, and while its alert fires: one incident, one"
+        " message.",
+        ask.over_time(_disrupted_sites(), "{{site}}"),
+        mappings=[look.mapping({0: ("healthy", look.GOOD), 1: ("disrupted", look.BAD)})],
         none="No node names a site",
     )
 
@@ -228,7 +324,7 @@ or
   label_replace({gone}, "status", "gone", "", "")"""
     return panels.listing(
         "What changed",
-        "What nodes entered within the chosen time, and how often; which are new, and which are no longer registered.",
+        "Statuses that nodes entered within the chosen time, and how often; new nodes, and nodes that are gone.",
         ask.rows(changes),
         columns={"node": "Node", "status": "Became", "Value": "Times"},
         overrides={
@@ -272,7 +368,7 @@ def _by(label: str, metric: str) -> Any:
 def _gpus() -> Any:
     return charts.areas(
         "GPUs by status of their node",
-        "What nodes are registered with: active ones can be had now. More on the dashboard of GPU capacity.",
+        "What nodes are registered with: those of active nodes are available. More on the dashboard GPU capacity.",
         ask.over_time(most("aurora_mesh_gpus", "status"), "{{status}}"),
         unit="none",
         overrides=look.status_overrides(),

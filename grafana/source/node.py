@@ -1,4 +1,4 @@
-"""One node: its status, its GPUs, and how well it is heard."""
+"""One node: its status, its GPUs, and how well its heartbeats arrive."""
 
 from __future__ import annotations
 
@@ -18,17 +18,24 @@ PER_GPU = "GPU {{gpu}}"
 def page() -> Dashboard:
     """The dashboard."""
     return (
-        Page("aurora-node", "Aurora / Node", "One node: its status over time, its GPUs, and how well it is heard.")
+        Page(
+            "aurora-node",
+            "Aurora / Node",
+            "One node: its status, its GPUs, and how well its heartbeats arrive.",
+        )
         .asked("node", "Node", f"label_values({of('aurora_node_info')}, node)")
+        .hidden("vpn_ip", f"label_values({of('aurora_node_info', NODE)}, vpn_ip)")
+        .outside("Node exporter", "/d/rYdddlPWk/node-exporter-full?var-nodename=$node")
+        .outside("DCGM exporter", "/d/Oxed_c6Wz/nvidia-dcgm-exporter-dashboard?var-instance=$vpn_ip:9400")
         .row(4, *_first_look())
         .row(4, (_identity(), 24))
         .heading("Status")
         .row(6, (_history(), 24))
-        .row(7, (_silence(), 12), (_transitions(), 6), (_record(), 6))
+        .row(7, (_age(), 12), (_transitions(), 6), (_record(), 6))
         .heading("GPUs")
         .row(8, (_utilization(), 12), (_memory(), 12))
         .row(8, (_temperature(), 12), (_power(), 12))
-        .heading("How well it is heard")
+        .heading("Heartbeats")
         .row(7, (_missed(), 12), (_offset(), 12))
         .build()
     )
@@ -44,7 +51,7 @@ def _first_look() -> list[tuple[Any, int]]:
         (
             panels.number(
                 "Status",
-                "By silence: active, warning from two minutes, offline past five.",
+                "By its last heartbeat: active, warning after two minutes, offline after five.",
                 ask.now(status_code(NODE)),
                 mappings=[look.STATUS_HISTORY],
                 none="Not registered",
@@ -53,19 +60,19 @@ def _first_look() -> list[tuple[Any, int]]:
         ),
         (
             panels.number(
-                "Silent for",
-                "Time since its last heartbeat, by the registry's clock. Time in which the registry could not hear it"
-                " is in here, and does not count for its status.",
+                "Heartbeat age",
+                "Time since its last heartbeat, by the registry's clock. It includes time in which the registry could"
+                " not receive, which does not count for the status.",
                 ask.now(f"round({_of('aurora_node_last_seen_age_seconds')})"),
                 unit="dthms",
-                colour=look.SILENCE,
+                colour=look.HEARTBEAT_AGE,
             ),
             4,
         ),
         (
             panels.number(
                 "Lifecycle",
-                "Set by people, or by the node itself when it goes to sleep. Out of service it alerts nobody.",
+                "Set by people, or by the node itself when it goes to sleep. Out of service its alerts are suppressed.",
                 ask.now(lifecycle_code(NODE)),
                 mappings=[look.LIFECYCLE],
             ),
@@ -83,9 +90,9 @@ def _first_look() -> list[tuple[Any, int]]:
         ),
         (
             panels.number(
-                "GPUs seen / registered",
-                "GPUs in its latest heartbeat, and those that it was registered with. Fewer seen: one fell off.",
-                ask.now(_of("aurora_node_gpus_observed"), "seen"),
+                "GPUs observed / registered",
+                "GPUs in its latest heartbeat, and those that it was registered with. Fewer observed: one is lost.",
+                ask.now(_of("aurora_node_gpus_observed"), "observed"),
                 ask.now(_of("aurora_node_gpus"), "registered", ref="B"),
                 named=True,
             ),
@@ -111,8 +118,8 @@ def _identity() -> Any:
     labels = ("node", "role", "site", "environment", "gpu_type", "os", "vpn_ip", "public_ip")
     headings = ("Node", "Role", "Site", "Environment", "GPU", "System", "VPN address", "Public address")
     return panels.listing(
-        "What it says it is",
-        "Its registration. A public address that is not fixed is left out.",
+        "Registration",
+        "What the node registered with. A public address that is not fixed is left out.",
         ask.rows(most("aurora_node_info", *labels, where=(NODE,))),
         columns=dict(zip(labels, headings, strict=True)),
     )
@@ -120,20 +127,20 @@ def _identity() -> Any:
 
 def _history() -> Any:
     return charts.history(
-        "Status, lifecycle and hearing",
-        "What held when. Held: no registry could hear the node, and its status waited.",
+        "Status, lifecycle and receiving",
+        "Frozen: no registry could receive the node's heartbeats, and its status did not change.",
         ask.over_time(status_code(NODE), "status"),
         ask.over_time(lifecycle_code(NODE), "lifecycle", ref="B"),
-        ask.over_time(held_code(NODE), "hearing", ref="C"),
+        ask.over_time(held_code(NODE), "receiving", ref="C"),
         mappings=[look.STATUS_HISTORY, look.LIFECYCLE_HISTORY, look.HELD_HISTORY],
         words=True,
     )
 
 
-def _silence() -> Any:
+def _age() -> Any:
     return charts.lines(
-        "Silence",
-        "Time since the last heartbeat: a saw that stays low. Dashed: where warning and offline begin.",
+        "Heartbeat age",
+        "Time since the last heartbeat: a sawtooth that stays low. Dashed: where warning and offline begin.",
         ask.over_time(_of("aurora_node_last_seen_age_seconds"), "{{node}}"),
         unit="dthms",
         thresholds=look.steps("transparent", (look.WARNING_AFTER, look.SUSPICIOUS), (look.OFFLINE_AFTER, look.BAD)),
@@ -157,10 +164,10 @@ def _transitions() -> Any:
 def _record() -> Any:
     until = "aurora_node_lifecycle_until_timestamp_seconds"
     return panels.number(
-        "On record",
-        "When it was first registered, when it was last heard, and when planned work on it ends.",
+        "Dates",
+        "First registration, last heartbeat, and the end of planned work.",
         ask.now(f"{_of('aurora_node_registered_timestamp_seconds')} * 1000", "registered"),
-        ask.now(f"{_of('aurora_node_last_seen_timestamp_seconds')} * 1000", "last heard", ref="B"),
+        ask.now(f"{_of('aurora_node_last_seen_timestamp_seconds')} * 1000", "last heartbeat", ref="B"),
         ask.now(f"{_of(until)} * 1000", "planned work ends", ref="C"),
         unit="dateTimeFromNow",
         named=True,
@@ -174,7 +181,7 @@ def _readings(metric: str) -> str:
 def _utilization() -> Any:
     return charts.lines(
         "GPU utilisation",
-        "How busy each GPU is, as the node's heartbeats say.",
+        "How busy each GPU is, from the node's heartbeats.",
         ask.over_time(_readings("aurora_node_gpu_utilization_ratio"), PER_GPU),
         unit="percentunit",
         most=1,
@@ -218,7 +225,7 @@ def _power() -> Any:
 def _missed() -> Any:
     return charts.bars(
         "Heartbeats lost, claims refused",
-        "Heartbeats that the node sent and that never came, told by gaps in their sequence; and attempts of another"
+        "Heartbeats that the node sent and that did not arrive, from gaps in their sequence; and attempts of another"
         " machine to take its name.",
         ask.over_time(
             grown("aurora_node_heartbeats_missed_total", "node", window="$__rate_interval", where=(NODE,)),

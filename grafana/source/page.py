@@ -23,7 +23,7 @@ from grafana.source.promql import of
 TAG = "aurora"
 COLUMNS = 24
 NODE_LINK = {
-    "title": "Look at the node",
+    "title": "Open the node's dashboard",
     "url": "/d/aurora-node/aurora-node?var-node=${__value.raw}&${datasource:queryparam}&${__url_time_range}",
 }
 
@@ -50,9 +50,9 @@ ANNOTATIONS = (
         "Site disrupted", f"max by (site) ({of('aurora_site_disrupted')}) == 1", "Site {{site}} is disrupted", look.BAD
     ),
     Annotation(
-        "Registry blind",
+        "Not receiving",
         f"max by (instance, transport) ({of('aurora_registry_blind')}) == 1",
-        "{{instance}} cannot hear nodes over {{transport}}",
+        "{{instance}} receives nothing over {{transport}}",
         look.HELD,
     ),
 )
@@ -105,6 +105,23 @@ class Page:
         if every:
             variable.multi(True).include_all(True).all_value(".*").current(EVERY)
         self._dashboard.with_variable(variable)
+        return self
+
+    def hidden(self, name: str, query: str) -> Page:
+        """A variable that links use and nobody chooses."""
+        self._dashboard.with_variable(self._asked(name, name, query).hide(model.VariableHide.HIDE_VARIABLE))
+        return self
+
+    def outside(self, title: str, url: str) -> Page:
+        """A link to another project's dashboard, for the chosen time."""
+        self._dashboard.link(
+            DashboardLink(title)
+            .type(model.DashboardLinkType.LINK)
+            .url(url)
+            .keep_time(True)
+            .target_blank(True)
+            .icon("external link")
+        )
         return self
 
     def choice(self, name: str, label: str, options: Sequence[tuple[str, str]]) -> Page:

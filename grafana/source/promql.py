@@ -1,4 +1,4 @@
-"""PromQL that several panels share. Everything is asked of the chosen registries, and replicas count once."""
+"""PromQL that several panels share. Every query selects the chosen registries, and replicas count once."""
 
 from __future__ import annotations
 
@@ -16,21 +16,26 @@ def of(metric: str, *matchers: str) -> str:
 
 
 def most(metric: str, *by: str, where: tuple[str, ...] = ()) -> str:
-    """One series for each value of the labels, however many registries tell of it."""
+    """One series for each value of the labels, however many registries export it."""
     return f"max by ({', '.join(by)}) ({of(metric, *where)})"
 
 
 def whole(metric: str, *where: str) -> str:
-    """The sum of a family that each registry tells in full."""
+    """The sum of a family that each registry exports in full; no value where no registry is reached."""
     return f"max(sum by (job, instance) ({of(metric, *where)}))"
 
 
-def described(*labels: str) -> str:
+def count_or_zero(expr: str) -> str:
+    """A count, which is 0 only while a registry is reached: what nobody knows is no 0."""
+    return f"{expr}\nor\n  max({of('up')} == 1) * 0"
+
+
+def described(*labels: str, where: tuple[str, ...] = ()) -> str:
     """The facts of each node, as the right side of `* on (node) group_left`.
 
     Registries that disagree on one would be two series; topk takes one, so that the join cannot fail.
     """
-    return f"topk by (node) (1, {most('aurora_node_info', 'node', *labels)})"
+    return f"topk by (node) (1, {most('aurora_node_info', 'node', *labels, where=where)})"
 
 
 def with_facts(expr: str, *labels: str) -> str:
@@ -67,10 +72,21 @@ def lifecycle_code(*where: str) -> str:
 
 
 def held_code(*where: str) -> str:
-    """Whether each node's status is held: 20 no, 21 yes. A node that some registry hears is not held."""
+    """Whether each node's status is frozen: 20 no, 21 yes. A node that some registry receives is not."""
     return f"min by (node) ({of('aurora_node_status_held', *where)}) + {HELD_CODES['no']}"
 
 
+def lost_gpus() -> str:
+    """How many GPUs each node misses, where any."""
+    return f"({most('aurora_node_gpus', 'node')} - on (node) {most('aurora_node_gpus_observed', 'node')}) > 0"
+
+
+def available() -> str:
+    """The part of 30 days in which each node was active, of the time in which it was in service."""
+    in_service = f"{most('aurora_node_status', 'node', where=(ACTIVE,))}\n  unless on (node)\n    {planned()}"
+    return f"avg_over_time((\n    {in_service}\n)[30d:5m])"
+
+
 def grown(counter: str, *by: str, window: str = "$__range", where: tuple[str, ...] = ()) -> str:
-    """How much a counter grew, as the registry that saw most of it tells."""
+    """How much a counter grew, by the registry that counted most."""
     return f"max by ({', '.join(by)}) (increase({of(counter, *where)}[{window}]))"

@@ -16,17 +16,17 @@ BY_INSTANCE = "{{instance}}"
 def page() -> Dashboard:
     """The dashboard."""
     return (
-        Page("aurora-registry", "Aurora / Registry", "How the registry itself is: what it hears, keeps and answers.")
+        Page("aurora-registry", "Aurora / Registry", "How the registry itself is: what it receives, keeps and answers.")
         .row(4, *_first_look())
         .row(4, (_builds(), 24))
-        .heading("What it hears")
+        .heading("Receiving")
         .row(8, (_heartbeats(), 8), (_rejected(), 8), (_blind(), 8))
-        .row(6, (_hearing(), 24))
-        .heading("What it answers")
+        .row(6, (_reception(), 24))
+        .heading("Answering")
         .row(8, (_requests(), 8), (_latency(), 8), (_scrapes(), 8))
-        .heading("What it keeps, and whom it tells")
+        .heading("Storing and notifying")
         .row(8, (_failures(), 8), (_notifications(), 8), (_kept(), 8))
-        .heading("What it costs")
+        .heading("Resources")
         .row(7, (_memory(), 8), (_cpu(), 8), (_files(), 8))
         .build()
     )
@@ -40,20 +40,20 @@ def _first_look() -> list[tuple[Any, int]]:
     return [
         worst("Registry", "Whether Prometheus reaches every registry.", "up", "No registry"),
         worst("Store", "Whether the store answered every registry when last asked.", "aurora_registry_store_up"),
-        worst("Event bus", "Whether every registry hears the bus.", "aurora_registry_event_bus_up", "No bus"),
+        worst("Event bus", "Whether every registry receives the bus.", "aurora_registry_event_bus_up", "No bus"),
         (
             panels.number(
                 "Receiving",
-                "Blind: there are nodes that no registry can hear now. Their statuses are held.",
+                "Not receiving: no registry gets the heartbeats of some nodes now. Their statuses are frozen.",
                 ask.now(f"max(min by (transport) ({of('aurora_registry_blind')}))"),
-                mappings=[look.mapping({0: ("all nodes", look.GOOD), 1: ("blind", look.HELD)})],
+                mappings=[look.mapping({0: ("all nodes", look.GOOD), 1: ("not receiving", look.HELD)})],
             ),
             4,
         ),
         (
             panels.number(
                 "Mesh",
-                "Suspect: the whole mesh fell silent together, and our own connection is the likelier cause.",
+                "Suspect: most of the mesh stopped sending together, so our own connection is the likelier cause.",
                 ask.now(f"max({of('aurora_registry_mesh_suspect')})"),
                 mappings=[look.mapping({0: ("plausible", look.GOOD), 1: ("suspect", look.HELD)})],
             ),
@@ -105,7 +105,7 @@ def _increase(counter: str, *by: str) -> str:
 def _heartbeats() -> Any:
     return charts.areas(
         "Heartbeats",
-        "Heartbeats taken in, by the way they came. Registries that share a bus each count what they hear.",
+        "Heartbeats received, by transport. Registries that share a bus each count what they receive.",
         ask.over_time(_rate("aurora_registry_heartbeats_total", "instance", "transport"), "{{transport}} {{instance}}"),
         unit="ops",
     )
@@ -113,7 +113,7 @@ def _heartbeats() -> Any:
 
 def _rejected() -> Any:
     return charts.bars(
-        "Events and readings not taken in",
+        "Events and readings rejected",
         "By reason. Of events, one of each reason in ten seconds is in the log; what was left out of a node's heartbeat"
         " is in aurora-cli why NAME.",
         ask.over_time(
@@ -132,8 +132,8 @@ def _rejected() -> Any:
 
 def _blind() -> Any:
     return charts.bars(
-        "Blind time",
-        "How long nodes could not be heard. It counts as nobody's silence.",
+        "Time not receiving",
+        "How long heartbeats could not be received. It counts against no node.",
         ask.over_time(
             _increase("aurora_registry_blind_seconds_total", "instance", "transport"),
             "{{transport}} {{instance}}",
@@ -143,16 +143,16 @@ def _blind() -> Any:
     )
 
 
-def _hearing() -> Any:
+def _reception() -> Any:
     up = look.mapping({0: ("down", look.BAD), 1: ("up", look.GOOD)})
     return charts.history(
-        "Store, bus and hearing",
-        "What each registry could reach, and which nodes it could not hear.",
+        "Store, bus and receiving",
+        "What each registry could reach, and which transports it did not receive.",
         ask.over_time(most("aurora_registry_store_up", "instance"), "store {{instance}}"),
         ask.over_time(most("aurora_registry_event_bus_up", "instance"), "bus {{instance}}", ref="B"),
         ask.over_time(
             f"{most('aurora_registry_blind', 'instance', 'transport')} + {look.HELD_CODES['no']}",
-            "hearing {{transport}} {{instance}}",
+            "receiving {{transport}} {{instance}}",
             ref="C",
         ),
         mappings=[up, look.HELD_HISTORY],
@@ -223,7 +223,7 @@ def _notifications() -> Any:
 def _kept() -> Any:
     return charts.lines(
         "Nodes kept and forgotten",
-        "Nodes in each registry's map, and how many it dropped after a silence of forget_after.",
+        "Nodes in each registry's map, and how many it forgot, forget_after past their last heartbeat.",
         ask.over_time(f"sum by (instance) ({of('aurora_mesh_nodes')})", "kept {{instance}}"),
         ask.over_time(most("aurora_registry_nodes_forgotten_total", "instance"), "forgotten {{instance}}", ref="B"),
         unit="none",

@@ -18,7 +18,7 @@ IN_SITE = f"max by (node) ({of('aurora_node_info', SITE)})"
 def page() -> Dashboard:
     """The dashboard."""
     return (
-        Page("aurora-topology", "Aurora / Topology", "Who is connected with whom, and how each of them is.")
+        Page("aurora-topology", "Aurora / Topology", "How nodes are connected, and the status of each.")
         .asked("type", "Connection", f"label_values({of('aurora_topology_edge_info')}, type)", every=True)
         .asked("site", "Site", f"label_values({of('aurora_node_info')}, site)", every=True)
         .row(4, *_first_look())

@@ -109,7 +109,7 @@ def test_silence_is_waited_out_and_told(listening):
                 return await client.heartbeat("a", {}), endpoint
 
     answer, endpoint = asyncio.run(speak())
-    assert answer == Reply(Outcome.UNREACHABLE, f"{endpoint}: no answer within 0.1 s")
+    assert answer == Reply(Outcome.UNREACHABLE, f"{endpoint}: no answer within 100ms")
 
 
 def test_a_refused_connection_is_told_without_the_password(listening):
@@ -219,7 +219,6 @@ def test_a_registry_behind_a_proxy_has_a_path_and_a_login(stranger, listening):
     "url",
     [
         "",
-        "10.0.0.1:9999",
         "redis://me:hunter2@a",
         "http://",
         "http://me:hunter2@a:x",
@@ -229,7 +228,7 @@ def test_a_registry_behind_a_proxy_has_a_path_and_a_login(stranger, listening):
 )
 def test_what_is_no_url_is_refused_unseen(url):
     """It may hold a password."""
-    with pytest.raises(Invalid, match=r"^expected the registry's URL, such as http://10\.0\.0\.1:9999$"):
+    with pytest.raises(Invalid, match=r"^expected host:port or a URL such as http://10\.0\.0\.1:9999$"):
         HttpClient(url)
 
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-import urllib3
+import requests
 
 from demo.ports import free_port, is_free
 from demo.process import ChildFailed
@@ -33,12 +33,12 @@ def until(read, *, within=30.0):
 def register(stack: Stack) -> None:
     for name in NODES:
         body = {"name": name, "metadata": {"site": name.partition("-")[0]}, "capabilities": {"gpu": True}}
-        assert urllib3.request("POST", f"{stack.registry_url}/nodes/register", json=body).status == 201
+        assert requests.post(f"{stack.registry_url}/nodes/register", json=body, timeout=30).status_code == 201
 
 
 def keep_beating(stack: Stack, names: list[str], stopped: threading.Event) -> None:
     while not stopped.wait(0.3):
-        urllib3.request("POST", f"{stack.registry_url}/heartbeats", json=[{"node": name} for name in names])
+        requests.post(f"{stack.registry_url}/heartbeats", json=[{"node": name} for name in names], timeout=30)
 
 
 def test_a_site_that_fails_is_seen_from_the_metrics_to_the_message() -> None:
@@ -53,24 +53,24 @@ def test_a_site_that_fails_is_seen_from_the_metrics_to_the_message() -> None:
         try:
             until(lambda: len(stack.query("aurora_node_info")) == len(NODES))
             sample = b'aurora_site_disrupted{site="austin"} 1'
-            until(lambda: sample in urllib3.request("GET", f"{stack.registry_url}/metrics").data)
+            until(lambda: sample in requests.get(f"{stack.registry_url}/metrics", timeout=30).content)
             until(lambda: stack.query(f'ALERTS{{alertname="{SITE_ALERT}",alertstate="firing",site="austin"}}'))
             alerts = f"{stack.alertmanager_url}/api/v2/alerts"
             until(
                 lambda: (
-                    {alert["labels"]["alertname"] for alert in urllib3.request("GET", alerts).json()} >= {SITE_ALERT}
+                    {alert["labels"]["alertname"] for alert in requests.get(alerts, timeout=30).json()} >= {SITE_ALERT}
                 )
             )
             inhibited = f"{alerts}?active=false&inhibited=true"
-            muted = until(lambda: urllib3.request("GET", inhibited).json())
+            muted = until(lambda: requests.get(inhibited, timeout=30).json())
             assert {alert["labels"]["site"] for alert in muted} == {"austin"}
             told = until(lambda: [a for n in heard if n.receiver == "pager" for a in n.alerts])
             assert [(alert.labels["alertname"], alert.labels["site"]) for alert in told] == [(SITE_ALERT, "austin")]
             until(lambda: len(stack.query('aurora_node_status{status="offline"} == 1')) == 4)
-            history = urllib3.request(
-                "GET",
+            history = requests.get(
                 f"{stack.prometheus_url}/api/v1/query_range",
-                fields={
+                timeout=30,
+                params={
                     "query": 'sum by (status) (aurora_node_status{node=~"austin.*"})',
                     "start": str(time.time() - 60),
                     "end": str(time.time()),

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from demo.servers import newest
 from exporter.domain.clock import HOUR
 from exporter.domain.lifecycle import Lifecycle, Phase
 from exporter.domain.topology import EdgeRule
@@ -45,16 +46,16 @@ TABLE = {
 }
 
 WHOLE_TEXT = """\
-# HELP aurora_node_info What the node says it is.
+# HELP aurora_node_info Facts that the node was registered with; always 1.
 # TYPE aurora_node_info gauge
 aurora_node_info{node="vengeance",role="lead",vpn_ip="10.8.0.1",public_ip="",gpu_type="RTX \\"4090\\"",os="C:\\\\",\
 environment="production",site="home"} 1
-# HELP aurora_node_status The node's status, derived from its silence: 1 for the one that holds.
+# HELP aurora_node_status The node's status, from its heartbeat age: 1 for the current one, 0 for the others.
 # TYPE aurora_node_status gauge
 aurora_node_status{node="vengeance",status="active"} 1
 aurora_node_status{node="vengeance",status="warning"} 0
 aurora_node_status{node="vengeance",status="offline"} 0
-# HELP aurora_node_status_held Whether the node's status waits because the registry cannot hear the node.
+# HELP aurora_node_status_held 1 while the node's status is frozen because the registry does not receive its heartbeats.
 # TYPE aurora_node_status_held gauge
 aurora_node_status_held{node="vengeance"} 0
 # HELP aurora_node_gpus GPUs that the node is registered with.
@@ -63,10 +64,10 @@ aurora_node_gpus{node="vengeance"} 2
 # HELP aurora_node_gpu_memory_bytes VRAM of all the node's GPUs together, as registered.
 # TYPE aurora_node_gpu_memory_bytes gauge
 aurora_node_gpu_memory_bytes{node="vengeance"} 51539607552
-# HELP aurora_node_last_seen_timestamp_seconds When the node was last heard, by the registry's clock.
+# HELP aurora_node_last_seen_timestamp_seconds Time of the node's last heartbeat, by the registry's clock.
 # TYPE aurora_node_last_seen_timestamp_seconds gauge
 aurora_node_last_seen_timestamp_seconds{node="vengeance"} 1759752001.500
-# HELP aurora_node_last_seen_age_seconds How long ago the node was last heard, measured monotonically.
+# HELP aurora_node_last_seen_age_seconds Time since the node's last heartbeat, measured by a monotonic clock.
 # TYPE aurora_node_last_seen_age_seconds gauge
 aurora_node_last_seen_age_seconds{node="vengeance"} 0.250
 # HELP aurora_node_registered_timestamp_seconds When the node was first registered.
@@ -77,7 +78,7 @@ aurora_node_registered_timestamp_seconds{node="vengeance"} 1759752000.000
 aurora_node_status_transitions_total{node="vengeance",status="active"} 0
 aurora_node_status_transitions_total{node="vengeance",status="warning"} 0
 aurora_node_status_transitions_total{node="vengeance",status="offline"} 0
-# HELP aurora_node_lifecycle Where the node stands in its working life: 1 for the phase that holds.
+# HELP aurora_node_lifecycle The node's lifecycle, set by people: 1 for the current one, 0 for the others.
 # TYPE aurora_node_lifecycle gauge
 aurora_node_lifecycle{node="vengeance",lifecycle="in_service"} 0
 aurora_node_lifecycle{node="vengeance",lifecycle="draining"} 1
@@ -88,8 +89,8 @@ aurora_node_lifecycle_until_timestamp_seconds{node="vengeance"} 1759755600.000
 # HELP aurora_node_clock_offset_seconds The node's clock minus the registry's, at its latest heartbeat.
 # TYPE aurora_node_clock_offset_seconds gauge
 aurora_node_clock_offset_seconds{node="vengeance"} -2.500
-# HELP aurora_node_heartbeats_missed_total Heartbeats that the node sent and that never came, told by gaps in their \
-sequence.
+# HELP aurora_node_heartbeats_missed_total Heartbeats that the node sent and that did not arrive, from gaps in \
+their sequence numbers.
 # TYPE aurora_node_heartbeats_missed_total counter
 aurora_node_heartbeats_missed_total{node="vengeance"} 0
 # HELP aurora_node_name_conflicts_total Refused attempts of another machine to register under the node's name.
@@ -98,7 +99,7 @@ aurora_node_name_conflicts_total{node="vengeance"} 1
 # HELP aurora_node_cost_usd_per_hour What the node costs, as registered.
 # TYPE aurora_node_cost_usd_per_hour gauge
 aurora_node_cost_usd_per_hour{node="vengeance"} 1.25
-# HELP aurora_node_gpus_observed GPUs in the node's latest heartbeat that told of any.
+# HELP aurora_node_gpus_observed GPUs that the node reports now; fewer than aurora_node_gpus: one is lost.
 # TYPE aurora_node_gpus_observed gauge
 aurora_node_gpus_observed{node="vengeance"} 1
 # HELP aurora_node_gpu_utilization_ratio How busy the GPU is, from 0 to 1.
@@ -130,7 +131,7 @@ aurora_mesh_gpu_memory_bytes{status="offline"} 0
 aurora_site_nodes{site="home",status="active"} 1
 aurora_site_nodes{site="home",status="warning"} 0
 aurora_site_nodes{site="home",status="offline"} 0
-# HELP aurora_site_disrupted Whether so many of the site's nodes fell silent together that it is one incident.
+# HELP aurora_site_disrupted 1 while so many of the site's nodes are without heartbeats that it is one incident.
 # TYPE aurora_site_disrupted gauge
 aurora_site_disrupted{site="home"} 0
 # HELP aurora_topology_edges_omitted Connections that are not shown because there are more than topology.max_edges.
@@ -183,7 +184,10 @@ def test_openmetrics_differs_in_metadata_only(mesh: Mesh) -> None:
     body = mesh.scrape(open_metrics=True)
     assert samples_of(body) == samples_of(WHOLE_TEXT)
     metadata = metadata_of(body)
-    assert metadata[:2] == ["# HELP aurora_node What the node says it is.", "# TYPE aurora_node info"]
+    assert metadata[:2] == [
+        "# HELP aurora_node Facts that the node was registered with; always 1.",
+        "# TYPE aurora_node info",
+    ]
     assert "# TYPE aurora_node_status_transitions counter" in metadata
     assert "# TYPE aurora_node_last_seen_age_seconds gauge" in metadata
     assert [line for line in metadata if line.startswith("# UNIT")] == [
@@ -275,7 +279,7 @@ def test_a_closed_exposition_follows_the_map_no_more(mesh: Mesh) -> None:
 
 def test_promtool_finds_nothing_to_better(mesh: Mesh) -> None:
     """The linter of Prometheus itself, on what Prometheus reads."""
-    promtool = shutil.which("promtool")
+    promtool = shutil.which(newest("promtool"))
     if promtool is None:
         pytest.skip("promtool is not installed: it comes with Prometheus")
     mesh.register("neighbour", vpn_ip="fd00::2", metadata={"site": "🏠"})

@@ -35,7 +35,7 @@ def test_a_fault_is_named(dashboards, known, fault):
 def test_an_expression_that_finds_nothing_is_named(dashboards, recording):
     """What is right by its words and never brings data is seen only where a real Prometheus is asked."""
     twin = silent_twin(dashboards["aurora-mesh"])
-    expected = f"{NEVER_FOUND}, 'Nodes', A: it brings no data in any mesh"
+    expected = f"{NEVER_FOUND}, 'Nodes by status', A: it brings no data in any mesh"
     assert expected in live_problems(twin, recording, {})
 
 

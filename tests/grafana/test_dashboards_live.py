@@ -14,8 +14,12 @@ pytestmark = pytest.mark.servers
 EMPTY_IN_HEALTH = {
     ("aurora-mesh", "table", "Not active"): "every node is active",
     ("aurora-mesh", "table", "Alerts firing"): "none fires",
-    ("aurora-mesh", "state-timeline", "Status of nodes"): "it opens with the nodes that were silent",
-    ("aurora-registry", "timeseries", "Events not taken in"): "none is refused",
+    ("aurora-mesh", "table", "Out of service, until"): "no node is out of service",
+    ("aurora-mesh", "table", "Frozen"): "every node's heartbeats are received",
+    ("aurora-mesh", "table", "Lost GPUs"): "every GPU is observed",
+    ("aurora-gpu", "table", "Lost GPUs"): "every GPU is observed",
+    ("aurora-mesh", "state-timeline", "Status of nodes"): "it opens with the nodes that were not active",
+    ("aurora-registry", "timeseries", "Events and readings rejected"): "none is refused",
 }
 """Panels that have data only once something is wrong, and why."""
 SETTLED = ("healthy", "broken")
@@ -25,9 +29,9 @@ TOTALS = {
     ("aurora-mesh", "Warning", "A"): lambda stats: stats["warning_nodes"],
     ("aurora-mesh", "Offline", "A"): lambda stats: stats["offline_nodes"],
     ("aurora-topology", "Nodes", "A"): lambda stats: stats["total_nodes"],
-    ("aurora-gpu", "GPUs to be had", "A"): lambda stats: stats["active_gpus"],
-    ("aurora-gpu", "GPUs to be had", "B"): lambda stats: stats["total_gpus"],
-    ("aurora-gpu", "VRAM in all", "A"): lambda stats: stats["total_vram_gb"] * GIB,
+    ("aurora-gpu", "GPUs available", "A"): lambda stats: stats["active_gpus"],
+    ("aurora-gpu", "GPUs available", "B"): lambda stats: stats["total_gpus"],
+    ("aurora-gpu", "VRAM registered", "A"): lambda stats: stats["total_vram_gb"] * GIB,
     ("aurora-gpu", "VRAM active", "A"): lambda stats: stats["active_vram_gb"] * GIB,
 }
 """Which number of /stats each stat shows."""
@@ -108,19 +112,19 @@ def test_a_lost_gpu_shows(dashboards, recording):
     """Seen beside registered."""
     node = dashboards["aurora-node"]
     for state, seen in (("healthy", 4), ("broken", 3)):
-        assert shown(recording, state, node, "GPUs seen / registered", ref_id="A") == seen
-        assert shown(recording, state, node, "GPUs seen / registered", ref_id="B") == 4
+        assert shown(recording, state, node, "GPUs observed / registered", ref_id="A") == seen
+        assert shown(recording, state, node, "GPUs observed / registered", ref_id="B") == 4
 
 
 def test_the_first_stat_says_how_the_mesh_is(dashboards, recording):
-    """All right in health; a disrupted site where one is; blindness where nothing can be told."""
-    said = [shown(recording, state, dashboards["aurora-mesh"], "Is the mesh all right?") for state in recording]
+    """Healthy; a disrupted site where one is; not receiving where no status is known."""
+    said = [shown(recording, state, dashboards["aurora-mesh"], "Is the mesh healthy?") for state in recording]
     assert said == [1, 4, 6]
 
 
 def test_what_is_held_shows(dashboards, recording):
-    """Without Redis the node over HTTP is heard no more either, and its status waits."""
-    panel = next(one for one in panels(dashboards["aurora-node"]) if one["title"] == "Status, lifecycle and hearing")
+    """Without Redis no heartbeat counts, over HTTP neither: the status is frozen."""
+    panel = next(one for one in panels(dashboards["aurora-node"]) if one["title"] == "Status, lifecycle and receiving")
     held = {
         state: float(series(recording, state, "aurora-node", panel, "C")[0]["values"][-1][1]) for state in recording
     }
@@ -138,3 +142,46 @@ def test_the_heatmap_has_a_row_for_each_gpu_node(dashboards, recording, state):
     }
     assert sorted(names) == sorted(reporting)
     assert all(0 <= float(point[1]) <= 1 for row in found for point in row["values"])
+
+
+def test_lost_gpus_are_listed_with_how_many_are_missing(dashboards, recording):
+    """The node that lost one of its four."""
+    for uid in ("aurora-mesh", "aurora-gpu"):
+        panel = next(one for one in panels(dashboards[uid]) if one["title"] == "Lost GPUs")
+        rows = series(recording, "broken", uid, panel, "A")
+        assert {row["metric"]["node"]: float(row["value"][1]) for row in rows} == {NODE: 1.0}
+
+
+def test_planned_work_is_listed_with_its_end(dashboards, recording):
+    """One drains for an hour; the maintenance of the other ended while it was offline: it is overdue."""
+    panel = next(one for one in panels(dashboards["aurora-mesh"]) if one["title"] == "Out of service, until")
+    rows = series(recording, "broken", "aurora-mesh", panel, "A")
+    ends = {row["metric"]["node"]: float(row["value"][1]) for row in rows}
+    assert {name: seconds > 0 for name, seconds in ends.items()} == {NODE: True, "bench": False}
+
+
+def test_a_frozen_status_is_listed_where_no_registry_receives_the_node(dashboards, recording):
+    """Every node without Redis; none before."""
+    panel = next(one for one in panels(dashboards["aurora-mesh"]) if one["title"] == "Frozen")
+    rows = {state: series(recording, state, "aurora-mesh", panel, "A") for state in recording}
+    assert [len(rows[state]) for state in ("healthy", "broken")] == [0, 0]
+    assert {row["metric"]["node"] for row in rows["cut off"]} == set(recording["cut off"]["nodes"])
+
+
+def test_availability_is_the_part_of_time_in_service_that_was_active(dashboards, recording):
+    """Between nothing and all of it; a site has the mean of its nodes."""
+    for label, worse, better in (("site", "cellar", "canada"), ("node", "cellar-1", "runpod-ca")):
+        panel = next(one for one in panels(dashboards["aurora-mesh"]) if one["title"] == f"Availability by {label}")
+        rows = series(recording, "broken", "aurora-mesh", panel, "A")
+        parts = {row["metric"][label]: float(row["value"][1]) for row in rows}
+        assert all(0 <= part <= 1 for part in parts.values())
+        assert parts[worse] < parts[better]
+
+
+def test_the_cost_of_the_mesh_is_the_sum_of_its_nodes(dashboards, recording):
+    """An hour, and 730 of them."""
+    documents = recording["healthy"]["nodes"].values()
+    hour = sum(document["metadata"].get("cost_per_hour", 0) for document in documents)
+    mesh = dashboards["aurora-mesh"]
+    assert shown(recording, "healthy", mesh, "Cost") == pytest.approx(hour)
+    assert shown(recording, "healthy", mesh, "Cost", ref_id="B") == pytest.approx(730 * hour)

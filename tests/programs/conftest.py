@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ class RecordedRegistry:
     def __init__(self):
         self.requests = []
         self.authorizations = []
+        self.last_event_ids = []
         self.answers = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -50,6 +52,8 @@ class RecordedRegistry:
             def do_GET(self):
                 registry.requests.append(self.path)
                 registry.authorizations.append(self.headers["Authorization"])
+                if "Last-Event-ID" in self.headers:
+                    registry.last_event_ids.append(self.headers["Last-Event-ID"])
                 nothing = (404, {"Content-Type": "text/plain"}, b"Not Found")
                 status, headers, body = registry.answers.get(self.path, nothing)
                 self.send_response(status)
@@ -70,7 +74,7 @@ class RecordedRegistry:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch):
     """No setting of the caller's is inherited."""
-    for name in ("AURORA_REGISTRY", "NO_COLOR", "COLUMNS"):
+    for name in [name for name in os.environ if name.startswith("AURORA_")] + ["NO_COLOR", "COLUMNS"]:
         monkeypatch.delenv(name, raising=False)
 
 

@@ -4,9 +4,11 @@ import pytest
 
 from exporter import __version__
 from exporter.domain.clock import SECOND
+from exporter.programs.cli import arguments
 from exporter.programs.cli.arguments import parse
+from exporter.programs.cli.run import handler
 
-COMMANDS = ("nodes", "node", "why", "topology", "stats")
+COMMANDS = [command.name for command in arguments.COMMANDS if not command.hidden]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -28,9 +30,14 @@ def test_options_may_stand_before_or_behind_the_command():
     assert vars(before) == vars(behind)
     assert vars(before) == {
         "command": "stats",
+        "handler": "overview:stats",
         "registry": "http://10.0.0.1:9999",
         "timeout_ns": 60 * SECOND,
         "json": True,
+        "token_file": None,
+        "ca_file": None,
+        "cert_file": None,
+        "key_file": None,
     }
 
 
@@ -52,10 +59,13 @@ def test_the_registry_is_the_option_then_the_environment_then_here(monkeypatch):
         (["nodes", "--min-gpus=many"], "argument --min-gpus: invalid int value: 'many'"),
         (["stats", "--timeout=5"], "argument --timeout: expected a duration as Prometheus writes it"),
         (["stats", "--timeout=2h"], "argument --timeout: expected a duration from 1ms to 1h, got '2h'"),
-        (["stats", "--registry=ftp://x"], "argument --registry: expected a URL such as http://127.0.0.1:9999"),
-        (["stats", "--registry=http://"], "argument --registry: expected a URL such as"),
-        (["stats", "--registry=http://x:99999"], "argument --registry: expected a URL such as"),
-        (["stats", "--registry=http://x/?a=b"], "argument --registry: expected a URL such as"),
+        (
+            ["stats", "--registry=ftp://x"],
+            "argument --registry: expected host:port or a URL such as http://127.0.0.1:9999",
+        ),
+        (["stats", "--registry=http://"], "argument --registry: expected host:port or a URL such as"),
+        (["stats", "--registry=http://x:99999"], "argument --registry: expected host:port or a URL such as"),
+        (["stats", "--registry=http://x/?a=b"], "argument --registry: expected host:port or a URL such as"),
     ],
 )
 def test_wrong_usage_is_told_as_such(cli, registry, argv, complaint):
@@ -69,3 +79,8 @@ def test_a_wrong_environment_is_wrong_usage_without_its_password(cli, monkeypatc
     monkeypatch.setenv("AURORA_REGISTRY", "http://me:secret@x:port")
     status, _, err = cli("stats")
     assert (status, "AURORA_REGISTRY" in err, "secret" in err) == (2, True, False)
+
+
+@pytest.mark.parametrize("command", arguments.COMMANDS, ids=lambda command: command.name)
+def test_every_command_has_somebody_who_does_it(command):
+    assert callable(handler(command.handler))

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from exporter.programs.cli.prometheuschecks import shipped_alerts
+from exporter.programs.cli.doctor.prometheus import shipped_alerts
 from tests.support.alertmanager_server import AlertmanagerServer
 from tests.support.prometheus_server import PrometheusServer
 from tests.support.redis_server import RedisServer
@@ -56,20 +56,24 @@ def findings(cli):
 
 @pytest.mark.usefixtures("sound")
 def test_a_sound_registry_is_told_link_by_link(cli, registry, monkeypatch):
-    monkeypatch.setattr("exporter.programs.cli.registrychecks.time.perf_counter", lambda: 0.0)
+    monkeypatch.setattr("exporter.programs.cli.doctor.registry.time.perf_counter", lambda: 0.0)
 
     status, out, err = cli("doctor")
 
     assert (status, err) == (0, "")
     assert out == (
-        f"ok       registry: {registry.url} is version 1.2.3, up 2 minutes 5\n"
-        "         seconds, 1 node\n"
-        "ok       ready: its node map is loaded\n"
-        "ok       store: up\n"
-        "ok       event bus: none is configured: heartbeats come over HTTP only\n"
-        "ok       scrape: 9 names, 9 samples, in 0.000 s\n"
-        "ok       hearing: no transport is blind\n"
-        "ok       reload: the last one succeeded\n"
+        f"ok           registry: {registry.url} is version 1.2.3, up 2 minutes 5\n"
+        "             seconds, 1 node\n"
+        "ok           ready: its node map is loaded\n"
+        "ok           store: up\n"
+        "ok           event bus: none is configured: heartbeats come over HTTP only\n"
+        "ok           scrape: 9 names, 9 samples, in 0.000 s\n"
+        "ok           hearing: no transport is blind\n"
+        "ok           reload: the last one succeeded\n"
+        "not checked  Prometheus: whether it scrapes and has the rules. Name it:\n"
+        "             --prometheus URL.\n"
+        "not checked  Alertmanager: whether alerts arrive, and where they go. Name it:\n"
+        "             --alertmanager URL, or --prometheus URL, which knows it.\n"
     )
 
 
@@ -81,8 +85,8 @@ def test_only_the_state_is_coloured_and_lines_end_at_80_columns(cli, registry, o
     _, out, _ = cli("doctor")
 
     lines = out.splitlines()
-    assert lines[0].startswith("\x1b[32mok     \x1b[0m  registry: ")
-    assert any(line.startswith("\x1b[31mwrong  \x1b[0m  ready: ") for line in lines)
+    assert lines[0].startswith("\x1b[32mok         \x1b[0m  registry: ")
+    assert any(line.startswith("\x1b[31mwrong      \x1b[0m  ready: ") for line in lines)
     assert max(len(line.replace("\x1b[32m", "").replace("\x1b[31m", "").replace("\x1b[0m", "")) for line in lines) <= 80
 
 
@@ -90,7 +94,7 @@ def test_a_registry_out_of_reach_is_wrong(cli, nowhere):
     status, out, err = cli("doctor", "--registry", nowhere)
 
     assert (status, err) == (1, "")
-    assert " ".join(out.split()) == (
+    assert " ".join(out.split()).startswith(
         f"wrong registry: {nowhere} does not answer as one: connection refused. "
         "Start aurora-registry, or name another with --registry."
     )
@@ -99,7 +103,10 @@ def test_a_registry_out_of_reach_is_wrong(cli, nowhere):
 def test_what_is_no_registry_is_said(findings, registry):
     registry.answer("/health", {"status": "fine"})
 
-    assert findings() == (1, {"registry": ("wrong", f"what answers at {registry.url} is no registry")})
+    status, found = findings()
+
+    assert (status, found["registry"]) == (1, ("wrong", f"what answers at {registry.url} is no registry"))
+    assert {state for check, (state, _) in found.items() if check != "registry"} == {"not checked"}
 
 
 @pytest.mark.parametrize(
@@ -167,6 +174,8 @@ def test_a_scrape_that_fails_and_rules_that_are_missing_or_broken_are_wrong(cli,
     alerts[0] |= {"health": "err", "lastError": "duplicate series"}
     registry.answer("/api/v1/targets?state=active", {"data": {"activeTargets": [target]}})
     registry.answer("/api/v1/rules?type=alert", {"data": {"groups": [{"rules": alerts}]}})
+    registry.answer("/api/v1/alertmanagers", {"data": {"activeAlertmanagers": []}})
+    registry.answer("/api/v1/status/runtimeinfo", {"data": {"startTime": "2025-10-06T12:00:05.123456789Z"}})
 
     status, out, _ = cli("doctor", "--json", "--prometheus", registry.url)
 
@@ -176,6 +185,7 @@ def test_a_scrape_that_fails_and_rules_that_are_missing_or_broken_are_wrong(cli,
         "scrapes http://10.0.0.1:9999/metrics, and fails: connection refused",
         "not loaded: AuroraNodeOffline",
         f"{alerts[0]['name']} cannot be evaluated: duplicate series",
+        f"{registry.url} has no Alertmanager",
     ]
 
 
@@ -183,6 +193,8 @@ def test_a_scrape_that_fails_and_rules_that_are_missing_or_broken_are_wrong(cli,
 def test_a_prometheus_without_our_job_is_wrong(findings, registry):
     registry.answer("/api/v1/targets?state=active", {"data": {"activeTargets": []}})
     registry.answer("/api/v1/rules?type=alert", {"data": {"groups": []}})
+    registry.answer("/api/v1/alertmanagers", {"data": {"activeAlertmanagers": []}})
+    registry.answer("/api/v1/status/runtimeinfo", {"data": {"startTime": "2025-10-06T12:00:05Z"}})
 
     status, found = findings("--prometheus", registry.url)
 
@@ -264,7 +276,7 @@ def test_an_alertmanager_that_prometheus_does_not_tell_is_wrong(tmp_path):
             alertmanager.close()
 
     assert found.returncode == 1
-    assert "wrong    watchdog: no AuroraWatchdog: alerts of Prometheus do not arrive." in found.stdout
+    assert "wrong        watchdog: no AuroraWatchdog: alerts of Prometheus do not arrive." in found.stdout
     assert "AuroraDoctorTest with severity info goes to nobody" in found.stdout
 
 

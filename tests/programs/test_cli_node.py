@@ -41,7 +41,7 @@ def test_node_shows_all_that_is_known(shows):
         "name        runpod-tx\n"
         "role        compute\n"
         "status      active\n"
-        "held        since 2025-10-06T11:59:05Z (1 minute ago): its status waits\n"
+        "held        since 2025-10-06T11:59:05Z (1 minute ago): its status is frozen\n"
         "reported    busy\n"
         "last seen   2025-10-06T12:00:03Z (2 seconds ago, over HTTP)\n"
         "registered  2025-10-06T10:05:00Z (1 hour 55 minutes ago)\n"

@@ -71,10 +71,12 @@ def test_last_column_is_cut_where_the_terminal_ends():
     assert list(table(rows, Terminal())) == ["NAME       GPU", "vengeance  " + "東京" * 8]
 
 
-def test_other_columns_are_never_cut():
-    """They identify a node; the last one keeps eight columns, though the line may wrap then."""
+def test_a_name_is_cut_at_last_and_a_status_never():
+    """A name identifies a node: what stands behind it gives way first."""
     name = "a" * 63
-    assert list(table([(name, Status("active"), "x" * 20)], Terminal(width=40))) == [f"{name}  active  xxxxxxx…"]
+    row = (name, "compute", Status("active"), "x" * 20)
+    assert list(table([row], Terminal(width=90))) == [f"{name}  compute  active  xxxxxxx…"]
+    assert list(table([row], Terminal(width=60))) == [f"{'a' * 32}…  compute  active  xxxxxxx…"]
 
 
 def test_output_fits_80_columns(registry, shows, on_terminal, seed):

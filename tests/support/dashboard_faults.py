@@ -29,10 +29,10 @@ def broken(dashboard: Json, fault: Fault) -> Json:
 
 
 def silent_twin(dashboard: Json) -> Json:
-    """A copy whose first stat asks for a role that nobody has: every check of the text passes it."""
+    """A copy of which one panel selects a role that no node has: every check of the text passes it."""
     twin = copy.deepcopy(dashboard)
     twin["uid"] = NEVER_FOUND
-    _replace(twin, "Nodes", "aurora_mesh_nodes{", 'aurora_mesh_nodes{role="nobody", ')
+    _replace(twin, "Nodes by status", "aurora_mesh_nodes{", 'aurora_mesh_nodes{role="nobody", ')
     return twin
 
 
@@ -77,8 +77,8 @@ _asks("mesh", "Transitions", "$__rate_interval", "5m", "not over $__rate_interva
 _asks("mesh", "Transitions", "increase(", "max_over_time(", "without rate, irate or increase")
 _asks("mesh", "GPUs by status of their node", "max by (status)", "max by (status, instance)", "once for every registry")
 _asks("gpu", "GPUs by type", "topk by (node) (1, ", "(", "registries that disagree")
-_asks("node", "Silence", '"$node"', '"$machine"', "$machine is used, and no variable has that name")
-_asks("node", "Silence", 'node="$node"', 'host="$node"', "matches host")
+_asks("node", "Heartbeat age", '"$node"', '"$machine"', "$machine is used, and no variable has that name")
+_asks("node", "Heartbeat age", 'node="$node"', 'host="$node"', "matches host")
 _asks("topology", "Nodes and connections", '"mainstat"', '"main"', "its query gives no field mainstat")
 
 
@@ -134,22 +134,22 @@ def _(dashboard: Json) -> None:
 
 @_fault("gpu", "no unit", "it has no unit")
 def _(dashboard: Json) -> None:
-    del _panel(dashboard, "VRAM in all")["fieldConfig"]["defaults"]["unit"]
+    del _panel(dashboard, "VRAM registered")["fieldConfig"]["defaults"]["unit"]
 
 
 @_fault("gpu", "a unit of nobody", "'gigabytes' is no unit that is known")
 def _(dashboard: Json) -> None:
-    _panel(dashboard, "VRAM in all")["fieldConfig"]["defaults"]["unit"] = "gigabytes"
+    _panel(dashboard, "VRAM registered")["fieldConfig"]["defaults"]["unit"] = "gigabytes"
 
 
 @_fault("node", "amber too late", "and config.yaml has [120.0, 300.0] seconds")
 def _(dashboard: Json) -> None:
-    _panel(dashboard, "Silent for")["fieldConfig"]["defaults"]["thresholds"]["steps"][1]["value"] = 180
+    _panel(dashboard, "Heartbeat age")["fieldConfig"]["defaults"]["thresholds"]["steps"][1]["value"] = 180
 
 
 @_fault("node", "a status without a text", "has no text and colour for offline")
 def _(dashboard: Json) -> None:
-    for mapping in _panel(dashboard, "Status, lifecycle and hearing")["fieldConfig"]["defaults"]["mappings"]:
+    for mapping in _panel(dashboard, "Status, lifecycle and receiving")["fieldConfig"]["defaults"]["mappings"]:
         mapping["options"].pop("3", None)
 
 
@@ -171,7 +171,7 @@ def _(dashboard: Json) -> None:
 
 @_fault("gpu", "an amount in green", "green is for status")
 def _(dashboard: Json) -> None:
-    _panel(dashboard, "VRAM in all")["fieldConfig"]["defaults"]["color"] = {"mode": "fixed", "fixedColor": "green"}
+    _panel(dashboard, "VRAM registered")["fieldConfig"]["defaults"]["color"] = {"mode": "fixed", "fixedColor": "green"}
 
 
 @_fault("mesh", "a link to nowhere", "leads to no dashboard")
@@ -250,7 +250,7 @@ def _(dashboard: Json) -> None:
 
 @_fault("gpu", "nothing asked", "it has no targets")
 def _(dashboard: Json) -> None:
-    _panel(dashboard, "VRAM in all")["targets"] = []
+    _panel(dashboard, "VRAM registered")["targets"] = []
 
 
 @_fault("topology", "a ring without a part", "no calculation makes the field arc__offline")

@@ -75,17 +75,19 @@ def populate(stack: Stack) -> dict[str, GpuNode]:
 
 
 def break_mesh(stack: Stack, nodes: dict[str, GpuNode]) -> None:
-    """One of each incident, and return once all show: a silent site, lost GPUs, refusals, a node just silent."""
+    """One of each incident, and return once all show: a site without heartbeats, lost GPUs, refusals, a warning."""
     for name in ("cellar-1", "cellar-2", "cellar-3", "guest"):
         nodes[name].stop()
-    nodes["bench"].maintain("2s")
     nodes["bench"].stop()
+    nodes["bench"].maintain("3s")  # by then it is in warning, so the maintenance becomes overdue
     nodes["runpod-tx"].lose_gpu()
     nodes["runpod-tx"].set_clock(30)
     nodes["runpod-ca"].skipping = True
     nodes["runpod-ca"].be_impersonated()
     answer = stack.mesh.ask("PUT", "/nodes/runpod-tx/drain", {"reason": "full", "until": "1h"})
     assert answer.status_code == requests.codes.ok, answer.text
+    answer = stack.mesh.ask("POST", "/nodes/spare-1/heartbeat", {"timestamp": "yesterday"})
+    assert [each["field"] for each in answer.json()["ignored"]] == ["timestamp"], answer.text
     for registry in stack.registries:
         registry.configure({"thresholds": {"warning_after": "no duration"}})
         registry.signal(signal.SIGHUP)

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from exporter.client.documents import Departure, Node, Recent, RecentTransition
 from exporter.domain.clock import SECOND
 from exporter.domain.duration import format_duration
 from exporter.domain.timestamp import format_timestamp, parse_timestamp
+from exporter.programs.cli.context import Context
 from exporter.programs.cli.humanize import count, listed, phase
-from exporter.programs.cli.responses import Departure, Node, Recent, RecentTransition
 from exporter.programs.cli.terminal import Terminal
 from exporter.programs.cli.wrap import hanging, paragraph
 
 Moment = Callable[[str], str]
+
+
+def digest(context: Context) -> None:
+    """What happened since then."""
+    arguments = context.arguments
+    reply = context.client.get("/transitions", {"since": arguments.since, "limit": arguments.limit})
+    pages = list(context.client.pages())
+    if arguments.json:
+        nodes = {name: node for page, _ in pages for name, node in page.document()["nodes"].items()}
+        context.show_json({**reply.document(), "nodes": nodes})
+    else:
+        nodes_now = [node for _, page in pages for node in page.nodes.values()]
+        context.show(show_digest(reply.of(Recent), nodes_now, context.terminal))
 
 
 def show_digest(recent: Recent, nodes: Sequence[Node], terminal: Terminal) -> Iterator[str]:

@@ -38,6 +38,18 @@ def ago(timestamp: str, now_ns: int) -> str:
     return "" if elapsed is None else f"{duration(elapsed)} ago"
 
 
+def age(timestamp: str, now_ns: int) -> str:
+    """How long before now, in one unit, for a column: `4s`, `12m`, `3h`, `2d`; `?` where the time cannot be read."""
+    elapsed = _elapsed(timestamp, now_ns)
+    if elapsed is None:
+        return "?"
+    seconds = max(0, int(elapsed))
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
 def from_now(timestamp: str, now_ns: int) -> str:
     """`in 3 hours`, or `3 hours ago`; empty where the time cannot be read."""
     elapsed = _elapsed(timestamp, now_ns)

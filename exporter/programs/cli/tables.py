@@ -1,4 +1,4 @@
-"""Aligned columns, two spaces apart. Only the last column may be cut, and only where lines have an end."""
+"""Aligned columns, two spaces apart, that fit the terminal where it is 60 columns wide or more."""
 
 from __future__ import annotations
 
@@ -9,30 +9,69 @@ from exporter.programs.cli.terminal import Terminal, columns, visible
 GAP = "  "
 LEAST_LAST = 8
 """Columns that the last one keeps, however narrow the terminal: a line that wraps tells more than an ellipsis."""
+LEAST_FIRST = 12
+"""The same for the first one, which has the names."""
 
 
 class Status(str):
-    """A cell that names a status, and has its colour."""
+    """A cell that names a status: it has its colour, and is never cut."""
 
     __slots__ = ()
 
 
+class Address(str):
+    """A cell that is of no use when it is cut: other columns give way first."""
+
+    __slots__ = ()
+
+
+ROUNDS: tuple[tuple[int, tuple[type[str], ...]], ...] = (
+    (10, (Status, Address)),
+    (4, (Status, Address)),
+    (4, (Status,)),
+)
+"""What columns in between keep, and cells that are not cut: each time less, as long as lines are too long."""
+
+
 def table(rows: Sequence[Sequence[str]], terminal: Terminal, *, least: Sequence[int] = ()) -> Iterator[str]:
-    """The rows as lines, the header being the first row. `least` are least widths of the columns but the last."""
+    """The rows as lines, the header being the first row. `least` are least widths of the columns but the last.
+
+    Where lines have an end, cells are cut with an ellipsis: the last column's first, then from the right to the left,
+    the first column's only at last.
+    """
     seen = [[visible(cell) for cell in row] for row in rows]
-    last = len(seen[0]) - 1
-    widths = [max(columns(row[column]) for row in seen) for column in range(last)]
-    widths = [max(pair) for pair in zip(widths, [*least, *[0] * (last - len(least))], strict=True)]
-    room = max(LEAST_LAST, (terminal.width or 0) - sum(widths) - len(GAP) * last)
+    widths = [max(columns(row[column]) for row in seen) for column in range(len(seen[0]))]
+    if terminal.width is not None:
+        widths = _fitted(widths, terminal.width, rows)
+    padded_widths = [max(pair) for pair in zip(widths, [*least, *[0] * (len(widths) - len(least))], strict=True)]
+    if terminal.width is None or _total(padded_widths) <= terminal.width:
+        widths = padded_widths
+    last = len(widths) - 1
     for row, shown in zip(rows, seen, strict=True):
-        padded = [cell + " " * (width - columns(cell)) for cell, width in zip(shown[:last], widths, strict=True)]
-        padded.append(terminal.shorten(shown[last], room))
-        cells = [
-            terminal.status(text) if isinstance(cell, Status) else text for cell, text in zip(row, padded, strict=True)
-        ]
+        cells = []
+        for column, (cell, text, width) in enumerate(zip(row, shown, widths, strict=True)):
+            fitting = terminal.shorten(text, width)
+            padded = fitting if column == last else fitting + " " * (width - columns(fitting))
+            cells.append(terminal.status(padded) if isinstance(cell, Status) else padded)
         yield GAP.join(cells).rstrip()
 
 
 def facts(pairs: Sequence[tuple[str, str]], terminal: Terminal) -> Iterator[str]:
     """Names and values, those without a value left out."""
     return table([pair for pair in pairs if pair[1]], terminal)
+
+
+def _fitted(widths: list[int], width: int, rows: Sequence[Sequence[str]]) -> list[int]:
+    fitted = list(widths)
+    last = len(fitted) - 1
+    for least, whole in ROUNDS:
+        for column in (*range(last, 0, -1), 0):
+            excess = _total(fitted) - width
+            if excess > 0 and (column == last or not any(isinstance(row[column], whole) for row in rows)):
+                kept = LEAST_LAST if column == last else least if column else LEAST_FIRST
+                fitted[column] = max(min(kept, fitted[column]), fitted[column] - excess)
+    return fitted
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)

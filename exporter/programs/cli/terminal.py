@@ -42,12 +42,14 @@ class Terminal:
 
 
 def terminal_of(stream: TextIO) -> Terminal:
-    """The terminal behind the stream, or none of its limits and colours where there is none.
+    """The terminal behind the stream; where there is none, COLUMNS alone says how wide the output shall be.
 
     Source for NO_COLOR: no-color.org.
     """
     if not stream.isatty():
-        return Terminal()
+        columns_given = os.environ.get("COLUMNS", "")
+        narrow = columns_given.isascii() and columns_given.isdecimal() and 0 < len(columns_given) <= 5  # noqa: PLR2004
+        return Terminal(width=int(columns_given) or None) if narrow else Terminal()
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return Terminal(width=shutil.get_terminal_size().columns, colour=not plain)
 

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exporter.client.documents import BlindSpell, Why
+from exporter.client.endpoint import node_path
 from exporter.domain.timestamp import parse_timestamp
+from exporter.programs.cli.context import Context
 from exporter.programs.cli.humanize import ago, duration, phase, transport
-from exporter.programs.cli.responses import BlindSpell, Why
 from exporter.programs.cli.terminal import Terminal
 from exporter.programs.cli.wrap import bullet, paragraph
 
 FORGOTTEN = "forgotten"
+
+
+def explain(context: Context) -> None:
+    """How the status of one node came about."""
+    reply = context.client.get(f"{node_path(context.arguments.name)}/why")
+    if context.arguments.json:
+        context.show_json(reply.document())
+    else:
+        context.show(tell_why(reply.of(Why), context.terminal))
 
 
 def tell_why(why: Why, terminal: Terminal) -> Iterator[str]:

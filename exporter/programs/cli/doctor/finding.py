@@ -8,9 +8,9 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`state` is ok, warning or wrong; `next` says what to do about the latter two."""
+    """`next` says what to do where `state` is not ok; what was not looked at is `not checked`."""
 
-    state: Literal["ok", "warning", "wrong"]
+    state: Literal["ok", "warning", "wrong", "not checked"]
     check: str
     told: str
     next: str = ""

@@ -1,4 +1,4 @@
-"""The registry's answers, as far as they are shown to people. Keys that are not known here are passed over."""
+"""The registry's answers as types. Keys that are not known here are passed over."""
 
 from __future__ import annotations
 
@@ -48,11 +48,23 @@ class Node(msgspec.Struct, frozen=True):
         return 1 if self.capabilities.get("gpu") is True else 0
 
     @property
+    def vram_gb(self) -> float:
+        """VRAM of all its GPUs together, as it registered it."""
+        memory = self.capabilities.get("gpu_memory")
+        return float(memory) if isinstance(memory, int | float) and not isinstance(memory, bool) else 0.0
+
+    @property
     def gpu_label(self) -> str:
         """Its GPUs at a glance: `2x RTX 4090`, or `-`."""
         if self.gpu_count < 1:
             return "-"
         return f"{self.gpu_count}x {self.capabilities.get('gpu_type') or 'GPU'}"
+
+
+class Registered(Node, frozen=True, kw_only=True):
+    """The answer to a registration: the node's document, and how often the registry wants its heartbeats."""
+
+    heartbeat_interval_seconds: float
 
 
 class NodePage(msgspec.Struct, frozen=True):
@@ -111,6 +123,12 @@ class Ignored(msgspec.Struct, frozen=True):
     message: str
 
 
+class Accepted(msgspec.Struct, frozen=True):
+    """The answer to a heartbeat that was accepted without some of its readings."""
+
+    ignored: list[Ignored] = []
+
+
 class Why(msgspec.Struct, frozen=True):
     """`GET /nodes/{name}/why`."""
 
@@ -166,6 +184,21 @@ class Stats(msgspec.Struct, frozen=True):
     total_vram_gb: float
     active_gpus: int
     active_vram_gb: float
+
+
+class Transition(msgspec.Struct, frozen=True):
+    """One change of status."""
+
+    from_: str = msgspec.field(name="from")
+    to: str
+    at: str
+
+
+class NodeTransitions(msgspec.Struct, frozen=True):
+    """`GET /nodes/{name}/transitions`, newest first."""
+
+    node: str
+    transitions: list[Transition]
 
 
 class RecentTransition(msgspec.Struct, frozen=True):

@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
-
-import yaml
 
 from exporter.alerting.files import rule_files
 from exporter.alerting.setting import Setting
+from exporter.domain.clock import MINUTE
 from exporter.domain.config import Config
-from exporter.programs.cli.findings import Finding
-from exporter.programs.cli.httpendpoint import HttpEndpoint, NoAnswer
+from exporter.domain.timestamp import parse_timestamp
+from exporter.programs.cli.doctor.endpoint import HttpEndpoint, Unusable
+from exporter.programs.cli.doctor.finding import Finding
 from exporter.programs.cli.humanize import count, listed
 
 JOB = "node-registry"
+WATCHDOG = "AuroraWatchdog"
+YOUNG = 5 * MINUTE
+"""A Prometheus that started so lately may not have sent the watchdog yet."""
+_ALERT = re.compile(r"^ *- alert: (\S+)$", re.MULTILINE)
 
 
-def check_prometheus(prometheus: HttpEndpoint) -> Iterator[Finding]:
-    """Its targets and its rules; one finding where it does not answer."""
+@dataclass
+class Sending:
+    """What Prometheus is to send, and whereto, as far as it told."""
+
+    alertmanagers: list[str] = field(default_factory=list)
+    """URLs."""
+    watchdog_is_coming: bool = False
+    """It has the rule, and started lately, or evaluates it for the first time."""
+
+
+def check_prometheus(prometheus: HttpEndpoint, sending: Sending) -> Iterator[Finding]:
+    """Its targets, its rules, and its Alertmanagers; `sending` is filled in."""
     try:
         targets = _data(prometheus, "targets?state=active")["activeTargets"]
         groups = _data(prometheus, "rules?type=alert")["groups"]
         yield from _scraping(prometheus, targets)
         yield _discovery(targets)
         yield from _rules([rule for group in groups for rule in group["rules"]])
-    except NoAnswer as error:
+        yield _sending(prometheus, sending)
+        loaded = any(rule["name"] == WATCHDOG for group in groups for rule in group["rules"])
+        sending.watchdog_is_coming = loaded and _is_young(prometheus)
+    except Unusable as error:
         told = f"{prometheus.where}: {error}"
         yield Finding("wrong", "Prometheus", told, "Check that it runs, and --prometheus.")
     except (KeyError, TypeError, AttributeError):
@@ -36,8 +56,7 @@ def check_prometheus(prometheus: HttpEndpoint) -> Iterator[Finding]:
 def shipped_alerts() -> list[str]:
     """The names of the alerts in our rule files, in their order."""
     texts = rule_files(Setting.of(Config(), min_active_vram_gb=64)).values()
-    groups = [group for text in texts for group in yaml.safe_load(text)["groups"]]
-    return list(dict.fromkeys(rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule))
+    return list(dict.fromkeys(name for text in texts for name in _ALERT.findall(text)))
 
 
 def _scraping(prometheus: HttpEndpoint, targets: list[Any]) -> Iterator[Finding]:
@@ -53,6 +72,24 @@ def _scraping(prometheus: HttpEndpoint, targets: list[Any]) -> Iterator[Finding]
             yield Finding("wrong", "Prometheus", f"{told}, and fails: {target['lastError']}", "Correct its target.")
         else:
             yield Finding("warning", "Prometheus", f"{told}, but has not yet", "Ask again after a scrape_interval.")
+
+
+def _is_young(prometheus: HttpEndpoint) -> bool:
+    try:
+        started = parse_timestamp(str(_data(prometheus, "status/runtimeinfo")["startTime"]))
+    except ValueError:
+        return False
+    return time.time_ns() - started < YOUNG
+
+
+def _sending(prometheus: HttpEndpoint, sending: Sending) -> Finding:
+    found = _data(prometheus, "alertmanagers")["activeAlertmanagers"]
+    urls = [str(each["url"]).partition("/api/v")[0] for each in found]
+    if not urls:
+        next_step = "Name one under alerting in its configuration: until then no alert leaves it."
+        return Finding("wrong", "alerting", f"{prometheus.where} has no Alertmanager", next_step)
+    sending.alertmanagers += urls
+    return Finding("ok", "alerting", f"sends to {listed(urls)}")
 
 
 def _discovery(targets: list[Any]) -> Finding:

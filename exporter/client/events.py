@@ -1,0 +1,53 @@
+"""The event stream: server-sent events as values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+MAX_EVENT_BYTES = 2**20
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event of the stream. `id` resumes the stream behind it; `data` is the event's own JSON."""
+
+    type: str
+    data: Any = None
+    id: str = ""
+    text: str = ""
+    """`data` as it came, where it is no JSON."""
+
+
+def parse_stream(lines: Iterable[bytes]) -> Iterator[Event]:
+    """The events in lines of `text/event-stream`; comments, which keep the connection alive, are passed over.
+
+    An event that is cut off, or larger than MAX_EVENT_BYTES, is left out. Source: WHATWG HTML, 9.2.6.
+    """
+    kind, event_id, size = "", "", 0
+    data: list[str] = []
+    for raw in lines:
+        line = raw.decode("utf-8", "replace").rstrip("\r\n")
+        if not line:
+            if data and size <= MAX_EVENT_BYTES:
+                yield _event(kind or "message", event_id, "\n".join(data))
+            kind, data, size = "", [], 0
+            continue
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "event":
+            kind = value
+        elif field == "id" and "\0" not in value:
+            event_id = value
+        elif field == "data":
+            size += len(value)
+            if size <= MAX_EVENT_BYTES:
+                data.append(value)
+
+
+def _event(kind: str, event_id: str, text: str) -> Event:
+    try:
+        return Event(kind, msgspec.json.decode(text), event_id)
+    except (msgspec.MsgspecError, RecursionError):
+        return Event(kind, None, event_id, text)

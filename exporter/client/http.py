@@ -1,0 +1,279 @@
+"""The one way to make an HTTP request: connections that are kept alive, and a deadline for the whole exchange."""
+
+from __future__ import annotations
+
+import enum
+import http.client
+import io
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from exporter.client.credentials import Credentials
+from exporter.client.endpoint import Endpoint, parse_endpoint
+from exporter.domain.clock import SECOND
+from exporter.domain.duration import format_duration
+
+MAX_BODY_BYTES = 512 * 2**20
+MAX_LINE_BYTES = 2**20
+_NOTHING = Credentials()
+
+
+class Cause(enum.StrEnum):
+    """Why no answer came, told apart by what people should look at."""
+
+    HOST_NAME = "host name"
+    CONNECTION = "connection"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    PROTOCOL = "protocol"
+
+
+class NoAnswer(Exception):
+    """No whole answer came. The message is a sentence without its full stop, and holds no secret."""
+
+    def __init__(self, cause: Cause, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole answer, whatever its status; header names in lower case."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class HttpService:
+    """One HTTP service. Any number of threads may ask at once; each uses a connection of its own meanwhile."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        timeout_seconds: float,
+        user_agent: str,
+        credentials: Credentials = _NOTHING,
+        keep: int = 1,
+    ) -> None:
+        """`keep`: idle connections that are kept. Raises Invalid where the TLS files cannot be used."""
+        self.endpoint = endpoint
+        self._timeout_seconds = timeout_seconds
+        self._tls = credentials.tls() if endpoint.scheme == "https" else None
+        self._headers = {"Accept": "application/json", "User-Agent": user_agent}
+        if credentials.token:
+            self._headers["Authorization"] = f"Bearer {credentials.token}"
+        elif endpoint.authorization:
+            self._headers["Authorization"] = endpoint.authorization
+        self._keep = keep
+        self._idle: list[_Connection] = []
+        self._lock = threading.Lock()
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """The answer, redirects included; NoAnswer where none came in time.
+
+        A request is repeated once where the service closed a kept connection as we used it: all requests of ours may
+        be repeated.
+        """
+        deadline = time.monotonic() + self._timeout_seconds
+        connection = self._take()
+        try:
+            if connection is not None:
+                try:
+                    return self._exchange(connection, deadline, method, path, body=body, headers=headers)
+                except (ConnectionError, http.client.BadStatusLine, ssl.SSLEOFError, ssl.SSLZeroReturnError):
+                    connection.close()
+            connection = self._connection()
+            return self._exchange(connection, deadline, method, path, body=body, headers=headers)
+        except (OSError, http.client.HTTPException) as error:
+            if connection is not None:
+                connection.close()
+            raise no_answer(error, self._timeout_seconds) from None
+
+    @contextmanager
+    def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[tuple[Response, Iterator[bytes]]]:
+        """A GET whose answer has no end: its head, and its lines as they come.
+
+        The timeout is for the head and then for the silence between two lines, which ends it as NoAnswer.
+        """
+        connection = self._connection()
+        try:
+            connection.deadline = time.monotonic() + self._timeout_seconds
+            connection.request("GET", self.endpoint.prefix + path, headers={**self._headers, **headers})
+            response = connection.getresponse()
+            if response.status != http.client.OK:
+                yield _whole(response), iter(())
+            else:
+                yield _head(response, b""), self._lines(connection, response)
+        except (OSError, http.client.HTTPException) as error:
+            raise no_answer(error, self._timeout_seconds) from None
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        while (connection := self._take()) is not None:
+            connection.close()
+
+    def _take(self) -> _Connection | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def _give_back(self, connection: _Connection) -> None:
+        with self._lock:
+            if len(self._idle) < self._keep:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _connection(self) -> _Connection:
+        return _Connection(self.endpoint, self._tls)
+
+    def _exchange(
+        self,
+        connection: _Connection,
+        deadline: float,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> Response:
+        connection.deadline = deadline
+        content = {"Content-Type": "application/json"} if body is not None else {}
+        all_headers = {**self._headers, **content, **(headers or {})}
+        connection.request(method, self.endpoint.prefix + path, body=body, headers=all_headers)
+        response = connection.getresponse()
+        answer = _whole(response)
+        if response.will_close:
+            connection.close()
+        else:
+            self._give_back(connection)
+        return answer
+
+    def _lines(self, connection: _Connection, response: http.client.HTTPResponse) -> Iterator[bytes]:
+        while True:
+            connection.deadline = time.monotonic() + self._timeout_seconds
+            line = response.readline(MAX_LINE_BYTES)
+            if not line:
+                return
+            yield line
+
+
+def fetch(url: str, *, method: str = "GET", body: bytes | None = None, timeout_seconds: float = 5.0) -> Response:
+    """The answer to one request for any HTTP URL, over a connection of its own; NoAnswer, and Invalid for no URL."""
+    parts = urlsplit(url)
+    path = urlunsplit(("", "", parts.path, parts.query, ""))
+    service = HttpService(
+        parse_endpoint(f"{parts.scheme}://{parts.netloc}"), timeout_seconds=timeout_seconds, user_agent="aurora", keep=0
+    )
+    return service.request(method, path or "/", body)
+
+
+def no_answer(error: Exception, timeout_seconds: float) -> NoAnswer:
+    """What the error means to people."""
+    if isinstance(error, socket.gaierror):
+        return NoAnswer(Cause.HOST_NAME, "its host name is not known")
+    if isinstance(error, TimeoutError):
+        return NoAnswer(Cause.TIMEOUT, f"no answer within {format_duration(round(timeout_seconds * SECOND))}")
+    if isinstance(error, ssl.SSLError):
+        reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else error.reason
+        return NoAnswer(Cause.TLS, f"TLS failed ({reason or error})")
+    if isinstance(error, ConnectionResetError | BrokenPipeError | http.client.RemoteDisconnected):
+        return NoAnswer(Cause.PROTOCOL, "it closed the connection without an answer")
+    if isinstance(error, OSError):
+        return NoAnswer(Cause.CONNECTION, (error.strerror or str(error)).lower())
+    return NoAnswer(Cause.PROTOCOL, f"what answers is no HTTP ({type(error).__name__})")
+
+
+def _whole(response: http.client.HTTPResponse) -> Response:
+    body = response.read(MAX_BODY_BYTES + 1)
+    if len(body) > MAX_BODY_BYTES:
+        raise http.client.HTTPException("the answer is too large")
+    if response.length:
+        raise http.client.IncompleteRead(body, response.length)
+    response.close()
+    return _head(response, body)
+
+
+def _head(response: http.client.HTTPResponse, body: bytes) -> Response:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Response(response.status, response.reason, headers, body)
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection whose every wait ends at `deadline` (monotonic seconds)."""
+
+    deadline = 0.0
+
+    def __init__(self, endpoint: Endpoint, tls: ssl.SSLContext | None) -> None:
+        super().__init__(endpoint.host, endpoint.port)
+        self._tls = tls
+        self._server_hostname = endpoint.host
+
+    def connect(self) -> None:
+        """Connect, over TLS where there is a context."""
+        plain = socket.create_connection((self.host, self.port), self.left())
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock = self._tls.wrap_socket(plain, server_hostname=self._server_hostname) if self._tls else plain
+        except BaseException:
+            plain.close()
+            raise
+        self.sock: Any = _TimedSocket(sock, self)
+
+    def left(self) -> float:
+        """Seconds until the deadline; TimeoutError where none are left."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+class _TimedSocket:
+    """What http.client needs of a socket; each call may take only what is left of the connection's time."""
+
+    def __init__(self, sock: socket.socket, connection: _Connection) -> None:
+        self._sock = sock
+        self._connection = connection
+
+    def sendall(self, data: Any) -> None:
+        self._sock.settimeout(self._connection.left())
+        self._sock.sendall(data)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """A reader of its own; the socket closes once both are closed."""
+        assert mode == "rb"  # noqa: S101 - what http.client reads by
+        return io.BufferedReader(_TimedReader(self._sock, self._connection))
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+class _TimedReader(io.RawIOBase):
+    def __init__(self, sock: socket.socket, connection: _Connection) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._connection = connection
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._connection.left())
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()

@@ -1,0 +1,10 @@
+"""What events are called, on the bus and in the event stream."""
+
+from __future__ import annotations
+
+CHANNEL = "aurora:events:global"
+HEARTBEAT, REGISTER, DEREGISTER = "node_heartbeat", "node_register", "node_deregister"
+"""What the registry reads from the bus."""
+REGISTERED, STATUS_CHANGED = "node_registered", "node_status_changed"
+DEREGISTERED, FORGOTTEN = "node_deregistered", "node_forgotten"
+"""What it publishes."""

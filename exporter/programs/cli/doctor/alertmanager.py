@@ -1,0 +1,178 @@
+"""Alertmanager's part of the way: it gets alerts, and a test alert's route leads to a receiver."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from exporter.domain.clock import MINUTE, SECOND
+from exporter.domain.duration import format_duration, parse_duration
+from exporter.domain.timestamp import format_timestamp
+from exporter.programs.cli.doctor.endpoint import HttpEndpoint, Unusable
+from exporter.programs.cli.doctor.finding import Finding
+from exporter.programs.cli.doctor.samples import parse_samples
+from exporter.programs.cli.humanize import listed
+
+TEST, WATCHDOG = "AuroraDoctorTest", "AuroraWatchdog"
+ANNOTATIONS = {
+    "summary": "A test of aurora-cli doctor",
+    "description": "Nothing is wrong: somebody tests the way that alerts take.",
+}
+LOOKS, PAUSE_SECONDS = 20, 0.25
+"""How often, and how far apart, the test alert is looked for."""
+YOUNG_LOOKS = 360
+"""The same for a watchdog that may only be young: a minute and a half."""
+DEFAULT_GROUP_WAIT = 30 * SECOND
+MARGIN = 3 * SECOND
+_GROUP_WAIT = re.compile(r"group_wait:\s*([0-9a-z]+)")
+SENT, FAILED = "alertmanager_notifications_total", "alertmanager_notifications_failed_total"
+
+
+@dataclass(frozen=True, slots=True)
+class TestAlert:
+    """An alert to send. With `send` it is held until its message is on its way; `hold_ns` holds it longer."""
+
+    severity: str
+    hold_ns: int = 0
+    send: bool = False
+
+
+def check_alertmanager(
+    alertmanager: HttpEndpoint, test: TestAlert | None, *, watchdog_is_coming: bool
+) -> Iterator[Finding]:
+    """Whether it runs and has the watchdog; then a test alert is sent, looked for, held and resolved.
+
+    `watchdog_is_coming`: Prometheus has the rule, so one that is missing is waited for where something is young.
+    """
+    try:
+        status = alertmanager.get("/api/v2/status").document()
+        version = status["versionInfo"]["version"]
+        yield Finding("ok", "Alertmanager", f"{alertmanager.where} is version {version}")
+        yield _watchdog(alertmanager, YOUNG_LOOKS if watchdog_is_coming else 1)
+        if test is not None:
+            config = str(status.get("config", {}).get("original", ""))
+            yield from _test(alertmanager, test, _hold_ns(test, config))
+    except Unusable as error:
+        told = f"{alertmanager.where}: {error}"
+        yield Finding("wrong", "Alertmanager", told, "Check that it runs, and --alertmanager.")
+    except (KeyError, TypeError, AttributeError):
+        told = f"what answers at {alertmanager.where} is no Alertmanager"
+        yield Finding("wrong", "Alertmanager", told, "Check --alertmanager.")
+
+
+def _watchdog(alertmanager: HttpEndpoint, looks: int) -> Finding:
+    for look in range(looks):
+        alerts = _alerts(alertmanager, WATCHDOG)
+        if alerts:
+            return Finding("ok", "watchdog", f"{WATCHDOG} arrives, and goes to {_receivers(alerts)}")
+        if look + 1 < looks:
+            time.sleep(PAUSE_SECONDS)
+    next_step = "See that Prometheus has the rules, and this Alertmanager under alerting."
+    return Finding("wrong", "watchdog", f"no {WATCHDOG}: alerts of Prometheus do not arrive", next_step)
+
+
+def _hold_ns(test: TestAlert, config: str) -> int:
+    """How long the test alert is held: beyond every group_wait where its message is to be sent."""
+    if not test.send:
+        return test.hold_ns
+    waits = [DEFAULT_GROUP_WAIT]
+    for text in _GROUP_WAIT.findall(config):
+        try:
+            waits.append(parse_duration(text))
+        except ValueError:
+            continue
+    return max(test.hold_ns, *waits) + MARGIN
+
+
+def _test(alertmanager: HttpEndpoint, test: TestAlert, hold_ns: int) -> Iterator[Finding]:
+    # Times are of whole seconds, and an alert without any duration would not be merged with its beginning.
+    began_ns = time.time_ns() - SECOND
+    labels = {"alertname": TEST, "severity": test.severity}
+    before = _notifications(alertmanager)
+    # Should we be ended before it is resolved, it ends by itself.
+    _post(alertmanager, labels, began_ns, began_ns + hold_ns + 5 * MINUTE)
+    try:
+        yield _route(alertmanager, labels)
+        if hold_ns:
+            time.sleep(hold_ns / SECOND)
+            yield _held(_notifications(alertmanager), before, hold_ns)
+    finally:
+        # An end that lies ahead would be taken for a timeout, and the longer one stands.
+        _post(alertmanager, labels, began_ns, time.time_ns())
+    if _found(alertmanager, labels, until=lambda alerts: not alerts):
+        yield Finding("wrong", "test alert", "it does not resolve", "It ends by itself in five minutes.")
+    else:
+        yield Finding("ok", "test alert", "resolved again")
+
+
+def _held(after: dict[tuple[str, str], float], before: dict[tuple[str, str], float], hold_ns: int) -> Finding:
+    """What Alertmanager did about it meanwhile."""
+    held = f"held for {format_duration(hold_ns)}"
+    grown = {key: int(value - before.get(key, 0)) for key, value in after.items() if value > before.get(key, 0)}
+    failed = [f"{count} by {kind}" for (name, kind), count in grown.items() if name == FAILED]
+    sent = [f"{count} by {kind}" for (name, kind), count in grown.items() if name == SENT]
+    if failed:
+        told = f"{held}: sending failed ({listed(failed)})"
+        return Finding("wrong", "message", told, "Alertmanager's log says why.")
+    if sent:
+        return Finding("ok", "message", f"{held}, Alertmanager sent messages ({listed(sent)}): look whether it came")
+    told = f"{held}, and Alertmanager sent nothing"
+    return Finding("warning", "message", told, "Hold it longer: --hold 2m. Or its receiver has no way to send.")
+
+
+def _notifications(alertmanager: HttpEndpoint) -> dict[tuple[str, str], float]:
+    """Its counters of messages by integration; empty where it does not say."""
+    try:
+        reply = alertmanager.get("/metrics")
+        samples = parse_samples(reply.body.decode()) if reply.good else []
+    except (Unusable, ValueError):
+        return {}
+    found: dict[tuple[str, str], float] = {}
+    for sample in samples:
+        if sample.name in {SENT, FAILED}:
+            key = sample.name, sample.labels.get("integration", "?")
+            found[key] = found.get(key, 0) + sample.value
+    return found
+
+
+def _route(alertmanager: HttpEndpoint, labels: dict[str, str]) -> Finding:
+    # Until its group is made, an alert is there without a state.
+    found = _found(alertmanager, labels, until=lambda alerts: alerts and alerts[0]["status"]["state"] != "unprocessed")
+    if not found:
+        return Finding("wrong", "test alert", f"{TEST} was taken but does not appear", "Look at Alertmanager's log.")
+    told = f"{TEST} with severity {labels['severity']} goes to {_receivers(found)}"
+    status = found[0]["status"]
+    if status["silencedBy"] or status["inhibitedBy"]:
+        suppressed = "a silence" if status["silencedBy"] else "an inhibition"
+        return Finding("warning", "test alert", f"{told}, but {suppressed} suppresses it", "See whether that is meant.")
+    return Finding("ok", "test alert", told)
+
+
+def _found(alertmanager: HttpEndpoint, labels: dict[str, str], *, until: Callable[[list[Any]], object]) -> list[Any]:
+    """The test alert, once it is as it shall be or after a few seconds."""
+    for _ in range(LOOKS):
+        found = [alert for alert in _alerts(alertmanager, TEST) if alert["labels"] == labels]
+        if until(found):
+            break
+        time.sleep(PAUSE_SECONDS)
+    return found
+
+
+def _alerts(alertmanager: HttpEndpoint, name: str) -> list[Any]:
+    found: list[Any] = alertmanager.get("/api/v2/alerts", {"filter": f'alertname="{name}"'}).document()
+    return found
+
+
+def _receivers(alerts: list[Any]) -> str:
+    return listed(dict.fromkeys(receiver["name"] for alert in alerts for receiver in alert["receivers"]))
+
+
+def _post(alertmanager: HttpEndpoint, labels: dict[str, str], starts_ns: int, ends_ns: int) -> None:
+    # Whole seconds are rounded down, and an end may not lie before its start.
+    times = {"startsAt": format_timestamp(starts_ns), "endsAt": format_timestamp(ends_ns)}
+    reply = alertmanager.post("/api/v2/alerts", [{"labels": labels, "annotations": ANNOTATIONS, **times}])
+    if not reply.good:
+        raise Unusable(f"it refused the test alert with {reply.status}")

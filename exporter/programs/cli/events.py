@@ -1,0 +1,49 @@
+"""`aurora-cli events`: what happens, as it happens."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from exporter.client.events import Event
+from exporter.programs.cli.context import Context, harmless
+from exporter.programs.cli.humanize import plain
+from exporter.programs.cli.terminal import Terminal, visible
+
+FILTERS = ("role", "site", "environment")
+TIMES = ("at", "timestamp")
+NODE_KEYS = ("node", "name")
+OMITTED = frozenset({*TIMES, *NODE_KEYS, "from", "to", "capabilities", "metadata", "gpus"})
+
+
+def follow(context: Context) -> None:
+    """Print each event until interrupted, or until as many came as were asked for."""
+    arguments = context.arguments
+    filters = {name: getattr(arguments, name) for name in FILTERS}
+    left = arguments.limit
+    for event in context.client.events(arguments.last_id, **filters):
+        if arguments.types and event.type not in arguments.types:
+            continue
+        context.show([as_json(event) if arguments.json else as_line(event, context.terminal)])
+        sys.stdout.flush()
+        left -= 1
+        if not left:
+            return
+
+
+def as_json(event: Event) -> str:
+    """The event on one line."""
+    data = event.text if event.data is None else event.data
+    return harmless(json.dumps({"id": event.id, "type": event.type, "data": data}, ensure_ascii=False))
+
+
+def as_line(event: Event, terminal: Terminal) -> str:
+    """When, what, whom, and the rest of it."""
+    data: dict[str, Any] = event.data if isinstance(event.data, dict) else {}
+    at = next((str(data[key]) for key in TIMES if key in data), "")
+    node = next((str(data[key]) for key in NODE_KEYS if key in data), "")
+    change = f"{data['from']} -> {data['to']}" if {"from", "to"} <= data.keys() else ""
+    rest = " ".join(f"{key}={plain(value)}" for key, value in data.items() if key not in OMITTED and value != "")
+    text = "  ".join(filter(None, (at, event.type, node, change, rest or event.text)))
+    return terminal.shorten(visible(text), terminal.width or 0)

@@ -1,0 +1,69 @@
+"""Following events: a stream that is recorded, and resumed."""
+
+from __future__ import annotations
+
+import json
+
+from exporter.client.events import MAX_EVENT_BYTES, Event, parse_stream
+
+STREAM = b"""\
+: hello
+
+id: 7
+event: node_status_changed
+data: {"node": "vengeance", "from": "active", "to": "warning", "at": "2025-10-06T12:00:05Z", "site": "home"}
+
+id: 8
+event: node_forgotten
+data: {"node": "spare", "at": "2025-10-06T12:00:06Z"}
+
+"""
+
+
+def test_events_are_told_on_a_line_each(registry, shows):
+    registry.answer("/events", STREAM, media_type="text/event-stream")
+    assert shows("events", "--limit=2") == (
+        "2025-10-06T12:00:05Z  node_status_changed  vengeance  active -> warning  site=home\n"
+        "2025-10-06T12:00:06Z  node_forgotten  spare\n"
+    )
+
+
+def test_events_are_json_a_line_for_programs(registry, shows):
+    registry.answer("/events", STREAM, media_type="text/event-stream")
+    lines = shows("events", "--json", "--limit=1", "--type=node_forgotten").splitlines()
+    assert list(map(json.loads, lines)) == [
+        {"id": "8", "type": "node_forgotten", "data": {"node": "spare", "at": "2025-10-06T12:00:06Z"}}
+    ]
+
+
+def test_a_stream_that_ends_is_resumed_behind_the_last_event(registry, shows, monkeypatch):
+    monkeypatch.setattr("exporter.client.client.time.sleep", lambda _: None)
+    registry.answer("/events?site=home", STREAM, media_type="text/event-stream")
+    assert len(shows("events", "--site=home", "--limit=4", "--last-id=3").splitlines()) == 4
+    assert registry.last_event_ids == ["3", "8"]
+
+
+def test_a_registry_without_events_is_told(cli, registry):
+    registry.refuse("/events", 404, {"title": "Not Found", "detail": "nothing answers at this path"})
+    assert cli("events")[0] == 1
+
+
+def test_hostile_events_are_made_visible(registry, shows):
+    registry.answer("/events", b'data: {"node": "a\\u001b[2J", "x": "\\n"}\n\n', media_type="text/event-stream")
+    out = shows("events", "--limit=1")
+    assert (out.count("\n"), "\x1b" in out) == (1, False)
+
+
+def test_lines_make_events():
+    """Comments, unknown fields, several lines of data, no name, no JSON; what is cut off is no event."""
+    text = b"retry: 3\ndata: a\ndata: b\n\nevent: x\ndata:{}\nid: 5\n\ndata: 1\n\n: ping\n\nevent: y\ndata: 2"
+    assert list(parse_stream(text.splitlines(keepends=True))) == [
+        Event("message", None, "", "a\nb"),
+        Event("x", {}, "5"),
+        Event("message", 1, "5"),
+    ]
+
+
+def test_an_event_without_end_takes_no_memory():
+    lines = (b"data: " + b"x" * 65536 + b"\n" for _ in range(MAX_EVENT_BYTES // 65536 + 2))
+    assert list(parse_stream([*lines, b"\n", b"data: 1\n", b"\n"])) == [Event("message", 1)]
