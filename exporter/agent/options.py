@@ -39,7 +39,7 @@ exit status:
   0 told to stop, or done; 1 the registry refused; 2 wrong usage;
   3 the registry cannot be reached (--once and --send-status only);
   4 the name belongs to another machine (--once only);
-  5 the node was deregistered; 6 a newer agent is in place: start it
+  5 the node was deregistered
 """
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
 _UNITS = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}

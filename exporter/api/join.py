@@ -10,11 +10,15 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from exporter import __version__
 from exporter.agent import archive
 from exporter.api.problems import Problem
 from exporter.api.responses import Handler
+from exporter.domain.registration import Agent
 
 JOIN, AGENT = "/join", f"/agent/{archive.NAME}"
+NAME = "aurora-agent"
+_NUMBERS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,3}")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _SCRIPT = Path(__file__).with_name("join.sh")
 
@@ -24,6 +28,24 @@ def agent_file() -> tuple[bytes, str]:
     """The agent's zipapp and its SHA-256 in hexadecimal; built when it is first asked for."""
     content = archive.build()
     return content, hashlib.sha256(content).hexdigest()
+
+
+def upgrade_of(agent: Agent | None) -> dict[str, str] | None:
+    """What an agent of ours that is older than this registry is told; None for any other."""
+    if agent is None or agent.name != NAME or not _is_older(agent.version, __version__):
+        return None
+    try:
+        return {"version": __version__, "path": AGENT, "sha256": agent_file()[1]}
+    except OSError:
+        # Installed in a way that no file can be made of: no reason to refuse a node.
+        return None
+
+
+def _is_older(version: str, than: str) -> bool:
+    ours, theirs = _NUMBERS.match(than), _NUMBERS.match(version)
+    if ours is None or theirs is None:
+        return False
+    return [int(part) for part in theirs[0].split(".")] < [int(part) for part in ours[0].split(".")]
 
 
 async def show_script(request: Request) -> Response:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from exporter import __version__
 from exporter.agent.places import read_settings, write_settings
 from exporter.agent.unitfiles import UNIT, filled
 from tests.support.pythons import PYTHONS
-from tests.support.registry_process import ROOT, RegistryProcess, clean_env
+from tests.support.registry_process import ROOT, clean_env
 from tests.support.server_process import until
 
 pytestmark = pytest.mark.servers
@@ -282,7 +285,47 @@ def test_settings_come_back_as_they_were(tmp_path, value):
     assert read_settings(path) == {"AURORA_SITE": value}
 
 
-def test_a_registry_over_tls_says_so(tmp_path):
-    """The script's address follows the way that it was asked for."""
-    with RegistryProcess(tmp_path / "r") as registry:
-        assert "registry='http://" in registry.get("/join").text
+def older(agent: bytes) -> bytes:
+    """The agent as a version before ours."""
+    source, target = zipfile.ZipFile(io.BytesIO(agent)), io.BytesIO()
+    with zipfile.ZipFile(target, "w") as fresh:
+        for name in source.namelist():
+            text = source.read(name)
+            fresh.writestr(
+                name, text.replace(__version__.encode(), b"0.0.1") if name == "exporter/__init__.py" else text
+            )
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_an_older_agent_replaces_itself_if_it_may(mesh, agents, tmp_path, writable):
+    """In its own place, or, where that is not its own, with its state; it stays the same process."""
+    path = tmp_path / "opt" / "aurora-agent.pyz"
+    path.parent.mkdir()
+    path.write_bytes(older(mesh.get("/agent/aurora-agent.pyz").content))
+    agents.command = [sys.executable, "-I", path]
+    if not writable:
+        # Root may write wherever it likes: that it may not is told to it.
+        lie = "import os, runpy, sys; real = os.access; os.access = lambda p, m: 'opt' not in str(p) and real(p, m); "
+        agents.command = [
+            sys.executable,
+            "-I",
+            "-c",
+            f"{lie}sys.argv[:] = sys.argv[1:]; runpy.run_path(sys.argv[0])",
+            path,
+        ]
+    process, log = agents.start("--registry", mesh.url, "--node-name=a", "--self-upgrade")
+    until(lambda: mesh.nodes().get("a", {}).get("agent", {}).get("version"), __version__)
+    assert process.poll() is None
+    assert "starting the newer agent" in log()
+    assert (path.read_bytes() == mesh.get("/agent/aurora-agent.pyz").content) is writable
+
+
+def test_an_older_agent_says_that_there_is_a_newer(mesh, agents, tmp_path):
+    """And stays what it is, unless it was asked to."""
+    path = tmp_path / "aurora-agent.pyz"
+    path.write_bytes(older(mesh.get("/agent/aurora-agent.pyz").content))
+    agents.command = [sys.executable, "-I", path]
+    done = agents.run("--once", "--registry", mesh.url, "--node-name=a")
+    assert (done.returncode, "the registry has a newer agent" in done.stderr) == (0, True)
+    assert mesh.nodes()["a"]["agent"]["version"] == "0.0.1"
