@@ -27,6 +27,7 @@ alerting: $(VENV)/installed ## Prometheus and Alertmanager beside make run, with
 .PHONY: demo
 demo: $(VENV)/installed ## The registry, Prometheus, Alertmanager and a mesh that misbehaves, on this machine only
 	@scripts/need redis-server prometheus prometheus-alertmanager
+	@scripts/newest-servers || true
 	@exec $(BIN)/python -m demo
 
 .PHONY: test
@@ -53,10 +54,12 @@ format: $(VENV)/installed-dev ## Let Ruff put the code in form
 .PHONY: servers
 servers: # what the tests start, installed where it is missing
 	@scripts/need $(SERVERS) $(CLIENTS)
+	@scripts/newest-servers || test -z "$$CI"  # on a machine without Debian's packages, one generation must do
 
 .PHONY: bench
 bench: $(VENV)/installed-dev ## Measure, beside what one would use instead
 	@scripts/need $(SERVERS) prometheus-pushgateway wrk
+	@scripts/newest-servers || true
 	$(BIN)/python -m benchmarks
 
 .PHONY: previews

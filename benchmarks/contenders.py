@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks import client, mesh
 from benchmarks.exposition import about_nodes, pushes
 from benchmarks.processes import free_port, running
+from demo.servers import newest
 
 PATIENT = {"AURORA_THRESHOLDS_WARNING_AFTER": "2h", "AURORA_THRESHOLDS_OFFLINE_AFTER": "5h"}
 """A peer may take minutes for its turn; nodes that fall silent meanwhile would be another measurement."""
@@ -54,7 +55,7 @@ def pushgateway(directory: Path, lines: list[str] | None = None) -> Iterator[Pro
     """A Pushgateway; with these series, it does without its check of each push, so that it is filled in seconds."""
     port = free_port()
     argv = [
-        "prometheus-pushgateway",
+        newest("prometheus-pushgateway"),
         f"--web.listen-address=127.0.0.1:{port}",
         "--log.level=warn",
         "--persistence.file=",

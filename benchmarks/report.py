@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from demo.servers import newest
+
 PACKAGES = ("prometheus-client", "starlette", "uvicorn", "uvloop", "httptools", "msgspec", "redis", "hiredis", "isal")
 SERVERS = (("redis-server", "--version"), ("prometheus-pushgateway", "--version"), ("wrk", "--version"))
 
@@ -98,6 +100,6 @@ def _machine() -> str:
 
 def _server_version(program: str, flag: str) -> str:
     # wrk prints its version and then ends as if that were wrong.
-    said = subprocess.run([program, flag], capture_output=True, text=True, check=False)
+    said = subprocess.run([newest(program), flag], capture_output=True, text=True, check=False)
     number = re.search(r"\d+\.\d+\.\d+", said.stdout + said.stderr)
     return f"{program} {number[0] if number else 'of an unknown version'}"

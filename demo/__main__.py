@@ -12,6 +12,7 @@ from pathlib import Path
 
 from demo import welcome
 from demo.process import Child, ChildFailed, clean_env, program
+from demo.servers import newest
 from demo.stack import FASTEST, PROGRAMS, Stack
 from demo.timeline import Timeline
 from demo.watch import Watch
@@ -30,7 +31,7 @@ class Stopped(BaseException):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; 0 when it ends as it was asked to, 1 where a server fails or something is missing."""
     arguments = _arguments(argv)
-    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    missing = [name for name in PROGRAMS if shutil.which(newest(name)) is None]
     if missing:
         print(f"demo: {', '.join(missing)} is not on the PATH; `make demo` installs it on Debian", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""Alerts as people take them in: many nodes of one site are one line, and what is over is said once."""
+"""Alerts as people read them: many nodes of one site are one line, and an end is printed once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ States = Mapping[Key, str]
 """The state (`pending` or `firing`) of each alert, by its labels."""
 WATCHDOG = "AuroraWatchdog"
 _NAMED = 3
-"""So many nodes, and so many alerts of one message, are told by name."""
+"""So many nodes, and so many alerts of one message, are named."""
 
 
 def states(alerts: Iterable[Mapping[str, Any]]) -> dict[Key, str]:
@@ -43,12 +43,12 @@ def _about(alerts: list[dict[str, str]]) -> str:
     nodes = sorted({alert["node"] for alert in alerts if "node" in alert})
     if not nodes:
         return f": site {site}" if site else ""
-    told = ", ".join(nodes) if len(nodes) <= _NAMED else f"{len(nodes)} nodes"
-    return f": {told}" + (f" of {site}" if site else "")
+    named = ", ".join(nodes) if len(nodes) <= _NAMED else f"{len(nodes)} nodes"
+    return f": {named}" + (f" of {site}" if site else "")
 
 
-def muted(alerts: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """How many alerts Alertmanager (its list of inhibited ones) holds back, by their site."""
+def suppressed(alerts: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How many alerts Alertmanager suppresses (its list of inhibited ones), by site."""
     counts: dict[str, int] = defaultdict(int)
     for alert in alerts:
         counts[alert["labels"].get("site", "")] += 1
@@ -56,10 +56,10 @@ def muted(alerts: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 
 
 class Messages:
-    """What each notification says that its receiver does not know yet.
+    """What is new to its receiver in each notification.
 
-    Prometheus repeats for 15 minutes, which nothing can shorten, that an alert is over, and Alertmanager says it again
-    with whatever else it has to say to the same group.
+    Prometheus repeats for 15 minutes, which nothing can shorten, that an alert is over, and Alertmanager sends it
+    again with every other message of the same group.
     """
 
     def __init__(self) -> None:
@@ -69,14 +69,14 @@ class Messages:
     def lines(self, notification: Notification) -> list[str]:
         """As somebody would read it: one line for what fires, one for what is over; of the watchdog the first only."""
         firing, over = [], []
-        for told in notification.alerts:
-            known = (notification.receiver, tuple(sorted(told.labels.items())))
-            summary = told.annotations["summary"]
-            if told.labels["alertname"] == WATCHDOG:
+        for alert in notification.alerts:
+            known = (notification.receiver, tuple(sorted(alert.labels.items())))
+            summary = alert.annotations["summary"]
+            if alert.labels["alertname"] == WATCHDOG:
                 if not self._watched:
                     firing.append(summary)
                 self._watched = True
-            elif told.status == "firing":
+            elif alert.status == "firing":
                 self._over.discard(known)
                 firing.append(summary)
             elif known not in self._over:

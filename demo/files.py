@@ -71,7 +71,7 @@ def write_prometheus(path: Path, times: Times, *, registry: str, alertmanager: s
 
 
 def write_alertmanager(path: Path, times: Times, *, receiver: str) -> None:
-    """The shipped routes and inhibitions; whoever they would tell is told at `receiver/NAME`."""
+    """The shipped routes and inhibitions, with every receiver replaced by a webhook at `receiver/NAME`."""
     path.write_text(scaled_routes((ALERTS / "alertmanager.yml").read_text(), times.pace, receiver))
 
 

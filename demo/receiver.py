@@ -1,4 +1,4 @@
-"""Where Alertmanager's notifications arrive: a webhook that hands each one over, as somebody would be told it."""
+"""Where Alertmanager's notifications arrive: a webhook that passes each one on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from demo.ports import HOST
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SentAlert:
     """One alert in a notification; `status` is `firing` or `resolved`."""
 
     status: str
@@ -26,14 +26,14 @@ class Notification:
     """One message to one receiver of Alertmanager's configuration."""
 
     receiver: str
-    alerts: tuple[Told, ...]
+    alerts: tuple[SentAlert, ...]
 
 
 class Receiver:
     """An HTTP server on a loopback port of its own; the path of a notification names its receiver. A context."""
 
     def __init__(self, on_notification: Callable[[Notification], None]) -> None:
-        """`hear` is called in the server's threads."""
+        """`on_notification` is called in the server's threads."""
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -43,7 +43,7 @@ class Receiver:
                 on_notification(_notification(self.path.removeprefix("/"), body))
 
             def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - as the base class names it
-                """Nothing: whoever hears it says what is worth saying."""
+                """Log nothing: the callback prints what is worth printing."""
 
         self._server = ThreadingHTTPServer((HOST, 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1})
@@ -60,5 +60,5 @@ class Receiver:
 
 
 def _notification(receiver: str, payload: dict[str, Any]) -> Notification:
-    alerts = tuple(Told(alert["status"], alert["labels"], alert["annotations"]) for alert in payload["alerts"])
+    alerts = tuple(SentAlert(alert["status"], alert["labels"], alert["annotations"]) for alert in payload["alerts"])
     return Notification(receiver, alerts)

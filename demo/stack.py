@@ -23,6 +23,7 @@ from demo import files
 from demo.ports import HOST, free_port
 from demo.process import Child, answers_http, clean_env, program
 from demo.receiver import Notification, Receiver
+from demo.servers import newest
 from exporter.client.http import fetch
 from exporter.domain.clock import MINUTE
 
@@ -48,7 +49,7 @@ class Stack:
         on_notification: Callable[[Notification], None] = lambda _: None,
         started: Callable[[str, str], None] = lambda _, __: None,
     ) -> None:
-        """`hear` gets each notification, in a thread of its own; `started` a server's name and address once it is up.
+        """`on_notification` gets each notification, in its own thread; `started` each server's name and address.
 
         With `usual_ports` the registry, Prometheus and Alertmanager take the ports that people know where they are
         free. `directory` must be empty or new: it gets configuration, logs and data.
@@ -156,7 +157,7 @@ class Stack:
 
     def _alertmanager(self) -> Child:
         command = [
-            "prometheus-alertmanager",
+            newest("prometheus-alertmanager"),
             "--config.file=alertmanager.yml",
             "--storage.path=alertmanager-data",
             f"--web.listen-address={self._host('alertmanager')}",
@@ -167,7 +168,7 @@ class Stack:
 
     def _prometheus(self) -> Child:
         command = [
-            "prometheus",
+            newest("prometheus"),
             "--config.file=prometheus.yml",
             "--storage.tsdb.path=prometheus-data",
             f"--web.listen-address={self._host('prometheus')}",

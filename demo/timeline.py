@@ -15,7 +15,7 @@ class Timeline:
         self._began = time.monotonic()
 
     def say(self, kind: str, text: str) -> None:
-        """One event: what kind of thing speaks, and what it says."""
+        """Print one event: its kind and its text."""
         minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
         head = f"{minutes:3}:{seconds:02}  {kind:<6} "
         print(textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=len(head) * " "), flush=True)

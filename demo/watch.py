@@ -1,4 +1,4 @@
-"""The demo while it runs: what the simulator does, and how registry, Prometheus, Alertmanager and people take it."""
+"""The demo while it runs: what the simulator does, and what registry, Prometheus, Alertmanager and people see of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from queue import Empty, Queue
 from typing import Any
 
-from demo.alerts import Messages, States, changes, muted, states
+from demo.alerts import Messages, States, changes, states, suppressed
 from demo.process import Child
 from demo.receiver import Notification
 from demo.stack import Stack
@@ -20,7 +20,7 @@ _TIMEOUT_SECONDS = 5.0
 
 
 class Watch:
-    """Looks about once a second, and says what has changed."""
+    """Looks about once a second, and prints what has changed."""
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
@@ -29,14 +29,14 @@ class Watch:
         self._messages = Messages()
         self._counts = ""
         self._alerts: States = {}
-        self._muted: dict[str, int] = {}
+        self._suppressed: dict[str, int] = {}
 
     def on_notification(self, notification: Notification) -> None:
         """For the stack's receiver."""
         self._notifications.put(notification)
 
     def listen(self, simulator: Child) -> None:
-        """Take up what the simulator says, until it ends."""
+        """Read what the simulator prints, until it ends."""
         threading.Thread(target=self._read, args=(simulator.output,), daemon=True).start()
 
     def run(self, stack: Stack, seconds: float | None) -> None:
@@ -48,7 +48,7 @@ class Watch:
             try:
                 self._look(stack)
             except NoAnswer as error:
-                # A server that ended is told of by the next check; one that only dawdles is worth a line.
+                # The next check reports a server that ended; one that is only slow gets a line.
                 stack.check()
                 self._timeline.say("demo", f"no answer: {error}")
             time.sleep(_LOOK_SECONDS)
@@ -62,7 +62,7 @@ class Watch:
             self._timeline.say("event", line)
         for notification in _drained(self._notifications):
             for line in self._messages.lines(notification):
-                self._timeline.say("told", line)
+                self._timeline.say("sent", line)
 
     def _look(self, stack: Stack) -> None:
         stats = _get(f"{stack.registry_url}/stats")
@@ -75,12 +75,12 @@ class Watch:
         alerts = states(_get(f"{stack.prometheus_url}/api/v1/alerts")["data"]["alerts"])
         for line in changes(self._alerts, alerts):
             self._timeline.say("alert", line)
-        held = muted(_get(f"{stack.alertmanager_url}/api/v2/alerts?active=false&silenced=false&inhibited=true"))
-        for site in sorted({*held, *self._muted}):
-            if held.get(site, 0) != self._muted.get(site, 0):
+        held = suppressed(_get(f"{stack.alertmanager_url}/api/v2/alerts?active=false&silenced=false&inhibited=true"))
+        for site in sorted({*held, *self._suppressed}):
+            if held.get(site, 0) != self._suppressed.get(site, 0):
                 where = f" of {site}" if site else ""
-                self._timeline.say("muted", f"{held.get(site, 0)} alerts{where} are held back by another")
-        self._counts, self._alerts, self._muted = counts, alerts, held
+                self._timeline.say("suppr.", f"{held.get(site, 0)} alerts{where} are suppressed by another")
+        self._counts, self._alerts, self._suppressed = counts, alerts, held
 
 
 def _drained(queue: Queue[Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What is said before the first event: which time runs, where everything is, and what to ask."""
+"""What is printed before the first event: which time runs, where everything is, and what to ask."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pace_text(times: Times) -> str:
         f"  a heartbeat every {times.of(thresholds.heartbeat_interval)}, warning after"
         f" {times.of(thresholds.warning_after)}, offline after {times.of(thresholds.offline_after)}.\n"
         f"  Prometheus scrapes every {times.scrape}.\n"
-        "  The texts of alerts speak of production's minutes."
+        "  The texts of alerts name production's minutes."
     )
 
 
@@ -57,7 +57,7 @@ Logs, configuration and data: {stack.directory}
   ({"they stay" if kept else "removed at the end"})
 End it with Ctrl-C.
 
-What is to come: "event" is what the simulator does to the mesh, "mesh" how the
-registry counts it, "alert" and "muted" what Prometheus and Alertmanager make of
-it, "told" which message somebody would get.
+What is printed: "event" is what the simulator does to the mesh, "mesh" how the
+registry counts it, "alert" an alert in Prometheus, "suppr." what Alertmanager
+suppresses, and "sent" each message to a receiver.
 """

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from demo.servers import Generation
+from tests.support.generations import GENERATIONS, required
 
 # Two busy cores make single examples slow at random: how long one takes is no property of ours.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_report_header() -> list[str]:
+    return [f"{each.name} servers: {each.versions()}" for each in GENERATIONS if each.available]
+
+
+@pytest.fixture(scope="session", params=GENERATIONS, ids=lambda generation: generation.name)
+def generation(request: pytest.FixtureRequest) -> Generation:
+    """Each generation of servers in turn."""
+    return required(request.param)

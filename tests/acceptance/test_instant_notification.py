@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.servers import Generation
 from tests.support.alertmanager_server import AlertmanagerServer
 from tests.support.redis_server import RedisServer
 from tests.support.registry_process import RegistryProcess
@@ -28,8 +29,8 @@ LABELS = {
 
 
 @pytest.fixture
-def alertmanager(tmp_path: Path) -> Iterator[AlertmanagerServer]:
-    with AlertmanagerServer(tmp_path) as server:
+def alertmanager(tmp_path: Path, generation: Generation) -> Iterator[AlertmanagerServer]:
+    with AlertmanagerServer(tmp_path, generation) as server:
         yield server
 
 

@@ -13,6 +13,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from demo.servers import Generation
 from tests.support.prometheus_server import PrometheusServer
 from tests.support.registry_process import ROOT, RegistryProcess
 from tests.support.seed_mesh import REGISTRATIONS, Heartbeats, over_http
@@ -38,12 +39,14 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProce
 
 
 @pytest.fixture(scope="module")
-def prometheus(registry: RegistryProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
+def prometheus(
+    registry: RegistryProcess, tmp_path_factory: pytest.TempPathFactory, generation: Generation
+) -> Iterator[PrometheusServer]:
     """Prometheus with the configuration and the rules that we ship; only addresses and times are changed."""
     directory = tmp_path_factory.mktemp("prometheus")
     for file in (ROOT / "alerts").glob("*.rules.yml"):
         (directory / file.name).write_text(yaml.safe_dump(quick(yaml.safe_load(file.read_text()))))
-    with PrometheusServer(directory, shipped_configuration(registry)) as prometheus:
+    with PrometheusServer(directory, shipped_configuration(registry), generation) as prometheus:
         until(lambda: prometheus.by_label('up{job="node-registry"}', "job"), {"node-registry": 1})
         yield prometheus
 
@@ -161,11 +164,16 @@ def test_silent_node_raises_the_first_alert(prometheus):
     assert broken == []
 
 
-def test_promtool_finds_nothing_wrong_with_metrics(registry):
+def test_promtool_finds_nothing_wrong_with_metrics(registry, generation):
     """Names, help texts, types and units as Prometheus' own linter wants them."""
     text = registry.get("/metrics").text
     checked = subprocess.run(
-        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False, timeout=30
+        [generation.program("promtool"), "check", "metrics"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
     )
     assert (checked.stdout + checked.stderr).splitlines() == []
 

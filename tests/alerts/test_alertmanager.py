@@ -10,17 +10,21 @@ from typing import Any
 import pytest
 import yaml
 
+from demo.servers import Generation
+
 ALERTS = Path(__file__).resolve().parents[2] / "alerts"
 FILE = ALERTS / "alertmanager.yml"
 CONFIGURATION: dict[str, Any] = yaml.safe_load(FILE.read_text())
 
 
-def amtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["amtool", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60)
+def amtool(*arguments: str | Path, of: Generation) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [of.program("amtool"), *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60
+    )
 
 
-def test_alertmanager_takes_its_configuration():
-    checked = amtool("check-config", FILE)
+def test_alertmanager_takes_its_configuration(generation):
+    checked = amtool("check-config", FILE, of=generation)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
@@ -41,8 +45,10 @@ def test_alertmanager_takes_its_configuration():
         (("alertname=Another",), "chat"),
     ],
 )
-def test_an_alert_goes_to_one_receiver(labels, receiver):
-    tested = amtool("config", "routes", "test", f"--config.file={FILE}", f"--verify.receivers={receiver}", *labels)
+def test_an_alert_goes_to_one_receiver(labels, receiver, generation):
+    tested = amtool(
+        "config", "routes", "test", f"--config.file={FILE}", f"--verify.receivers={receiver}", *labels, of=generation
+    )
     assert (tested.returncode, tested.stdout.strip()) == (0, receiver), tested.stderr
 
 

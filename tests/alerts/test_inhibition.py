@@ -26,9 +26,9 @@ def registry(trouble, instance="one:9999"):
 
 
 @pytest.fixture(scope="module")
-def alertmanager(tmp_path_factory):
+def alertmanager(tmp_path_factory, generation):
     """Nobody is told of anything: group_wait is longer than the tests."""
-    server = AlertmanagerServer(tmp_path_factory.mktemp("alertmanager"))
+    server = AlertmanagerServer(tmp_path_factory.mktemp("alertmanager"), generation)
     try:
         yield server.start(FILE)
     finally:

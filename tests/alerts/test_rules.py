@@ -12,8 +12,10 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from demo.servers import Generation
 from exporter.exposition.families import FAMILIES
 from exporter.telemetry.metrics import Telemetry
+from tests.support.generations import DEFAULT
 
 ALERTS = Path(__file__).resolve().parents[2] / "alerts"
 RULE_FILES = sorted(ALERTS.glob("*.rules.yml"))
@@ -29,25 +31,27 @@ NODE_ALERTS = [rule for rule in ALERTING if "by (node" in rule["expr"]]
 TEST_ENVIRONMENTS = "^(test|testing|staging|dev|development)$"
 
 
-def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60)
+def promtool(*arguments: str | Path, of: Generation = DEFAULT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [of.program("promtool"), *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60
+    )
 
 
-def test_rules_pass_every_check_of_promtool():
+def test_rules_pass_every_check_of_promtool(generation):
     """The rule files are valid, without a rule twice."""
-    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", *RULE_FILES)
+    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", *RULE_FILES, of=generation)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_rules_do_what_their_unit_tests_say():
+def test_rules_do_what_their_unit_tests_say(generation):
     """Each alert fires, is quiet just before, and resolves as it should."""
-    tested = promtool("test", "rules", *sorted(ALERTS.glob("tests/*.test.yml")))
+    tested = promtool("test", "rules", *sorted(ALERTS.glob("tests/*.test.yml")), of=generation)
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
-def test_prometheus_takes_its_configuration():
+def test_prometheus_takes_its_configuration(generation):
     """The shipped prometheus.yml is valid, and so is every file that it names."""
-    checked = promtool("check", "config", "--lint=all", "--lint-fatal", ALERTS / "prometheus.yml")
+    checked = promtool("check", "config", "--lint=all", "--lint-fatal", ALERTS / "prometheus.yml", of=generation)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert f"SUCCESS: {len(RULE_FILES)} rule files found" in checked.stdout
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from demo.alerts import Messages, changes, muted, states
-from demo.receiver import Notification, Told
+from demo.alerts import Messages, changes, states, suppressed
+from demo.receiver import Notification, SentAlert
 
 
 def alert(name: str, state: str = "firing", **labels: str) -> dict[str, object]:
@@ -33,14 +33,14 @@ def test_what_is_only_for_information_is_told_once_it_fires() -> None:
 
 def test_muted_alerts_are_counted_by_site() -> None:
     """One without a site counts as well."""
-    assert muted([alert("A", site="austin"), alert("B", site="austin"), alert("C")]) == {"austin": 2, "": 1}
+    assert suppressed([alert("A", site="austin"), alert("B", site="austin"), alert("C")]) == {"austin": 2, "": 1}
 
 
 def test_a_message_says_what_is_new() -> None:
     """The repeated end of an alert is none, until it fired again; the watchdog is told once."""
 
     def told(status: str, name: str = "A") -> Notification:
-        return Notification("pager", (Told(status, {"alertname": name}, {"summary": f"{name} is down"}),))
+        return Notification("pager", (SentAlert(status, {"alertname": name}, {"summary": f"{name} is down"}),))
 
     messages = Messages()
     sent = ["firing", "resolved", "resolved", "firing", "resolved"]
@@ -57,5 +57,5 @@ def test_a_message_says_what_is_new() -> None:
 
 def test_a_long_message_is_shortened() -> None:
     """A site that is back ends an alert for each of its nodes."""
-    over = tuple(Told("resolved", {"alertname": "A", "node": each}, {"summary": each}) for each in "abcde")
+    over = tuple(SentAlert("resolved", {"alertname": "A", "node": each}, {"summary": each}) for each in "abcde")
     assert Messages().lines(Notification("chat", over)) == ["chat: over: a; b; c; and 2 more"]

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from demo.servers import newest
 from exporter.domain.clock import HOUR
 from exporter.domain.lifecycle import Lifecycle, Phase
 from exporter.domain.topology import EdgeRule
@@ -278,7 +279,7 @@ def test_a_closed_exposition_follows_the_map_no_more(mesh: Mesh) -> None:
 
 def test_promtool_finds_nothing_to_better(mesh: Mesh) -> None:
     """The linter of Prometheus itself, on what Prometheus reads."""
-    promtool = shutil.which("promtool")
+    promtool = shutil.which(newest("promtool"))
     if promtool is None:
         pytest.skip("promtool is not installed: it comes with Prometheus")
     mesh.register("neighbour", vpn_ip="fd00::2", metadata={"site": "🏠"})

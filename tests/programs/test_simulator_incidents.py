@@ -13,7 +13,7 @@ from exporter.programs.simulator.population import populate
 from exporter.programs.simulator.report import report
 from exporter.programs.simulator.schedule import Turn, due, next_due_ns, turns
 from exporter.programs.simulator.script import parse_script, read_script
-from exporter.programs.simulator.targets import check_cast, select_targets
+from exporter.programs.simulator.targets import check_targets, select_targets
 
 MESH = populate(40, 3, 1)
 INTERVAL = 30 * SECOND
@@ -63,7 +63,7 @@ def test_the_script_that_comes_along_befalls_somebody_and_shows_every_kind_but_g
     """That one needs a bus."""
     incidents = read_script("default")
 
-    check_cast(incidents, MESH)
+    check_targets(incidents, MESH)
     assert {incident.kind for incident in incidents} == set(Kind) - {Kind.GARBAGE_ON_BUS}
     assert max(incident.at_ns + (incident.for_ns or 0) for incident in incidents) <= 15 * MINUTE
 
@@ -72,7 +72,7 @@ def test_nobody_is_named_in_vain():
     incidents = (Incident(Kind.NODE_DIES, 0, nodes=("desk-verra",)), Incident(Kind.SITE_FAILS, 0, site="moon"))
 
     with pytest.raises(Invalid) as refused:
-        check_cast(incidents, MESH)
+        check_targets(incidents, MESH)
     assert str(refused.value).startswith("[0].nodes[0]: no node of this mesh is 'desk-verra'; did you mean desk-vera?")
     assert refused.value.faults[1].field == "[1].site"
 
@@ -135,10 +135,10 @@ def test_turns_come_in_order_and_go_on():
     assert all(one.at_ns <= other.at_ns for one, other in pairwise(found))
 
 
-def test_a_flapping_node_is_silent_and_heard_by_turns():
+def test_a_flapping_node_stops_and_sends_by_turns():
     flapping = [ActiveFault(Incident(Kind.NODE_FLAPS, 0, period_ns=4 * MINUTE), MINUTE)]
 
-    assert [condition(flapping, minute * MINUTE).silent for minute in (1, 2, 3, 4, 5)] == [
+    assert [not condition(flapping, minute * MINUTE).sending for minute in (1, 2, 3, 4, 5)] == [
         True,
         True,
         False,
@@ -147,14 +147,14 @@ def test_a_flapping_node_is_silent_and_heard_by_turns():
     ]
 
 
-def test_afflictions_add_up_in_what_a_node_says():
+def test_faults_add_up_in_what_a_node_says():
     member = next(member for member in MESH if member.gpus == 4)
-    afflictions = [
+    faults = [
         ActiveFault(Incident(Kind.GPU_LOST, 0, gpu=3), 0),
         ActiveFault(Incident(Kind.GPU_HOT, 0, gpu=1, celsius=95.0), 0),
         ActiveFault(Incident(Kind.CLOCK_SKEW, 0, offset_ns=-90 * SECOND), 0),
     ]
-    said = report(member, condition(afflictions, 0), hours=9, wall_ns=1000 * SECOND, sequence=7, seed=1)
+    said = report(member, condition(faults, 0), hours=9, wall_ns=1000 * SECOND, sequence=7, seed=1)
 
     assert (said["timestamp"], said["sequence"], said["status"]) == (910.0, 7, "active")
     assert [read.index for read in said["gpus"]] == [0, 1, 2]

@@ -122,7 +122,7 @@ def test_an_interrupt_ends_it_while_the_registry_is_away():
     )
     with process:
         assert process.stderr is not None
-        assert "not heard" in process.stderr.readline()
+        assert "request failed" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.servers import Generation
 from tests.support.scenario_play import Scenario, Stage, surprises
 
 HOUR = 3600.0
@@ -159,7 +160,7 @@ def a_clock_is_an_hour_off(play: Scenario) -> None:
 
 @pytest.mark.servers
 @pytest.mark.timeout(300)
-def test_people_are_told_of_each_incident_once_and_of_nothing_else(tmp_path: Path) -> None:
+def test_people_are_told_of_each_incident_once_and_of_nothing_else(tmp_path: Path, generation: Generation) -> None:
     """Every message, its receiver, its content and its time are as each scenario says."""
-    found = surprises(DAY, tmp_path)
+    found = surprises(DAY, tmp_path, generation)
     assert not found, found

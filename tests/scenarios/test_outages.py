@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.servers import Generation
 from tests.support.scenario_play import Scenario, Stage, surprises
 
 MOST = Stage(seconds=34)
@@ -69,9 +70,11 @@ def one_of_two_registries_dies(play: Scenario) -> None:
 
 @pytest.mark.servers
 @pytest.mark.timeout(300)
-def test_people_are_told_of_the_outage_and_of_no_node(tmp_path: Path) -> None:
+def test_people_are_told_of_the_outage_and_of_no_node(tmp_path: Path, generation: Generation) -> None:
     """Every message, its receiver, its content and its time are as each scenario says. The stages play side by side."""
     stages = {"most": MOST, "ourselves": OURSELVES, "twins": TWINS}
     with ThreadPoolExecutor() as performers:
-        found = "\n".join(filter(None, performers.map(lambda name: surprises(stages[name], tmp_path / name), stages)))
+        found = "\n".join(
+            filter(None, performers.map(lambda name: surprises(stages[name], tmp_path / name, generation), stages))
+        )
     assert not found, found

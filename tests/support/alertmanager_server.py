@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import yaml
 
+from demo.servers import Generation
+from tests.support.generations import DEFAULT
 from tests.support.server_process import ServerProcess
 
 TELLS_NOBODY = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
@@ -16,7 +18,8 @@ TELLS_NOBODY = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"
 class AlertmanagerServer(ServerProcess):
     """Alertmanager without a cluster, its data in a directory of its own; what it holds is lost when it ends."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, generation: Generation = DEFAULT) -> None:
+        self.generation = generation
         super().__init__("alertmanager", directory)
         self._configuration: Path | None = None
 
@@ -32,7 +35,7 @@ class AlertmanagerServer(ServerProcess):
     def command(self) -> list[str | Path]:
         """One instance alone, which need not wait for others to answer."""
         return [
-            "prometheus-alertmanager",
+            self.generation.program("prometheus-alertmanager"),
             f"--config.file={self._configuration}",
             f"--storage.path={self.directory / f'alertmanager-{self.port}'}",
             f"--web.listen-address=127.0.0.1:{self.port}",

@@ -7,13 +7,16 @@ from typing import Any
 
 import yaml
 
+from demo.servers import Generation
+from tests.support.generations import DEFAULT
 from tests.support.server_process import ServerProcess
 
 
 class PrometheusServer(ServerProcess):
     """Prometheus with its data in a directory of its own."""
 
-    def __init__(self, directory: Path, configuration: Any) -> None:
+    def __init__(self, directory: Path, configuration: Any, generation: Generation = DEFAULT) -> None:
+        self.generation = generation
         super().__init__("prometheus", directory)
         directory.mkdir(parents=True, exist_ok=True)
         self._configuration = directory / "prometheus.yml"
@@ -22,7 +25,7 @@ class PrometheusServer(ServerProcess):
     def command(self) -> list[str | Path]:
         """Rules run from the first second on: there is no history to wait for."""
         return [
-            "prometheus",
+            self.generation.program("prometheus"),
             f"--config.file={self._configuration}",
             f"--storage.tsdb.path={self.directory / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from demo.servers import Generation
 from tests.support.scenario_mesh import SimulatedNode
 from tests.support.scenario_sink import Notification, Told
 from tests.support.scenario_stack import Stack, stack
@@ -156,9 +157,9 @@ class Stage:
         self.declared.append(declare)
         return declare
 
-    def play(self, directory: Path) -> Performance:
+    def play(self, directory: Path, generation: Generation) -> Performance:
         """Play it all once."""
-        with stack(directory, replicas=self.replicas, instant=self.instant) as servers:
+        with stack(directory, replicas=self.replicas, instant=self.instant, generation=generation) as servers:
             for number in range(self.bystanders):
                 servers.mesh.node(f"backbone-{number}", site="backbone", gpus=1)
             scenarios = {declare.__name__: Scenario(servers) for declare in self.declared}
@@ -174,14 +175,14 @@ class Stage:
             return Performance(scenarios, heard, _blind_seconds(servers) - blind_before)
 
 
-def surprises(stage: Stage, directory: Path) -> str:
+def surprises(stage: Stage, directory: Path, generation: Generation) -> str:
     """Play the stage; what was not as expected, or nothing.
 
     A registry that this machine stops for a tenth of `warning_after` holds the statuses, as it should, and the timeline
     no longer applies: such a play is given again, a few times at most.
     """
     for attempt in range(ATTEMPTS):
-        performance = stage.play(directory / f"attempt-{attempt}")
+        performance = stage.play(directory / f"attempt-{attempt}", generation)
         found = performance.surprises()
         if not found or not performance.blind_seconds:
             break

@@ -9,10 +9,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from demo.servers import Generation
 from demo.speed import scaled_duration, scaled_routes, scaled_rules
 from exporter.domain.config import Config
 from exporter.domain.duration import format_duration
 from tests.support.alertmanager_server import AlertmanagerServer
+from tests.support.generations import DEFAULT
 from tests.support.prometheus_server import PrometheusServer
 from tests.support.redis_server import RedisServer
 from tests.support.registry_process import ROOT, RegistryProcess
@@ -63,7 +65,9 @@ class Stack:
 
 
 @contextmanager
-def stack(directory: Path, *, replicas: int = 1, instant: bool = False) -> Iterator[Stack]:
+def stack(
+    directory: Path, *, replicas: int = 1, instant: bool = False, generation: Generation = DEFAULT
+) -> Iterator[Stack]:
     """Start all but Prometheus; `instant`: the registries tell Alertmanager of transitions themselves as well."""
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as processes:
@@ -71,7 +75,7 @@ def stack(directory: Path, *, replicas: int = 1, instant: bool = False) -> Itera
         redis = processes.enter_context(RedisServer("--appendonly", "yes", "--appendfsync", "always"))
         routes = directory / "alertmanager.yml"
         routes.write_text(scaled_routes((ALERTS / "alertmanager.yml").read_text(), FACTOR, sink.url))
-        alertmanager = AlertmanagerServer(directory)
+        alertmanager = AlertmanagerServer(directory, generation)
         processes.callback(alertmanager.close)
         alertmanager.start(routes)
         settings = _settings([alertmanager.url] if instant else [])
@@ -83,7 +87,7 @@ def stack(directory: Path, *, replicas: int = 1, instant: bool = False) -> Itera
             processes.enter_context(registry)
         rules = directory / "rules"
         rules.mkdir()
-        prometheus = QuickPrometheus(directory / "prometheus", _prometheus(rules, registries, alertmanager))
+        prometheus = QuickPrometheus(directory / "prometheus", _prometheus(rules, registries, alertmanager), generation)
         processes.callback(prometheus.close)
         mesh = processes.enter_context(SimulatedMesh(registries, redis.port))
         yield Stack(redis, registries, alertmanager, prometheus, sink, mesh, rules)

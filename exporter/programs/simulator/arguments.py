@@ -1,4 +1,4 @@
-"""What may be asked of the simulator, and how `--help` tells of it. Every line fits 80 columns."""
+"""The simulator's arguments and its `--help`. Every line fits 80 columns."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from exporter.domain.text import shown
 from exporter.programs.simulator.population import MAX_NODES, MAX_SITES
 
 DEFAULT_REGISTRY = "http://127.0.0.1:9999"
-MAX_PACE = 10_000
-DESCRIPTION = "A simulated GPU mesh that speaks to a real registry."
+MAX_SPEED = 10_000
+DESCRIPTION = "A simulated GPU mesh for a real registry."
 EPILOG = """\
 examples:
   aurora-simulator
@@ -60,7 +60,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--nodes", type=_whole(1, MAX_NODES), default=40, metavar="N", help="how many (default: 40)")
     parser.add_argument("--sites", type=_whole(1, MAX_SITES), default=3, metavar="N", help="at how many (default: 3)")
-    parser.add_argument("--incidents", metavar="FILE", help="a script, or `default` for the one that comes with it")
+    parser.add_argument("--incidents", metavar="FILE", help="a script, or `default` for the built-in one")
     _add_times(parser)
     parser.add_argument("--seed", type=_whole(0, 2**31), default=1, metavar="N", help="another mesh (default: 1)")
     parser.add_argument("--leave-on-stop", action="store_true", help="deregister all nodes at the end")
@@ -89,7 +89,7 @@ def _add_times(parser: argparse.ArgumentParser) -> None:
     for flag, dest, default, text in times:
         parser.add_argument(flag, dest=dest, metavar="DURATION", type=_duration, default=default, help=text)
     parser.add_argument(
-        "--speed", type=_pace, default=1.0, metavar="N", help="everything so many times quicker (default: 1)"
+        "--speed", type=_speed, default=1.0, metavar="N", help="everything so many times quicker (default: 1)"
     )
 
 
@@ -103,14 +103,14 @@ def _duration(text: str) -> int:
     return duration_ns
 
 
-def _pace(text: str) -> float:
+def _speed(text: str) -> float:
     try:
-        pace = float(text)
+        speed = float(text)
     except ValueError:
-        pace = 0.0
-    if not 0.001 <= pace <= MAX_PACE:  # noqa: PLR2004 - a thousand times slower is slow enough
-        raise argparse.ArgumentTypeError(f"expected a number from 0.001 to {MAX_PACE}, got {shown(text)}")
-    return pace
+        speed = 0.0
+    if not 0.001 <= speed <= MAX_SPEED:  # noqa: PLR2004 - a thousand times slower is slow enough
+        raise argparse.ArgumentTypeError(f"expected a number from 0.001 to {MAX_SPEED}, got {shown(text)}")
+    return speed
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:

@@ -1,4 +1,4 @@
-"""What an incident does beyond changing what its nodes say: calls to the registry, and noise on the bus."""
+"""What an incident does beyond changing its nodes' heartbeats: calls to the registry, and garbage on the bus."""
 
 from __future__ import annotations
 
@@ -36,31 +36,31 @@ _GARBAGE = (
 
 
 class FaultInjector:
-    """The deeds of incidents. `clients`: the ways of nodes that do not speak over HTTP, by name."""
+    """Injects incidents. `clients`: the clients of nodes that do not use HTTP, by name."""
 
     def __init__(
-        self, http: HttpClient, clients: dict[str, RegistryClient], *, bus_url: str, interval_ns: int, pace: float
+        self, http: HttpClient, clients: dict[str, RegistryClient], *, bus_url: str, interval_ns: int, speed: float
     ) -> None:
         self._http = http
-        self._voices = clients
+        self._clients = clients
         self._interval_ns = interval_ns
-        self._pace = pace
+        self._speed = speed
         self._bus: Redis | RedisCluster | None = connect(parse_redis_url(bus_url)) if bus_url else None
 
     def lasts(self, incident: Incident) -> bool:
-        """Whether what `begin` does goes on until it is cancelled."""
+        """Whether `begin` runs until it is cancelled."""
         return incident.kind in _LASTING
 
     async def begin(self, incident: Incident, members: Sequence[Member]) -> list[Reply]:
-        """What happens at the beginning; the answers that were no success and should have been."""
+        """Start the incident; the replies that failed and should not have."""
         match incident.kind:
             case Kind.NODE_SLEEPS:
-                said = {"status": "sleeping"}
-                return [await self._client(member).heartbeat(member.name, said) for member in members]
+                report = {"status": "sleeping"}
+                return [await self._client(member).heartbeat(member.name, report) for member in members]
             case Kind.NODE_LEAVES:
                 return [await self._http.leave(member.name) for member in members]
             case Kind.MAINTENANCE | Kind.DRAIN:
-                until_ns = int((incident.until_ns or incident.for_ns or _DAY) / self._pace)
+                until_ns = int((incident.until_ns or incident.for_ns or _DAY) / self._speed)
                 until = format_duration(max(100 * _MILLISECOND, until_ns))
                 leave = {"reason": incident.reason or DEFAULT_REASON, "until": until}
                 return [await self._http.set_lifecycle(member.name, incident.kind, leave) for member in members]
@@ -72,7 +72,7 @@ class FaultInjector:
                 return []
 
     async def end(self, incident: Incident, members: Sequence[Member]) -> list[Reply]:
-        """What puts an end to it, as `begin` answers."""
+        """End the incident; replies as `begin` returns them."""
         match incident.kind:
             case Kind.NODE_LEAVES:
                 return [await self._http.register(member.registration()) for member in members]
@@ -87,7 +87,7 @@ class FaultInjector:
             await self._bus.aclose()
 
     def _client(self, member: Member) -> RegistryClient:
-        return self._voices.get(member.name, self._http)
+        return self._clients.get(member.name, self._http)
 
     async def _claim(self, members: Sequence[Member]) -> list[Reply]:
         while True:
@@ -96,14 +96,14 @@ class FaultInjector:
                 answer = await self._http.register(claim)
                 if answer.outcome not in {Outcome.CONFLICT, Outcome.UNREACHABLE, Outcome.UNAVAILABLE}:
                     return [answer]
-            await asyncio.sleep(self._interval_ns / self._pace / SECOND)
+            await asyncio.sleep(self._interval_ns / self._speed / SECOND)
 
     async def _publish_garbage(self, incident: Incident) -> list[Reply]:
         assert self._bus is not None  # noqa: S101 - the program refuses such a script where there is no bus
         number = 0
         while True:
-            # The bus may be away: the heartbeats tell of it.
+            # The bus may be down: the heartbeats report that.
             with contextlib.suppress(*REDIS_ERRORS):
                 await self._bus.publish(CHANNEL, _GARBAGE[number % len(_GARBAGE)])
             number += 1
-            await asyncio.sleep(MINUTE / SECOND / incident.per_minute / self._pace)
+            await asyncio.sleep(MINUTE / SECOND / incident.per_minute / self._speed)

@@ -1,4 +1,4 @@
-"""What can befall the mesh, and when."""
+"""What can happen to the mesh, and when."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ class Kind(enum.StrEnum):
     """What happens; the value is the word of the script."""
 
     SITE_FAILS = "site_fails"
-    """All nodes of a site fall silent."""
+    """All nodes of a site stop sending heartbeats."""
     NODE_DIES = "node_dies"
     NODE_FLAPS = "node_flaps"
-    """Silent for half a period, heard for the other half."""
+    """No heartbeats for half a period, heartbeats for the other half."""
     NODE_SLEEPS = "node_sleeps"
-    """A lid is closed: the node says so, and is quiet."""
+    """A lid is closed: the node reports `sleeping`, then sends nothing."""
     NODE_LEAVES = "node_leaves"
     """Deregistered, and registered again at the end."""
     GPU_LOST = "gpu_lost"
-    """A GPU fell off: its readings are missing."""
+    """A GPU is lost: its readings are missing."""
     GPU_HOT = "gpu_hot"
     HEARTBEATS_LOST = "heartbeats_lost"
     CLOCK_SKEW = "clock_skew"
@@ -30,30 +30,30 @@ class Kind(enum.StrEnum):
     NAME_CONFLICT = "name_conflict"
     """Another machine claims the name, once a heartbeat interval."""
     GARBAGE_ON_BUS = "garbage_on_bus"
-    """Events that nobody can read."""
+    """Events that cannot be read."""
 
 
-SILENT = frozenset({Kind.SITE_FAILS, Kind.NODE_DIES, Kind.NODE_SLEEPS, Kind.NODE_LEAVES})
-"""Kinds during which nothing is heard of their nodes."""
+NOT_SENDING = frozenset({Kind.SITE_FAILS, Kind.NODE_DIES, Kind.NODE_SLEEPS, Kind.NODE_LEAVES})
+"""Kinds during which the affected nodes send nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One entry of a script. Times are nanoseconds since the start, before any pace."""
+    """One entry of a script. Times are nanoseconds since the start, before `speed`."""
 
     kind: Kind
     at_ns: int
     for_ns: int | None = None
-    """How long; None is for good."""
+    """How long; None is for ever."""
     every_ns: int | None = None
     """How long from one beginning to the next; None is once."""
     nodes: tuple[str, ...] = ()
-    """Names or patterns such as `desk-*`; with them nothing else chooses."""
+    """Names or patterns such as `desk-*`; if given, nothing else selects."""
     site: str = ""
     role: str = ""
     count: int = 1
     share: float | None = None
-    """A part of all that site and role leave; it stands instead of `count`."""
+    """A share of the nodes that site and role select, instead of `count`."""
     period_ns: int = 6 * MINUTE
     loss: float = 0.3
     offset_ns: int = 90_000_000_000
@@ -66,7 +66,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class ActiveFault:
-    """An incident that is going on, as the nodes that it befell know it."""
+    """An incident in progress, as its nodes see it."""
 
     incident: Incident
     began_ns: int
@@ -74,9 +74,9 @@ class ActiveFault:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How a node is at a moment, by all that has affected it."""
+    """The condition of a node at a moment, from all that affects it."""
 
-    silent: bool = False
+    sending: bool = True
     loss: float = 0.0
     offset_ns: int = 0
     lost_gpus: frozenset[int] = frozenset()
@@ -87,13 +87,13 @@ class Condition:
 HEALTHY = Condition()
 
 
-def condition(afflictions: list[ActiveFault], now_ns: int) -> Condition:
-    """What the afflictions come to together."""
-    if not afflictions:
+def condition(faults: list[ActiveFault], now_ns: int) -> Condition:
+    """The combined effect of the active faults."""
+    if not faults:
         return HEALTHY
-    incidents = [affliction.incident for affliction in afflictions]
+    incidents = [fault.incident for fault in faults]
     return Condition(
-        silent=any(_silent(affliction, now_ns) for affliction in afflictions),
+        sending=not any(_stops_sending(fault, now_ns) for fault in faults),
         loss=max((each.loss for each in incidents if each.kind is Kind.HEARTBEATS_LOST), default=0.0),
         offset_ns=sum(each.offset_ns for each in incidents if each.kind is Kind.CLOCK_SKEW),
         lost_gpus=frozenset(each.gpu for each in incidents if each.kind is Kind.GPU_LOST),
@@ -101,8 +101,8 @@ def condition(afflictions: list[ActiveFault], now_ns: int) -> Condition:
     )
 
 
-def _silent(affliction: ActiveFault, now_ns: int) -> bool:
-    incident = affliction.incident
+def _stops_sending(fault: ActiveFault, now_ns: int) -> bool:
+    incident = fault.incident
     if incident.kind is Kind.NODE_FLAPS:
-        return (now_ns - affliction.began_ns) % incident.period_ns < incident.period_ns // 2
-    return incident.kind in SILENT
+        return (now_ns - fault.began_ns) % incident.period_ns < incident.period_ns // 2
+    return incident.kind in NOT_SENDING

@@ -20,8 +20,8 @@ MAX_CELSIUS = 88.0
 _MINUTE = 1 / 60
 _RAMP = 2 * _MINUTE
 _WARMING = (0.0, 1 * _MINUTE, 2.5 * _MINUTE, 5 * _MINUTE)
-_IDLE_SPELL_HOURS = 6.0
-_IDLE_SPELLS = {SiteKind.RENTED: 0.06, SiteKind.LAB: 0.15, SiteKind.LAPTOPS: 0.25}
+_IDLE_PERIOD_HOURS = 6.0
+_IDLE_PERIODS = {SiteKind.RENTED: 0.06, SiteKind.LAB: 0.15, SiteKind.LAPTOPS: 0.25}
 """How many outages of six hours a GPU spends without any work."""
 _TOGETHER = 0.6
 """How many jobs take all GPUs of their node."""
@@ -81,7 +81,7 @@ def _celsius(member: Member, gpu: int, hours: float, warmth: float, seed: int) -
 
 def _memory(member: Member, model: GpuModel, gpu: int, hours: float, seed: int) -> int:
     slot, _, _ = _slot(member, hours, seed)
-    if _work(member, gpu, slot, seed) and not _idle_spell(member, gpu, hours, seed):
+    if _work(member, gpu, slot, seed) and not _idle_period(member, gpu, hours, seed):
         part = 0.35 + 0.6 * draw(seed, member.name, _owner(member, gpu, slot, seed), slot, "memory")
     else:
         # What a desktop or a forgotten notebook keeps.
@@ -91,14 +91,14 @@ def _memory(member: Member, model: GpuModel, gpu: int, hours: float, seed: int) 
 
 def _demand(member: Member, gpu: int, hours: float, seed: int) -> float:
     """What is asked of the GPU, 0 to 1; jobs begin and end within two minutes, not at once."""
-    if _idle_spell(member, gpu, hours, seed):
+    if _idle_period(member, gpu, hours, seed):
         return 0.0
     slot, since, left = _slot(member, hours, seed)
     level = _work(member, gpu, slot, seed)
     if not level:
         return 0.0
-    spell = hours % _IDLE_SPELL_HOURS
-    edge = min(since, left, spell, _IDLE_SPELL_HOURS - spell) / _RAMP
+    period = hours % _IDLE_PERIOD_HOURS
+    edge = min(since, left, period, _IDLE_PERIOD_HOURS - period) / _RAMP
     steady = level * (0.9 + 0.1 * wander(hours * 12, seed, member.name, _owner(member, gpu, slot, seed), "phase"))
     return min(1.0, edge) * steady
 
@@ -129,6 +129,6 @@ def _owner(member: Member, gpu: int, slot: int, seed: int) -> int:
     return 0 if draw(seed, member.name, slot, "together") < _TOGETHER else gpu
 
 
-def _idle_spell(member: Member, gpu: int, hours: float, seed: int) -> bool:
-    spell = math.floor(hours / _IDLE_SPELL_HOURS)
-    return draw(seed, member.name, gpu, spell, "idle") < _IDLE_SPELLS[member.site.kind]
+def _idle_period(member: Member, gpu: int, hours: float, seed: int) -> bool:
+    period = math.floor(hours / _IDLE_PERIOD_HOURS)
+    return draw(seed, member.name, gpu, period, "idle") < _IDLE_PERIODS[member.site.kind]

@@ -13,7 +13,7 @@ MAX_NAMES = 5
 
 
 def line(turn: Turn, incident: Incident, members: Sequence[Member]) -> str:
-    """Time since the start as the script has it, `begins` or `ends`, what, and to whom."""
+    """Time since the start as the script has it, `begins` or `ends`, the kind, and the nodes."""
     begins = "begins" if turn.begins else "ends"
     return f"{format_duration(turn.at_ns):>8}  {begins:<6}  {incident.kind:<15}  {_target_names(incident, members)}"
 

@@ -1,4 +1,4 @@
-"""The mesh at work: heartbeats in their turn, incidents when their time comes, and no memory of who heard."""
+"""The running mesh: heartbeats in turn, and incidents at their times."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from exporter.programs.simulator.seededrandom import draw
 from exporter.programs.simulator.targets import select_targets
 
 AGAIN_EVERY = 20
-"""Heartbeats after which a node on the bus registers again: nobody there would tell it that it is not known."""
+"""Heartbeats after which a node on the bus registers again: the bus cannot report that a node is unknown."""
 SHORTEST_WAIT, LONGEST_WAIT = 0.005, 0.25
 RETRY_SECONDS = 1.0
-SPEAKERS = 8
+REGISTERING = 8
 """Registrations, or leaves, that are under way at once."""
 LEAVE_SECONDS = 10.0
 _LATER = frozenset({Outcome.UNAVAILABLE, Outcome.UNREACHABLE})
@@ -35,24 +35,24 @@ _log = logging.getLogger("aurora.simulator")
 
 
 class Refused(AuroraError):
-    """The registry takes a node in neither now nor later."""
+    """The registry refuses a node, now and later."""
 
     def __init__(self, name: str, answer: Reply) -> None:
-        super().__init__(f"the registry does not take {name} in: {answer.reason}")
+        super().__init__(f"the registry refuses {name}: {answer.reason}")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How time passes. Durations are nanoseconds as they were written, before the pace."""
+    """How time passes. Durations are nanoseconds as they were written, before `speed`."""
 
     interval_ns: int
     day_ns: int
-    pace: float
+    speed: float
     seed: int
 
 
 class Mesh:
-    """Nodes that speak to one registry: over `clients` by name where they have one there, else over HTTP."""
+    """Nodes of one registry: each with its client of `clients` by name, else over HTTP."""
 
     def __init__(
         self,
@@ -62,34 +62,34 @@ class Mesh:
         *,
         http: HttpClient,
         clients: Mapping[str, RegistryClient],
-        mischief: FaultInjector,
-        tell: Callable[[str], None],
+        injector: FaultInjector,
+        print_line: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._members = members
         self._incidents = incidents
         self._http = http
-        self._voices = [clients.get(member.name, http) for member in members]
-        self._mischief = mischief
-        self._tell = tell
+        self._clients = [clients.get(member.name, http) for member in members]
+        self._injector = injector
+        self._print = print_line
         self._began = 0
         self._sequences = [0] * len(members)
-        self._afflictions: list[list[ActiveFault]] = [[] for _ in members]
+        self._faults: list[list[ActiveFault]] = [[] for _ in members]
         self._busy: set[int] = set()
-        self._unheard = ""
+        self._last_failure = ""
         self._going_on: dict[tuple[int, int], asyncio.Task[None]] = {}
 
     def now_ns(self) -> int:
         """Time since the start as the script counts it."""
-        return int((time.monotonic_ns() - self._began) * self._settings.pace)
+        return int((time.monotonic_ns() - self._began) * self._settings.speed)
 
     async def run(self, duration_ns: int | None = None) -> None:
-        """Register all, then live until cancelled or for so long. Raises Refused."""
+        """Register all, then run until cancelled or for so long. Raises Refused."""
         await self._each(self._register_patiently, range(len(self._members)))
         _log.info("the mesh is registered", extra={"nodes": len(self._members)})
         self._began = time.monotonic_ns()
         try:
-            async with asyncio.timeout(duration_ns and duration_ns / self._settings.pace / SECOND):
+            async with asyncio.timeout(duration_ns and duration_ns / self._settings.speed / SECOND):
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._beat_on(tasks))
                     tasks.create_task(self._play(tasks))
@@ -114,7 +114,7 @@ class Mesh:
         while True:
             now_ns = self.now_ns()
             for index in due(nodes, interval_ns, done_ns, now_ns):
-                # Who still waits for an answer does not speak.
+                # A node that still waits for a reply sends nothing.
                 if index not in self._busy:
                     tasks.create_task(self._beat(index, now_ns))
             done_ns = now_ns
@@ -122,19 +122,19 @@ class Mesh:
             await asyncio.sleep(min(LONGEST_WAIT, max(SHORTEST_WAIT, wait)))
 
     async def _beat(self, index: int, now_ns: int) -> None:
-        how = condition(self._afflictions[index], now_ns)
-        if how.silent:
+        how = condition(self._faults[index], now_ns)
+        if not how.sending:
             return
-        settings, member, client = self._settings, self._members[index], self._voices[index]
+        settings, member, client = self._settings, self._members[index], self._clients[index]
         self._sequences[index] += 1
         sequence = self._sequences[index]
         if how.loss and draw(settings.seed, member.name, sequence, "loss") < how.loss:
             return
         hours = time_of_day(now_ns, settings.day_ns)
-        said = report(member, how, hours=hours, wall_ns=time.time_ns(), sequence=sequence, seed=settings.seed)
+        beat = report(member, how, hours=hours, wall_ns=time.time_ns(), sequence=sequence, seed=settings.seed)
         self._busy.add(index)
         try:
-            answer = await client.heartbeat(member.name, said)
+            answer = await client.heartbeat(member.name, beat)
             again = client is not self._http and sequence % AGAIN_EVERY == index % AGAIN_EVERY
             if answer.outcome is Outcome.UNKNOWN or again:
                 answer = await self._http.register(member.registration())
@@ -147,27 +147,27 @@ class Mesh:
             await asyncio.sleep(max(0.0, self._seconds(turn.at_ns - self.now_ns())))
             incident = self._incidents[turn.position]
             affected = select_targets(incident, turn.number, self._members, self._settings.seed)
-            self._tell(line(turn, incident, [self._members[index] for index in affected]))
+            self._print(line(turn, incident, [self._members[index] for index in affected]))
             self._turn(turn, incident, affected, tasks)
 
     def _turn(self, turn: Turn, incident: Incident, affected: tuple[int, ...], tasks: asyncio.TaskGroup) -> None:
         key = (turn.position, turn.number)
         if turn.begins:
             for index in affected:
-                self._afflictions[index].append(ActiveFault(incident, turn.at_ns))
-            deed = self._mischief.begin(incident, [self._members[index] for index in affected])
-            self._going_on[key] = tasks.create_task(self._do(deed))
+                self._faults[index].append(ActiveFault(incident, turn.at_ns))
+            action = self._injector.begin(incident, [self._members[index] for index in affected])
+            self._going_on[key] = tasks.create_task(self._do(action))
             return
         for index in affected:
             began_ns = turn.at_ns - (incident.for_ns or 0)
-            self._afflictions[index].remove(ActiveFault(incident, began_ns))
+            self._faults[index].remove(ActiveFault(incident, began_ns))
         begun = self._going_on.pop(key)
-        if self._mischief.lasts(incident):
+        if self._injector.lasts(incident):
             begun.cancel()
-        tasks.create_task(self._do(self._mischief.end(incident, [self._members[index] for index in affected])))
+        tasks.create_task(self._do(self._injector.end(incident, [self._members[index] for index in affected])))
 
-    async def _do(self, deed: Coroutine[Any, Any, list[Reply]]) -> None:
-        for answer in await deed:
+    async def _do(self, action: Coroutine[Any, Any, list[Reply]]) -> None:
+        for answer in await action:
             self._note(answer)
 
     async def _register_patiently(self, index: int) -> None:
@@ -187,16 +187,16 @@ class Mesh:
                 await do(waiting.popleft())
 
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(SPEAKERS):
+            for _ in range(REGISTERING):
                 tasks.create_task(work())
 
     def _note(self, answer: Reply) -> None:
-        """Log why we are not heard, each reason once until we are."""
+        """Log why a request failed, each reason once until one succeeds."""
         if answer.ok:
-            self._unheard = ""
-        elif answer.reason != self._unheard:
-            self._unheard = answer.reason
-            _log.warning("not heard", extra={"outcome": answer.outcome, "reason": answer.reason})
+            self._last_failure = ""
+        elif answer.reason != self._last_failure:
+            self._last_failure = answer.reason
+            _log.warning("request failed", extra={"outcome": answer.outcome, "reason": answer.reason})
 
     def _seconds(self, script_ns: int) -> float:
-        return script_ns / self._settings.pace / SECOND
+        return script_ns / self._settings.speed / SECOND

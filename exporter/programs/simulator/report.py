@@ -1,4 +1,4 @@
-"""What a node says of itself with a heartbeat."""
+"""The body of a simulated node's heartbeat."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def report(
     member: Member, condition: Condition, *, hours: float, wall_ns: int, sequence: int, seed: int
 ) -> dict[str, Any]:
     """The body of a heartbeat, with the role that lets the node appear over the bus."""
-    said: dict[str, Any] = {
+    body: dict[str, Any] = {
         "role": member.role,
         "status": "active",
         "timestamp": round((wall_ns + condition.offset_ns) / SECOND, 3),
@@ -34,12 +34,12 @@ def report(
     }
     if member.gpus:
         hot = dict(condition.hot_gpus)
-        said["gpus"] = [
+        body["gpus"] = [
             _heated(reading(member, gpu, hours, seed), hot.get(gpu), hours)
             for gpu in range(member.gpus)
             if gpu not in condition.lost_gpus
         ]
-    return said
+    return body
 
 
 def _heated(read: GpuReading, celsius: float | None, hours: float) -> GpuReading:

@@ -18,12 +18,12 @@ from exporter.programs.simulator.incident import Incident, Kind
 from exporter.programs.simulator.mesh import Mesh, Refused, Settings
 from exporter.programs.simulator.population import Member, populate
 from exporter.programs.simulator.script import read_script
-from exporter.programs.simulator.targets import check_cast
+from exporter.programs.simulator.targets import check_targets
 from exporter.telemetry import logs
 
 CONNECTIONS = 8
 ONE_IN_HTTP = 3
-"""With `--transport both`, so many nodes share one that speaks over HTTP."""
+"""With `--transport both`, one node in so many uses HTTP."""
 
 
 def run(arguments: Namespace) -> int:
@@ -32,12 +32,12 @@ def run(arguments: Namespace) -> int:
     members = populate(arguments.nodes, arguments.sites, arguments.seed)
     try:
         incidents = read_script(arguments.incidents) if arguments.incidents else ()
-        check_cast(incidents, members)
+        check_targets(incidents, members)
         _check_bus(incidents, arguments.event_bus)
     except Invalid as error:
         return _complain("the incidents are refused:", *(f"  {fault}" for fault in error.faults))
     try:
-        uvloop.run(_live(arguments, members, incidents))
+        uvloop.run(_simulate(arguments, members, incidents))
     except Invalid as error:
         return _complain(str(error))
     except ExceptionGroup as group:
@@ -48,31 +48,31 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-async def _live(arguments: Namespace, members: tuple[Member, ...], incidents: tuple[Incident, ...]) -> None:
+async def _simulate(arguments: Namespace, members: tuple[Member, ...], incidents: tuple[Incident, ...]) -> None:
     http = HttpClient(arguments.registry, connections=CONNECTIONS)
     bus = RedisClient(arguments.event_bus, connections=CONNECTIONS) if arguments.event_bus else None
     clients: dict[str, RegistryClient] = {}
     if bus is not None and arguments.transport != "http":
-        everybody = arguments.transport == "bus"
-        clients = {member.name: bus for index, member in enumerate(members) if everybody or index % ONE_IN_HTTP}
+        every_node = arguments.transport == "bus"
+        clients = {member.name: bus for index, member in enumerate(members) if every_node or index % ONE_IN_HTTP}
     settings = Settings(arguments.interval_ns, arguments.day_ns, arguments.speed, arguments.seed)
-    mischief = FaultInjector(
-        http, clients, bus_url=arguments.event_bus, interval_ns=arguments.interval_ns, pace=arguments.speed
+    injector = FaultInjector(
+        http, clients, bus_url=arguments.event_bus, interval_ns=arguments.interval_ns, speed=arguments.speed
     )
-    mesh = Mesh(settings, members, incidents, http=http, clients=clients, mischief=mischief, tell=_tell)
+    mesh = Mesh(settings, members, incidents, http=http, clients=clients, injector=injector, print_line=_print_line)
     try:
         await _until_stopped(mesh, arguments.duration_ns)
         if arguments.leave_on_stop:
             await mesh.leave()
     finally:
-        await mischief.aclose()
+        await injector.aclose()
         if bus is not None:
             await bus.aclose()
         await http.aclose()
 
 
 async def _until_stopped(mesh: Mesh, duration_ns: int | None) -> None:
-    """Live to the end of the duration, or until SIGINT or SIGTERM."""
+    """Run to the end of the duration, or until SIGINT or SIGTERM."""
     life = asyncio.ensure_future(mesh.run(duration_ns))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -88,7 +88,7 @@ def _check_bus(incidents: tuple[Incident, ...], event_bus: str) -> None:
             raise Invalid.of(f"[{position}].kind", f"{incident.kind} needs --event-bus")
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, flush=True)
 
 

@@ -11,7 +11,7 @@ from exporter.programs.simulator.incident import Incident
 
 @dataclass(frozen=True, slots=True, order=True)
 class Turn:
-    """An incident begins or ends. In order of time, and at one time what ends comes first."""
+    """An incident begins or ends. In order of time; at one time, ends come first."""
 
     at_ns: int
     begins: bool

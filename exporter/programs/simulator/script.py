@@ -70,7 +70,7 @@ _OWN: dict[Kind, _Fields] = {
 
 
 def read_script(name: str) -> tuple[Incident, ...]:
-    """The incidents of a file, or of the script that comes with the program (`default`); Invalid with every fault."""
+    """The incidents of a file, or of the built-in script (`default`); Invalid with every fault."""
     if name == DEFAULT:
         return parse_script(resources.files(__package__).joinpath("default.yaml").read_text(encoding="utf-8"))
     try:

@@ -1,4 +1,4 @@
-"""Chance without a memory: the same key gives the same draw, in any order, in any process."""
+"""Random draws without state: the same key gives the same draw, in any order, in any process."""
 
 from __future__ import annotations
 

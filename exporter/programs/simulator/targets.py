@@ -1,4 +1,4 @@
-"""Whom an incident befalls."""
+"""Which nodes an incident affects."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NEEDS_GPU = frozenset({Kind.GPU_LOST, Kind.GPU_HOT})
 
 
 def select_targets(incident: Incident, number: int, members: Sequence[Member], seed: int) -> tuple[int, ...]:
-    """Indexes of the members that the incident befalls at its occurrence `number` (from 0), ascending.
+    """Indexes of the members that the incident affects at its occurrence `number` (from 0), ascending.
 
-    Those that no name fixes are drawn anew for each occurrence. The lead is spared unless name, role or site say it.
+    Those that no name fixes are drawn again for each occurrence. The lead is spared unless name, role or site say so.
     """
     if incident.kind is Kind.GARBAGE_ON_BUS:
         return ()
@@ -35,8 +35,8 @@ def select_targets(incident: Incident, number: int, members: Sequence[Member], s
     return tuple(sorted(sorted(able, key=lambda index: draw(*key, members[index].name))[:size]))
 
 
-def check_cast(incidents: Sequence[Incident], members: Sequence[Member]) -> None:
-    """Raise Invalid for each incident that names a node or site that is not there, or would befall nobody."""
+def check_targets(incidents: Sequence[Incident], members: Sequence[Member]) -> None:
+    """Raise Invalid for each incident that names a node or site that does not exist, or that matches no node."""
     names = [member.name for member in members]
     sites = {member.site.name for member in members}
     faults: list[Fault] = []
@@ -50,7 +50,7 @@ def check_cast(incidents: Sequence[Incident], members: Sequence[Member]) -> None
             absent.append(_absent(f"[{position}].site", "site", incident.site, sorted(sites)))
         faults += absent
         if not absent and incident.kind is not Kind.GARBAGE_ON_BUS and not select_targets(incident, 0, members, 0):
-            faults.append(Fault(f"[{position}]", f"{incident.kind} would befall nobody in this mesh"))
+            faults.append(Fault(f"[{position}]", f"{incident.kind} matches no node of this mesh"))
     if faults:
         raise Invalid(faults)
 
