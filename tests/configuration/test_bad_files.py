@@ -37,7 +37,7 @@ MESSAGES = {
     "cors_origin": [
         (
             "web.cors_origin: expected a regular expression, "
-            "got one that does not compile: missing ), unterminated subpattern at position 8"
+            "got one that does not compile: missing ): https://("
         )
     ],
     "cors_origin_list": ["web.cors_origin: expected a regular expression, got ['a']"],
