@@ -19,6 +19,7 @@ FLOORS = {
     "bus": 3,
     "notifier": 3,
     "wiring": 4,
+    "agent": 4,
     "programs": 5,
 }
 NEIGHBOURS = {("stores", "redislink"), ("client", "redislink")}

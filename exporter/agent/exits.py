@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from exporter.client.protocol import Outcome, Reply
+from exporter.agent.replies import Outcome, Reply
 
 
 class Exit(enum.IntEnum):
@@ -16,6 +16,8 @@ class Exit(enum.IntEnum):
     UNREACHABLE = 3
     CONFLICT = 4
     DEPARTED = 5
+    UPGRADED = 6
+    """A newer agent was put in place: start it."""
 
 
 _BY_OUTCOME = {
@@ -36,6 +38,14 @@ _ADVICE = {
 class AgentExit(Exception):
     """Nothing is left to do: the answer that made it so."""
 
-    def __init__(self, answer: Reply) -> None:
-        super().__init__(answer.reason + _ADVICE.get(answer.outcome, ""))
-        self.status = _BY_OUTCOME[answer.outcome]
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.reason + _ADVICE.get(reply.outcome, ""))
+        self.status = _BY_OUTCOME[reply.outcome]
+
+
+class UsageError(Exception):
+    """A setting cannot be: which one, and what was expected."""
+
+
+class Stopped(Exception):
+    """A signal asked the agent to end."""
