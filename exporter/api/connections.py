@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
-from typing import Protocol
+from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary
 
 from uvicorn.server import ServerState
@@ -42,7 +42,7 @@ def source_of(host: str) -> str:
 class ConnectionLimits:
     """Admits connections of one server. Every call costs the same, however many connections there are."""
 
-    _of_server: WeakKeyDictionary[ServerState, ConnectionLimits] = WeakKeyDictionary()
+    _of_server: ClassVar[WeakKeyDictionary[ServerState, ConnectionLimits]] = WeakKeyDictionary()
 
     def __init__(self) -> None:
         self._idle: OrderedDict[Connection, None] = OrderedDict()

@@ -26,6 +26,8 @@ LONGEST_PAUSE, LOOKS = 1.0, 4
 """Connections are checked every second, or four times in the timeout where that is shorter."""
 PROGRESS = 65_536
 """Bytes that a reader must take in each `limits.send_timeout`."""
+TOLD_WHY = 64
+"""So many connections above the limit are told why they are refused; the others are closed at once."""
 HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
 NOT_HTTP = "this is no HTTP/1.1 request"
 
@@ -63,7 +65,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
         `is_trusted`: whether a peer's address is trusted. `refused` is called with the reason of each refusal here.
         """
-        names = {"limits": limits, "is_trusted": is_trusted, "refused": refused}
+        names: dict[str, Callable[..., Any]] = {"limits": limits, "is_trusted": is_trusted, "refused": refused}
         return type(cls.__name__, (cls,), {name: staticmethod(each) for name, each in names.items()})
 
     def __init__(
@@ -85,6 +87,8 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._progressed = False
         self._overhead = 0
         self._refused = False
+        self._turned_away = ""
+        """Why there is no room for this connection: it is told at its first request."""
         self._shared = ConnectionLimits.of(server_state)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -96,9 +100,11 @@ class DeadlineProtocol(HttpToolsProtocol):
         if sweep is None:
             sweep = self._sweeps[self.server_state] = _Sweep(self.loop, self.connections)
         sweep.begin(self.limits)
-        if why := self._shared.admit(self, self.limits(), self.refused):
+        self._turned_away = self._shared.admit(self, self.limits(), self.refused)
+        if self._turned_away:
             self.refused("connections")
-            self.refuse(Problem(503, why, kind="busy", headers={"Retry-After": "1"}))
+            if len(self.connections) > self.limits().max_connections + TOLD_WHY:
+                transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room."""
@@ -140,6 +146,8 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._in_head, self._progressed = False, True
         if len(self.headers) > MAX_HEADERS:
             self._too_large_a_head()
+        elif self._turned_away:
+            self.refuse(Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"}))
         elif not self.parser.should_upgrade():
             self._shared.busy(self)
             super().on_headers_complete()

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from exporter.configuration.pattern import compile_pattern
 from exporter.configuration.faults import below, refused
+from exporter.configuration.pattern import compile_pattern
 from exporter.domain.clock import MILLISECOND
 from exporter.domain.config import Network
 from exporter.domain.duration import EXPECTED as DURATION_EXPECTED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import re2
+import re2  # type: ignore[import-untyped]  # as it ships
 
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
