@@ -19,7 +19,7 @@ FLOORS = {
     "bus": 3,
     "notifier": 3,
     "wiring": 4,
-    "agent": 4,
+    "agent": 1,
     "programs": 5,
 }
 NEIGHBOURS = {("stores", "redislink"), ("client", "redislink")}

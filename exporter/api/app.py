@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from exporter.api import (
     discovery,
     health,
+    join,
     landing,
     lifecycle,
     metrics,
@@ -53,6 +54,8 @@ def create_app(service: Service) -> ASGIApp:
         Route("/stats", overview.show_stats(service)),
         Route("/sd/prometheus", discovery.prometheus_targets(service, scrapes)),
         Route(service.config.web.telemetry_path, metrics.scrape(service, scrapes)),
+        Route(join.JOIN, join.show_script),
+        Route(join.AGENT, join.serve_agent()),
         Route("/health", health.show_health(service)),
         Route("/-/healthy", health.is_healthy(service)),
         Route("/-/ready", health.is_ready(service)),

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from exporter.api.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_body
+from exporter.api.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_body, has_body, read_body
 from exporter.api.browsers import Hosts, Origins, is_browser, refuse_cross_site
 from exporter.api.callers import NodesByAddress
 from exporter.api.connections import source_of
@@ -116,6 +116,9 @@ class Middleware:
         if scope["method"] == "OPTIONS":
             await Response(status_code=204)(scope, receive, answer)
         else:
+            if scope["method"] in _READS and has_body(dict(scope["headers"])):
+                # Nothing uses it, but the request is not whole before: what surrounds a body has its limits too.
+                await read_body(receive, self._service.config.limits.max_body)
             scope["app"] = self
             await self._router(scope, receive, answer)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -56,6 +57,6 @@ class RateLimits:
 
     def _refuse(self, reason: str, what: str, setting: str, wait: float) -> None:
         self._refused(reason)
-        seconds = int(wait) + 1
+        seconds = max(1, math.ceil(wait))
         detail = f"too many {what} from this address ({setting}): try again in {seconds} s"
         raise Problem(429, detail, kind="rate", headers={"Retry-After": str(seconds)})

@@ -106,10 +106,10 @@ def _forwarded(auth: Auth, host: str, scope: Scope) -> Caller:
         proxy = host or "a peer without an IP address"
         return Caller("", f"{proxy} passed this on and is not in auth.trusted_proxies: call directly, or add it there")
     hops = [
-        hop
+        hop.strip()
         for name, value in scope["headers"]
-        if name in (b"x-forwarded-for", b"forwarded")
-        for hop in _hops(name, value.decode("latin-1"))
+        if name == b"x-forwarded-for"
+        for hop in value.decode("latin-1").split(",")
     ]
     client = None
     # From the right: what stands left of an untrusted address, anybody may have made up.
@@ -126,14 +126,6 @@ def _judged(auth: Auth, address: Address) -> Caller:
     if _within(address, auth.trusted_networks):
         return Caller(str(address))
     return Caller(str(address), f"{address} is not in auth.trusted_networks: {HOW_TO_WRITE}")
-
-
-def _hops(name: bytes, value: str) -> list[str]:
-    """The addresses of a header, as its proxies wrote them. Source: RFC 7239 4 for `Forwarded`."""
-    if name == b"x-forwarded-for":
-        return [hop.strip() for hop in value.split(",")]
-    pairs = (pair.partition("=") for hop in value.split(",") for pair in hop.split(";"))
-    return [text.strip().strip('"') for key, _, text in pairs if key.strip().lower() == "for"]
 
 
 def _without_port(hop: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from exporter.api.app import create_app
-from exporter.api.protocol import MAX_HEAD
+from exporter.api.protocol import MAX_HEAD, MAX_HEADERS
 from exporter.domain.clock import SECOND
 from exporter.domain.config import Limits
 
@@ -203,7 +203,9 @@ def test_endless_headers_are_refused(registry):
         answer = connection.remainder()
 
     assert answer.startswith(b"HTTP/1.1 431 ")
-    assert problem_of(answer)["detail"] == f"expected a request line and headers of at most {MAX_HEAD} bytes together"
+    assert problem_of(answer)["detail"] == (
+        f"expected a request line and at most {MAX_HEADERS} headers of at most {MAX_HEAD} bytes together"
+    )
 
 
 def test_a_large_body_is_no_long_header(registry):
