@@ -263,7 +263,7 @@ def test_bombs_are_refused_in_few_words(client, service, bomb):
 
 def test_equal_requests_share_a_rendering():
     """While it is under way; the next one is new."""
-    rendered = []
+    rendered: list[str] = []
 
     async def play():
         renderings = Renderings(1, rendered.append)
@@ -288,7 +288,7 @@ def test_equal_requests_share_a_rendering():
 
 def test_too_many_renderings_are_refused(monkeypatch):
     """503 with Retry-After, by number and by the bytes that are still read."""
-    refused = []
+    refused: list[str] = []
     monkeypatch.setattr(renderings_module, "MAX_WAITING", 3)
     monkeypatch.setattr(renderings_module, "MAX_BYTES", 10)
 
