@@ -44,6 +44,25 @@ class Rejection(enum.StrEnum):
     STORE_UNAVAILABLE = "store_unavailable"
 
 
+class Refusal(enum.StrEnum):
+    """Why a request, or a connection, was refused before its handler; `/metrics` has each from the start."""
+
+    MALFORMED = "malformed"
+    HEAD_TOO_LARGE = "head_too_large"
+    RECEIVE_TIMEOUT = "receive_timeout"
+    SEND_TIMEOUT = "send_timeout"
+    CONNECTIONS = "connections"
+    IDLE_CONNECTION = "idle_connection"
+    """Closed to make room for another one."""
+    REQUEST_RATE = "request_rate"
+    NEW_NODE_RATE = "new_node_rate"
+    BUSY = "busy"
+    """Too many large answers are being read."""
+    UNTRUSTED = "untrusted"
+    CROSS_SITE = "cross_site"
+    UNKNOWN_HOST = "unknown_host"
+
+
 class Notification(enum.StrEnum):
     """The outcome of an alert posted to an Alertmanager; `/metrics` has each from the start."""
 
@@ -69,6 +88,7 @@ class Telemetry(Collector):
         self.heartbeats = dict.fromkeys(Transport, 0)
         """Heartbeats received, by transport."""
         self.events_rejected = dict.fromkeys(Rejection, 0)
+        self.requests_refused = dict.fromkeys(Refusal, 0)
         self.publishes_failed = 0
         """Events of ours that the bus did not take."""
         self.store_writes_failed = 0
@@ -94,6 +114,10 @@ class Telemetry(Collector):
         """Tell of this map from now on; until then we are blind to every node."""
         self._node_map = node_map
         node_map.listeners.append(self._note)
+
+    def refuse(self, reason: str) -> None:
+        """Count a refusal; `reason` is one of Refusal."""
+        self.requests_refused[Refusal(reason)] += 1
 
     def watch_notifications(self, waiting: Callable[[], int]) -> None:
         """Ask this, from now on, how many alerts wait to be posted."""
@@ -141,6 +165,12 @@ class Telemetry(Collector):
             "aurora_registry_readings_rejected",
             "Parts of heartbeats that were left out, by reason; the heartbeats counted.",
             rejected,
+            label="reason",
+        )
+        yield _counter(
+            "aurora_registry_requests_refused",
+            "Requests and connections that were refused by a limit or a rule of access, by reason.",
+            self.requests_refused,
             label="reason",
         )
         yield CounterMetricFamily(

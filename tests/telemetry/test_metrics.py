@@ -26,6 +26,7 @@ FAMILIES = {
     "aurora_registry_heartbeats": "counter",
     "aurora_registry_events_rejected": "counter",
     "aurora_registry_readings_rejected": "counter",
+    "aurora_registry_requests_refused": "counter",
     "aurora_registry_events_publish_failed": "counter",
     "aurora_registry_store_writes_failed": "counter",
     "aurora_registry_store_records_rejected": "counter",
