@@ -37,6 +37,8 @@ class Web:
     cors_origin: str = ".*"
     enable_lifecycle: bool = False
     config_file: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names under which writes are taken, beside addresses, localhost and this machine's own name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,16 @@ class Limits:
     max_body: int = 2**20
     """Bytes of a request's body."""
     max_connections: int = 10_000
+    max_connections_per_source: int = 256
+    """Connections of one address that is not trusted."""
     receive_timeout: int = 10_000_000_000
     """How long a request may take to arrive whole."""
+    send_timeout: int = 10_000_000_000
+    """How long a reader may take for 64 KiB of its answer."""
+    untrusted_requests_per_second: int = 50
+    """Of one address that is not trusted."""
+    untrusted_new_nodes_per_minute: int = 60
+    """Of one address that is not trusted."""
 
 
 @dataclass(frozen=True, slots=True)

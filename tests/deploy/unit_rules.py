@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exporter.programs.agent.exits import Exit
+from exporter.agent.exits import Exit
 
 SYSTEMD = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
 _KNOWN = {

@@ -1,0 +1,144 @@
+"""The event bus: each message is an event that is published on a Redis channel. It needs the package redis."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from exporter.agent.checks import shown
+from exporter.agent.exits import UsageError
+from exporter.agent.replies import OK, Outcome, Reply
+
+TIMEOUT = 5.0
+HEARTBEAT, REGISTER, DEREGISTER = "node_heartbeat", "node_register", "node_deregister"
+REQUESTED = "node_register_requested"
+KINDS = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+EXPECTED = (
+    "expected redis://host:6379, rediss://..., redis+sentinel://host:26379,host:26379/service or "
+    "redis+cluster://host:6379,host:6379"
+)
+RETRY, PATIENCE = 5.0, 15.0
+
+
+class BusRegistry:
+    """Publishes events. OK means that somebody listens on the channel; a refusal is seen in the registry's log alone.
+
+    Raises UsageError for a URL that is none, and where the package redis is not installed.
+    """
+
+    def __init__(self, url: str, channel: str, *, sign: Callable[[bytes], bytes] = bytes) -> None:
+        """`sign` gives the event as it is published."""
+        self._scheme, self._hosts, path = _split(url)
+        self._url = url
+        self._service = path
+        self._channel = channel
+        self._sign = sign
+        self.endpoint = f"{self._scheme}://{self._hosts}{path} {channel}"
+        """The Redis, without user and password, and the channel."""
+        self.timeout = TIMEOUT
+        self.answers = False
+        try:
+            import redis  # noqa: PLC0415 - only where a bus is asked for
+        except ImportError:
+            raise UsageError(
+                "--event-bus (AURORA_EVENT_BUS): it needs the Python package redis (apt-get install python3-redis, "
+                "or pip install redis); without it, heartbeats go over HTTP with --registry"
+            ) from None
+        self._redis = redis
+        self._listening = False
+        try:
+            self._client = self._connect()
+        except (ValueError, redis.RedisError) as error:
+            raise UsageError(f"--event-bus (AURORA_EVENT_BUS): {EXPECTED}: {error}") from None
+
+    def register(self, registration: Mapping[str, Any]) -> Reply:
+        """Publish `node_register`."""
+        return self._publish(REGISTER, registration.get("name"), registration)
+
+    def heartbeat(self, node: str, report: Mapping[str, Any]) -> Reply:
+        """Publish `node_heartbeat`."""
+        return self._publish(HEARTBEAT, node, {"node": node, **report})
+
+    def leave(self, node: str) -> Reply:
+        """Publish `node_deregister`."""
+        return self._publish(DEREGISTER, node, {"node": node})
+
+    def listen(self, node: str, requested: Callable[[], None], rest: Callable[[float], object]) -> None:
+        """From now on, call `requested` when a registry asks this node to register; in a thread of its own."""
+        thread = threading.Thread(target=self._listen, args=(node, requested, rest), name="aurora-bus", daemon=True)
+        thread.start()
+
+    def _listen(self, node: str, requested: Callable[[], None], rest: Callable[[float], object]) -> None:
+        while True:
+            # Whatever comes over the bus, the heartbeats go on.
+            with contextlib.suppress(Exception):
+                self._follow(node, requested)
+            self._listening = False
+            rest(RETRY)
+
+    def _follow(self, node: str, requested: Callable[[], None]) -> None:
+        subscription = self._connect(listening=True).pubsub(ignore_subscribe_messages=True)
+        subscription.subscribe(self._channel)
+        self._listening = True
+        while True:
+            message = subscription.get_message(timeout=PATIENCE)
+            data = message.get("data") if message else None
+            # The channel carries everybody's heartbeats: few of them are worth a look.
+            if isinstance(data, bytes) and REQUESTED.encode() in data and _asks(data, node):
+                requested()
+
+    def _publish(self, event: str, node: object, data: Mapping[str, Any]) -> Reply:
+        payload = json.dumps({"type": event, "source_node": node, "data": data}, allow_nan=False).encode()
+        try:
+            listeners = self._client.publish(self._channel, self._sign(payload))
+        except (OSError, ValueError, self._redis.RedisError) as error:
+            return Reply(Outcome.UNREACHABLE, f"{self.endpoint}: {error}")
+        # We listen ourselves, for what registries ask of us.
+        if listeners <= int(self._listening) and "cluster" not in self._scheme:
+            return Reply(
+                Outcome.UNAVAILABLE,
+                f"nobody listens on {shown(self._channel)} of {self._scheme}://{self._hosts}: "
+                "is aurora-registry running with --event-bus, on this Redis and channel?",
+            )
+        return OK
+
+    def _connect(self, *, listening: bool = False) -> Any:
+        redis = self._redis
+        options: dict[str, Any] = {"socket_connect_timeout": TIMEOUT, "socket_timeout": None if listening else TIMEOUT}
+        if listening:
+            options["health_check_interval"] = PATIENCE
+        if self._scheme in {"redis", "rediss", "unix"}:
+            return redis.Redis.from_url(self._url, **options)
+        login = unquote(urlsplit(self._url).netloc.rpartition("@")[0])
+        username, _, password = login.rpartition(":")
+        options.update(username=username or None, password=password or None)
+        places = [_place(place) for place in self._hosts.split(",")]
+        if self._scheme == "redis+sentinel":
+            service, _, database = self._service.strip("/").partition("/")
+            sentinel = redis.Sentinel(places, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+            return sentinel.master_for(service or "mymaster", db=int(database or 0), **options)
+        nodes = [redis.cluster.ClusterNode(host, port) for host, port in places]
+        return redis.RedisCluster(startup_nodes=nodes, **options)
+
+
+def _split(url: str) -> tuple[str, str, str]:
+    scheme, separator, rest = url.partition("://")
+    if scheme not in KINDS or not separator or not rest:
+        # The value is not repeated: it may hold a password.
+        raise UsageError(f"--event-bus (AURORA_EVENT_BUS): {EXPECTED}")
+    hosts, slash, path = rest.rpartition("@")[2].partition("?")[0].partition("/")
+    return scheme, hosts, slash + path
+
+
+def _place(text: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    return parts.hostname or "127.0.0.1", parts.port or (26379 if "sentinel" in text else 6379)
+
+
+def _asks(data: bytes, node: str) -> bool:
+    event = json.loads(data)
+    return isinstance(event, dict) and event.get("type") == REQUESTED and event.get("data", {}).get("node") == node

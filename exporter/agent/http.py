@@ -1,0 +1,316 @@
+"""The registry over HTTP/1.1: one connection that is kept alive, and an end to every wait.
+
+Not http.client: it brings the whole of `email` and `ssl` along, which is half of what the agent weighs, and it has a
+timeout for each read but none for an answer.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+from exporter import __version__
+from exporter.agent.checks import shown
+from exporter.agent.exits import UsageError
+from exporter.agent.replies import Outcome, Reply
+
+TIMEOUT = 5.0
+MAX_ANSWER = 2**22
+MAX_HEAD = 65_536
+_PROBLEM = "application/problem+json"
+_UNKNOWN_NODE = "urn:aurora:problem:unknown-node"
+_LATER = frozenset({408, 425, 429})
+"""Statuses below 500 that time may change."""
+_BY_STATUS = {404: Outcome.UNKNOWN, 409: Outcome.CONFLICT, 410: Outcome.DEPARTED}
+
+
+class Response(NamedTuple):
+    """An answer, whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class BadAnswer(Exception):
+    """What answered does not speak HTTP, or breaks off."""
+
+
+class HttpRegistry:
+    """Registers, sends heartbeats and leaves over REST. Each call ends within the timeout and never raises for the way.
+
+    `url` may hold `user:password@`, for a registry behind basic authentication, and a path, for one behind a proxy.
+    `tls` wraps a socket for a host name; `token` gives what the registry wants to see, or nothing.
+    Raises UsageError for what is no such URL.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: Callable[[], str] = str,
+        tls: Callable[[socket.socket, str], socket.socket] | None = None,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self._scheme, login, self._host, self._port, self._prefix = split_url(url)
+        shown_host = f"[{self._host}]" if ":" in self._host else self._host
+        self._authority = f"{shown_host}:{self._port}"
+        self.endpoint = f"{self._scheme}://{self._authority}{self._prefix}"
+        """The registry's URL, without user and password."""
+        self._basic = f"Basic {b64encode(login.encode()).decode()}" if login else ""
+        self._token = token
+        self._tls = tls
+        self.timeout = timeout
+        self.answers = True
+        self._socket: socket.socket | None = None
+
+    def register(self, registration: Mapping[str, Any]) -> Reply:
+        """OK with the registry's answer; CONFLICT, REFUSED, ... with its reason."""
+        reply = self.call("POST", "/nodes/register", registration)
+        if reply.ok and "heartbeat_interval_seconds" not in reply.document:
+            return self._not_ours(200, {})
+        return reply
+
+    def heartbeat(self, node: str, report: Mapping[str, Any]) -> Reply:
+        """OK, with what was ignored of it; or UNKNOWN, DEPARTED, ..."""
+        return self.call("POST", f"/nodes/{quote(node, safe='')}/heartbeat", report)
+
+    def leave(self, node: str) -> Reply:
+        """OK, also when it was said before."""
+        return self.call("DELETE", f"/nodes/{quote(node, safe='')}", None)
+
+    def call(self, method: str, path: str, document: Mapping[str, Any] | None) -> Reply:
+        """Any request of ours, whose answer is a JSON object or empty."""
+        body = b"" if document is None else json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+        try:
+            response = self.fetch(method, path, body)
+        except (OSError, BadAnswer) as error:
+            return Reply(Outcome.UNREACHABLE, f"{self.endpoint}: {self._why(error)}")
+        return self._reply_of(response)
+
+    def fetch(self, method: str, path: str, body: bytes = b"") -> Response:
+        """The answer as it is. Raises OSError and BadAnswer."""
+        deadline = time.monotonic() + self.timeout
+        kept = self._socket is not None
+        try:
+            return self._exchange(method, path, body, deadline)
+        except (OSError, BadAnswer):
+            self.close()
+            if not kept or time.monotonic() >= deadline:
+                raise
+        # The registry ended a connection that had been idle, just as we sent. Every request of ours may be repeated.
+        try:
+            return self._exchange(method, path, body, deadline)
+        except (OSError, BadAnswer):
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the connection."""
+        connection, self._socket = self._socket, None
+        if connection is not None:
+            connection.close()
+
+    def _exchange(self, method: str, path: str, body: bytes, deadline: float) -> Response:
+        if self._socket is None:
+            self._socket = self._connect(deadline)
+        connection = self._socket
+        connection.settimeout(_left(deadline))
+        connection.sendall(self._head(method, path, body) + body)
+        reader = _Reader(connection, deadline)
+        while True:
+            status, headers = reader.head()
+            if status >= 200:  # noqa: PLR2004 - an interim answer is followed by the answer
+                break
+        content = reader.body(headers) if status not in {204, 304} else b""
+        if reader.over or headers.get("connection", "").lower() == "close":
+            self.close()
+        return Response(status, headers, content)
+
+    def _connect(self, deadline: float) -> socket.socket:
+        connection = socket.create_connection((self._host, self._port), timeout=_left(deadline))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._scheme == "http":
+            return connection
+        try:
+            if self._tls is None:
+                from exporter.agent.tls import context_of, wrapper  # noqa: PLC0415 - heavy, and rarely needed
+
+                self._tls = wrapper(context_of("", "", ""))
+            connection.settimeout(_left(deadline))
+            return self._tls(connection, self._host)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _head(self, method: str, path: str, body: bytes) -> bytes:
+        lines = [
+            f"{method} {self._prefix}{path} HTTP/1.1",
+            f"Host: {self._authority}",
+            f"User-Agent: aurora-agent/{__version__}",
+            "Accept: application/json, application/problem+json, */*",
+        ]
+        if body:
+            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        token = self._token()
+        if token:
+            lines.append(f"Authorization: Bearer {token}")
+        elif self._basic:
+            lines.append(f"Authorization: {self._basic}")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    def _reply_of(self, response: Response) -> Reply:
+        try:
+            document = json.loads(response.body) if response.body else {}
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            return self._not_ours(response.status, response.headers)
+        if response.status in {200, 201, 204}:
+            return Reply(Outcome.OK, document=document)
+        if not response.headers.get("content-type", "").startswith(_PROBLEM):
+            return self._not_ours(response.status, response.headers)
+        outcome = _BY_STATUS.get(response.status, Outcome.REFUSED)
+        if response.status in _LATER or response.status >= 500:  # noqa: PLR2004 - server errors
+            outcome = Outcome.UNAVAILABLE
+        if outcome is Outcome.UNKNOWN and document.get("type") != _UNKNOWN_NODE:
+            outcome = Outcome.REFUSED
+        errors = document.get("errors")
+        reasons = [_fault(error) for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+        said = "; ".join(reasons) or document.get("detail") or document.get("title")
+        retry = response.headers.get("retry-after", "")
+        seconds = float(retry) if retry.isascii() and retry.isdecimal() and len(retry) <= 6 else None  # noqa: PLR2004
+        return Reply(outcome, str(said or f"{self.endpoint} answers {response.status}"), seconds, document)
+
+    def _not_ours(self, status: int, headers: Mapping[str, str]) -> Reply:
+        # A proxy whose registry is down, or the login page of a hotel's network, is gone in a while.
+        moved = headers.get("location")
+        pointer = f" and points to {shown(moved)}" if moved else ""
+        reason = f"{self.endpoint} answers {status}{pointer}, which no registry says: check the address"
+        return Reply(Outcome.UNAVAILABLE, reason)
+
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, socket.gaierror):
+            return "its host name is not known: check it, and the resolver"
+        if isinstance(error, (socket.timeout, TimeoutError)):
+            return f"no answer within {self.timeout:g} s"
+        if type(error).__module__ == "ssl":
+            return f"TLS failed ({error}): for a private authority, --ca-file names its certificates"
+        return str(getattr(error, "strerror", None) or error).lower()
+
+
+class _Reader:
+    """Reads one answer from a connection."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+        self._buffer = b""
+        self.over = False
+        """The other side ended the connection."""
+
+    def head(self) -> tuple[int, dict[str, str]]:
+        """The status, and the headers by their names in lower case."""
+        while b"\r\n\r\n" not in self._buffer:
+            if len(self._buffer) > MAX_HEAD or not self._more():
+                raise BadAnswer("what answers is no HTTP server, or ended the connection")
+        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        words = first.split(" ", 2)
+        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdecimal():  # noqa: PLR2004
+            raise BadAnswer(f"what answers is no HTTP server: {shown(first)}")
+        headers = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers[name.strip().lower()] = value.strip()
+        return int(words[1]), headers
+
+    def body(self, headers: Mapping[str, str]) -> bytes:
+        """The body, whole, however its length is told."""
+        if headers.get("transfer-encoding", "").lower() == "chunked":
+            return self._chunks()
+        length = headers.get("content-length")
+        if length is None:
+            while self._more():
+                pass
+            return self._take(len(self._buffer))
+        if not length.isdecimal() or len(length) > 9:  # noqa: PLR2004 - a gigabyte
+            raise BadAnswer(f"its answer has a length of {shown(length)}")
+        return self._take(int(length))
+
+    def _chunks(self) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            line = self._line().partition(b";")[0].strip()
+            try:
+                length = int(line, 16)
+            except ValueError:
+                raise BadAnswer("its answer breaks off") from None
+            if length == 0:
+                while self._line():
+                    pass
+                return b"".join(parts)
+            size += length
+            if size > MAX_ANSWER:
+                raise BadAnswer(f"its answer has more than {MAX_ANSWER} bytes")
+            parts.append(self._take(length))
+            self._line()
+
+    def _line(self) -> bytes:
+        while b"\r\n" not in self._buffer:
+            if len(self._buffer) > MAX_HEAD or not self._more():
+                raise BadAnswer("its answer breaks off")
+        line, _, self._buffer = self._buffer.partition(b"\r\n")
+        return line
+
+    def _take(self, length: int) -> bytes:
+        if length > MAX_ANSWER:
+            raise BadAnswer(f"its answer has more than {MAX_ANSWER} bytes")
+        while len(self._buffer) < length:
+            if not self._more():
+                raise BadAnswer("its answer breaks off")
+        taken, self._buffer = self._buffer[:length], self._buffer[length:]
+        return taken
+
+    def _more(self) -> bool:
+        if len(self._buffer) > MAX_ANSWER:
+            raise BadAnswer(f"its answer has more than {MAX_ANSWER} bytes")
+        self._connection.settimeout(_left(self._deadline))
+        data = self._connection.recv(65_536)
+        self._buffer += data
+        self.over = self.over or not data
+        return bool(data)
+
+
+def split_url(url: str) -> tuple[str, str, str, int, str]:
+    """Scheme, `user:password`, host, port and path; raises UsageError."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0
+    except ValueError:  # what stands for the port is none
+        fits, port = False, None
+    if not fits or parts.query or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
+        # The value is not repeated: it may hold a password.
+        raise UsageError("--registry (AURORA_REGISTRY): expected the registry's URL, such as http://10.0.0.1:9999")
+    login = unquote(parts.netloc.rpartition("@")[0])
+    default = 443 if parts.scheme == "https" else 80
+    return parts.scheme, login, str(parts.hostname), port or default, parts.path.rstrip("/")
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise socket.timeout("timed out")
+    return left
+
+
+def _fault(error: Mapping[str, Any]) -> str:
+    field, message = error.get("field"), error.get("message")
+    return f"{field}: {message}" if field else str(message)

@@ -1,0 +1,144 @@
+"""NVIDIA's GPUs, as NVML, the driver's library, sees them. Nothing here raises."""
+
+from __future__ import annotations
+
+import _ctypes
+import contextlib
+import ctypes
+import re
+from collections.abc import Callable
+from typing import Any
+
+from exporter.agent.checks import clean_text
+from exporter.agent.gpus import MAX_GPUS, MAX_MEMORY, Gpu, Look, Sight, reading_of
+
+LIBRARY = "libnvidia-ml.so.1"
+LOST = frozenset({6, 15, 16})
+"""NVML_ERROR_NOT_FOUND, _GPU_IS_LOST, _RESET_REQUIRED: nobody can use this GPU."""
+UNREACHABLE = frozenset({8, 9, 11, 12, 13, 18})
+"""_INSUFFICIENT_POWER, _DRIVER_NOT_LOADED, _IRQ_ISSUE, _LIBRARY_NOT_FOUND, _FUNCTION_NOT_FOUND,
+_LIB_RM_VERSION_MISMATCH: nobody can use any GPU."""
+TRANSIENT = frozenset({10, 999})
+"""_TIMEOUT, _UNKNOWN: says nothing of the GPU."""
+_MAKER = re.compile(r"^(?:NVIDIA )?(?:GeForce )?(?=.)")
+
+
+class Lost(Exception):
+    """The GPU fell off, or has to be reset."""
+
+
+class Nvml:
+    """One driver's library: loaded when somebody looks, and let go when it fails, so that another one is found."""
+
+    def __init__(self) -> None:
+        self._nvml: Any = None
+        self._uuids: dict[int, str] = {}
+
+    def look(self) -> Look:
+        """What is there now."""
+        try:
+            return self._look()
+        except Exception as error:  # noqa: BLE001 - whatever a driver does, the node lives
+            self.close()
+            return _failure(error)
+
+    def close(self) -> None:
+        """Let go of the driver and its library: the GPU may sleep, the driver may be exchanged."""
+        nvml, self._nvml = self._nvml, None
+        self._uuids.clear()
+        if nvml is None:
+            return
+        with contextlib.suppress(Exception):
+            nvml.nvmlShutdown()
+        # pynvml keeps the library of the day it was first loaded, and talks to a driver that is gone.
+        library, nvml.nvmlLib = nvml.nvmlLib, None
+        nvml._nvmlGetFunctionPointer_cache.clear()  # noqa: SLF001 - there is no other way
+        nvml._nvmlLib_refcount = 0  # noqa: SLF001 - as above
+        if library is not None:
+            _ctypes.dlclose(library._handle)  # noqa: SLF001 - as above
+
+    def _look(self) -> Look:
+        if self._nvml is None:
+            absent = _absence()
+            if absent is not None:
+                return absent
+            self._open()
+        nvml = self._nvml
+        count = min(nvml.nvmlDeviceGetCount(), MAX_GPUS)
+        gpus, unsure = [], 0
+        for index in range(count):
+            try:
+                handle = nvml.nvmlDeviceGetHandleByIndex(index)
+            except nvml.NVMLError as error:
+                unsure += error.value in TRANSIENT
+                # That it is there is what the count says, and nothing says that it is lost.
+                if error.value in TRANSIENT:
+                    gpus.append(Gpu(index, reading={"index": index}))
+                continue
+            try:
+                gpus.append(self._gpu(index, handle))
+            except Lost:
+                continue
+        if count and unsure == count:
+            return Look(Sight.UNSURE, reason="no GPU gives an answer that means anything")
+        return Look(Sight.SEEN, count, tuple(gpus))
+
+    def _open(self) -> None:
+        import pynvml  # type: ignore[import-untyped]  # noqa: PLC0415 - large, and only of use beside a driver
+
+        try:
+            pynvml.nvmlInit()
+        except BaseException:
+            self._nvml = pynvml
+            raise
+        self._nvml = pynvml
+
+    def _gpu(self, index: int, handle: Any) -> Gpu:
+        nvml = self._nvml
+        rates = self._ask(nvml.nvmlDeviceGetUtilizationRates, handle)
+        memory = self._ask(nvml.nvmlDeviceGetMemoryInfo, handle)
+        milliwatts = self._ask(nvml.nvmlDeviceGetPowerUsage, handle)
+        total = memory.total if memory is not None and 0 < memory.total <= MAX_MEMORY else 0
+        values = {
+            "uuid": self._ask(nvml.nvmlDeviceGetUUID, handle),
+            "utilization": None if rates is None else rates.gpu / 100,
+            "memory_used_bytes": None if memory is None else memory.used,
+            "temperature_celsius": self._ask(nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU),
+            "power_watts": None if milliwatts is None else milliwatts / 1000,
+        }
+        reading = reading_of(index, total, values)
+        if "uuid" in reading:
+            self._uuids[index] = reading["uuid"]
+        elif index in self._uuids:
+            # A series shall not change its name because one question was not answered.
+            reading["uuid"] = self._uuids[index]
+        name = clean_text(self._ask(nvml.nvmlDeviceGetName, handle))
+        return Gpu(index, _MAKER.sub("", name), total, reading)
+
+    def _ask(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """What NVML says, or None: not supported, not permitted, or nothing that can be read. Raises Lost."""
+        try:
+            return call(*arguments)
+        except self._nvml.NVMLError as error:
+            if error.value in LOST:
+                raise Lost from None
+        except (UnicodeDecodeError, ValueError, TypeError, OverflowError):
+            pass
+        return None
+
+
+def _absence() -> Look | None:
+    """What it means that the library cannot be loaded; None where it can."""
+    try:
+        library = ctypes.CDLL(LIBRARY)
+    except OSError as error:
+        text = str(error)
+        missing = "cannot open shared object file: No such file" in text
+        return Look(Sight.ABSENT if missing else Sight.BROKEN, reason=text)
+    _ctypes.dlclose(library._handle)  # noqa: SLF001 - ctypes has no other way
+    return None
+
+
+def _failure(error: Exception) -> Look:
+    code = getattr(error, "value", None)
+    return Look(Sight.BROKEN if code in UNREACHABLE else Sight.UNSURE, reason=str(error) or type(error).__name__)

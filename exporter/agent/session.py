@@ -1,0 +1,268 @@
+"""A node's life with its registry: register, send heartbeats, register again when forgotten, end when taken out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from random import random
+from typing import Any, Protocol
+
+from exporter.agent.exits import AgentExit, Stopped
+from exporter.agent.facts import GIB, Facts
+from exporter.agent.gpus import Inventory
+from exporter.agent.logs import Log
+from exporter.agent.replies import Outcome, Reply
+from exporter.agent.schedule import Backoff, Schedule
+from exporter.agent.state import State
+from exporter.agent.watch import GpuWatch
+from exporter.agent.worker import Worker
+
+DEFAULT_INTERVAL = 30.0
+"""Where neither the user nor the registry says, as over the bus."""
+ONCE_WAIT = 10.0
+"""How long `--once` waits for the driver: nobody misses its heartbeat."""
+REFRESH, REFRESH_UNANSWERED = 6 * 3600.0, 600.0
+"""After so many seconds the node registers again: what it is may have changed, and what the registry offers."""
+GRACE = 0.5
+"""How much longer than a transport's own timeout an answer is waited for: a look-up of a host name has none."""
+ACTIVE = "active"
+DISPENSABLE = frozenset({"capabilities", "agent"})
+
+
+class Transport(Protocol):
+    """A way to the registry. Each call ends within its timeout, and never raises for the way."""
+
+    endpoint: str
+    """Where it sends to, fit for a log: no user, no password."""
+    timeout: float
+    answers: bool
+    """Whether the registry itself answers: a bus says no more than that somebody listens."""
+
+    def register(self, registration: Mapping[str, Any]) -> Reply:
+        """Say what a node is: the body of `POST /nodes/register`."""
+
+    def heartbeat(self, node: str, report: Mapping[str, Any]) -> Reply:
+        """Say that a node lives: the body of `POST /nodes/{name}/heartbeat`."""
+
+    def leave(self, node: str) -> Reply:
+        """A planned leave: never an alert."""
+
+
+class Session:
+    """Sends for one node until a signal stops it, or until the registry's answer raises AgentExit."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        facts: Facts,
+        watch: GpuWatch,
+        state: State,
+        log: Log,
+        *,
+        interval: float | None,
+        sleep: Callable[[float], None],
+        stopping: Callable[[], bool],
+        on_registered: Callable[[Reply], None] = lambda _: None,
+    ) -> None:
+        """`interval` wins over what the registry says. `sleep` waits, less where there is something to do; it and
+        every call raise Stopped once `stopping`.
+        """  # noqa: D205 - one sentence
+        self._transport = transport
+        self._facts = facts
+        self._watch = watch
+        self._state = state
+        self._log = log
+        self._interval = interval
+        self._sleep = sleep
+        self._stopping = stopping
+        self._on_registered = on_registered
+        self._wire = Worker("aurora-registry")
+        self._registered: Inventory | None = None
+        self._registered_at = 0.0
+        self._sequence = 0
+        self._lost_at: float | None = None
+        self._ever_received = False
+        self._schedule = Schedule(0, DEFAULT_INTERVAL)
+        self.status = ACTIVE
+        """What heartbeats say from now on."""
+        self.again = False
+        """Somebody asked for the registration."""
+
+    def run(self) -> None:
+        """Register, then send heartbeats."""
+        self._watch.update()
+        self._register()
+        while True:
+            now = time.monotonic()
+            self._sleep(self._schedule.next_after(now) - now)
+            self._beat()
+
+    def once(self) -> None:
+        """Register and send one heartbeat; AgentExit says what kept it from being received."""
+        self._watch.update(ONCE_WAIT)
+        reply = self._ask(lambda: self._transport.register(self._facts.registration(self._inventory())))
+        if not reply.ok:
+            raise AgentExit(reply)
+        self._take_registered(reply, self._inventory())
+        self._on_registered(reply)
+        reply = self._send_heartbeat()
+        if not reply.ok:
+            raise AgentExit(reply)
+
+    def send_status(self, status: str) -> Reply:
+        """One heartbeat that says this and nothing else."""
+        name = self._facts.name
+        return self._ask(lambda: self._transport.heartbeat(name, {"role": self._facts.role, "status": status}))
+
+    def leave_name(self, name: str) -> Reply:
+        """Deregister another name of this machine."""
+        return self._ask(lambda: self._transport.leave(name))
+
+    def leave(self, within: float) -> Reply:
+        """Deregister the node, also while we are stopping."""
+        call = self._wire.start(lambda: self._transport.leave(self._facts.name))
+        if call.wait(within):
+            return call.value  # type: ignore[no-any-return]  # what the transport gave
+        return Reply(Outcome.UNREACHABLE, "the registry did not receive the deregistration in time")
+
+    def _register(self) -> None:
+        """Until it is received; a refusal of the very first ends it, since then a person is watching."""
+        backoff = Backoff(random)
+        while True:
+            inventory = self._inventory()
+            reply = self._try_to_register(inventory)
+            if reply.ok:
+                break
+            if reply.outcome is Outcome.DEPARTED or (reply.outcome is Outcome.REFUSED and not self._ever_received):
+                raise AgentExit(reply)
+            self._lose(reply)
+            self._sleep(backoff.next(reply.retry_after_seconds))
+            self._watch.update(0)
+        self._found()
+        self._take_registered(reply, inventory)
+        said = reply.document.get("heartbeat_interval_seconds")
+        interval = self._interval or (float(said) if isinstance(said, (int, float)) and said > 0 else DEFAULT_INTERVAL)
+        if interval != self._schedule.interval or not self._ever_received:
+            # A phase of its own, so that a mesh does not send all at once.
+            self._schedule = Schedule(time.monotonic() + random() * interval, interval)  # noqa: S311 - no secret
+        self._ever_received = True
+        self._log.info(
+            "registered", node=self._facts.name, endpoint=self._transport.endpoint, interval_seconds=interval
+        )
+        self._on_registered(reply)
+
+    def _try_to_register(self, inventory: Inventory | None) -> Reply:
+        registration = self._facts.registration(inventory)
+        reply = self._ask(lambda: self._transport.register(registration))
+        errors = reply.document.get("errors")
+        if reply.outcome is not Outcome.REFUSED or not isinstance(errors, list):
+            return reply
+        # What a driver says of its GPUs, or a registry of an earlier version does not know, is not worth the node.
+        at_fault = {str(error.get("field")).partition(".")[0] for error in errors if isinstance(error, dict)}
+        kept = {field: value for field, value in registration.items() if field not in at_fault & DISPENSABLE}
+        if len(kept) == len(registration):
+            return reply
+        self._log.warning("registering without what the registry refused", reason=reply.reason)
+        return self._ask(lambda: self._transport.register(kept))
+
+    def _take_registered(self, reply: Reply, inventory: Inventory | None) -> None:
+        """Remember what the registry knows now: that is what the node shall have."""
+        self._registered_at = time.monotonic()
+        self.again = False
+        known = inventory or Inventory()
+        capabilities = reply.document.get("capabilities")
+        if isinstance(capabilities, dict):
+            count = capabilities.get("gpu_count", int(capabilities.get("gpu") is True))
+            memory = capabilities.get("gpu_memory")
+            known = Inventory(
+                count if isinstance(count, int) else 0,
+                str(capabilities.get("gpu_type") or ""),
+                round(memory * GIB) if isinstance(memory, (int, float)) else 0,
+            )
+        self._registered = known._replace(remembered=inventory is None or inventory.remembered)
+        if known.number or self._state.get("gpus"):
+            self._state.put(gpus=known.number, gpu_type=known.type, gpu_memory_bytes=known.memory_bytes)
+
+    def _beat(self) -> None:
+        self._watch.update()
+        refresh = REFRESH if self._transport.answers else REFRESH_UNANSWERED
+        if self.again or self._knows_more() or time.monotonic() - self._registered_at > refresh:
+            self._register()
+        reply = self._send_heartbeat()
+        if reply.outcome is Outcome.DEPARTED:
+            raise AgentExit(reply)
+        if reply.outcome is Outcome.UNKNOWN:
+            self._log.info("the registry does not know this node: registering again", node=self._facts.name)
+            self._register()
+        elif reply.ok:
+            ignored = reply.document.get("ignored")
+            if ignored:
+                self._log.debug("the registry left out a part of the heartbeat", ignored=ignored)
+            if self._found() and not self._transport.answers:
+                self._register()
+        else:
+            self._lose(reply)
+
+    def _send_heartbeat(self) -> Reply:
+        self._sequence += 1
+        report: dict[str, Any] = {
+            "role": self._facts.role,
+            "status": self.status,
+            "sequence": self._sequence,
+            "instance": self._facts.instance,
+        }
+        gpus = self._watch.readings(self._expected())
+        if gpus is not None:
+            report["gpus"] = gpus
+        report["timestamp"] = time.time()
+        return self._ask(lambda: self._transport.heartbeat(self._facts.name, report))
+
+    def _inventory(self) -> Inventory | None:
+        """What to register: what is there now, or, where that is less or unknown, what is remembered."""
+        seen = self._watch.inventory()
+        count, kind, memory = (self._state.get(key) for key in ("gpus", "gpu_type", "gpu_memory_bytes"))
+        if isinstance(count, int) and count > (seen.number if seen else 0):
+            memory = memory if isinstance(memory, int) else 0
+            return Inventory(count, kind if isinstance(kind, str) else "", memory, remembered=True)
+        return seen
+
+    def _expected(self) -> int:
+        return self._registered.number if self._registered else 0
+
+    def _knows_more(self) -> bool:
+        """Whether a look told what the registry does not know."""
+        seen, known = self._watch.inventory(), self._registered
+        if seen is None or known is None or seen.number < known.number:
+            return False
+        if seen.number > known.number or (known.remembered and seen.number):
+            return True
+        near = abs(seen.memory_bytes - known.memory_bytes) < GIB // 10
+        return bool(seen.number) and (seen.type not in {"", known.type} or (seen.memory_bytes > 0 and not near))
+
+    def _ask(self, request: Callable[[], Reply]) -> Reply:
+        """What came of the request, made in a thread of its own, so that a signal need not wait for the network."""
+        call = self._wire.start(request)
+        deadline = time.monotonic() + self._transport.timeout + GRACE
+        while not call.wait(0.05):
+            if self._stopping():
+                raise Stopped
+            if time.monotonic() > deadline:
+                # It goes on by itself; what comes after it waits behind it.
+                return Reply(Outcome.UNREACHABLE, f"{self._transport.endpoint}: no answer in time")
+        reply: Reply = call.value
+        return reply
+
+    def _lose(self, reply: Reply) -> None:
+        if self._lost_at is None:
+            self._lost_at = time.monotonic()
+            self._log.warning("the registry does not receive this node: still retrying", reason=reply.reason)
+        else:
+            self._log.debug("still not received", reason=reply.reason)
+
+    def _found(self) -> bool:
+        """Whether it had been lost."""
+        if self._lost_at is None:
+            return False
+        seconds, self._lost_at = time.monotonic() - self._lost_at, None
+        self._log.info("the registry receives this node again", lost_seconds=round(seconds, 1))
+        return True

@@ -1,0 +1,50 @@
+"""What we show the registry: the join token that somebody gave us, then the token that the registry gave the node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from exporter.agent.exits import UsageError
+from exporter.agent.state import State
+
+MAX_TOKEN = 4096
+
+
+class Tokens:
+    """The token of the next request. The file is read anew each time, so that it may be exchanged."""
+
+    def __init__(self, path: str, state: State) -> None:
+        """Raises UsageError for a file that cannot be read, since a person is watching now and not later."""
+        self._path = path
+        self._state = state
+        if path:
+            try:
+                self._read()
+            except (OSError, ValueError) as error:
+                raise UsageError(f"--token-file (AURORA_TOKEN_FILE): {path} cannot be used: {error}") from None
+
+    def join(self) -> str:
+        """The join token; empty where there is none."""
+        try:
+            return self._read() if self._path else ""
+        except (OSError, ValueError):
+            return ""
+
+    def current(self) -> str:
+        """The node's own token where it has one, else the join token."""
+        own = self._state.get("token")
+        return own if isinstance(own, str) and own else self.join()
+
+    def take(self, document: Mapping[str, Any]) -> None:
+        """Remember the token that the registry gave the node, if it did."""
+        token = document.get("token")
+        if isinstance(token, str) and token:
+            self._state.put(token=token)
+
+    def _read(self) -> str:
+        text = Path(self._path).read_text(encoding="ascii").strip()
+        if not text or len(text) > MAX_TOKEN or not text.isprintable() or " " in text:
+            raise ValueError("expected one token, and nothing else")
+        return text

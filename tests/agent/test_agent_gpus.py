@@ -1,0 +1,187 @@
+"""GPUs through the driver's library that pynvml really loads: what each of its moods looks like to us."""
+
+from __future__ import annotations
+
+import pynvml  # type: ignore[import-untyped]  # it ships without types
+import pytest
+
+from exporter.agent.gpus import Gpu, Look, Sight, joined, reading_of
+from tests.agent.conftest import look
+
+MIB = 2**20
+READING = {
+    "index": 0,
+    "uuid": "GPU-0",
+    "utilization": 0.93,
+    "memory_used_bytes": 20_480 * MIB,
+    "temperature_celsius": 71,
+    "power_watts": 390.5,
+}
+ERRORS = sorted(
+    value for name, value in vars(pynvml).items() if name.startswith("NVML_ERROR_") and isinstance(value, int)
+)
+
+
+def test_a_gpu_that_works(driver):
+    """In the registry's units: a share of one, bytes, degrees, watts."""
+    assert look(driver) == ["seen", 1, [READING], [1, "RTX 4090", 24_564 * MIB, False], ""]
+
+
+@pytest.mark.parametrize(
+    ("answers", "field", "left"),
+    [
+        ({"uuid": b"\xf8\xb1\xc2\xd3"}, "uuid", None),
+        ({"uuid": b"GPU-\x01"}, "uuid", None),
+        ({"uuid": b""}, "uuid", None),
+        ({"memory_used": 2**64 - 1}, "memory_used_bytes", None),
+        ({"memory_used": 25_000 * MIB}, "memory_used_bytes", None),
+        ({"nvmlDeviceGetMemoryInfo": 3}, "memory_used_bytes", None),
+        ({"temperature": 4294967040}, "temperature_celsius", None),
+        ({"temperature": 255}, "temperature_celsius", None),
+        ({"milliwatts": 4294967295}, "power_watts", None),
+        ({"utilization": 808334905}, "utilization", None),
+        ({"utilization": 101}, "utilization", None),
+        ({"utilization": 100}, "utilization", 1.0),
+        ({"nvmlDeviceGetUtilizationRates": 3}, "utilization", None),
+        ({"nvmlDeviceGetPowerUsage": 4}, "power_watts", None),
+        ({"nvmlDeviceGetTemperature": 999}, "temperature_celsius", None),
+    ],
+)
+def test_what_cannot_be_is_left_out(driver, answers, field, left):
+    """And costs nothing else of the reading."""
+    driver.answer(**answers)
+    [reading] = look(driver)[2]
+    assert reading.pop(field, None) == left
+    assert reading == {key: value for key, value in READING.items() if key != field}
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"\xf8\xb1\xc2\xd3", ""),
+        (b"NVIDIA\x01\x02\x03\x04", "NVIDIA"),
+        (b"\x01\x02", ""),
+        (b"NVIDIA A100-SXM4-80GB", "A100-SXM4-80GB"),
+        (b"NVIDIA GeForce", "GeForce"),
+        ("RTX\u202e4090".encode(), "RTX4090"),
+    ],
+)
+def test_a_name_is_cleaned_or_left_out(driver, name, shown):
+    driver.answer(name=name)
+    assert look(driver)[3][1] == shown
+
+
+@pytest.mark.parametrize(
+    ("answers", "seen", "observed"),
+    [
+        ({"nvmlDeviceGetHandleByIndex_v2__1": 15}, 2, [0]),
+        ({"nvmlDeviceGetHandleByIndex_v2__1": 6}, 2, [0]),
+        ({"nvmlDeviceGetHandleByIndex_v2__1": 999}, 2, [0, 1]),
+        ({"all__1": 15}, 2, [0]),
+        ({"all__1": 16}, 2, [0]),
+        ({"nvmlDeviceGetTemperature__1": 15}, 2, [0]),
+        ({"all__1": 3, "nvmlDeviceGetHandleByIndex_v2__1": 0}, 2, [0, 1]),
+        ({"all__1": 999, "nvmlDeviceGetHandleByIndex_v2__1": 0}, 2, [0, 1]),
+        ({"count": 16}, 16, list(range(16))),
+    ],
+)
+def test_a_lost_gpu_is_not_observed_and_a_silent_one_is(driver, answers, seen, observed):
+    """Lost: no handle, GPU_IS_LOST, reset required. A Jetson, or MIG, tells nothing and is there."""
+    driver.answer(**{"count": 2, **answers})
+    sight, number, readings, _, _ = look(driver)
+    assert (sight, number, [reading["index"] for reading in readings]) == ("seen", seen, observed)
+
+
+@pytest.mark.parametrize(
+    "function", ["nvmlInitWithFlags", "nvmlDeviceGetCount_v2", "nvmlDeviceGetHandleByIndex_v2", "all", "nvmlShutdown"]
+)
+def test_any_error_anywhere_is_survived(driver, function):
+    """Whoever returns whatever: a look comes of it, and the next one is sound."""
+    script = f"""
+from pathlib import Path
+answers = Path({str(driver.answers)!r})
+for error in {[*ERRORS, 77]}:
+    answers.write_text(f"{function} {{error}}\\n")
+    assert nvml.look().sight.value in ("seen", "broken", "unsure")
+    nvml.close()
+answers.write_text("")
+look = nvml.look()
+"""
+    assert look(driver, script)[:3] == ["seen", 1, [READING]]
+
+
+@pytest.mark.parametrize(
+    ("answers", "sight"),
+    [
+        ({"nvmlInitWithFlags": 18}, "broken"),
+        ({"nvmlInitWithFlags": 9}, "broken"),
+        ({"nvmlInitWithFlags": 999}, "unsure"),
+        ({"nvmlDeviceGetCount_v2": 999}, "unsure"),
+        ({"nvmlDeviceGetHandleByIndex_v2": 10}, "unsure"),
+        ({"all": 999}, "unsure"),
+        ({"count": 0}, "seen"),
+    ],
+)
+def test_not_looked_is_not_found_none(driver, answers, sight):
+    driver.answer(**answers)
+    assert look(driver)[0] == sight
+
+
+def test_no_library_is_no_driver(driver):
+    driver.remove()
+    assert look(driver)[:3] == ["absent", 0, []]
+
+
+def test_a_library_that_is_none_is_a_broken_driver(driver):
+    (driver.directory / "libnvidia-ml.so.1").write_bytes(b"no library")
+    assert look(driver)[0] == "broken"
+
+
+def test_a_driver_that_was_exchanged_is_found(driver):
+    """Pynvml would keep the library that was first loaded, and be told of a mismatch for ever."""
+    script = f"""
+from pathlib import Path
+assert nvml.look().sight.value == "seen"
+Path({str(driver.answers)!r}).write_text("kernel 560\\n")
+assert nvml.look().sight.value == "broken"
+import subprocess
+library = Path({str(driver.directory / "libnvidia-ml.so.1")!r})
+Path({str(driver.directory / "next")!r}).rename(library)
+look = nvml.look()
+"""
+    driver.install(560)
+    (driver.directory / "libnvidia-ml.so.1").rename(driver.directory / "next")
+    driver.install(550)
+    assert look(driver, script)[:2] == ["seen", 1]
+
+
+def test_the_library_is_let_go(driver):
+    """So that a GPU may sleep, and a driver be exchanged; the next look loads it again."""
+    script = """
+nvml.look()
+maps = lambda: "libnvidia-ml" in open("/proc/self/maps").read()
+assert maps()
+nvml.close()
+assert not maps()
+nvml.close()
+look = nvml.look()
+"""
+    assert look(driver, script)[:2] == ["seen", 1]
+
+
+def test_readings_beyond_physics_are_dropped_wherever_they_come_from():
+    """NaN, texts and truths are no numbers."""
+    values = {"utilization": float("nan"), "temperature_celsius": "61", "power_watts": -1, "uuid": 5}
+    assert reading_of(3, 0, values) == {"index": 3}
+
+
+def test_two_drivers_number_on():
+    """Each GPU once; a driver that cannot be asked makes the whole unsure, one that is absent nothing."""
+    nvidia = Look(Sight.SEEN, 2, (Gpu(0, "A", 1, {"index": 0}), Gpu(1, "A", 1, {"index": 1})))
+    amd = Look(Sight.SEEN, 1, (Gpu(0, "B", 0, {"index": 0, "uuid": "x"}),))
+    both = joined([nvidia, Look(Sight.ABSENT), amd])
+    assert (both.number, [gpu.position for gpu in both.gpus]) == (3, [0, 1, 2])
+    assert both.readings == [{"index": 0}, {"index": 1}, {"index": 2, "uuid": "x"}]
+    assert joined([nvidia, Look(Sight.UNSURE)]).sight is Sight.UNSURE
+    assert joined([Look(Sight.ABSENT), nvidia]) == nvidia
+    assert joined([]).sight is Sight.ABSENT

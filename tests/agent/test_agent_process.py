@@ -1,0 +1,270 @@
+"""aurora-agent as it runs on a node: beside a real registry and a real Redis, told by signals and exit statuses."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from tests.agent.conftest import AGENT, FAST
+from tests.support.redis_server import RedisServer
+from tests.support.registry_process import RegistryProcess, clean_env
+from tests.support.server_process import until
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def redis():
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def start(agents):
+    return agents.start
+
+
+@pytest.fixture
+def run(agents):
+    return agents.run
+
+
+class OldRegistry:
+    """Answers registrations as one does that does not know the key `agent`; it does nothing else."""
+
+    def __init__(self):
+        registered = self.registered = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                errors = [{"field": "agent", "message": "not a known field here"}]
+                answer: dict[str, Any] = {"errors": errors}
+                status, kind = 400, "application/problem+json"
+                if "agent" not in body:
+                    registered.append(set(body) | {"node_id"})
+                    status, kind, answer = 201, "application/json", {"heartbeat_interval_seconds": 30}
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(json.dumps(answer))))
+                self.end_headers()
+                self.wfile.write(json.dumps(answer).encode())
+
+            def log_message(self, *_):
+                """Tests look at `registered`."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def beats(registry):
+    return lambda: registry.metric('aurora_registry_heartbeats_total{transport="http"}') > 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_registers_beats_and_stops_when_told(mesh, start, number):
+    """The environment is enough; a stop is a silence, so a reboot loses nothing."""
+    process, log = start(AURORA_REGISTRY=mesh.url, AURORA_NODE_NAME="vengeance", AURORA_VPN_IP="10.0.0.4")
+    until(beats(mesh), expected=True)
+    document = mesh.nodes()["vengeance"]
+    assert (document["vpn_ip"], document["status"], document["capabilities"]) == ("10.0.0.4", "active", {"gpu": False})
+    process.send_signal(number)
+    assert process.wait(10) == 0
+    assert "Traceback" not in log()
+    assert "vengeance" in mesh.nodes()
+
+
+def test_it_leaves_when_that_was_asked(mesh, start):
+    process, _ = start("--registry", mesh.url, "--node-name=spot", AURORA_LEAVE_ON_STOP="true")
+    until(lambda: list(mesh.nodes()), ["spot"])
+    process.terminate()
+    assert process.wait(10) == 0
+    assert mesh.nodes() == {}
+
+
+def test_a_registry_that_forgot_is_told_again(mesh, start):
+    """It restarts over an empty store: the first unknown heartbeat brings the registration back."""
+    _, log = start("--registry", mesh.url, "--node-name=vengeance", "--site=home")
+    until(beats(mesh), expected=True)
+    mesh.kill()
+    until(lambda: "does not receive this node" in log(), expected=True)
+    mesh.start()
+    until(lambda: mesh.nodes().get("vengeance", {}).get("metadata", {}).get("site"), "home")
+    until(lambda: "the registry receives this node again" in log(), expected=True)
+    assert log().count("does not receive this node") == 1
+    assert "Traceback" not in log()
+
+
+def test_a_registry_that_is_not_there_yet_is_waited_for(tmp_path, start):
+    """Boot order is nobody's business."""
+    registry = RegistryProcess(tmp_path, settings=FAST)
+    _, log = start("--registry", registry.url, "--node-name=early")
+    until(lambda: "does not receive this node" in log(), expected=True)
+    try:
+        registry.start()
+        until(lambda: list(registry.nodes()), ["early"])
+    finally:
+        registry.close()
+
+
+def test_it_stops_at_once_although_the_registry_hangs(start):
+    """A shutdown is not held up, also where it wanted to leave."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process, log = start(
+            "--registry", f"http://127.0.0.1:{silent.getsockname()[1]}", "--node-name=a", "--leave-on-stop"
+        )
+        silent.accept()[0].close()
+        process.terminate()
+        assert process.wait(10) == 0
+    assert "Traceback" not in log()
+
+
+def test_a_deregistered_node_is_not_brought_back(mesh, start):
+    """Somebody did it on purpose: status 5, on which a supervisor should not restart it."""
+    process, log = start("--registry", mesh.url, "--node-name=retired")
+    until(beats(mesh), expected=True)
+    assert mesh.ask("DELETE", "/nodes/retired").status_code == 204
+    assert process.wait(10) == 5
+    assert "aurora-agent: node 'retired' was deregistered" in log()
+    assert mesh.nodes() == {}
+
+
+def test_a_name_of_another_machine_is_left_alone(mesh, run):
+    mesh.register(name="twin", node_id="another")
+    ended = run("--once", "--registry", mesh.url, "--node-name=twin")
+    assert ended.returncode == 4
+    assert "aurora-agent: name 'twin' belongs to the living node with node_id 'another'" in ended.stderr
+
+
+def test_a_claim_that_ends_is_waited_for(tmp_path, start):
+    """The same machine with a new machine id after a reboot: its old claim lives on for a while."""
+    settings = {"thresholds": {"heartbeat_interval": "200ms", "warning_after": "2s", "offline_after": "4s"}}
+    with RegistryProcess(tmp_path, settings=settings) as registry:
+        registry.register(name="vengeance", node_id="another")
+        process, log = start("--registry", registry.url, "--node-name=vengeance", "--site=home")
+        until(lambda: "belongs to the living node" in log(), expected=True)
+        until(lambda: registry.nodes()["vengeance"]["metadata"].get("site"), "home")
+        assert process.poll() is None
+
+
+def test_a_renamed_host_leaves_its_old_name(mesh, tmp_path):
+    """It was named by its host name, and is again; a name that somebody stated is left alone."""
+    environment = {**clean_env(AURORA_STATE_DIR=str(tmp_path / "state"), AURORA_REGISTRY=mesh.url)}
+    for name in ("old", "new"):
+        code = f"import socket, exporter.agent; socket.gethostname = lambda: {name!r}; exporter.agent.main(['--once'])"
+        subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list(mesh.nodes()) == ["new"]
+    subprocess.run([*map(str, AGENT), "--once", "--node-name=stated"], env=environment, check=True)
+    assert list(mesh.nodes()) == ["new", "stated"]
+
+
+def test_a_notice_is_passed_on(mesh, start):
+    """A rented machine that is about to be taken away drains, and leaves."""
+    process, _ = start(
+        "--registry", mesh.url, "--node-name=spot", "--on-signal=USR1=draining", AURORA_ON_SIGNAL="USR2=leave"
+    )
+    until(lambda: list(mesh.nodes()), ["spot"])
+    process.send_signal(signal.SIGUSR1)
+    until(lambda: mesh.nodes()["spot"]["lifecycle"], "draining")
+    process.terminate()
+    assert process.wait(10) == 0
+    process, _ = start("--registry", mesh.url, "--node-name=spot", AURORA_ON_SIGNAL="USR2=leave")
+    until(beats(mesh), expected=True)
+    until(lambda: mesh.nodes()["spot"]["lifecycle"], "in_service")
+    process.send_signal(signal.SIGUSR2)
+    assert process.wait(10) == 0
+    assert mesh.nodes() == {}
+
+
+def test_a_registry_that_knows_no_agents_is_good_enough(start):
+    """An agent may be newer than its registry: what that refuses by name is left out."""
+    with OldRegistry() as registry:
+        start("--registry", registry.url, "--node-name=a")
+        until(lambda: registry.registered, [{"name", "role", "node_id", "capabilities", "metadata"}])
+
+
+def test_once_is_enough_for_cron(mesh, run):
+    assert run("--once", "--registry", mesh.url, "--node-name=cron").returncode == 0
+    assert mesh.nodes()["cron"]["status"] == "active"
+
+
+def test_once_tells_of_a_registry_that_is_not_there(run):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    ended = run("--once", "--registry", url, "--node-name=a")
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (3, f"aurora-agent: {url}: connection refused")
+
+
+def test_a_laptop_says_that_it_will_sleep(mesh, run):
+    """Nobody is paged for a closed lid; a node that never registered is told so."""
+    assert run("--send-status=sleeping", "--registry", mesh.url, "--node-name=book").returncode == 1
+    mesh.register(name="book")
+    assert run("--send-status=sleeping", "--registry", mesh.url, "--node-name=book").returncode == 0
+    assert mesh.nodes()["book"]["lifecycle"] == "maintenance"
+
+
+def test_a_dry_run_asks_nobody(run):
+    ended = run("--dry-run", "--node-name=a", "--cost-per-hour=0.5")
+    registration = json.loads(ended.stdout)
+    assert (registration["name"], registration["metadata"]["cost_per_hour"]) == ("a", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("variables", "complaint"),
+    [
+        ({"AURORA_VPN_IP": "home"}, "--vpn-ip (AURORA_VPN_IP): expected an IP address or 'dynamic', got 'home'"),
+        ({"AURORA_NODE_NAME": "a b"}, "--node-name (AURORA_NODE_NAME): expected 1 to 63 letters"),
+        ({"AURORA_HEARTBEAT_INTERVAL": "soon"}, "--heartbeat-interval: expected a duration"),
+        ({"AURORA_LEAVE_ON_STOP": "perhaps"}, "AURORA_LEAVE_ON_STOP: expected true or false, got 'perhaps'"),
+        ({"AURORA_REGISTRY": "redis://me:hunter2@a"}, "expected host:port or a URL"),
+        ({"AURORA_LOG_LEVEL": "loud"}, "--log.level: expected one of debug"),
+    ],
+)
+def test_a_wrong_setting_is_told_by_name(run, variables, complaint):
+    """Before anybody is asked, and without a password."""
+    ended = run(**{"AURORA_NODE_NAME": "a", **variables})
+    assert ended.returncode == 2
+    assert complaint in ended.stderr
+    assert "hunter2" not in ended.stderr
+
+
+def test_over_the_bus_alone_it_registers_there_and_again_after_an_outage(tmp_path, redis, start):
+    """Nobody answers on the bus: what a registry that restarted may have missed is said again."""
+    with RegistryProcess(tmp_path, event_bus=redis.url, settings=FAST) as registry:
+        _, log = start("--event-bus", redis.url, "--heartbeat-interval=200ms", "--node-name=bus", "--site=home")
+        until(lambda: registry.nodes().get("bus", {}).get("metadata", {}).get("site"), "home")
+        assert registry.nodes()["bus"]["transport"] == "bus"
+        registry.kill()
+        until(lambda: "nobody listens" in log(), expected=True)
+        registry.start()
+        until(lambda: registry.nodes().get("bus", {}).get("metadata", {}).get("site"), "home")
+
+
+def test_it_registers_over_http_and_beats_over_the_bus(tmp_path, redis, start):
+    with RegistryProcess(tmp_path, event_bus=redis.url, settings=FAST) as registry:
+        start("--registry", registry.url, "--event-bus", redis.url, "--node-name=both", "--vpn-ip=10.0.0.4")
+        until(lambda: registry.nodes().get("both", {}).get("transport"), "bus")
+        assert registry.nodes()["both"]["vpn_ip"] == "10.0.0.4"
+
+
+def test_help_fits_a_terminal(run):
+    """80 columns, with examples."""
+    ended = run("--help", COLUMNS="80")
+    assert "examples:\n  aurora-agent --registry" in ended.stdout
+    assert max(map(len, ended.stdout.splitlines())) <= 80

@@ -1,0 +1,59 @@
+"""A driver's library in C, compiled for the tests, that the real pynvml loads as NVIDIA's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+SOURCE = Path(__file__).parent / "nvml" / "nvml.c"
+NAME = "libnvidia-ml.so.1"
+
+
+class NvmlLibrary:
+    """The library in a directory of its own, and the file that says what it answers.
+
+    It does not test that NVIDIA's own behaves so, nor that its structures are laid out as here: pynvml's are.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / "driver"
+        self.directory.mkdir(parents=True)
+        self.answers = directory / "nvml.txt"
+        self._lines: dict[str, object] = {}
+        self.answer()
+        self.install()
+
+    def install(self, version: int = 550) -> None:
+        """Put the library of that driver in place, as an upgrade does."""
+        fresh = self.directory / f"{NAME}.{version}"
+        command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", f"-DVERSION={version}", str(SOURCE)]
+        subprocess.run([*command, "-o", str(fresh)], check=True)
+        fresh.replace(self.directory / NAME)
+
+    def remove(self) -> None:
+        """The driver is not installed any more."""
+        (self.directory / NAME).unlink()
+
+    def answer(self, **lines: object) -> None:
+        """What it answers from now on, beside what it did; None ends that. `a__b` is written `a.b`; bytes as text."""
+        self._lines.update({key.replace("__", "."): value for key, value in lines.items()})
+        texts = [f"{key} {_written(value)}\n" for key, value in self._lines.items() if value is not None]
+        fresh = self.answers.with_suffix(".new")
+        fresh.write_text("".join(texts))
+        fresh.replace(self.answers)
+
+    def answer_anew(self, **lines: object) -> None:
+        """As `answer`, with nothing of what it answered before."""
+        self._lines.clear()
+        self.answer(**lines)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs in order to find it."""
+        paths = [str(self.directory), os.environ.get("LD_LIBRARY_PATH", "")]
+        return {"LD_LIBRARY_PATH": ":".join(filter(None, paths)), "FAKE_NVML": str(self.answers)}
+
+
+def _written(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
