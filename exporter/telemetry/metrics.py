@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from exporter.domain.clock import SECOND
 from exporter.domain.heartbeat import Reason
 from exporter.domain.node import Node
+from exporter.domain.recordchecks import RecordFault
 from exporter.domain.status import Transport
 from exporter.nodemap.changes import Change
 from exporter.nodemap.nodemap import NodeMap
@@ -91,6 +92,8 @@ class Telemetry(Collector):
         self.publishes_failed = 0
         """Events of ours that the bus did not take."""
         self.store_writes_failed = 0
+        self.store_records_rejected = dict.fromkeys(RecordFault, 0)
+        """Records that were set aside when they were read."""
         self.notifications = dict.fromkeys(Notification, 0)
         """Alerts posted, once for each Alertmanager and each time."""
         self.scrape_seconds = 0.0
@@ -177,6 +180,12 @@ class Telemetry(Collector):
         )
         yield CounterMetricFamily(
             "aurora_registry_store_writes_failed", "Writes that the store did not take.", self.store_writes_failed
+        )
+        yield _counter(
+            "aurora_registry_store_records_rejected",
+            "Records that were read from the store and set aside, by reason.",
+            self.store_records_rejected,
+            label="reason",
         )
         yield CounterMetricFamily(
             "aurora_registry_log_lines_dropped", "Log lines dropped because nobody read them.", logs.dropped()
