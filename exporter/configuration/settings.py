@@ -77,6 +77,7 @@ SETTINGS = {
     "limits.untrusted_new_nodes_per_minute": _COUNT,
     "alertmanager.urls": Setting(kinds.list_of(addresses.http_url), as_list),
     "alertmanager.external_labels": Setting(kinds.labels, read_yaml),
+    "alertmanager.scrape_interval": _DURATION,
     "log.level": Setting(kinds.one_of("debug", "info", "warn", "warning", "error")),
     "log.format": Setting(kinds.one_of("logfmt", "json")),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 
+from exporter.domain.clock import SECOND
 from exporter.domain.eventnames import CHANNEL
 from exporter.domain.site import SiteRule
 from exporter.domain.status import Thresholds
@@ -101,6 +102,8 @@ class Alertmanager:
 
     urls: tuple[str, ...] = ()
     external_labels: dict[str, str] = field(default_factory=dict)
+    scrape_interval: int = 15 * SECOND
+    """How often Prometheus scrapes us and evaluates the rules: how long they wait, and we, follows from it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,7 @@ class Registry:
         )
         self._listener, self._publisher = self._bus(config)
         self._notifier = Notifier(
-            config.alertmanager,
-            listen_address=config.web.listen_address,
+            config,
             shared=store.shared,
             telemetry=self.telemetry,
             clock=self.clock,
@@ -142,7 +141,7 @@ class Registry:
             log.error("the new configuration was refused, the old one stays", extra={"faults": str(error)})  # noqa: TRY400
             raise
         self._config = new
-        self._notifier.reconfigure(new.alertmanager)
+        self._notifier.reconfigure(new)
         logs.setup(new.log.level, new.log.format)
         if self._store_writer.loaded:
             self.node_map.reconfigure(new.thresholds, new.site, new.limits.max_nodes)

@@ -63,6 +63,7 @@ OTHER_VALUES = {
         ("http://10.0.0.1:9093", "https://aurora:hunter2@10.0.0.2/alerts"),
     ),
     "alertmanager.external_labels": ("{region: eu}", {"region": "eu"}),
+    "alertmanager.scrape_interval": ("30s", 30 * SECOND),
     "log.level": ("debug", "debug"),
     "log.format": ("json", "json"),
 }
