@@ -29,7 +29,6 @@ _FIELDS = {
     name: hint for name, hint in get_type_hints(Heartbeat, include_extras=True).items() if name not in {"node", "gpus"}
 }
 _MEASURES = get_type_hints(GpuReading, include_extras=True)
-_TEXTS = frozenset({"status", "uuid", "instance"})
 _WHOLE = frozenset({"index", "memory_used_bytes", "sequence"})
 _TIMESTAMP_EXPECTED = "expected seconds since the epoch, or RFC 3339"
 _REPEATED = "the key stands more than once in one object"
@@ -186,7 +185,7 @@ def _usable(value: Any, path: str, hint: Any) -> Any:
         raise _Unusable(f"expected a finite number, got {value}", Reason.NOT_FINITE)
     if key in _WHOLE and isinstance(value, float) and value.is_integer():
         value = int(value)
-    if key in _TEXTS and isinstance(value, str) and (fault := text_fault(value)):
+    if isinstance(value, str) and (fault := text_fault(value)):
         raise _Unusable(fault, Reason.BAD_TEXT)
     try:
         field = shaped(value, hint, path=path)
