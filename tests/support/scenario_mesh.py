@@ -89,9 +89,9 @@ class SimulatedNode:
         self.alive = False
         assert self._mesh.ask("DELETE", f"/nodes/{self.name}").status_code == requests.codes.no_content
 
-    def maintain(self, until: str) -> None:
-        """People take it into maintenance."""
-        answer = self._mesh.ask("PUT", f"/nodes/{self.name}/maintenance", {"reason": "new fans", "until": until})
+    def maintain(self, until: str, phase: str = "maintenance") -> None:
+        """People take it into maintenance, or drain it (`drain`)."""
+        answer = self._mesh.ask("PUT", f"/nodes/{self.name}/{phase}", {"reason": "new fans", "until": until})
         assert answer.status_code == requests.codes.ok, answer.text
 
     def be_impersonated(self) -> None:
