@@ -174,6 +174,25 @@ def a_node_departs_as_planned(play: Scenario) -> None:
 
 
 @DAY.scenario
+def a_host_gets_another_name(play: Scenario) -> None:
+    """The same machine lives on, so nobody is told of its old name."""
+    node = play.node("before-1", site="renamed", node_id="machine-1")
+    play.nodes.add("after-1")
+    play.at(1).do(lambda: node.rename("after-1"))
+
+
+@DAY.scenario
+def an_inventory_registers_a_dead_node_again_and_again(play: Scenario) -> None:
+    """That is no heartbeat: the node is told of as every other."""
+    node = play.node("shelf-1", site="shelf")
+    play.at(1).do(node.stop)
+    for second in (2, 6, 10, 14, 18):
+        play.at(second).do(node.be_inventoried)
+    play.between(3, 7).expect("chat", "AuroraNodeWarning shelf-1 firing")
+    play.between(7, 11).expect("pager", "AuroraNodeOffline shelf-1 firing")
+
+
+@DAY.scenario
 def a_node_for_testing_dies(play: Scenario) -> None:
     """It is for information, and pages nobody."""
     node = play.node("lab-1", site="lab", environment="staging")
