@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from exporter.api.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_body, has_body
 from exporter.api.browsers import Origins, refuse_cross_site
 from exporter.api.callers import NodesByAddress
+from exporter.api.events import EVENTS
 from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, is_heartbeat
 from exporter.api.problems import Problem, problem_of
 from exporter.api.sender import ResponseSender
@@ -26,7 +27,7 @@ from exporter.telemetry.logs import log_context
 CALLER_LEFT = 499
 """The code of a request whose caller left before it was whole, as nginx counts it."""
 UNMATCHED = "unmatched"
-METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 405, 413, 500
+OK, METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 200, 405, 413, 500
 _READS = frozenset({"GET", "HEAD"})
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _log = logging.getLogger(__name__)
@@ -84,6 +85,9 @@ class Middleware:
             with self._log_context(headers, caller, request_id):
                 await self._fail(error, scope, headers, answer)
         handler = HEARTBEAT if straight else self._template(scope)
+        if handler == EVENTS and answer.status == OK:
+            # A stream's length is no duration of an answer.
+            return
         seconds = time.perf_counter() - began
         self._service.telemetry.requests.observe(handler, method, answer.status, seconds)
 

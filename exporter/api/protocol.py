@@ -12,6 +12,7 @@ from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from exporter.api.events import ABORT, EVENTS
 from exporter.api.problems import MEDIA_TYPE, Problem
 from exporter.api.sender import ResponseSender
 from exporter.api.tracing import request_id_of
@@ -93,6 +94,9 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._head_size = 0
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if cycle.scope["path"] == EVENTS:
+            # A stream whose reader takes nothing is cut: a closing connection would wait for it.
+            cycle.scope["extensions"] = {ABORT: {ABORT: self.transport.abort}}
         super()._start_asgi_task(cycle, _say_busy if app is service_unavailable else app)
 
     def send_400_response(self, msg: str) -> None:

@@ -70,8 +70,10 @@ SETTINGS = {
     "limits.max_body": Setting(kinds.size),
     "limits.max_connections": Setting(kinds.integer(1), read_yaml, restart=True),
     "limits.receive_timeout": _DURATION,
+    "limits.max_event_streams": _COUNT,
     "alertmanager.urls": Setting(kinds.list_of(addresses.http_url), as_list),
     "alertmanager.external_labels": Setting(kinds.labels, read_yaml),
+    "alerting.prometheus_url": Setting(addresses.optional_http_url),
     "log.level": Setting(kinds.one_of("debug", "info", "warn", "warning", "error")),
     "log.format": Setting(kinds.one_of("logfmt", "json")),
 }

@@ -83,6 +83,7 @@ class Limits:
     max_connections: int = 10_000
     receive_timeout: int = 10_000_000_000
     """How long a request may take to arrive whole."""
+    max_event_streams: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,13 @@ class Alertmanager:
 
     urls: tuple[str, ...] = ()
     external_labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Alerting:
+    """The Prometheus whose firing alerts the status page shows; an empty URL means none."""
+
+    prometheus_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +123,5 @@ class Config:
     auth: Auth = Auth()
     limits: Limits = Limits()
     alertmanager: Alertmanager = Alertmanager()
+    alerting: Alerting = Alerting()
     log: Log = Log()

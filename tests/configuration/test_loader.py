@@ -53,11 +53,13 @@ OTHER_VALUES = {
     "limits.max_body": ("64KiB", 65_536),
     "limits.max_connections": ("100", 100),
     "limits.receive_timeout": ("5s", 5 * SECOND),
+    "limits.max_event_streams": ("20", 20),
     "alertmanager.urls": (
         "http://10.0.0.1:9093, https://aurora:hunter2@10.0.0.2/alerts",
         ("http://10.0.0.1:9093", "https://aurora:hunter2@10.0.0.2/alerts"),
     ),
     "alertmanager.external_labels": ("{region: eu}", {"region": "eu"}),
+    "alerting.prometheus_url": ("http://10.0.0.1:9090", "http://10.0.0.1:9090"),
     "log.level": ("debug", "debug"),
     "log.format": ("json", "json"),
 }
