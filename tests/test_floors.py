@@ -8,6 +8,7 @@ import pytest
 FLOORS = {
     "domain": 0,
     "nodemap": 1,
+    "process": 1,
     "stores": 2,
     "exposition": 2,
     "telemetry": 2,
@@ -19,7 +20,7 @@ FLOORS = {
     "bus": 3,
     "notifier": 3,
     "wiring": 4,
-    "agent": 4,
+    "agent": 1,
     "programs": 5,
 }
 NEIGHBOURS = {("stores", "redislink"), ("client", "redislink")}

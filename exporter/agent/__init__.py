@@ -6,12 +6,18 @@ nobody prepared, as one file. It imports nothing of the registry's, but for the 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; the exit status, as `exporter.agent.exits` has them."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] in (["install"], ["uninstall"]):
+        from exporter.agent.install import run as install  # noqa: PLC0415 - of no use afterwards
+
+        return install(given[1:] + ["--uninstall"] * (given[0] == "uninstall"))
     from exporter.agent.options import parse  # noqa: PLC0415 - --help needs no more than this
     from exporter.agent.program import run  # noqa: PLC0415
 
-    return run(parse(argv))
+    return run(parse(given))

@@ -16,8 +16,6 @@ class Exit(enum.IntEnum):
     UNREACHABLE = 3
     CONFLICT = 4
     DEPARTED = 5
-    UPGRADED = 6
-    """A newer agent was put in place: start it."""
 
 
 _BY_OUTCOME = {

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from exporter import __version__
@@ -38,7 +39,7 @@ exit status:
   0 told to stop, or done; 1 the registry refused; 2 wrong usage;
   3 the registry cannot be reached (--once and --send-status only);
   4 the name belongs to another machine (--once only);
-  5 the node was deregistered; 6 a newer agent is in place: start it
+  5 the node was deregistered
 """
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
 _UNITS = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
@@ -53,6 +54,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
     Ends the program with status 2 where they cannot be understood, as argparse does.
     """
+    _read_settings()
     parser = argparse.ArgumentParser(
         prog="aurora-agent",
         usage="aurora-agent [OPTION]...",
@@ -111,6 +113,19 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         except argparse.ArgumentTypeError as error:
             parser.error(f"AURORA_ON_SIGNAL: {error}")
     return arguments
+
+
+def _read_settings() -> None:
+    """A file of settings fills in what the environment does not say."""
+    path = os.environ.get("AURORA_SETTINGS", "")
+    if path:
+        from exporter.agent.places import read_settings  # noqa: PLC0415 - only of use beside such a file
+
+        for name, value in read_settings(Path(path)).items():
+            os.environ.setdefault(name, value)
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    if credentials and (Path(credentials) / "join-token").exists():
+        os.environ["AURORA_TOKEN_FILE"] = str(Path(credentials) / "join-token")
 
 
 def _add(

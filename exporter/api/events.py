@@ -88,6 +88,7 @@ class _Stream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs until the caller leaves, is dropped, or the registry stops."""
+        self.reader.cut = scope.get("extensions", {}).get(ABORT, {}).get(ABORT, self.reader.cut)
         watching = asyncio.create_task(self._watch(receive))
         headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
         headers.append((b"content-type", MEDIA_TYPE.encode() + b"; charset=utf-8"))
@@ -100,9 +101,8 @@ class _Stream(Response):
                     await send({"type": "http.response.body", "body": _word(END, ending)})
         except TimeoutError:
             self.stream.dropped += not self.stream.stopping
-            for abort in scope.get("extensions", {}).get(ABORT, {}).values():
-                abort()
-                await asyncio.wait([watching], timeout=FAREWELL_SECONDS)
+            self.reader.cut()
+            await asyncio.wait([watching], timeout=FAREWELL_SECONDS)
         finally:
             self.stream.close(self.reader)
             watching.cancel()

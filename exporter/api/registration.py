@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from exporter.api.bodies import read_json
 from exporter.api.documents import Renderer
+from exporter.api.join import upgrade_of
 from exporter.api.problems import Problem
 from exporter.api.responses import Handler, encode, json_response, seconds
 from exporter.api.service import Service
@@ -37,7 +38,10 @@ def register(service: Service) -> Handler:
             raise UnknownNode(registration.name)
         interval = encode(seconds(service.config.thresholds.heartbeat_interval))
         document = Renderer(node_map).document(node)
-        answer = b'%b,"heartbeat_interval_seconds":%b}' % (document[:-1], interval)
+        answer = b'%b,"heartbeat_interval_seconds":%b' % (document[:-1], interval)
+        if upgrade := upgrade_of(registration.agent):
+            answer += b',"agent_upgrade":' + encode(upgrade)
+        answer += b"}"
         headers = {} if known else {"Location": f"/nodes/{registration.name}"}
         return json_response(answer, 200 if known else 201, headers)
 

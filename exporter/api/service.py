@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from exporter.api.stream import EventStream
+from exporter.domain.clock import Clock
 from exporter.domain.command import Command
 from exporter.domain.config import Config
 from exporter.domain.durable import Recent
@@ -37,6 +38,10 @@ class Service(Protocol):
     @property
     def events(self) -> EventStream:
         """What happens, for those that follow it."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of this registry."""
 
     @property
     def ready(self) -> bool:

@@ -29,6 +29,8 @@ PAUSE_SECONDS = 0.02
 """Between two rounds: what happens together is sent together."""
 REST = 3
 """A round is followed by a pause of so many times its length, so that readers never take more than a quarter."""
+FAREWELL_SECONDS = 1.0
+"""For which readers are waited for at the end."""
 Encoded = tuple[bytes, tuple[Subject, ...]]
 BUSY, STOPPING = "stream-limit", "stopping"
 
@@ -41,6 +43,8 @@ class Reader:
         self.bell = asyncio.Event()
         self.gone = False
         """The caller closed the connection."""
+        self.cut: Callable[[], None] = lambda: None
+        """Cuts the connection, whatever is still to be sent."""
 
 
 class EventStream:
@@ -92,7 +96,12 @@ class EventStream:
         for reader in self._readers:
             reader.bell.set()
         if self._pump is not None:
+            self._pump.get_loop().call_later(FAREWELL_SECONDS, self._cut_all)
             self._pump.cancel()
+
+    def _cut_all(self) -> None:
+        for reader in self._readers:
+            reader.cut()
 
     def _begin(self) -> None:
         if self._noter is None:

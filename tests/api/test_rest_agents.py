@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from exporter import __version__
+from exporter.api.join import agent_file
+
 AGENT = {"name": "aurora-agent", "version": "0.1.0", "instance": "a1", "gpus": "observed"}
 TWO = {"gpu": True, "gpu_count": 2}
 
@@ -82,3 +85,22 @@ def test_a_registration_by_hand_is_no_second_machine(client, register, service):
         client.post("/nodes/n1/heartbeat", {"instance": "a1"})
         register("n1", vpn_ip="10.0.0.4")
     assert service.node_map.get("n1").conflicts == 0
+
+
+@pytest.mark.parametrize(
+    ("agent", "told"),
+    [
+        ({"name": "aurora-agent", "version": "0.0.9"}, True),
+        ({"name": "aurora-agent", "version": "0.0.9rc1"}, True),
+        ({"name": "aurora-agent", "version": __version__}, False),
+        ({"name": "aurora-agent", "version": "999"}, False),
+        ({"name": "aurora-agent", "version": "new"}, False),
+        ({"name": "aurora-agent"}, False),
+        ({"name": "another", "version": "0.0.1"}, False),
+    ],
+)
+def test_an_older_agent_is_told_of_the_newer(register, agent, told):
+    """Where to fetch it, and what it must be."""
+    upgrade = register("n1", agent=agent).get("agent_upgrade")
+    expected = {"version": __version__, "path": "/agent/aurora-agent.pyz", "sha256": agent_file()[1]}
+    assert upgrade == (expected if told else None)

@@ -1,0 +1,188 @@
+"""`aurora-agent.pyz install`: make this machine a node, or upgrade its agent; and the way back."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from exporter import __version__
+from exporter.agent import archive
+from exporter.agent.address import vpn_address
+from exporter.agent.checks import name_of
+from exporter.agent.exits import UsageError
+from exporter.agent.http import split_url
+from exporter.agent.places import MARK, Files, Places, read_settings, write_settings
+from exporter.agent.supervisors import supervisor_of
+from exporter.agent.unitfiles import WRAPPER, filled
+
+DESCRIPTION = """\
+Make this machine a node of the mesh: install the agent, register the node, and
+keep the agent running. Run it again to upgrade it, or to change an option: what
+is right already is left as it is.
+"""
+EPILOG = """\
+Every option of the agent can be given: `aurora-agent --help` names them.
+
+  curl -fsSL http://10.0.0.1:9999/join | sh -s -- --site home --role compute
+  curl -fsSL http://10.0.0.1:9999/join | sh -s -- --uninstall
+"""
+SETTINGS = (
+    *("registry", "event-bus", "event-bus-channel", "heartbeat-interval", "ca-file", "cert-file", "key-file"),
+    *("node-name", "role", "vpn-ip", "public-ip", "site", "environment", "cost-per-hour", "gpus", "gpu-memory"),
+    *("gpu-readings", "gpu-source", "on-signal", "log.level", "log.format"),
+)
+FLAGS = ("leave-on-stop", "self-upgrade")
+TOKEN = "/join-token"  # noqa: S105 - the name of its file
+ONCE_SECONDS = 60
+
+
+def run(argv: Sequence[str]) -> int:
+    """The exit status."""
+    try:
+        return Installation(_parse(argv)).run()
+    except UsageError as error:
+        print(f"join: {error}", file=sys.stderr)
+        return 2
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"join: {error}", file=sys.stderr)
+        return 1
+    finally:
+        fetched = os.environ.get("AURORA_JOIN_FETCHED", "")
+        if fetched:
+            Path(fetched).unlink(missing_ok=True)
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="join",
+        usage="join [OPTION]...",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for name in SETTINGS:
+        names = [f"--{name}", "--name"] if name == "node-name" else [f"--{name}"]
+        parser.add_argument(*names, dest=name, metavar="VALUE", help=argparse.SUPPRESS)
+    for name in FLAGS:
+        choices = ("true", "false")
+        parser.add_argument(f"--{name}", dest=name, nargs="?", const="true", choices=choices, help=argparse.SUPPRESS)
+    parser.add_argument("--token-file", metavar="FILE", help="a join token; it is copied, and kept from others")
+    parser.add_argument("--prefix", metavar="DIR", default="", help="where to install")
+    parser.add_argument("--root", metavar="DIR", default="", help="below this directory only, for an image")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
+    parser.add_argument("--uninstall", action="store_true", help="stop the agent, remove what was installed")
+    return parser.parse_args(argv)
+
+
+class Installation:
+    """One agent on this machine, or in an image; raises UsageError for what cannot be."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+        for option, value in (("--prefix", arguments.prefix), ("--root", arguments.root)):
+            if value and (not value.startswith("/") or not value.strip("/") or not value.isprintable() or " " in value):
+                raise UsageError(f"{option}: expected an absolute path below /, got {value}")
+        self._live = not arguments.root
+        machine = bool(arguments.root) or os.geteuid() == 0
+        prefix = arguments.prefix.rstrip("/")
+        self._places = Places.of_machine(arguments.root, prefix) if machine else Places.of_user(prefix)
+        self._files = Files(self._places, dry_run=arguments.dry_run)
+        self._supervisor = supervisor_of(self._places, live=self._live)
+
+    def run(self) -> int:
+        """Install, or uninstall."""
+        if self._arguments.uninstall:
+            return self._uninstall()
+        settings = self._settings()
+        self._place(settings)
+        if self._arguments.dry_run:
+            print("nothing was done")
+            return 0
+        if not self._register(settings):
+            return 1
+        self._say(settings, self._supervisor.start(changed=self._files.changed))
+        return 0
+
+    def _settings(self) -> dict[str, str]:
+        """Those that are there, changed as the options say, and found out where they are new."""
+        given = vars(self._arguments)
+        settings = read_settings(self._places.outside(self._places.settings))
+        new = not settings
+        for name in (*SETTINGS, *FLAGS):
+            value = given.get(name)
+            if value is not None:
+                if not value.isprintable():
+                    raise UsageError(f"--{name}: a value is one line of text")
+                settings["AURORA_" + name.upper().replace("-", "_").replace(".", "_")] = value
+        registry = settings.get("AURORA_REGISTRY", "")
+        _, _, host, port, _ = split_url(registry)
+        if new:
+            settings.setdefault("AURORA_NODE_NAME", name_of(socket.gethostname()))
+            settings.setdefault("AURORA_VPN_IP", vpn_address(host, port))
+        return {name: value for name, value in settings.items() if value}
+
+    def _place(self, settings: dict[str, str]) -> None:
+        places, files = self._places, self._files
+        home = places.outside(places.home)
+        if home.exists() and not (home / MARK).exists() and any(home.iterdir()):
+            raise UsageError(f"{home} is there and was not made by join: choose another --prefix, or move it away")
+        files.place(f"{places.home}/{MARK}", b"")
+        running = Path(sys.argv[0])
+        agent = running.read_bytes() if running.suffix == ".pyz" else archive.build()
+        files.place(f"{places.home}/{archive.NAME}", agent)
+        wrapper = filled(WRAPPER, settings=places.settings, python=sys.executable, home=places.home)
+        files.place(places.binary, wrapper.encode(), 0o755)
+        token = ""
+        if self._arguments.token_file:
+            token = str(Path(places.settings).parent) + TOKEN
+            files.place(token, Path(self._arguments.token_file).read_bytes(), 0o600)
+        if token or places.outside(str(Path(places.settings).parent) + TOKEN).exists():
+            token = str(Path(places.settings).parent) + TOKEN
+            settings["AURORA_TOKEN_FILE"] = token
+        files.place(places.settings, write_settings(settings), 0o640 if places.system else 0o600)
+        self._supervisor.place(files, token)
+
+    def _register(self, settings: dict[str, str]) -> bool:
+        """Once, in front of whoever runs this, so that a wrong address or name is seen now and not in a log."""
+        places = self._places
+        token = settings.get("AURORA_TOKEN_FILE")
+        environment = {**os.environ, **settings, "AURORA_SETTINGS": "/dev/null"}
+        if token:
+            environment["AURORA_TOKEN_FILE"] = str(places.outside(token))
+        agent = str(places.outside(f"{places.home}/{archive.NAME}"))
+        # Settings that apply to an installed agent alone are not tried out here.
+        environment.pop("AURORA_SELF_UPGRADE", None)
+        command = [sys.executable, agent, "--once"]
+        if places.system and self._live:
+            command += ["--state-dir", "/var/lib/aurora-agent-join"]
+        done = subprocess.run(command, env=environment, timeout=ONCE_SECONDS, check=False)
+        if done.returncode != 0:
+            print(f"join: the agent could not register: correct {places.settings}, or run this again", file=sys.stderr)
+        return done.returncode == 0
+
+    def _say(self, settings: dict[str, str], lines: list[str]) -> None:
+        print(f"\n{settings['AURORA_NODE_NAME']} is registered at {settings['AURORA_REGISTRY']}", end="")
+        address = settings.get("AURORA_VPN_IP")
+        print(
+            f", reached by others at {address}" if address else "; no address of a VPN was found: --vpn-ip states one"
+        )
+        for line in lines:
+            print(line)
+        print(f"change: run this again with other options, or edit {self._places.settings} (agent {__version__})")
+        print(f"remove: {self._places.binary} uninstall")
+
+    def _uninstall(self) -> int:
+        files, places = self._files, self._places
+        if not self._arguments.dry_run:
+            self._supervisor.remove(files)
+        files.remove(places.settings)
+        files.remove(str(Path(places.settings).parent) + TOKEN)
+        files.remove_home()
+        print("the agent is gone from this machine; the node stays registered until it is forgotten or deregistered")
+        return 0

@@ -1,0 +1,331 @@
+"""A machine joins with one line: as root with systemd's files, as a user of an empty container, and twice."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from exporter import __version__
+from exporter.agent.places import read_settings, write_settings
+from exporter.agent.unitfiles import UNIT, filled
+from tests.support.pythons import PYTHONS
+from tests.support.registry_process import ROOT, clean_env
+from tests.support.server_process import until
+
+pytestmark = pytest.mark.servers
+SYSTEMD = ROOT / "deploy" / "systemd"
+
+
+@pytest.fixture
+def join(mesh, tmp_path):
+    """Runs the line that people copy, below a root of its own."""
+
+    def run(*arguments: str, script: str = "") -> subprocess.CompletedProcess[str]:
+        text = script or mesh.get("/join").text
+        environment = clean_env(PYTHON=sys.executable, HOME=str(tmp_path))
+        del environment["PYTHONPATH"]
+        command = ["sh", "-s", "--", "--root", str(tmp_path / "root"), *arguments]
+        return subprocess.run(command, input=text, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def contents(root: Path) -> dict[str, tuple[int, int]]:
+    """Every file's time of change and mode."""
+    return {
+        str(path.relative_to(root)): (path.lstat().st_mtime_ns, path.lstat().st_mode)
+        for path in root.rglob("*")
+        if not path.is_dir()
+    }
+
+
+def test_the_script_is_plain_sh(mesh, tmp_path):
+    """Checked by shellcheck, and short enough to be read before it is run."""
+    script = mesh.get("/join").text
+    path = tmp_path / "join.sh"
+    path.write_text(script)
+    subprocess.run(["shellcheck", "--shell=sh", str(path)], check=True)
+    assert len(script.splitlines()) < 60
+    assert f"registry='{mesh.url}'" in script
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["a'; reboot; '", "a b", "", 'a"', "$(reboot)", "a`b`", "a/b", "a:b", "-a", "user@a", "a" * 300, "[::1", "a:1:2"],
+)
+def test_no_host_gets_into_the_script(mesh, host):
+    """Somebody runs it as root."""
+    answer = mesh.get("/join", headers={"Host": host})
+    assert answer.status_code == 400
+    assert "registry=" not in answer.text
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1:9999", "[fd00::1]:9999", "registry.lan", "registry"])
+def test_the_script_fetches_from_where_it_came_from(mesh, host):
+    answer = mesh.get("/join", headers={"Host": host})
+    if answer.status_code == 200:
+        assert f"registry='http://{host}'" in answer.text
+
+
+def test_the_agent_is_one_small_file(mesh):
+    """The same bytes each time; whoever has it is told so."""
+    first, again = mesh.get("/agent/aurora-agent.pyz"), mesh.get("/agent/aurora-agent.pyz")
+    assert first.content == again.content
+    assert len(first.content) < 2**20
+    assert mesh.get("/agent/aurora-agent.pyz", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+    assert first.headers["ETag"].strip('"') in mesh.get("/join").text
+
+
+@pytest.mark.parametrize("python", PYTHONS, ids=str)
+def test_the_file_runs_on_any_python(mesh, agents, python, tmp_path):
+    """With nothing installed: it registers, sends heartbeats and leaves."""
+    path = tmp_path / "aurora-agent.pyz"
+    path.write_bytes(mesh.get("/agent/aurora-agent.pyz").content)
+    agents.command = [python, "-I", path]
+    process, log = agents.start("--registry", mesh.url, "--node-name=pyz", "--leave-on-stop")
+    sample = 'aurora_registry_heartbeats_total{transport="http"}'
+    until(lambda: mesh.metric(sample) > 2, expected=True)
+    assert list(mesh.nodes()) == ["pyz"]
+    process.terminate()
+    assert process.wait(10) == 0
+    assert mesh.nodes() == {}
+    assert "Traceback" not in log()
+
+
+def test_a_machine_joins_twice_and_leaves(join, mesh, tmp_path):
+    """As root: systemd's files; the second run writes nothing, the third what changed, uninstalling leaves no file."""
+    root = tmp_path / "root"
+    first = join("--name", "vengeance", "--vpn-ip", "10.0.0.4", "--site", "the attic")
+    assert first.returncode == 0, first.stderr
+    assert "vengeance is registered at" in first.stdout
+    node = mesh.nodes()["vengeance"]
+    assert (node["vpn_ip"], node["metadata"]["site"]) == ("10.0.0.4", "the attic")
+    before = contents(root)
+    assert sorted(before) == [
+        "etc/aurora/agent.env",
+        "etc/systemd/system/aurora-agent.service",
+        "opt/aurora-agent/.aurora-agent",
+        "opt/aurora-agent/aurora-agent.pyz",
+        "opt/aurora-agent/bin/aurora-agent",
+        "usr/lib/systemd/system-sleep/aurora-agent-sleep",
+    ]
+    second = join()
+    assert (second.returncode, contents(root)) == (0, before)
+    third = join("--site", "cellar", "--leave-on-stop")
+    assert "wrote" in third.stdout
+    assert mesh.nodes()["vengeance"]["metadata"]["site"] == "cellar"
+    assert read_settings(root / "etc/aurora/agent.env") == {
+        "AURORA_LEAVE_ON_STOP": "true",
+        "AURORA_NODE_NAME": "vengeance",
+        "AURORA_REGISTRY": mesh.url,
+        "AURORA_SITE": "cellar",
+        "AURORA_VPN_IP": "10.0.0.4",
+    }
+    assert {name for name, at in contents(root).items() if at != before[name]} == {"etc/aurora/agent.env"}
+    assert join("--uninstall").returncode == 0
+    assert contents(root) == {}
+
+
+def test_systemds_files_are_those_of_a_wheel(join, tmp_path):
+    """But for where they call the agent; a token is handed on, since the agent is a user of its own."""
+    (tmp_path / "token").write_text("secret\n")
+    assert join("--name", "a", "--token-file", str(tmp_path / "token")).returncode == 0
+    root = tmp_path / "root"
+    unit = (root / "etc/systemd/system/aurora-agent.service").read_text()
+    assert unit == filled(UNIT, bin="/opt/aurora-agent/bin/aurora-agent", settings="/etc/aurora/agent.env")
+    plain = [line for line in unit.splitlines() if not line.startswith(("#", "ExecStart="))]
+    wheel = (SYSTEMD / "aurora-agent.service").read_text().splitlines()
+    assert plain == [line for line in wheel if not line.startswith(("#", "ExecStart="))]
+    assert (
+        "LoadCredential=join-token:/etc/aurora/join-token"
+        in (root / "etc/systemd/system/aurora-agent.service.d/token.conf").read_text()
+    )
+    assert (root / "etc/aurora/join-token").stat().st_mode & 0o777 == 0o600
+    for script in ("opt/aurora-agent/bin/aurora-agent", "usr/lib/systemd/system-sleep/aurora-agent-sleep"):
+        subprocess.run(["shellcheck", "--shell=sh", str(root / script)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--colour", "red"], 2, "--colour"),
+        (["--vpn-ip", "home"], 1, "--vpn-ip (AURORA_VPN_IP): expected an IP address"),
+        (["--site", "a\nb"], 2, "--site: a value is one line"),
+        (["--prefix", "opt"], 2, "--prefix: expected an absolute path"),
+        (["--leave-on-stop", "perhaps"], 2, "invalid choice"),
+        (["--registry", "ftp://a"], 2, "expected the registry's URL"),
+        (["--registry", "http://127.0.0.1:1"], 1, "connection refused"),
+    ],
+)
+def test_what_is_wrong_is_told_at_once(join, arguments, status, message):
+    run = join("--name", "a", *arguments)
+    assert (run.returncode, message in run.stderr) == (status, True), run.stderr
+
+
+def test_a_dry_run_does_nothing(join, mesh, tmp_path):
+    run = join("--name", "a", "--dry-run")
+    assert (run.returncode, "would write" in run.stdout, "nothing was done" in run.stdout) == (0, True, True)
+    assert not (tmp_path / "root").exists()
+    assert mesh.nodes() == {}
+
+
+def test_what_join_did_not_make_is_left_alone(join, tmp_path):
+    """Neither written over nor removed."""
+    mine = tmp_path / "root/opt/aurora-agent/mine"
+    mine.parent.mkdir(parents=True)
+    mine.touch()
+    assert join("--name", "a").returncode == 2
+    assert join("--uninstall").returncode == 0
+    assert mine.exists()
+
+
+def test_an_agent_that_is_not_what_was_announced_is_not_run(join, mesh, tmp_path):
+    script = re.sub(r"sha256='[0-9a-f]{64}'", f"sha256='{'0' * 64}'", mesh.get("/join").text)
+    run = join("--name", "a", script=script)
+    assert (run.returncode, "is not what the registry announced" in run.stderr) == (1, True)
+    assert not (tmp_path / "root").exists()
+
+
+def test_bootstrap_does_the_same(mesh, tmp_path):
+    """From a checkout; a registry that does not answer is told at once."""
+    environment = clean_env(PYTHON=sys.executable, HOME=str(tmp_path))
+
+    def bootstrap(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["sh", str(ROOT / "deploy" / "bootstrap.sh"), *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert bootstrap("--registry", mesh.url, "--root", str(tmp_path / "root"), "--name=a").returncode == 0
+    assert list(mesh.nodes()) == ["a"]
+    assert "does not answer" in bootstrap("--registry=http://127.0.0.1:1").stderr
+    assert bootstrap("--site", "home").returncode == 2
+
+
+class Container:
+    """A root with nothing but sh, curl and a Python, where we are an ordinary user. The network is the machine's."""
+
+    USER = 1000
+
+    def __init__(self, directory: Path, python: Path) -> None:
+        self.root = directory / "container"
+        self.home = self.root / "home"
+        for name in ("bin", "dev", "proc", "usr/lib", "lib", "lib64", "home"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        for program in ("sh", "curl"):
+            shutil.copy(str(shutil.which(program)), self.root / "bin" / program)
+        real = Path(os.path.realpath(python))
+        self.python = str(real)
+        prefix = real.parents[1]
+        self.binds = ["/dev", "/usr/lib", "/lib", *(["/lib64"] if Path("/lib64").exists() else [])]
+        if str(prefix) != "/usr":
+            self.binds.append(str(prefix))
+            (self.root / str(prefix).lstrip("/")).mkdir(parents=True, exist_ok=True)
+        else:
+            (self.root / "usr/bin").mkdir(exist_ok=True)
+            shutil.copy(real, self.root / "usr/bin" / real.name)
+
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        """A command line of its sh."""
+        mounts = "".join(f"mount --rbind {path} {self.root}{path} && " for path in self.binds)
+        user = f"unshare --user --map-user={self.USER} --map-group={self.USER} --root={self.root} --wd=/home"
+        inside = f"{user} /bin/sh -c {_quoted(command)}"
+        outer = ["unshare", "--map-root-user", "--mount", "sh", "-c", f"{mounts}exec {inside}"]
+        environment = {
+            "PATH": f"/bin:{Path(self.python).parent}:/usr/bin:/sbin:/usr/sbin",
+            "HOME": "/home",
+            "PYTHON": self.python,
+        }
+        return subprocess.run(outer, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+@pytest.mark.parametrize("python", PYTHONS, ids=str)
+def test_a_container_joins(mesh, tmp_path, python):
+    """Nothing but sh, curl and Python: the agent runs in a loop of its own, and says how an image starts it."""
+    container = Container(tmp_path, python)
+    line = f"curl -fsSL {mesh.url}/join | sh -s -- --name box --site cloud"
+    pid_file = container.home / ".local/share/aurora-agent/supervisor.pid"
+    try:
+        joined = container.run(line)
+        assert joined.returncode == 0, joined.stderr + joined.stdout
+        assert "entry point: /home/.local/share/aurora-agent/run" in joined.stdout
+        sample = 'aurora_registry_heartbeats_total{transport="http"}'
+        goal = mesh.metric(sample) + 3
+        until(lambda: mesh.metric(sample) >= goal, expected=True)
+        assert mesh.nodes()["box"]["metadata"]["site"] == "cloud"
+        until(pid_file.exists, expected=True)
+        first = pid_file.read_text()
+        assert container.run(line).returncode == 0
+        assert pid_file.read_text() == first
+        assert container.run(line.replace("cloud", "cellar")).returncode == 0
+        until(lambda: pid_file.read_text() not in {"", first}, expected=True)
+        removed = container.run("/home/.local/share/aurora-agent/bin/aurora-agent uninstall")
+        assert removed.returncode == 0, removed.stderr
+        assert [path for path in container.home.rglob("*") if path.is_file() and "state" not in path.parts] == []
+    finally:
+        if pid_file.exists():
+            os.killpg(int(pid_file.read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("value", ["plain", "the attic", 'a "quoted" one', "back\\slash", "#5", "$HOME", "", "='x'"])
+def test_settings_come_back_as_they_were(tmp_path, value):
+    path = tmp_path / "agent.env"
+    path.write_bytes(write_settings({"AURORA_SITE": value}))
+    assert read_settings(path) == {"AURORA_SITE": value}
+
+
+def older(agent: bytes) -> bytes:
+    """The agent as a version before ours."""
+    source, target = zipfile.ZipFile(io.BytesIO(agent)), io.BytesIO()
+    with zipfile.ZipFile(target, "w") as fresh:
+        for name in source.namelist():
+            text = source.read(name)
+            fresh.writestr(
+                name, text.replace(__version__.encode(), b"0.0.1") if name == "exporter/__init__.py" else text
+            )
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_an_older_agent_replaces_itself_if_it_may(mesh, agents, tmp_path, writable):
+    """In its own place, or, where that is not its own, with its state; it stays the same process."""
+    path = tmp_path / "opt" / "aurora-agent.pyz"
+    path.parent.mkdir()
+    path.write_bytes(older(mesh.get("/agent/aurora-agent.pyz").content))
+    agents.command = [sys.executable, "-I", path]
+    if not writable:
+        # Root may write wherever it likes: that it may not is told to it.
+        lie = "import os, runpy, sys; real = os.access; os.access = lambda p, m: 'opt' not in str(p) and real(p, m); "
+        agents.command = [
+            sys.executable,
+            "-I",
+            "-c",
+            f"{lie}sys.argv[:] = sys.argv[1:]; runpy.run_path(sys.argv[0])",
+            path,
+        ]
+    process, log = agents.start("--registry", mesh.url, "--node-name=a", "--self-upgrade")
+    until(lambda: mesh.nodes().get("a", {}).get("agent", {}).get("version"), __version__)
+    assert process.poll() is None
+    assert "starting the newer agent" in log()
+    assert (path.read_bytes() == mesh.get("/agent/aurora-agent.pyz").content) is writable
+
+
+def test_an_older_agent_says_that_there_is_a_newer(mesh, agents, tmp_path):
+    """And stays what it is, unless it was asked to."""
+    path = tmp_path / "aurora-agent.pyz"
+    path.write_bytes(older(mesh.get("/agent/aurora-agent.pyz").content))
+    agents.command = [sys.executable, "-I", path]
+    done = agents.run("--once", "--registry", mesh.url, "--node-name=a")
+    assert (done.returncode, "the registry has a newer agent" in done.stderr) == (0, True)
+    assert mesh.nodes()["a"]["agent"]["version"] == "0.0.1"
