@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from exporter.api.connections import ConnectionLimits, source_of
+from exporter.api.events import ABORT, EVENTS
 from exporter.api.problems import MEDIA_TYPE, Problem
 from exporter.api.tracing import request_id_of
 from exporter.domain.clock import SECOND
@@ -149,6 +150,9 @@ class DeadlineProtocol(HttpToolsProtocol):
         elif not self.parser.should_upgrade():
             self._shared.busy(self)
             super().on_headers_complete()
+            if self.scope["path"] == EVENTS:
+                # A stream whose reader takes nothing is cut at the end: a closing connection would wait for it.
+                self.scope["extensions"] = {ABORT: {ABORT: self.transport.abort}}
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
