@@ -203,7 +203,7 @@ class MapState:
             node.entered_warning += 1
         else:
             node.entered_offline += 1
-            node.readings = ()
+            node.readings = node.gpu_health = ()
             self._recently_offline.add(node)
         if isinstance(node.queue, Queue):
             self.enqueue(node, node.queue)
