@@ -10,6 +10,7 @@ from exporter.domain.clock import Clock
 from exporter.nodemap.nodemap import NodeMap
 from exporter.notifier.alertmanager import Alertmanager
 from exporter.notifier.tracker import AlertTracker
+from exporter.process.tasks import end_tasks
 from exporter.telemetry.metrics import Telemetry
 
 
@@ -56,15 +57,20 @@ class Notifier:
     async def run(self) -> None:
         """Tell until cancelled; what fires then is left to lapse, or to be taken up by the next start."""
         running: dict[Alertmanager, asyncio.Task[None]] = {}
-        async with asyncio.TaskGroup() as tasks:
+        try:
             while True:
                 self._reconfigured.clear()
                 wanted = set(self._alertmanagers.values())
-                for left_out in running.keys() - wanted:
-                    running.pop(left_out).cancel()
+                await end_tasks([running.pop(left_out) for left_out in running.keys() - wanted])
                 for new in wanted - running.keys():
-                    running[new] = tasks.create_task(new.run())
+                    running[new] = asyncio.create_task(new.run())
+                    running[new].add_done_callback(lambda _: self._reconfigured.set())
+                for task in running.values():
+                    if task.done():
+                        task.result()  # It ends by a mistake of ours only.
                 await self._reconfigured.wait()
+        finally:
+            await end_tasks(running.values())
 
     def _new(self, url: str) -> Alertmanager:
         return Alertmanager(

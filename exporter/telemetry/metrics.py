@@ -18,6 +18,7 @@ from exporter.domain.node import Node
 from exporter.domain.status import Transport
 from exporter.nodemap.changes import Change
 from exporter.nodemap.nodemap import NodeMap
+from exporter.telemetry import logs
 from exporter.telemetry.requests import RequestDurations
 
 K = TypeVar("K", bound=str)
@@ -146,6 +147,9 @@ class Telemetry(Collector):
         )
         yield CounterMetricFamily(
             "aurora_registry_store_writes_failed", "Writes that the store did not take.", self.store_writes_failed
+        )
+        yield CounterMetricFamily(
+            "aurora_registry_log_lines_dropped", "Log lines dropped because nobody read them.", logs.dropped()
         )
         yield _counter(
             "aurora_registry_notifications",

@@ -24,6 +24,7 @@ from exporter.domain.transition import Transition
 from exporter.exposition.exposition import Exposition
 from exporter.nodemap.nodemap import NodeMap
 from exporter.notifier.notifier import Notifier
+from exporter.process.tasks import end_tasks
 from exporter.stores.base import Store
 from exporter.telemetry import logs
 from exporter.telemetry.metrics import Telemetry
@@ -172,13 +173,13 @@ class Registry:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.stopping()
-            await _cancel(tasks)
+            await end_tasks(tasks)
             await self._store_writer.stop()
             if self._publisher and publishing:
                 await self._publisher.flush(FLUSH_SECONDS)
-                await _cancel([publishing])
+                await end_tasks([publishing])
         for task in tasks:
-            if not task.cancelled():
+            if task.done() and not task.cancelled():
                 task.result()
 
     def stopping(self) -> None:
@@ -228,9 +229,3 @@ class Registry:
             thresholds=lambda: self._config.thresholds,
         )
         return listener, BusPublisher(bus.url, bus.channel, telemetry=self.telemetry, clock=self._clock)
-
-
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)

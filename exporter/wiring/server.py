@@ -15,6 +15,8 @@ from exporter.api.app import create_app
 from exporter.api.protocol import DeadlineProtocol
 from exporter.configuration.addresses import split_listen_address
 from exporter.domain.errors import Invalid
+from exporter.process.exitdeadline import ExitDeadline
+from exporter.telemetry import logs
 from exporter.wiring.registry import Registry
 
 log = logging.getLogger("aurora.web")
@@ -45,6 +47,10 @@ class _Server(uvicorn.Server):
         yield
 
 
+STOP_SECONDS = GRACE_SECONDS + 10
+"""From the signal to the end, whatever happens: requests, then what is left for the store and the bus."""
+
+
 async def serve(registry: Registry, listening: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT, which let requests under way finish; SIGHUP reloads the configuration."""
     limits = registry.config.limits
@@ -64,8 +70,10 @@ async def serve(registry: Registry, listening: socket.socket) -> None:
         )
     )
     reloads: set[asyncio.Task[None]] = set()
+    deadline = ExitDeadline(STOP_SECONDS, flush=logs.flush)
 
     def stop() -> None:
+        deadline.start()
         log.info("stopping: requests under way are finished, and what is left is written")
         registry.stopping()
         server.should_exit = True

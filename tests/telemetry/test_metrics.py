@@ -28,6 +28,7 @@ FAMILIES = {
     "aurora_registry_readings_rejected": "counter",
     "aurora_registry_events_publish_failed": "counter",
     "aurora_registry_store_writes_failed": "counter",
+    "aurora_registry_log_lines_dropped": "counter",
     "aurora_registry_notifications": "counter",
     "aurora_registry_notifications_queue_length": "gauge",
     "aurora_registry_nodes_forgotten": "counter",

@@ -30,19 +30,6 @@ examples:
   aurora-cli dashboards --output=/var/lib/grafana/aurora
       dashboards/*.json to import, provisioning/ to have Grafana read them
 """
-ALERTING = """\
-examples:
-  aurora-cli alerting init --ntfy https://ntfy.sh/my-secret-topic
-  aurora-cli alerting init --slack-file slack.url --output=/etc/aurora
-  aurora-cli alerting init --telegram-file bot.token --telegram-chat 4711
-  aurora-cli alerting init --email me@example.org --smtp mail.example.org:587 \\
-      --smtp-user me --smtp-password-file smtp.password
-  aurora-cli alerting init --webhook http://127.0.0.1:8080/ \\
-      --watchdog https://hc-ping.com/your-uuid
-
-A URL that lets anybody write to your chat is a secret: with --slack-file,
---discord-file, --ntfy-file, --webhook-file it is on no command line.
-"""
 JOIN = """\
 examples:
   aurora-cli join
