@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.alerting.gpuhealth import FATAL, GRAVITY, problems
 from exporter.alerting.rule import Alert, block, file, indented
 from exporter.alerting.setting import KEEP_FIRING_FOR, NON_PRODUCTION, Setting
 from exporter.domain.duration import format_duration
@@ -135,6 +136,19 @@ def _gpus() -> list[Alert]:
             " and not many.",
         ),
         Alert(
+            "AuroraNodeGpuUnhealthy",
+            _labelled(_heard(f"node, gpu, problem, {GRAVITY}", f"(\n{indented(problems(), 6)}\n    )", "> 0")),
+            severity=f'{{{{ if match "{NON_PRODUCTION_PATTERN}" $labels.environment }}}}info'
+            f'{{{{ else if eq $labels.{GRAVITY} "{FATAL}" }}}}critical{{{{ else }}}}warning{{{{ end }}}}',
+            keep="15m",
+            summary="GPU {{ $labels.gpu }} of {{ $labels.node }}: {{ $labels.problem }}",
+            description="GPU {{ $labels.gpu }} of {{ $labels.node }} ({{ $labels.role }}, {{ $labels.environment }})"
+            " reports: {{ $labels.problem }}. Jobs on it fail, or will.",
+            why="One alert for each GPU and problem. Fatal are the XIDs that NVIDIA's documents answer with a reset, a"
+            " restart or service, and memory that cannot be repaired any more; XIDs of programs are none. Without a"
+            " wait: an error that came is a fact. What only slows a GPU down has to last.",
+        ),
+        Alert(
             "AuroraGpuIdle",
             _labelled(_heard("node", "aurora_node_gpu_utilization_ratio", "< 0.05")),
             severity="info",
@@ -226,13 +240,13 @@ def _heard(by: str, expr: str, compared: str) -> str:
     """The expression of nodes that are active and can be heard."""
     return block(f"""
         max by ({by}) (
-            {expr}
+            @
           and on ({SCRAPED}, node)
             (aurora_node_status{{status="active"}} == 1)
           unless on ({SCRAPED}, node)
             (aurora_node_status_held == 1)
         ) {compared}
-    """)
+    """).replace("@", expr)
 
 
 def _labelled(expr: str, planned: str = PLANNED) -> str:
