@@ -177,7 +177,7 @@ def _slowed() -> Any:
     degraded = most("aurora_node_gpu_pcie_degraded", *READING)
     return charts.lines(
         "GPUs that are slowed down",
-        "How many, by reason: sw_power_cap is a power limit at work, hw_ heat or power that the card acts on by itself.",
+        "How many, by reason: sw_power_cap is a power limit at work, hw_ heat or power that the card itself acts on.",
         ask.over_time(f"sum by (reason) ({throttled})", "{{reason}}"),
         ask.over_time(f"sum({degraded})", "PCIe link", ref="B"),
         unit="none",
