@@ -18,7 +18,8 @@ Every node alert is put together in the same way (the recorded names stand first
                                              as a plain group_left would
   or ALERTS{...} and on (node) ...:frozen    what nobody receives is unknown, not repaired: the alert goes on
 A node that is missing together with its site or the mesh has no alert of its own: that of the site or the mesh stands
-for it. What was told before goes on until the node is back.
+for it. Neither has a name that is missing because its machine registered under another one. What was told before goes
+on until the node is back.
 keep_firing_for: neither a failed scrape nor a restart of the registry looks like a repair.
 
 Made by `aurora-cli rules`, which makes these files for another configuration as well.
@@ -29,6 +30,7 @@ SCRAPED = "job, instance"
 PLANNED = "node:aurora_node_lifecycle:planned"
 FROZEN = "node:aurora_node_status_held:frozen"
 DISRUPTED = "node:aurora_node_disruption_start_timestamp_seconds:max"
+RENAMED = "max by (node) (aurora_node_renamed_info)"
 LABELS = "node:aurora_node_info:topk"
 
 
@@ -136,7 +138,7 @@ def _missing(setting: Setting) -> list[Alert]:
             severity=_severity("warning"),
             wait=setting.node_wait,
             keep=setting.keep,
-            suppressed=f'{DISRUPTED}\nor\nALERTS{{alertname="AuroraNodeFlapping", alertstate="firing"}}',
+            suppressed=f'{DISRUPTED}\nor\n{RENAMED}\nor\nALERTS{{alertname="AuroraNodeFlapping", alertstate="firing"}}',
             summary="Node {{ $labels.node }} is missing heartbeats",
             description=f"{missing} thresholds.warning_after. If none comes, it will be offline.",
             why="Goes on while the node is offline: one that was told ends when the node is back, and not before.",
@@ -149,6 +151,8 @@ def _missing(setting: Setting) -> list[Alert]:
             keep=setting.keep,
             suppressed=block(f"""
                 {DISRUPTED}
+                or
+                {RENAMED}
                 or
                 (
                     max by (node) (aurora_node_info{{role="lead"}})

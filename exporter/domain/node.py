@@ -94,6 +94,7 @@ class Node:
         "readings",
         "readings_ns",
         "record",
+        "renamed_to",
         "reported_status",
         "sequence",
         "status",
@@ -117,6 +118,8 @@ class Node:
         """Offline for longer than the site rule's `recent`: no part of a disruption any more."""
         self.disruptions: tuple[Disruption, ...] = ()
         """Those with which it went missing; their alerts stand in place of its own."""
+        self.renamed_to = ""
+        """The name under which the same machine registered after this one's last heartbeat."""
         self.queue: object = None
         """The node map's own: where the node waits for its next threshold."""
         self.reported_status: str | None = None

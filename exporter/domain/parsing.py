@@ -32,7 +32,6 @@ _FIELDS = {
 _MEASURES = get_type_hints(GpuReading, include_extras=True)
 del _MEASURES["health"]
 _HEALTH = get_type_hints(GpuHealth, include_extras=True)
-_TEXTS = frozenset({"status", "uuid", "instance"})
 _WHOLE = frozenset({"index", "memory_used_bytes", "sequence"})
 _TIMESTAMP_EXPECTED = "expected seconds since the epoch, or RFC 3339"
 _REPEATED = "the key stands more than once in one object"
@@ -196,7 +195,7 @@ def _usable(value: Any, path: str, hint: Any) -> Any:
         raise _Unusable(f"expected a finite number, got {value}", Reason.NOT_FINITE)
     if key in _WHOLE and isinstance(value, float) and value.is_integer():
         value = int(value)
-    if key in _TEXTS and isinstance(value, str) and (fault := text_fault(value)):
+    if isinstance(value, str) and (fault := text_fault(value)):
         raise _Unusable(fault, Reason.BAD_TEXT)
     try:
         field = shaped(value, hint, path=path)

@@ -107,6 +107,14 @@ FAMILIES: tuple[Family, ...] = (
         changed_by=_SUPPRESSION,
     ),
     NodeFamily(
+        name="aurora_node_renamed_info",
+        help="1 for a name that is missing because the same machine registered under another one; absent otherwise.",
+        type=Type.INFO,
+        labels=("node", "to"),
+        lines=render.renames,
+        changed_by=_SUPPRESSION,
+    ),
+    NodeFamily(
         name="aurora_node_clock_offset_seconds",
         help="The node's clock minus the registry's, at its latest heartbeat.",
         lines=render.each(lambda node: None if node.clock_offset_ns is None else render.seconds(node.clock_offset_ns)),

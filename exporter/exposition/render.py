@@ -70,6 +70,11 @@ def disruptions(form: str, nodes: Sequence[Node]) -> str:
     )
 
 
+def renames(form: str, nodes: Sequence[Node]) -> str:
+    """The name that the same machine has now, of each node that was renamed."""
+    return "".join([form % (node.name, node.renamed_to, 1) for node in nodes if node.renamed_to])
+
+
 def each(of: Callable[[Node], int | str | None]) -> Lines:
     """One value a node; None leaves the node out."""
 

@@ -13,7 +13,7 @@ from exporter.domain.registration import Registration, identity_of
 from exporter.domain.site import SiteRule
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.nodemap.changes import Change
-from exporter.nodemap.planning import PlannedWrite, check_claim, result_of
+from exporter.nodemap.planning import PlannedWrite, check_claim, is_heartbeat, result_of
 from exporter.nodemap.queues import Queue
 from exporter.nodemap.reports import is_clone, note_health, take_report, without_impossible
 from exporter.nodemap.state import MapState
@@ -54,7 +54,7 @@ class NodeMap(MapState):
             self.remove(result)
             return None
         node = self.put(result)
-        if isinstance(command, Register):
+        if isinstance(command, Register) and is_heartbeat(command, node):
             self._note_identity(node, identity_of(command.registration))
             self.record_heartbeat(node, self.clock.monotonic_ns(), self.clock.wall_ns(), command.transport)
         return node

@@ -57,14 +57,21 @@ def take_report(
     return changed
 
 
+def by_somebody_else(node: Node, identity: str) -> bool:
+    """Whether a registration of this identity is a script's or a person's, of a node that has an agent of its own.
+
+    It says nothing of which machine the agent runs on, nor that it runs.
+    """
+    by_hand = identity.startswith(ADDRESS) or not identity
+    return by_hand and bool(node.identity) and not node.identity.startswith(ADDRESS)
+
+
 def is_clone(node: Node, identity: str, now_ns: int, within_ns: int) -> bool:
     """Whether two take turns in speaking for the node: one that was replaced a while ago is back.
 
     A machine that starts again, or moves, is another identity each time; only two machines alternate.
     """
-    by_hand = identity.startswith(ADDRESS) or not identity
-    if identity == node.identity or (by_hand and node.identity and not node.identity.startswith(ADDRESS)):
-        # A registration by a script or a person says nothing of which machine's agent speaks.
+    if identity == node.identity or by_somebody_else(node, identity):
         return False
     back = identity == node.identity_before and now_ns - node.identity_since_ns < within_ns
     node.identity_before, node.identity, node.identity_since_ns = node.identity, identity, now_ns

@@ -121,6 +121,7 @@ def of_nodes(node_map: NodeMap, nodes: list[Node]) -> Iterator[Metric]:
         lambda node: None if node.lifecycle.phase is Phase.IN_SERVICE else seconds(node.lifecycle.until_ns),
     )
     yield disruptions(nodes)
+    yield renames(nodes)
     yield one(
         nodes,
         "aurora_node_clock_offset_seconds",
@@ -199,6 +200,14 @@ def disruptions(nodes: list[Node]) -> Metric:
         for disruption in node.disruptions:
             metric.add_metric([node.name, disruption.scope.value], seconds(disruption.began_ns))
     return metric
+
+
+def renames(nodes: list[Node]) -> Metric:
+    info = InfoMetricFamily("aurora_node_renamed", HELP["aurora_node_renamed_info"])
+    for node in nodes:
+        if node.renamed_to:
+            info.add_metric([], {"node": node.name, "to": node.renamed_to})
+    return info
 
 
 def agents(nodes: list[Node]) -> Metric:

@@ -27,6 +27,7 @@ TABLE = {
     "aurora_node_lifecycle": ("gauge", "node lifecycle"),
     "aurora_node_lifecycle_until_timestamp_seconds": ("gauge", "node"),
     "aurora_node_disruption_start_timestamp_seconds": ("gauge", "node scope"),
+    "aurora_node_renamed_info": ("info", "node to"),
     "aurora_node_clock_offset_seconds": ("gauge", "node"),
     "aurora_node_heartbeats_missed_total": ("counter", "node"),
     "aurora_node_name_conflicts_total": ("counter", "node"),
