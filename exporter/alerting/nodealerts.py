@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.alerting.gpuhealth import FATAL, GRAVITY, problems
 from exporter.alerting.rule import Alert, Recording, block, file, indented
 from exporter.alerting.setting import NON_PRODUCTION, Setting
 from exporter.domain.duration import format_duration
@@ -243,6 +244,19 @@ def _gpus(setting: Setting) -> list[Alert]:
             " and not many.",
         ),
         _about(
+            "AuroraNodeGpuUnhealthy",
+            _received(f"node, gpu, problem, {GRAVITY}", f"(\n{indented(problems(), 6)}\n    )", "> 0"),
+            severity=f'{{{{ if match "{NON_PRODUCTION_PATTERN}" $labels.environment }}}}info'
+            f'{{{{ else if eq $labels.{GRAVITY} "{FATAL}" }}}}critical{{{{ else }}}}warning{{{{ end }}}}',
+            keep="15m",
+            summary="GPU {{ $labels.gpu }} of {{ $labels.node }}: {{ $labels.problem }}",
+            description="GPU {{ $labels.gpu }} of {{ $labels.node }} ({{ $labels.role }}, {{ $labels.environment }})"
+            " reports: {{ $labels.problem }}. Jobs on it fail, or will.",
+            why="One alert for each GPU and problem. Fatal are the XIDs that NVIDIA's documents answer with a reset, a"
+            " restart or service, and memory that cannot be repaired any more; XIDs of programs are none. Without a"
+            " wait: an error that came is a fact. What only slows a GPU down has to last.",
+        ),
+        _about(
             "AuroraGpuIdle",
             _received("node", "aurora_node_gpu_utilization_ratio", "< 0.05"),
             severity="info",
@@ -332,10 +346,10 @@ def _received(by: str, expr: str, compared: str) -> str:
     """The expression of nodes that are active and whose heartbeats are received."""
     return block(f"""
         max by ({by}) (
-            {expr}
+            @
           and on ({SCRAPED}, node)
             (aurora_node_status{{status="active"}} == 1)
           unless on ({SCRAPED}, node)
             (aurora_node_status_held == 1)
         ) {compared}
-    """)
+    """).replace("@", expr)

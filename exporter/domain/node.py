@@ -12,7 +12,7 @@ from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Transport
 
 if TYPE_CHECKING:
-    from exporter.domain.heartbeat import GpuReading, Ignored
+    from exporter.domain.heartbeat import GpuHealth, GpuReading, Ignored
 
 
 class NodeRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -79,6 +79,7 @@ class Node:
         "entered_active",
         "entered_offline",
         "entered_warning",
+        "gpu_health",
         "gpus_observed",
         "identity",
         "identity_before",
@@ -133,6 +134,8 @@ class Node:
         self.entered_offline = 0
         self.readings: tuple[GpuReading, ...] = ()
         """Live GPU readings of the latest heartbeat that carried any; empty while offline."""
+        self.gpu_health: tuple[tuple[int, str, GpuHealth], ...] = ()
+        """Of those readings that tell of it: the GPU's index, its UUID, and how it is."""
         self.readings_ns = 0
         """When those readings were taken in, on the monotonic clock."""
         self.gpus_observed: int | None = None

@@ -6,6 +6,7 @@ from exporter.domain.lifecycle import Phase
 from exporter.domain.status import Status
 from exporter.exposition import meshfamilies, render
 from exporter.exposition.family import Family, LiveFamily, MeshFamily, NodeFamily, Type
+from exporter.exposition.healthfamilies import HEALTH
 from exporter.nodemap.changes import Change
 
 _STATUS = frozenset({Change.STATUS})
@@ -14,6 +15,7 @@ _RECORD = frozenset({Change.LIFECYCLE})
 _REPORT = frozenset({Change.REPORT})
 _SUPPRESSION = frozenset({Change.SUPPRESSION})
 _READINGS = frozenset({Change.REPORT, Change.STATUS})
+_HEALTH = frozenset({Change.HEALTH, Change.STATUS})
 
 HELD = NodeFamily(
     name="aurora_node_status_held",
@@ -179,6 +181,17 @@ FAMILIES: tuple[Family, ...] = (
         labels=("node", "gpu", "uuid"),
         lines=render.per_gpu(lambda reading: reading.power_watts),
         changed_by=_READINGS,
+    ),
+    *(
+        NodeFamily(
+            name=f"aurora_node_gpu_{name}",
+            help=text,
+            type=Type.COUNTER if name.endswith("_total") else Type.GAUGE,
+            labels=("node", "gpu", "uuid", *more),
+            lines=lines,
+            changed_by=_HEALTH,
+        )
+        for name, more, lines, text in HEALTH
     ),
     MeshFamily(
         name="aurora_mesh_nodes",

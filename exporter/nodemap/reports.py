@@ -42,7 +42,7 @@ def take_report(
     if beat.gpus is not None:
         node.readings = tuple(_current(reading, stale_after_ns) for reading in beat.gpus)
         node.readings_ns = now_ns
-        node.gpus_observed = len(beat.gpus)
+        node.gpus_observed = sum(not reading.lost for reading in beat.gpus)
         changed = True
     elif node.readings and now_ns - node.readings_ns > stale_after_ns:
         # Nobody looked for so long that these say nothing of now.
@@ -108,11 +108,20 @@ def without_impossible(beat: Heartbeat, total_bytes: int) -> Heartbeat:
     )
 
 
+def note_health(node: Node) -> bool:
+    """Take over what the node's readings say of its GPUs' health; whether that is news."""
+    health = tuple((each.index, each.uuid, each.health) for each in node.readings if each.health is not None)
+    if health == node.gpu_health:
+        return False
+    node.gpu_health = health
+    return True
+
+
 def _current(reading: GpuReading, stale_after_ns: int) -> GpuReading:
     """The reading; one that was old already when it was sent says only that the GPU is there."""
     if reading.age_seconds is None or reading.age_seconds * SECOND <= stale_after_ns:
         return reading
-    return GpuReading(reading.index, reading.uuid, age_seconds=reading.age_seconds)
+    return GpuReading(reading.index, reading.uuid, age_seconds=reading.age_seconds, lost=reading.lost)
 
 
 def _take_sequence(node: Node, sequence: int, *, heartbeat_age_ns: int, received_all: bool) -> bool:

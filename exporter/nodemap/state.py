@@ -215,7 +215,7 @@ class MapState:
             node.entered_warning += 1
         else:
             node.entered_offline += 1
-            node.readings = ()
+            node.readings = node.gpu_health = ()
             self._recently_offline.add(node)
         self.disruptions.note(node)
         self._renames.note(node)
