@@ -6,6 +6,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from exporter.api import (
+    auditing,
     discovery,
     health,
     join,
@@ -49,6 +50,7 @@ def create_app(service: Service) -> ASGIApp:
                 Route(f"/nodes/{{name}}/{path}", lifecycle.put_back(service, phase), methods=["DELETE"]),
             )
         ),
+        Route("/audit", auditing.list_entries(service)),
         Route("/transitions", transitions.list_recent(service)),
         Route("/topology", overview.show_topology(service, listings)),
         Route("/stats", overview.show_stats(service)),
