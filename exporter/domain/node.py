@@ -45,6 +45,20 @@ class Tombstone(msgspec.Struct, frozen=True, gc=False):
     registered_at_ns: int = 0
 
 
+class Scope(enum.StrEnum):
+    """What a disruption is of."""
+
+    SITE = "site"
+    MESH = "mesh"
+
+
+class Disruption(msgspec.Struct, frozen=True, gc=False):
+    """Nodes of a site, or of the whole mesh, that went missing together; `began_ns` is of the wall clock."""
+
+    scope: Scope
+    began_ns: int
+
+
 class Live(msgspec.Struct, frozen=True, gc=False):
     """How a node stood when it was last known; `last_seen_ns` is of the wall clock, the others of the monotonic."""
 
@@ -61,6 +75,7 @@ class Node:
     __slots__ = (
         "clock_offset_ns",
         "conflicts",
+        "disruptions",
         "entered_active",
         "entered_offline",
         "entered_warning",
@@ -99,6 +114,8 @@ class Node:
         """When the status was entered, on the monotonic clock."""
         self.long_offline = False
         """Offline for longer than the site rule's `recent`: no part of a disruption any more."""
+        self.disruptions: tuple[Disruption, ...] = ()
+        """Those with which it went missing; their alerts stand in place of its own."""
         self.queue: object = None
         """The node map's own: where the node waits for its next threshold."""
         self.reported_status: str | None = None

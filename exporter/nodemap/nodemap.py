@@ -133,6 +133,7 @@ class NodeMap(MapState):
             self.enqueue(node, self.queues.current[transport])
         reception.until_ns = self.clock.monotonic_ns()
         self._recently_offline.judge_all(self._nodes.values(), self.clock.monotonic_ns())
+        self.disruptions.restore(self._nodes.values(), self.thresholds, self.clock.monotonic_ns())
 
     def reconfigure(self, thresholds: Thresholds, site_rule: SiteRule, max_nodes: int) -> None:
         """Judge every node by new rules, at once."""
@@ -151,6 +152,7 @@ class NodeMap(MapState):
             elif isinstance(node.queue, Queue):
                 self.enqueue(node, node.queue)
         self._recently_offline.judge_all(self._nodes.values(), self.clock.monotonic_ns())
+        self.disruptions.restore(self._nodes.values(), self.thresholds, self.clock.monotonic_ns())
         self.tick()
 
     # Time
@@ -181,6 +183,7 @@ class NodeMap(MapState):
                 self.version += 1
                 self._tell(Change.LIFECYCLE, node)
         self._recently_offline.age(now_ns)
+        self.disruptions.judge(self.thresholds, now_ns)
         self._expire_tombstones(now_ns, wall_ns)
 
     def _apply_thresholds(self, queue: Queue) -> None:

@@ -22,15 +22,28 @@ registered again starts active.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from exporter.domain.durable import Batch, LastHeartbeat, Mark, Recent, Snapshot, StoredNode
 from exporter.domain.errors import StoreUnavailable
+from exporter.domain.recordchecks import RecordFault
 from exporter.domain.transition import Transition
 
-__all__ = ["Batch", "DatasetLost", "LastHeartbeat", "Mark", "Recent", "Saved", "Snapshot", "Store", "StoredNode"]
+__all__ = [
+    "Batch",
+    "DatasetLost",
+    "LastHeartbeat",
+    "Mark",
+    "OnRejected",
+    "Recent",
+    "Saved",
+    "Snapshot",
+    "Store",
+    "StoredNode",
+    "overlook",
+]
 
 
 class DatasetLost(StoreUnavailable):
@@ -56,6 +69,14 @@ class Saved:
     """Those that were recorded, in the batch's order."""
 
 
+OnRejected = Callable[[str, RecordFault, str], None]
+"""Called, from any thread, for each record that is set aside: where it stands, why, and what is wrong with it."""
+
+
+def overlook(where: str, reason: RecordFault, fault: str) -> None:
+    """Nobody wants to know of records that are set aside."""
+
+
 class Store(Protocol):
     """Every method raises StoreUnavailable when the store cannot answer now, within two seconds at most.
 
@@ -64,6 +85,9 @@ class Store(Protocol):
 
     shared: bool
     """Whether other registries may write to it: then `changes` tells what they wrote, and losing it is blindness."""
+    on_rejected: OnRejected
+    """What is read is checked as a registration is. A record that cannot be is set aside: it stays where it is until
+    its node registers again, and the rest is served."""
 
     async def open(self) -> None:
         """Make ready, once; StoreRefused (and nothing touched) for a store that is damaged, foreign or newer.
@@ -72,7 +96,7 @@ class Store(Protocol):
         """
 
     async def load(self) -> Snapshot:
-        """Everything that is kept. Damage raises StoreRefused: never a part, never silently empty.
+        """Everything that is kept. Damage raises StoreRefused: never silently a part, never silently empty.
 
         Nodes stand by their time of registration and then by name. Tombstones of more than 7 days are pruned.
         """

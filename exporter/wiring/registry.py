@@ -46,8 +46,8 @@ class Registry:
         """`load_config`: reads the configuration again, for a reload; raises Invalid."""
         self._config = config
         self._load_config = load_config
-        self._clock = SystemClock()
-        self._started_ns = self._clock.monotonic_ns()
+        self.clock = SystemClock()
+        self._started_ns = self.clock.monotonic_ns()
         self._stopping = False
         self._store_source = Source("store", self._started_ns, lost=True) if store.shared else None
         self._bus_source = Source("bus", self._started_ns, lost=True) if config.event_bus.url else None
@@ -55,21 +55,20 @@ class Registry:
         self.telemetry = Telemetry(
             version=__version__,
             revision=revision(),
-            started_ns=self._clock.wall_ns(),
+            started_ns=self.clock.wall_ns(),
             store_up=lambda: self.store_up,
             event_bus_up=lambda: self.event_bus_up,
         )
         self._listener, self._publisher = self._bus(config)
         self._notifier = Notifier(
-            config.alertmanager,
-            listen_address=config.web.listen_address,
+            config,
             shared=store.shared,
             telemetry=self.telemetry,
-            clock=self._clock,
+            clock=self.clock,
         )
         self._store_writer = StoreWriter(
             store,
-            self._clock,
+            self.clock,
             self._new_map,
             source=self._store_source,
             announce=EventPublisher(self._publisher),
@@ -119,7 +118,7 @@ class Registry:
     @property
     def uptime_seconds(self) -> float:
         """Since the registry was built."""
-        return (self._clock.monotonic_ns() - self._started_ns) / SECOND
+        return (self.clock.monotonic_ns() - self._started_ns) / SECOND
 
     async def submit(self, command: Command) -> Node | None:
         """Make the command durable, then apply it."""
@@ -142,7 +141,7 @@ class Registry:
             log.error("the new configuration was refused, the old one stays", extra={"faults": str(error)})  # noqa: TRY400
             raise
         self._config = new
-        self._notifier.reconfigure(new.alertmanager)
+        self._notifier.reconfigure(new)
         logs.setup(new.log.level, new.log.format)
         if self._store_writer.loaded:
             self.node_map.reconfigure(new.thresholds, new.site, new.limits.max_nodes)
@@ -151,7 +150,7 @@ class Registry:
                 rules=new.topology.rules,
                 max_edges=new.topology.max_edges,
             )
-        self.telemetry.reloaded(self._clock.wall_ns())
+        self.telemetry.reloaded(self.clock.wall_ns())
         log.info("the new configuration is in force")
 
     def _load_again(self) -> Config:
@@ -205,7 +204,7 @@ class Registry:
         shared = (self._store_source,) if self._store_source else ()
         bus = (self._bus_source,) if self._bus_source else ()
         node_map = NodeMap(
-            self._clock,
+            self.clock,
             self._config.thresholds,
             site_rule=self._config.site,
             max_nodes=self._config.limits.max_nodes,
@@ -225,7 +224,7 @@ class Registry:
             source=self._bus_source,
             submit=self.submit,
             telemetry=self.telemetry,
-            clock=self._clock,
+            clock=self.clock,
             thresholds=lambda: self._config.thresholds,
         )
-        return listener, BusPublisher(bus.url, bus.channel, telemetry=self.telemetry, clock=self._clock)
+        return listener, BusPublisher(bus.url, bus.channel, telemetry=self.telemetry, clock=self.clock)

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Command
 from exporter.domain.durable import Batch, Recent
-from exporter.domain.errors import AuroraError, StillLoading, StoreUnavailable
+from exporter.domain.errors import AuroraError, StillLoading, StoreRefused, StoreUnavailable
 from exporter.domain.node import Node, Tombstone
 from exporter.domain.reception import Source
+from exporter.domain.recordchecks import RecordFault
 from exporter.domain.transition import Transition
 from exporter.nodemap import merging
 from exporter.nodemap.nodemap import NodeMap
@@ -20,6 +21,7 @@ from exporter.nodemap.planning import PlannedWrite
 from exporter.process.tasks import end_tasks
 from exporter.stores.base import Saved, Store
 from exporter.telemetry.metrics import Telemetry
+from exporter.telemetry.ratelimit import RateLimitedLogger
 from exporter.wiring.clock import SystemClock
 from exporter.wiring.unsaved import merge_unsaved
 
@@ -56,6 +58,8 @@ class StoreWriter:
         """`source`: the proof that a shared store is in reach. `announce`: told what a batch was the first to tell."""
         self.store_up = False
         self._store = store
+        self._warnings = RateLimitedLogger(log, clock)
+        store.on_rejected = self._reject
         self._clock = clock
         self._new_map = new_map
         self._source = source
@@ -133,6 +137,12 @@ class StoreWriter:
                         await self._follow()
                     await self._turn()
                 except StoreUnavailable as error:
+                    self._lose(error)
+                    await asyncio.sleep(RETRY_AFTER)
+                except StoreRefused as error:
+                    if self._map is None:
+                        raise
+                    # Memory is whole: it goes on serving, and the store may be put right.
                     self._lose(error)
                     await asyncio.sleep(RETRY_AFTER)
         finally:
@@ -287,12 +297,16 @@ class StoreWriter:
             self._lose(error)
             self._wake.set()
 
+    def _reject(self, where: str, reason: RecordFault, fault: str) -> None:
+        self._telemetry.store_records_rejected[reason] += 1
+        self._warnings.warn("a record of the store was set aside", f"{reason}", f"{where}: {fault}")
+
     def _gain(self) -> None:
         if not self.store_up:
             self.store_up = True
             log.info("the store is up")
 
-    def _lose(self, error: StoreUnavailable) -> None:
+    def _lose(self, error: StoreUnavailable | StoreRefused) -> None:
         self._telemetry.store_writes_failed += 1
         if self._source is not None:
             self._source.mark_down()

@@ -85,7 +85,7 @@ def test_work_on_a_real_redis_always_ends():
                 await client.aclose()
 
         async def main():
-            for _ in range(30):
+            for _ in range(10):
                 task = asyncio.create_task(publish())
                 await asyncio.sleep(random.uniform(0, 0.01))
                 assert await end_tasks([task], seconds=60) == set()

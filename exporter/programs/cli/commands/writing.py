@@ -72,8 +72,8 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
         "--min-active-vram-gb",
         metavar="GB",
         type=kinds.gigabytes,
-        default=64,
-        help="less VRAM of active nodes is low capacity; 0 means never (default: 64)",
+        default=0,
+        help="alert when active nodes have less VRAM than this together (default: no such alert)",
     )
 
 

@@ -60,7 +60,7 @@ def check_prometheus(prometheus: HttpEndpoint, sending: Sending) -> Iterator[Fin
 
 def shipped_alerts() -> list[str]:
     """The names of the alerts in our rule files, in their order."""
-    texts = rule_files(Setting.of(Config(), min_active_vram_gb=64)).values()
+    texts = rule_files(Setting.of(Config())).values()
     return list(dict.fromkeys(name for text in texts for name in _ALERT.findall(text)))
 
 
