@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 HARNESS := tests/grafana/node
 QUICK := $(addprefix tests/,api bus client configuration domain exposition nodemap notifier programs stores telemetry wiring)
 SERVERS := redis-server redis-sentinel prometheus promtool prometheus-alertmanager amtool
-CLIENTS := curl node npm shellcheck docker-compose zsh fish
+CLIENTS := curl wget perl node npm shellcheck docker-compose zsh fish
 
 .PHONY: help
 help: ## This list
@@ -69,6 +69,10 @@ bench: $(VENV)/installed-dev ## Measure, beside what one would use instead
 	@scripts/need $(SERVERS) prometheus-pushgateway wrk
 	@scripts/newest-servers || true
 	$(BIN)/python -m benchmarks
+
+.PHONY: fuzz
+fuzz: $(VENV)/installed-dev ## A million mutated inputs for everything that reads what comes from outside
+	$(BIN)/python -m tests.fuzz
 
 .PHONY: previews
 previews: $(VENV)/installed-dev $(HARNESS)/node_modules/installed ## Draw the dashboards from a Prometheus: make previews PROMETHEUS=http://...

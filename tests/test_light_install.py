@@ -12,7 +12,7 @@ from exporter.programs.cli.arguments import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 INSTALL = "pip install 'aurora-node-registry[registry]'"
-EXTRA = ("starlette", "uvicorn", "uvloop", "httptools", "isal", "redis", "hiredis", "prometheus_client", "yaml", "re2")
+EXTRA = ("starlette", "bcrypt", "uvicorn", "uvloop", "httptools", "isal", "redis", "hiredis", "prometheus_client", "yaml", "re2")
 WITHOUT = f"""
 import sys
 

@@ -63,7 +63,7 @@ class Program:
         self._state.open(self._transport.endpoint, self._facts.name)
         self._upgrade = Upgrade(self._http, directory, log, wanted=arguments.self_upgrade)
         nvml = Nvml()
-        self._watch = GpuWatch(nvml.look, nvml.close, log, every=arguments.gpu_readings)
+        self._watch = GpuWatch(nvml.look, nvml.close, log, every=arguments.gpu_readings, health=nvml.health)
 
     def run(self) -> int:
         """Do what was asked for, until it is done or a signal ends it."""

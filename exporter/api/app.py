@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 
 from exporter.api import (
     discovery,
+    events,
     health,
     join,
     landing,
@@ -50,6 +51,7 @@ def create_app(service: Service) -> ASGIApp:
             )
         ),
         Route("/transitions", transitions.list_recent(service)),
+        Route(events.EVENTS, events.follow(service)),
         Route("/topology", overview.show_topology(service, listings)),
         Route("/stats", overview.show_stats(service)),
         Route("/sd/prometheus", discovery.prometheus_targets(service, scrapes)),

@@ -17,6 +17,7 @@ from exporter.domain.errors import Invalid, NameConflict, UnknownNode
 from exporter.domain.node import Removal
 from exporter.domain.registration import Count, parse_registration
 from exporter.domain.shape import shaped
+from exporter.domain.text import shown
 
 
 def register(service: Service) -> Handler:
@@ -30,7 +31,7 @@ def register(service: Service) -> Handler:
         node_map = service.node_map
         known = node_map.find(registration.name) is not None
         try:
-            node = await service.submit(Register(registration))
+            node = await service.submit(Register(registration, heartbeat=_is_heartbeat(request)))
         except NameConflict:
             node_map.note_conflict(registration.name)
             raise
@@ -46,6 +47,14 @@ def register(service: Service) -> Handler:
         return json_response(answer, 200 if known else 201, headers)
 
     return handle
+
+
+def _is_heartbeat(request: Request) -> bool:
+    """`?heartbeat=false`: somebody else registers the node, which need not be alive."""
+    value = request.query_params.get("heartbeat", "true")
+    if value not in {"true", "false"}:
+        raise Invalid.of("heartbeat", f"expected true or false, got {shown(value)}")
+    return value == "true"
 
 
 class _Accepted(msgspec.Struct, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from exporter.api.stream import EventStream
 from exporter.domain.clock import Clock
 from exporter.domain.command import Command
 from exporter.domain.config import Config
@@ -33,6 +34,10 @@ class Service(Protocol):
     @property
     def telemetry(self) -> Telemetry:
         """Metrics about ourselves."""
+
+    @property
+    def events(self) -> EventStream:
+        """What happens, for those that follow it."""
 
     @property
     def clock(self) -> Clock:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from exporter.domain.durable import Batch, LastHeartbeat, Mark, Snapshot, StoredNode
 from exporter.domain.node import Live, Node, NodeRecord, Tombstone
+from exporter.domain.registration import with_held_id
 from exporter.domain.status import Status, Transport
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.pending import PendingChanges
@@ -117,6 +120,11 @@ def _adopt_record(node_map: NodeMap, record: NodeRecord) -> None:
         return
     if node is None and tombstone is not None and tombstone.at_ns > record.revision_ns:
         return
+    if node is not None and node.facts.node_id and not record.registration.node_id:
+        # Saved by a registry that had not learned who holds the name: the store is told, under a later revision.
+        facts = with_held_id(record.registration, node.facts.node_id)
+        record = msgspec.structs.replace(record, registration=facts, revision_ns=record.revision_ns + 1)
+        node_map.pending.keep(record)
     node_map.put(record)
 
 

@@ -107,6 +107,7 @@ class Telemetry(Collector):
         self._forgotten = 0
         self._node_map: NodeMap | None = None
         self._notifications_queue_length: Callable[[], int] = lambda: 0
+        self._event_streams: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self._blind_ns = dict.fromkeys(Transport, 0)
         self._process = ProcessCollector(registry=None)
 
@@ -122,6 +123,10 @@ class Telemetry(Collector):
     def watch_notifications(self, waiting: Callable[[], int]) -> None:
         """Ask this, from now on, how many alerts wait to be posted."""
         self._notifications_queue_length = waiting
+
+    def watch_event_streams(self, count: Callable[[], tuple[int, int]]) -> None:
+        """Ask this, from now on, how many event streams are open, and how many were dropped."""
+        self._event_streams = count
 
     def reloaded(self, wall_ns: int) -> None:
         """A new configuration is in use."""
@@ -200,6 +205,13 @@ class Telemetry(Collector):
             "aurora_registry_notifications_queue_length",
             "Alerts that wait to be posted, of all Alertmanagers together.",
             self._notifications_queue_length(),
+        )
+        streams, dropped = self._event_streams()
+        yield _gauge("aurora_registry_event_streams", "Streams of GET /events that are open.", streams)
+        yield CounterMetricFamily(
+            "aurora_registry_event_streams_dropped",
+            "Streams of GET /events that were ended because their readers were too slow.",
+            dropped,
         )
         yield CounterMetricFamily(
             "aurora_registry_nodes_forgotten",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from exporter import __version__
+from exporter.api.stream import EventStream
 from exporter.bus.listener import BusListener
 from exporter.bus.publisher import BusPublisher
 from exporter.configuration.loader import refused_at_reload
@@ -59,6 +60,8 @@ class Registry:
             store_up=lambda: self.store_up,
             event_bus_up=lambda: self.event_bus_up,
         )
+        self.events = EventStream(lambda: self.node_map, self.clock)
+        self.telemetry.watch_event_streams(lambda: (len(self.events), self.events.dropped))
         self._listener, self._publisher = self._bus(config)
         self._notifier = Notifier(
             config,
@@ -184,6 +187,7 @@ class Registry:
     def stopping(self) -> None:
         """We shall end: from now on `ready` says no, so that nobody new is sent to us."""
         self._stopping = True
+        self.events.stop()
 
     async def _tick(self) -> None:
         settled = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from exporter.api.stream import EventStream
 from exporter.domain.command import Command
 from exporter.domain.config import Config
 from exporter.domain.durable import Recent
@@ -51,6 +52,7 @@ class FakeService:
             event_bus_up=lambda: self.event_bus_up,
         )
         self.telemetry.watch(self._node_map)
+        self.events = EventStream(lambda: self.node_map, self.clock)
 
     @property
     def node_map(self) -> NodeMap:

@@ -147,12 +147,12 @@ def test_a_slow_answer_is_no_slow_request(serve):
     waiting = threading.Event()
 
     async def app(_scope, _receive, send):
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(3)
         waiting.set()
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    port = serve(app, limits=lambda: Limits(receive_timeout=SECOND // 10))
+    port = serve(app, limits=lambda: Limits(receive_timeout=2 * SECOND))
     with Connection(port) as connection:
         connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
         assert waiting.wait(30)

@@ -167,6 +167,7 @@ def test_a_departure_of_a_stranger_is_counted(desk):
 def test_a_name_of_another_machine_is_a_conflict(desk):
     """The owner stays as it is, and its node says that the name was claimed."""
     desk.take("node_register", {"name": "ann", "node_id": "m-1"})
+    desk.take("node_register", {"name": "ann"})
     desk.take("node_register", {"name": "ann", "node_id": "m-2"})
 
     asyncio.run(desk.work())

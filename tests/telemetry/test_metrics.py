@@ -33,6 +33,8 @@ FAMILIES = {
     "aurora_registry_log_lines_dropped": "counter",
     "aurora_registry_notifications": "counter",
     "aurora_registry_notifications_queue_length": "gauge",
+    "aurora_registry_event_streams": "gauge",
+    "aurora_registry_event_streams_dropped": "counter",
     "aurora_registry_nodes_forgotten": "counter",
     "aurora_registry_config_last_reload_successful": "gauge",
     "aurora_registry_config_last_reload_success_timestamp_seconds": "gauge",
