@@ -12,13 +12,25 @@ from exporter.programs.cli.arguments import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 INSTALL = "pip install 'aurora-node-registry[registry]'"
-EXTRA = ("starlette", "bcrypt", "uvicorn", "uvloop", "httptools", "isal", "redis", "hiredis", "prometheus_client", "yaml", "re2")
+EXTRA = (
+    "starlette",
+    "bcrypt",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "isal",
+    "redis",
+    "hiredis",
+    "prometheus_client",
+    "yaml",
+    "re2",
+)
 WITHOUT = f"""
 import sys
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {set(EXTRA)!r}:
+        if name.partition(".")[0] in {EXTRA!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Missing())
