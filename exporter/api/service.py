@@ -52,6 +52,10 @@ class Service(Protocol):
         """The store answered when it was last asked."""
 
     @property
+    def store_durable(self) -> bool | None:
+        """False where a store of others keeps nothing over a crash of its own; None where that is not known."""
+
+    @property
     def event_bus_up(self) -> bool | None:
         """The bus is heard; None where none is configured."""
 

@@ -46,6 +46,7 @@ class Registry:
     def __init__(self, config: Config, store: Store, load_config: Callable[[], Config]) -> None:
         """`load_config`: reads the configuration again, for a reload; raises Invalid."""
         self._config = config
+        self._store = store
         self._load_config = load_config
         self.clock = SystemClock()
         self._started_ns = self.clock.monotonic_ns()
@@ -59,6 +60,7 @@ class Registry:
             started_ns=self.clock.wall_ns(),
             store_up=lambda: self.store_up,
             event_bus_up=lambda: self.event_bus_up,
+            store_durable=lambda: store.durable,
         )
         self.events = EventStream(lambda: self.node_map, self.clock)
         self.telemetry.watch_event_streams(lambda: (len(self.events), self.events.dropped))
@@ -112,6 +114,11 @@ class Registry:
     def store_up(self) -> bool:
         """The store answered when it was last asked."""
         return self._store_writer.store_up
+
+    @property
+    def store_durable(self) -> bool | None:
+        """False where a Redis keeps nothing over a crash of its own; None where that is not known."""
+        return self._store.durable if self._store.shared else None
 
     @property
     def event_bus_up(self) -> bool | None:
