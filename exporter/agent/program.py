@@ -63,7 +63,7 @@ class Program:
         self._state.open(self._transport.endpoint, self._facts.name)
         self._upgrade = Upgrade(self._http, directory, log, wanted=arguments.self_upgrade)
         nvml = Nvml()
-        self._watch = GpuWatch(nvml.look, nvml.close, log, every=arguments.gpu_readings)
+        self._watch = GpuWatch(nvml.look, nvml.close, log, every=arguments.gpu_readings, health=nvml.health)
 
     def run(self) -> int:
         """Do what was asked for, until it is done or a signal ends it."""
@@ -166,7 +166,7 @@ class Program:
             from exporter.agent.tls import context_of, wrapper  # noqa: PLC0415 - heavy, and rarely needed
 
             tls = wrapper(context_of(arguments.ca_file, arguments.cert_file, arguments.key_file))
-        return HttpRegistry(arguments.registry, token=self._tokens.current, tls=tls)
+        return HttpRegistry(arguments.registry, token=self._tokens.current, forget_token=self._tokens.forget, tls=tls)
 
     def _transport_of(self) -> Transport:
         arguments = self._arguments
@@ -175,7 +175,8 @@ class Program:
             return self._http
         from exporter.agent.bus import BusRegistry  # noqa: PLC0415 - the Redis client weighs as much as all the rest
 
-        bus = BusRegistry(arguments.event_bus, arguments.event_bus_channel)
+        name = self._facts.name
+        bus = BusRegistry(arguments.event_bus, arguments.event_bus_channel, token=lambda: self._tokens.of_node(name))
         return Both(self._http, bus) if self._http else bus
 
 

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from exporter.api import (
     auditing,
     discovery,
+    events,
     health,
     join,
     landing,
@@ -52,6 +53,7 @@ def create_app(service: Service) -> ASGIApp:
         ),
         Route("/audit", auditing.list_entries(service)),
         Route("/transitions", transitions.list_recent(service)),
+        Route(events.EVENTS, events.follow(service)),
         Route("/topology", overview.show_topology(service, listings)),
         Route("/stats", overview.show_stats(service)),
         Route("/sd/prometheus", discovery.prometheus_targets(service, scrapes)),

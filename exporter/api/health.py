@@ -22,16 +22,17 @@ def show_health(service: Service) -> Handler:
             nodes, loaded = len(service.node_map), True
         except StillLoading:
             nodes, loaded = 0, False
-        return document_response(
-            {
-                "status": "ok" if loaded and service.store_up and bus_up is not False else "degraded",
-                "store": _up(service.store_up),
-                "event_bus": "none" if bus_up is None else _up(bus_up),
-                "nodes": nodes,
-                "version": __version__,
-                "uptime_seconds": round(service.uptime_seconds, 3),
-            }
-        )
+        document = {
+            "status": "ok" if loaded and service.store_up and bus_up is not False else "degraded",
+            "store": _up(service.store_up),
+            "event_bus": "none" if bus_up is None else _up(bus_up),
+            "nodes": nodes,
+            "version": __version__,
+            "uptime_seconds": round(service.uptime_seconds, 3),
+        }
+        if service.store_durable is False:
+            document["store_durable"] = False
+        return document_response(document)
 
     return handle
 

@@ -17,6 +17,7 @@ from exporter.api.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_bo
 from exporter.api.browsers import Hosts, Origins, is_browser, refuse_cross_site
 from exporter.api.callers import NodesByAddress
 from exporter.api.connections import source_of
+from exporter.api.events import EVENTS
 from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, is_heartbeat
 from exporter.api.problems import Problem, problem_of
 from exporter.api.rates import RateLimits
@@ -31,7 +32,7 @@ from exporter.telemetry.logs import log_context
 CALLER_LEFT = 499
 """The code of a request whose caller left before it was whole, as nginx counts it."""
 UNMATCHED = "unmatched"
-METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 405, 413, 500
+OK, METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 200, 405, 413, 500
 _READS = frozenset({"GET", "HEAD"})
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _log = logging.getLogger(__name__)
@@ -95,6 +96,9 @@ class Middleware:
             with self._log_context(headers, caller, request_id):
                 await self._fail(error, scope, headers, answer)
         handler = HEARTBEAT if straight else self._template(scope)
+        if handler == EVENTS and answer.status == OK:
+            # A stream's length is no duration of an answer.
+            return
         seconds = time.perf_counter() - began
         self._service.telemetry.requests.observe(handler, method, answer.status, seconds)
 

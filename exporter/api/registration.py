@@ -20,6 +20,7 @@ from exporter.domain.errors import Invalid, NameConflict, UnknownNode
 from exporter.domain.node import Removal
 from exporter.domain.registration import Count, parse_registration
 from exporter.domain.shape import shaped
+from exporter.domain.text import shown
 
 _OWNERS = frozenset({Kind.JOIN, Kind.NODE})
 """Whose registration is answered with the node's token: an operator has no need of it."""
@@ -38,7 +39,7 @@ def register(service: Service) -> Handler:
         before = node_map.find(registration.name)
         facts = before.facts if before else None
         try:
-            node = await service.submit(Register(registration))
+            node = await service.submit(Register(registration, heartbeat=_is_heartbeat(request)))
         except NameConflict:
             node_map.note_conflict(registration.name)
             service.audit.record(CLAIM_REFUSED, actor, registration.name)
@@ -59,6 +60,14 @@ def register(service: Service) -> Handler:
         return json_response(answer, 200 if facts else 201, headers)
 
     return handle
+
+
+def _is_heartbeat(request: Request) -> bool:
+    """`?heartbeat=false`: somebody else registers the node, which need not be alive."""
+    value = request.query_params.get("heartbeat", "true")
+    if value not in {"true", "false"}:
+        raise Invalid.of("heartbeat", f"expected true or false, got {shown(value)}")
+    return value == "true"
 
 
 class _Accepted(msgspec.Struct, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from exporter.api.stream import EventStream
 from exporter.auth.audit import Actor, AuditLog
 from exporter.auth.keyring import Keyring
 from exporter.domain.clock import Clock
@@ -45,6 +46,10 @@ class Service(Protocol):
         """Metrics about ourselves."""
 
     @property
+    def events(self) -> EventStream:
+        """What happens, for those that follow it."""
+
+    @property
     def clock(self) -> Clock:
         """The clock of this registry."""
 
@@ -55,6 +60,10 @@ class Service(Protocol):
     @property
     def store_up(self) -> bool:
         """The store answered when it was last asked."""
+
+    @property
+    def store_durable(self) -> bool | None:
+        """False where a store of others keeps nothing over a crash of its own; None where that is not known."""
 
     @property
     def event_bus_up(self) -> bool | None:

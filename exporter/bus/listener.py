@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import random
 from collections.abc import Awaitable, Callable
 
 from redis.asyncio import Connection
@@ -18,6 +19,7 @@ from exporter.domain.command import Command
 from exporter.domain.errors import StillLoading
 from exporter.domain.reception import Source
 from exporter.domain.status import Thresholds
+from exporter.domain.text import shown
 from exporter.nodemap.nodemap import NodeMap
 from exporter.process.tasks import first_of
 from exporter.redislink.connecting import subscriber
@@ -94,7 +96,7 @@ class BusListener:
                     pause = BACKOFF_SECONDS[0]
                 self._lose()
                 self._tell(str(fault) if isinstance(fault, SubscriptionStalled) else explain(fault, self._url))
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
             pause = min(2 * pause, longest)
 
     async def _listen(self) -> None:
@@ -105,7 +107,9 @@ class BusListener:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await connection.connect()  # type: ignore[no-untyped-call]  # as it ships
                 await connection.send_command("SUBSCRIBE", self._channel, check_health=False)
-                await connection.read_response(push_request=True)
+                reply = await connection.read_response(push_request=True)
+            if reply[:2] != [b"subscribe", self._channel.encode()]:
+                raise ValueError(f"subscribing was answered with {shown(reply)}")
             self._hear()
             await first_of(self._read(connection), self._ping(connection))
         finally:

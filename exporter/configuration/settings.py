@@ -75,9 +75,11 @@ SETTINGS = {
     "limits.send_timeout": _DURATION,
     "limits.untrusted_requests_per_second": _COUNT,
     "limits.untrusted_new_nodes_per_minute": _COUNT,
+    "limits.max_event_streams": _COUNT,
     "alertmanager.urls": Setting(kinds.list_of(addresses.http_url), as_list),
     "alertmanager.external_labels": Setting(kinds.labels, read_yaml),
     "alertmanager.scrape_interval": _DURATION,
+    "alerting.prometheus_url": Setting(addresses.optional_http_url),
     "log.level": Setting(kinds.one_of("debug", "info", "warn", "warning", "error")),
     "log.format": Setting(kinds.one_of("logfmt", "json")),
 }

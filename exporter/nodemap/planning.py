@@ -8,8 +8,9 @@ from exporter.domain.command import Command, Depart, Register, SetGpuCount
 from exporter.domain.errors import NameConflict, UnknownNode
 from exporter.domain.lifecycle import after_heartbeat
 from exporter.domain.node import Node, NodeRecord, Removal, Tombstone
-from exporter.domain.registration import Registration, with_gpu_count, with_held_id, with_known_gpus
+from exporter.domain.registration import Registration, identity_of, with_gpu_count, with_held_id, with_known_gpus
 from exporter.domain.status import Status
+from exporter.nodemap.reports import by_somebody_else
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ def check_claim(holder: Node, registration: Registration) -> None:
         raise NameConflict(holder.name)
 
 
+def is_heartbeat(command: Register, node: Node) -> bool:
+    """Whether the registration of a known node counts as its heartbeat."""
+    return command.heartbeat and not by_somebody_else(node, identity_of(command.registration))
+
+
 def result_of(
     command: Command, node: Node | None, tombstone: Tombstone | None, wall_ns: int, sleep_max_ns: int
 ) -> NodeRecord | Tombstone:
@@ -41,7 +47,9 @@ def result_of(
             raise UnknownNode(command.name)
         return NodeRecord(command.registration, wall_ns, revision_ns)
     if isinstance(command, Register):
-        lifecycle = after_heartbeat(node.lifecycle, None, wall_ns, sleep_max_ns)
+        lifecycle = node.lifecycle
+        if is_heartbeat(command, node):
+            lifecycle = after_heartbeat(lifecycle, None, wall_ns, sleep_max_ns)
         registration = with_held_id(with_known_gpus(command.registration, node.facts), node.facts.node_id)
         return NodeRecord(registration, node.record.registered_at_ns, revision_ns, lifecycle)
     if isinstance(command, SetGpuCount):

@@ -19,6 +19,7 @@ from exporter.nodemap.deadlines import Deadlines
 from exporter.nodemap.disruption import RecentlyOffline
 from exporter.nodemap.pending import PendingChanges
 from exporter.nodemap.queues import Queue, Queues
+from exporter.nodemap.renames import Renames
 from exporter.nodemap.suppression import Disruptions
 from exporter.nodemap.totals import Totals
 from exporter.nodemap.walltime import WallTime
@@ -26,6 +27,8 @@ from exporter.nodemap.walltime import WallTime
 MAX_RECENT = 10_000
 STRAY_INTERVALS = 2
 """For so many heartbeat intervals the stray heartbeats of a departed node are ignored."""
+MAX_DEPARTED = 50_000
+"""So many nodes that are gone are remembered, the latest; ever new names would else fill the memory for days."""
 
 
 class MapState:
@@ -76,6 +79,7 @@ class MapState:
         self._gap_ns = thresholds.gap
         self.wall_time = WallTime(now_ns, clock.wall_ns())
         self.disruptions = Disruptions(self.totals, self.wall_time, self._note_suppression)
+        self._renames = Renames(self._note_suppression)
         self._recently_offline = RecentlyOffline(self.totals, self.disruptions.note)
         self.readings_rejected = dict.fromkeys(Reason, 0)
         """Parts of heartbeats that were left out."""
@@ -131,13 +135,16 @@ class MapState:
             self.pending.tombstones.pop(record.name, None)
             self.enqueue(node, self.queues.current[node.transport])
             self.totals.add(node)
+            self._renames.add(node)
             change = Change.APPEARED
         else:
             change = Change.FACTS if record.registration != node.record.registration else Change.LIFECYCLE
             self.totals.discard(node)
             if record.registration.site != node.facts.site:
                 self.disruptions.drop(node)
+            self._renames.discard(node)
             node.record = record
+            self._renames.add(node)
             self.totals.add(node)
             self.disruptions.note(node)
         self._appoint(node)
@@ -153,6 +160,7 @@ class MapState:
         self.departed[tombstone.name] = tombstone
         if tombstone.removal is Removal.DEPARTED:
             gone_for_ns = max(0, self.clock.wall_ns() - tombstone.at_ns)
+            self._late_until_ns.pop(tombstone.name, None)
             strays_ns = STRAY_INTERVALS * self.thresholds.heartbeat_interval - gone_for_ns
             self._late_until_ns[tombstone.name] = self.clock.monotonic_ns() + strays_ns
         node = self._nodes.pop(tombstone.name, None)
@@ -162,6 +170,7 @@ class MapState:
         Queue.discard(node)
         self._recently_offline.drop(node)
         self.disruptions.drop(node)
+        self._renames.discard(node)
         self._ttls.drop(node.name)
         self._untils.drop(node.name)
         self.pending.heartbeats.discard(node)
@@ -209,9 +218,10 @@ class MapState:
             node.entered_warning += 1
         else:
             node.entered_offline += 1
-            node.readings = ()
+            node.readings = node.gpu_health = ()
             self._recently_offline.add(node)
         self.disruptions.note(node)
+        self._renames.note(node)
         if isinstance(node.queue, Queue):
             self.enqueue(node, node.queue)
         self.version += 1

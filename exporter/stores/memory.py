@@ -25,6 +25,7 @@ class MemoryStore:
     """Keeps nothing beyond the process: it follows every rule of a store but durability."""
 
     shared = False
+    durable: bool | None = False
 
     def __init__(self) -> None:
         self.on_rejected: OnRejected = overlook
@@ -33,6 +34,9 @@ class MemoryStore:
 
     async def open(self) -> None:
         """Nothing to make ready."""
+
+    async def probe(self) -> None:
+        """It takes every write."""
 
     async def load(self) -> Snapshot:
         """What was saved in this process."""

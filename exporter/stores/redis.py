@@ -23,7 +23,7 @@ from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.url import RedisUrl
 from exporter.stores import rediscodec as codec
 from exporter.stores.base import Batch, DatasetLost, LastHeartbeat, Mark, OnRejected, Recent, Saved, Snapshot, overlook
-from exporter.stores.redisscripts import PRUNE, SAVE, STATE, TYPES
+from exporter.stores.redisscripts import PERSISTENCE, PRUNE, SAVE, STATE, TYPES
 from exporter.stores.rules import (
     KEEP_MARKS,
     KEEP_TOMBSTONES,
@@ -39,6 +39,8 @@ LISTEN_MILLISECONDS = 400
 """How long `changes` waits at a time: well within the time that an answer may take."""
 READ_CHANGES = 10
 """So many entries of the stream at a time; each may be as large as a part of a batch."""
+PROBE_MILLISECONDS = 60_000
+"""How long what `probe` writes stays."""
 MAX_ASIDE = 10_000
 """So many values that cannot be used are kept."""
 MARK_AHEAD = 24 * HOUR
@@ -66,12 +68,14 @@ class RedisStore:
     def __init__(self, url: RedisUrl) -> None:
         self.url = url
         self.on_rejected: OnRejected = overlook
+        self.durable: bool | None = None
         self._origin = secrets.token_hex(8)
         self._client = connect(url)
         self._save = self._client.register_script(SAVE)
         self._state = self._client.register_script(STATE)
         self._prune = self._client.register_script(PRUNE)
         self._types = self._client.register_script(TYPES)
+        self._persistence = self._client.register_script(PERSISTENCE)
         self._known: codec.State | None = None
         """What stood in Redis when it was last loaded."""
 
@@ -90,6 +94,7 @@ class RedisStore:
         """Everything, in parts, so that neither Redis nor we are held up; what is told meanwhile, `changes` has."""
         with _refusing():
             known = await self._adopt()
+            await self._look_at_persistence()
             mark = await self._load_marks(known.time_ns)
             tombstones = await self._load_hash(codec.TOMBSTONES, codec.read_tombstone)
             await self._expire_tombstones(tombstones, known.time_ns - KEEP_TOMBSTONES)
@@ -111,8 +116,33 @@ class RedisStore:
             keys, arguments = codec.write_part(part)
             async with self._asking():
                 answer = await self._save(keys, [known.dataset, known.run, self._origin, *arguments])
-            codec.read_saved(answer, part, saved)
+                codec.read_saved(answer, part, saved)
         return saved
+
+    async def probe(self) -> None:
+        """Write something small: reading may go on for long where writing is refused."""
+        async with self._asking():
+            await self._client.set(codec.PROBE, self._origin, px=PROBE_MILLISECONDS)
+
+    async def _look_at_persistence(self) -> None:
+        """Whether what is acknowledged outlives a crash of Redis; said once for each answer."""
+        async with self._asking():
+            aof = (await self._persistence([codec.DATASET])).decode(errors="replace") == "1"
+        dumps = ""
+        with contextlib.suppress(StoreUnavailable):  # Many a host does not let its users ask.
+            async with self._asking():
+                answer = await self._client.execute_command("CONFIG", "GET", "save")
+                found = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
+                dumps = next((bytes(value).decode() for _, value in found), "")
+        if self.durable is not aof and not aof:
+            how = f"dumps only ({dumps})" if dumps else "no persistence"
+            _log.warning(
+                "Redis at %s keeps its data in memory, with %s: what it acknowledged is lost when it restarts. "
+                "Set appendonly yes, or accept that registrations come back from memory and from the nodes",
+                self.url.safe,
+                how,
+            )
+        self.durable = aof
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """Newest first."""
@@ -138,7 +168,8 @@ class RedisStore:
                 answer = await self._client.xread(
                     {codec.CHANGES: f"{position}-0"}, count=READ_CHANGES, block=LISTEN_MILLISECONDS
                 )
-            for number, fields in ((int(key.partition(b"-")[0]), fields) for key, fields in _entries(answer)):
+                entries = [(int(key.partition(b"-")[0]), dict(fields)) for key, fields in _entries(answer)]
+            for number, fields in entries:
                 if number != position + 1:
                     raise StoreUnavailable(f"Redis at {self.url.safe}: changes were missed, since we were slow: reload")
                 position = number
@@ -199,8 +230,8 @@ class RedisStore:
         """Set aside the keys of ours that hold something else; without dataset and nodes, nothing can be known."""
         keys = list(codec.TYPES)
         async with self._asking():
-            wrong: list[int] = await self._types(keys, list(codec.TYPES.values()))
-        for key in [keys[index] for index in wrong]:
+            wrong = [keys[index] for index in await self._types(keys, list(codec.TYPES.values()))]
+        for key in wrong:
             if key in {codec.DATASET, codec.NODES}:
                 raise _Unusable(
                     f"Redis at {self.url.safe} cannot be used: another application has keys under {codec.PREFIX}, "
@@ -216,8 +247,9 @@ class RedisStore:
             found: Any
             async with self._asking():
                 cursor, found = await self._client.hscan(key, cursor, count=codec.SCAN)
+                values_found = list(found.items())
             bad: dict[bytes, bytes] = {}
-            for field, value in found.items():
+            for field, value in values_found:
                 try:
                     name = field.decode()
                     values[name] = read(name, value)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from exporter import __version__
+from exporter.api.stream import EventStream
 from exporter.auth.audit import RELOAD_REFUSED, RELOADED, Actor, AuditLog
 from exporter.auth.keyring import Keyring
 from exporter.bus.listener import BusListener
@@ -50,6 +51,7 @@ class Registry:
     def __init__(self, config: Config, store: Store, load_config: Callable[[], Config]) -> None:
         """`load_config`: reads the configuration again, for a reload; raises Invalid."""
         self._config = config
+        self._store = store
         self._load_config = load_config
         self.clock = SystemClock()
         self.keyring = Keyring(config.auth)
@@ -65,7 +67,11 @@ class Registry:
             started_ns=self.clock.wall_ns(),
             store_up=lambda: self.store_up,
             event_bus_up=lambda: self.event_bus_up,
+            store_durable=lambda: store.durable,
         )
+        self.events = EventStream(lambda: self.node_map, self.clock)
+        self.audit.listeners.append(self.events.audit)
+        self.telemetry.watch_event_streams(lambda: (len(self.events), self.events.dropped))
         self._listener, self._publisher = self._bus(config)
         self._notifier = Notifier(
             config,
@@ -116,6 +122,11 @@ class Registry:
     def store_up(self) -> bool:
         """The store answered when it was last asked."""
         return self._store_writer.store_up
+
+    @property
+    def store_durable(self) -> bool | None:
+        """False where a Redis keeps nothing over a crash of its own; None where that is not known."""
+        return self._store.durable if self._store.shared else None
 
     @property
     def event_bus_up(self) -> bool | None:
@@ -193,6 +204,7 @@ class Registry:
     def stopping(self) -> None:
         """We shall end: from now on `ready` says no, so that nobody new is sent to us."""
         self._stopping = True
+        self.events.stop()
 
     async def _tick(self) -> None:
         settled = 0

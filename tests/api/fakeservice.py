@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from exporter.api.stream import EventStream
 from exporter.auth.audit import RELOADED, Actor, AuditLog
 from exporter.auth.keyring import Keyring
 from exporter.domain.command import Command
@@ -31,6 +32,7 @@ class FakeService:
     loaded: bool = True
     ready: bool = True
     store_up: bool = True
+    store_durable: bool | None = None
     event_bus_up: bool | None = None
     uptime_seconds: float = 12.5
     reload_error: Exception | None = None
@@ -55,6 +57,7 @@ class FakeService:
             event_bus_up=lambda: self.event_bus_up,
         )
         self.telemetry.watch(self._node_map)
+        self.events = EventStream(lambda: self.node_map, self.clock)
 
     @property
     def node_map(self) -> NodeMap:
@@ -71,12 +74,12 @@ class FakeService:
     async def submit(self, command: Command) -> Node | None:
         planned = self.node_map.plan(command)
         if not self.store_up:
-            raise StoreUnavailable("redis://:secret@localhost does not answer")
+            raise StoreUnavailable("Redis at redis://localhost:6379: it did not answer in time")
         return self.node_map.commit(planned)
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         if not self.store_up:
-            raise StoreUnavailable("redis://:secret@localhost does not answer")
+            raise StoreUnavailable("Redis at redis://localhost:6379: it did not answer in time")
         return [each for each in reversed(self._node_map.recent) if each.node == name][:limit]
 
     async def recent(self, since_ns: int, limit: int) -> Recent:

@@ -62,12 +62,14 @@ OTHER_VALUES = {
     "limits.send_timeout": ("1m", 60 * SECOND),
     "limits.untrusted_requests_per_second": ("5", 5),
     "limits.untrusted_new_nodes_per_minute": ("1", 1),
+    "limits.max_event_streams": ("20", 20),
     "alertmanager.urls": (
         "http://10.0.0.1:9093, https://aurora:hunter2@10.0.0.2/alerts",
         ("http://10.0.0.1:9093", "https://aurora:hunter2@10.0.0.2/alerts"),
     ),
     "alertmanager.external_labels": ("{region: eu}", {"region": "eu"}),
     "alertmanager.scrape_interval": ("30s", 30 * SECOND),
+    "alerting.prometheus_url": ("http://10.0.0.1:9090", "http://10.0.0.1:9090"),
     "log.level": ("debug", "debug"),
     "log.format": ("json", "json"),
 }
