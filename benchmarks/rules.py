@@ -27,8 +27,8 @@ JOIN = "topk by (node) (1, max by (node, role, environment, site) (aurora_node_i
 OUTAGE = 0.3
 COMPARED = """\
 Time that the newest Prometheus on this machine takes to evaluate all rule groups once, as it states itself: the median
-of several evaluations, with a scrape of all nodes every five seconds beside them. Every node has 24 series, every site a
-hundred nodes. In the outage three nodes of ten are offline, each for a reason of its own, so that each has an alert.
+of several evaluations, with a scrape of all nodes every five seconds beside them. Every node has 24 series, every site
+a hundred nodes. In the outage three nodes of ten are offline, each for a reason of its own, so that each has an alert.
 *Joined in each rule*: the same rules, with the labels for routing computed in every one of them anew."""
 
 
