@@ -9,14 +9,14 @@ from typing import NamedTuple
 import msgspec
 
 from exporter.domain.node import NodeRecord, Tombstone
-from exporter.domain.status import Status, Transport
+from exporter.domain.status import Transport
 from exporter.domain.transition import Transition
 from exporter.stores.base import Batch, LastHeartbeat, Mark, Saved
-from exporter.stores.rules import Recorded
 
 PREFIX = "aurora:{registry}:"
-DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT = (
-    PREFIX + name for name in ("dataset", "nodes", "tombstones", "heard", "recorded", "marks", "changes", "recent")
+DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT, PEERS, TIME = (
+    PREFIX + name
+    for name in ["dataset", "nodes", "tombstones", "heard", "recorded", "marks", "changes", "recent", "peers", "time"]
 )
 PART = 1_000
 """So many nodes at most are one call of a script, which holds Redis up for a few milliseconds."""
@@ -48,6 +48,11 @@ class State(NamedTuple):
 
 def history(name: str) -> str:
     """The key of a node's transitions."""
+    return f"{PREFIX}history:{name}"
+
+
+def history_of_format_1(name: str) -> str:
+    """The key of a node's transitions in the first format."""
     return f"{PREFIX}transitions:{name}"
 
 
@@ -61,7 +66,11 @@ def read_state(answer: list[bytes]) -> State:
 def parts(batch: Batch) -> list[Batch]:
     """The batch in parts of at most PART nodes; each node's changes stay together and in order."""
     names = dict.fromkeys(
-        [*batch.records, *batch.tombstones, *(transition.node for transition in batch.transitions), *batch.heartbeats]
+        [
+            *(*batch.records, *batch.tombstones),
+            *(transition.node for transition in (*batch.transitions, *batch.history)),
+            *batch.heartbeats,
+        ]
     )
     divided, part_of = [Batch()], {}
     count = size = 0
@@ -79,6 +88,8 @@ def parts(batch: Batch) -> list[Batch]:
         part_of[name].tombstones[name] = tombstone
     for transition in batch.transitions:
         part_of[transition.node].transitions.append(transition)
+    for transition in batch.history:
+        part_of[transition.node].history.append(transition)
     for name, heartbeats in batch.heartbeats.items():
         part_of[name].heartbeats[name] = heartbeats
     divided[-1] = replace(divided[-1], mark=batch.mark)
@@ -93,26 +104,30 @@ def _size(record: NodeRecord | None) -> int:
 
 def write_part(batch: Batch) -> tuple[list[str], list[str | bytes | int]]:
     """Keys and arguments of the script SAVE, but for the first three arguments."""
-    keys = [DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT]
+    keys = [DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT, PEERS, TIME]
     arguments: list[str | bytes | int] = [
         _encode(batch.mark) if batch.mark else b"",
-        *(len(batch.records), len(batch.tombstones), len(batch.transitions), len(batch.heartbeats)),
+        _head(batch.mark.alive_ns) if batch.mark else b"",
+        *(len(batch.records), len(batch.tombstones), len(batch.transitions), len(batch.history), len(batch.heartbeats)),
     ]
     for name, record in batch.records.items():
-        arguments += name, _head(record.revision_ns, record.registered_at_ns) + _encode(record)
+        arguments += name, _head(record.revision_ns, record.epoch) + _encode(record)
     for name, tombstone in batch.tombstones.items():
-        arguments += name, _head(tombstone.at_ns, tombstone.registered_at_ns) + _encode(tombstone)
-    for transition in batch.transitions:
+        arguments += name, _head(tombstone.revision_ns, tombstone.epoch) + _encode(tombstone)
+    for transition in (*batch.transitions, *batch.history):
         keys.append(history(transition.node))
-        arguments += transition.node, _head(transition.at_ns) + transition.to.encode(), _encode(transition)
-    for name, heartbeats in batch.heartbeats.items():
-        arguments += name, _head(heartbeats.last_seen_ns) + heartbeats.transport.encode()
+        heads = _head(transition.sequence), _head(transition.stamp_ns)
+        arguments += transition.node, transition.to, *heads, _encode(transition)
+    for name, heartbeat in batch.heartbeats.items():
+        arguments += name, _head(heartbeat.stamp_ns, heartbeat.last_seen_ns) + _way(heartbeat)
     return keys, arguments
 
 
 def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
     """Add what the script SAVE answered about a part."""
-    records, tombstones, transitions = answer
+    records, tombstones, transitions, peers, time = answer
+    saved.peers.update(zip(map(bytes.decode, peers[::2]), map(int, peers[1::2]), strict=True))
+    saved.mesh_ns = int(time[0]) if time else 0
     saved.records.update(name.decode() for name in records)
     saved.tombstones.update(name.decode() for name in tombstones)
     saved.transitions.extend(batch.transitions[int(index)] for index in transitions)
@@ -130,12 +145,13 @@ def read_tombstone(value: bytes) -> Tombstone:
 
 def read_heard(value: bytes) -> LastHeartbeat:
     """A value of the hash `heard`."""
-    return LastHeartbeat(int(value[:DIGITS]), Transport(value[DIGITS:].decode()))
+    transport, _, via = value[2 * DIGITS :].decode().partition(" ")
+    return LastHeartbeat(int(value[DIGITS : 2 * DIGITS]), Transport(transport), int(value[:DIGITS]), via)
 
 
-def read_recorded(value: bytes) -> Recorded:
+def read_recorded(value: bytes) -> Transition:
     """A value of the hash `recorded`."""
-    return Recorded(int(value[:DIGITS]), Status(value[DIGITS:].decode()))
+    return _decode_transition(value[DIGITS:])
 
 
 def read_mark(value: bytes) -> Mark:
@@ -144,13 +160,8 @@ def read_mark(value: bytes) -> Mark:
 
 
 def read_transition(value: bytes) -> Transition:
-    """An item of a node's history."""
-    return _decode_transition(value)
-
-
-def since(at_ns: int) -> bytes:
-    """The least member of the sorted set `recent` of that time, inclusive, as ZREVRANGEBYLEX has it."""
-    return b"[" + _head(at_ns)
+    """A member of a node's history."""
+    return _decode_transition(value[DIGITS:])
 
 
 def read_recent(value: bytes) -> Transition:
@@ -171,9 +182,25 @@ def read_change(fields: Mapping[bytes, bytes]) -> Batch:
                 batch.tombstones[tombstone.name] = tombstone
             case b"s":
                 batch.transitions.append(_decode_transition(text))
+            case b"p":
+                batch.history.append(_decode_transition(text))
             case b"h":
-                batch.heartbeats[text[DIGITS:].decode()] = LastHeartbeat(int(text[:DIGITS]), Transport.HTTP)
+                name, _, value = text.partition(b" ")
+                batch.heartbeats[name.decode()] = read_heard(value)
     return batch
+
+
+def extend(batch: Batch, more: Batch) -> None:
+    """Add what a further entry tells of the same save."""
+    batch.records.update(more.records)
+    batch.tombstones.update(more.tombstones)
+    batch.transitions.extend(more.transitions)
+    batch.history.extend(more.history)
+    batch.heartbeats.update(more.heartbeats)
+
+
+def _way(heartbeat: LastHeartbeat) -> bytes:
+    return f"{heartbeat.transport} {heartbeat.via}".encode() if heartbeat.via else heartbeat.transport.encode()
 
 
 def _told(fields: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sized
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,7 @@ from exporter.stores.base import Batch, Recent, Saved, Snapshot
 from exporter.stores.rules import KEEP_TOMBSTONES, apply
 from exporter.stores.sqlitefile import failure, lock, open_locked, refusing_damage
 from exporter.stores.sqliterows import SqliteRows
+from exporter.stores.sqliteupgrade import upgrade
 
 ANSWER_SECONDS = 1.8
 ROWS_A_SECOND = 5_000
@@ -32,6 +33,7 @@ class SqliteStore:
     """
 
     shared = False
+    instance = ""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
@@ -49,7 +51,8 @@ class SqliteStore:
 
     async def save(self, batch: Batch) -> Saved:
         """Apply the batch in one transaction."""
-        rows = len(batch.records) + len(batch.tombstones) + len(batch.transitions) + len(batch.heartbeats)
+        kinds: tuple[Sized, ...] = (batch.records, batch.tombstones, batch.transitions, batch.history, batch.heartbeats)
+        rows = sum(len(kind) for kind in kinds)
         return await self._run(lambda: self._file().save(batch), ANSWER_SECONDS + rows / ROWS_A_SECOND)
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
@@ -107,6 +110,7 @@ class _Opened:
         self._lock = lock(path)
         try:
             self._connection = open_locked(path)
+            upgrade(path, self._connection)
         except BaseException:
             os.close(self._lock)
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import secrets
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -45,6 +46,7 @@ class Registry:
         """`load_config`: reads the configuration again, for a reload; raises Invalid."""
         self._config = config
         self._load_config = load_config
+        self._store = store
         self._clock = SystemClock()
         self._started_ns = self._clock.monotonic_ns()
         self._stopping = False
@@ -209,6 +211,8 @@ class Registry:
             site_rule=self._config.site,
             max_nodes=self._config.limits.max_nodes,
             sources={Transport.HTTP: shared, Transport.BUS: (*shared, *bus)},
+            instance=self._store.instance,
+            by=secrets.token_hex(4) if self._store.shared else "",
         )
         self.telemetry.watch(node_map)
         return node_map
