@@ -19,6 +19,11 @@ run: $(VENV)/installed ## Start the registry on port 9999, over SQLite in this d
 	@scripts/welcome
 	@exec $(BIN)/aurora-registry --config.file=config.yaml
 
+.PHONY: alerting
+alerting: $(VENV)/installed ## Prometheus and Alertmanager beside make run, with what aurora-cli alerting init wrote
+	@scripts/need prometheus prometheus-alertmanager
+	@exec scripts/alerting alerting
+
 .PHONY: demo
 demo: $(VENV)/installed ## The registry, Prometheus, Alertmanager and a mesh that misbehaves, on this machine only
 	@scripts/need redis-server prometheus prometheus-alertmanager

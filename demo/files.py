@@ -44,7 +44,14 @@ def write_registry(path: Path, times: Times) -> None:
     """The registry's configuration: the defaults, in the demo's time."""
     config = Config()
     thresholds = {field.name: times.of(getattr(config.thresholds, field.name)) for field in fields(config.thresholds)}
-    _write(path, {"thresholds": thresholds, "site": {"recent": times.of(config.site.recent)}})
+    _write(
+        path,
+        {
+            "thresholds": thresholds,
+            "site": {"recent": times.of(config.site.recent)},
+            "alertmanager": {"scrape_interval": times.scrape},
+        },
+    )
 
 
 def write_rules(directory: Path, times: Times) -> None:

@@ -8,6 +8,7 @@ import pytest
 FLOORS = {
     "domain": 0,
     "nodemap": 1,
+    "process": 1,
     "stores": 2,
     "exposition": 2,
     "telemetry": 2,

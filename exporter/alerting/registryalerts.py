@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.alerting.rule import Alert, block, file
-from exporter.alerting.setting import KEEP_FIRING_FOR, Setting
+from exporter.alerting.setting import Setting
 from exporter.domain.clock import MINUTE
 
 SLOW_SECONDS = 5
@@ -17,7 +17,7 @@ Alerts about the registry itself, as Prometheus sees it. The job is named {setti
 
 Made by `aurora-cli rules`, which makes these files for another configuration as well.
 """
-    alerts = [_down(setting), *_connections(), _rejecting(setting), *_itself(setting), _watchdog()]
+    alerts = [_down(setting), *_connections(setting), _rejecting(setting), *_itself(setting), _watchdog()]
     return file(head, "aurora-registry", alerts, setting.runbooks)
 
 
@@ -36,31 +36,44 @@ def _down(setting: Setting) -> Alert:
     )
 
 
-def _connections() -> list[Alert]:
+def _connections(setting: Setting) -> list[Alert]:
     return [
         Alert(
             "AuroraRegistryEventBusDown",
-            "aurora_registry_event_bus_up == 0",
+            f"aurora_registry_event_bus_up == 0\n{_goes_on('AuroraRegistryEventBusDown')}",
             severity=_worst("aurora_registry_event_bus_up"),
             wait="2m",
-            keep=KEEP_FIRING_FOR,
-            summary="The registry {{ $labels.instance }} does not hear the event bus",
-            description="{{ $labels.instance }} has lost the event bus. The statuses of nodes that speak over it are"
-            " held: none turns offline by mistake, and none that dies is noticed, unless another registry hears it.",
-            why="Critical where no registry hears the bus any more. Redis restarts or fails over within two minutes.",
+            keep=setting.keep,
+            summary="The registry {{ $labels.instance }} does not receive from the event bus",
+            description="{{ $labels.instance }} has lost the event bus. The statuses of nodes that send over it are"
+            " frozen: none turns offline by mistake, and none that dies is noticed, unless another registry receives"
+            " it.",
+            why="Critical where no registry receives from the bus any more. Redis restarts or fails over within"
+            " two minutes.",
         ),
         Alert(
             "AuroraRegistryStoreDown",
-            "aurora_registry_store_up == 0",
+            block("""
+                (
+                    aurora_registry_store_up == 0
+                  unless on (job, instance)
+                    (
+                        (aurora_registry_event_bus_up == 0)
+                      unless on (job, instance)
+                        ALERTS{alertname="AuroraRegistryStoreDown", alertstate="firing"}
+                    )
+                )
+            """)
+            + f"\n{_goes_on('AuroraRegistryStoreDown')}",
             severity=_worst("aurora_registry_store_up"),
             wait="5m",
-            keep=KEEP_FIRING_FOR,
+            keep=setting.keep,
             summary="The store of the registry {{ $labels.instance }} is down",
             description="{{ $labels.instance }} cannot use its store: registrations, departures and maintenance are"
             " answered with 503. Reads and scrapes go on from memory. A registry that shares a Redis is blind without"
             " it.",
             why="Critical where no registry can store. Five minutes, since nothing is lost meanwhile: whoever was"
-            " refused asks again.",
+            " refused asks again. A Redis that is bus and store at once is told of as the bus.",
         ),
     ]
 
@@ -76,7 +89,7 @@ def _rejecting(setting: Setting) -> Alert:
         """),
         severity="warning",
         wait="10m",
-        keep=KEEP_FIRING_FOR,
+        keep=setting.keep,
         summary="Events on the bus are refused",
         description='{{ $value | printf "%.0f" }} events within ten minutes were refused ({{ $labels.reason }}): some'
         " node"
@@ -90,10 +103,10 @@ def _itself(setting: Setting) -> list[Alert]:
     return [
         Alert(
             "AuroraRegistryConfigReloadFailed",
-            "aurora_registry_config_last_reload_successful == 0",
+            "aurora_registry_config_last_reload_successful == 0\n" + _goes_on("AuroraRegistryConfigReloadFailed"),
             severity="warning",
             wait="5m",
-            keep=KEEP_FIRING_FOR,
+            keep=setting.keep,
             summary="The registry {{ $labels.instance }} refused its configuration",
             description="The latest reload of {{ $labels.instance }} failed; it goes on with the configuration from"
             " before. It may not start again.",
@@ -104,7 +117,7 @@ def _itself(setting: Setting) -> list[Alert]:
             f'scrape_duration_seconds{{job="{setting.job}"}} > {SLOW_SECONDS}',
             severity="warning",
             wait="10m",
-            keep=KEEP_FIRING_FOR,
+            keep=setting.keep,
             summary="Scrapes of the registry {{ $labels.instance }} are slow",
             description='A scrape of {{ $labels.instance }} takes {{ $value | printf "%.1f" }} seconds. Past'
             " scrape_timeout"
@@ -125,6 +138,18 @@ def _watchdog() -> Alert:
         " alarm when it stops coming: then Prometheus, Alertmanager or the way between them is broken.",
         why="Always firing: whoever receives it learns from its absence that no alert would come.",
     )
+
+
+def _goes_on(name: str) -> str:
+    """The alert itself while it fires and its registry cannot be scraped."""
+    return block(f"""
+        or
+        0 * (
+            max without (alertname, alertstate, severity) (ALERTS{{alertname="{name}", alertstate="firing"}})
+          and on (job, instance)
+            (up == 0)
+        )
+    """)
 
 
 def _worst(family: str) -> str:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.domain.clock import MINUTE, SECOND
-from exporter.domain.config import Config
+from exporter.domain.clock import MINUTE
+from exporter.domain.config import Alertmanager, Config
 from exporter.domain.duration import format_duration
 from exporter.domain.site import SiteRule
 from exporter.domain.status import Thresholds
 
-SCRAPE_INTERVAL = 15 * SECOND
-"""As in alerts/prometheus.yml; what waits for two scrapes waits for so long."""
-KEEP_FIRING_FOR = "3m"
-"""How long an alert goes on without its series: neither a failed scrape nor a restart looks like a repair."""
-KEEP_SUPPRESSING = "10m"
-"""An alert that suppresses others outlives their KEEP_FIRING_FOR and a group_interval: else they fire after repair."""
+SCRAPE_INTERVAL = Alertmanager().scrape_interval
+"""As in alerts/prometheus.yml."""
+KEPT_SCRAPES = 12
+"""An alert goes on for so many scrapes without its series: no failed scrape and no restart looks like a repair."""
 NON_PRODUCTION = ("test", "testing", "staging", "dev", "development")
 """Environments whose alerts are of severity info."""
 RUNBOOKS = "https://github.com/aurora-mesh/aurora-node-registry/blob/main/alerts/runbooks/"
@@ -23,23 +21,44 @@ RUNBOOKS = "https://github.com/aurora-mesh/aurora-node-registry/blob/main/alerts
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where and of what the rules speak. `min_active_vram_gb`: under it capacity is low (a GB is 2^30 bytes)."""
+    """What the rules depend on. `min_active_vram_gb`: less is low capacity (a GB is 2^30 bytes); 0: no such alert."""
 
     thresholds: Thresholds
     site: SiteRule
-    min_active_vram_gb: int = 64
+    min_active_vram_gb: int = 0
+    scrape_interval: int = SCRAPE_INTERVAL
     job: str = "node-registry"
     runbooks: str = RUNBOOKS
 
     @classmethod
-    def of(cls, config: Config, *, min_active_vram_gb: int) -> Setting:
+    def of(cls, config: Config, *, min_active_vram_gb: int = 0) -> Setting:
         """As the registry is configured."""
-        return cls(config.thresholds, config.site, min_active_vram_gb)
+        return cls(config.thresholds, config.site, min_active_vram_gb, config.alertmanager.scrape_interval)
+
+    @property
+    def node_wait_ns(self) -> int:
+        """Nodes that fail together go missing within one heartbeat interval; then the registry has marked them."""
+        return self.thresholds.heartbeat_interval + 2 * self.scrape_interval
 
     @property
     def node_wait(self) -> str:
-        """Nodes that fail together fall silent within one interval; two scrapes later their site's alert is out."""
-        return format_duration(self.thresholds.heartbeat_interval + 2 * SCRAPE_INTERVAL)
+        """The same as Prometheus writes it."""
+        return format_duration(self.node_wait_ns)
+
+    @property
+    def site_wait(self) -> str:
+        """Sites that fail together are disrupted within one heartbeat interval; then it is the mesh's incident."""
+        return format_duration(self.thresholds.heartbeat_interval)
+
+    @property
+    def keep_ns(self) -> int:
+        """How long an alert goes on without its series."""
+        return KEPT_SCRAPES * self.scrape_interval
+
+    @property
+    def keep(self) -> str:
+        """The same as Prometheus writes it."""
+        return format_duration(self.keep_ns)
 
     @property
     def warning_lasts(self) -> str:
@@ -54,7 +73,7 @@ class Setting:
     @property
     def ten_beats_ns(self) -> int:
         """A window of ten heartbeats, but of no fewer than four scrapes: a rate needs samples."""
-        return max(10 * self.thresholds.heartbeat_interval, 4 * SCRAPE_INTERVAL)
+        return max(10 * self.thresholds.heartbeat_interval, 4 * self.scrape_interval)
 
     def beats(self, window_ns: int = 10 * MINUTE) -> int:
         """How many heartbeats a node sends in that time."""

@@ -20,6 +20,7 @@ from exporter.api import (
 )
 from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, take_heartbeats
 from exporter.api.middleware import Middleware
+from exporter.api.renderings import Renderings
 from exporter.api.service import Service
 from exporter.domain.lifecycle import Phase
 
@@ -27,12 +28,14 @@ from exporter.domain.lifecycle import Phase
 def create_app(service: Service) -> ASGIApp:
     """The REST interface to this registry, as an ASGI application."""
     take_heartbeat = TakeHeartbeat(service)
+    # Scrapes do not wait for those who list nodes.
+    listings, scrapes = (Renderings(at_once, service.telemetry.refuse) for at_once in (1, 2))
     routes = [
         Route("/", landing.landing_page(service)),
         Route("/nodes/register", registration.register(service), methods=["POST"]),
         Route(HEARTBEAT, take_heartbeat, methods=["POST"]),
         Route(HEARTBEATS, take_heartbeats(service), methods=["POST"]),
-        Route("/nodes", nodes.list_nodes(service)),
+        Route("/nodes", nodes.list_nodes(service, listings)),
         Route("/nodes/{name}", nodes.show_node(service)),
         Route("/nodes/{name}", registration.depart(service), methods=["DELETE"]),
         Route("/nodes/{name}/accept", registration.accept(service), methods=["POST"]),
@@ -47,10 +50,10 @@ def create_app(service: Service) -> ASGIApp:
             )
         ),
         Route("/transitions", transitions.list_recent(service)),
-        Route("/topology", overview.show_topology(service)),
+        Route("/topology", overview.show_topology(service, listings)),
         Route("/stats", overview.show_stats(service)),
-        Route("/sd/prometheus", discovery.prometheus_targets(service)),
-        Route(service.config.web.telemetry_path, metrics.scrape(service)),
+        Route("/sd/prometheus", discovery.prometheus_targets(service, scrapes)),
+        Route(service.config.web.telemetry_path, metrics.scrape(service, scrapes)),
         Route(join.JOIN, join.show_script),
         Route(join.AGENT, join.serve_agent()),
         Route("/health", health.show_health(service)),

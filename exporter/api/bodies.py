@@ -16,6 +16,8 @@ NDJSON = "application/x-ndjson"
 JSON_ONLY = (JSON,)
 JSON_OR_LINES = (JSON, NDJSON)
 MAX_DIGITS = 18
+PLAIN = frozenset({b"", b"identity"})
+"""Values of Content-Encoding that change nothing."""
 _PLAIN_JSON = JSON.encode()
 
 
@@ -31,7 +33,7 @@ def has_body(headers: Mapping[bytes, bytes]) -> bool:
 def check_body(headers: Mapping[bytes, bytes], limit: int, media_types: tuple[str, ...]) -> None:
     """Refuse by its headers what cannot be taken: before it is received."""
     encoding = headers.get(b"content-encoding")
-    if encoding is not None:
+    if encoding is not None and encoding.strip().lower() not in PLAIN:
         raise Problem(
             415, "expected a body without Content-Encoding: send it as it is", headers={"Accept-Encoding": "identity"}
         )

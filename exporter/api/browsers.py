@@ -1,17 +1,25 @@
-"""What browsers are told and believed: pages of other origins may read, and never write."""
+"""What browsers may do: pages of any allowed origin read, and only our own pages write."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+from typing import Any
 
 from exporter.api.problems import Problem
+from exporter.configuration.pattern import compile_pattern
 
 Headers = list[tuple[bytes, bytes]]
 READS = b"GET, HEAD, OPTIONS"
 READABLE = b"ETag, X-Request-ID"
-SENDABLE = b"Accept, Authorization, Content-Type, If-None-Match, Last-Event-ID, X-Request-ID, traceparent"
+SENDABLE = b"Accept, Authorization, If-None-Match, Last-Event-ID, X-Request-ID, traceparent"
 HOW_TO_WRITE = "pages of other sites cannot write: call the API from a program"
+LONGEST = 300
+"""Bytes of an Origin or Host: a host name has at most 253."""
+OWN = frozenset({b"same-origin", b"none"})
+"""Values of Sec-Fetch-Site that no other site's page can cause. Source: Fetch Metadata, W3C."""
+MAX_REMEMBERED = 1000
 
 
 class Origins:
@@ -19,15 +27,15 @@ class Origins:
 
     def __init__(self) -> None:
         self._setting: str | None = None
-        self._pattern = re.compile("")
+        self._pattern: Any = None
 
     def headers(self, setting: str, origin: bytes) -> Headers:
         """What an answer to this origin carries; never that it may send credentials."""
         if setting != self._setting:
-            self._setting, self._pattern = setting, re.compile(setting)
+            self._setting, self._pattern = setting, compile_pattern(setting)
         anyone = setting == ".*"
         vary = [] if anyone else [(b"vary", b"Origin")]
-        if not anyone and self._pattern.fullmatch(origin.decode("latin-1")) is None:
+        if not anyone and (len(origin) > LONGEST or self._pattern.fullmatch(origin.decode("latin-1")) is None):
             return vary
         return [
             (b"access-control-allow-origin", b"*" if anyone else origin),
@@ -39,16 +47,68 @@ class Origins:
 
 
 def refuse_cross_site(headers: Mapping[bytes, bytes]) -> None:
-    """Refuse a write without a body that a browser sends for another site's page.
+    """Refuse a write that a browser sends for another origin's page, whatever its method and type.
 
-    A write with a body is of a type that browsers ask for leave first. `Sec-Fetch-Site` comes over TLS and to localhost
-    alone, so elsewhere the page's `Origin` is held against the `Host` it calls. Source: Fetch Metadata, W3C.
+    Browsers send `Origin` with every write, and `Sec-Fetch-Site` as well over TLS and to localhost.
     """
-    site = headers.get(b"sec-fetch-site")
-    if site is None:
-        origin = headers.get(b"origin")
-        cross = origin is not None and origin.partition(b"://")[2] != headers.get(b"host", b"")
-    else:
-        cross = site.strip().lower() == b"cross-site"
-    if cross:
+    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+    foreign = site is not None and site.strip().lower() not in OWN
+    if not foreign and origin is not None:
+        host = headers.get(b"host", b"").strip().lower()
+        foreign = len(origin) > LONGEST or origin.strip().lower().partition(b"://")[2] != host
+    if foreign:
         raise Problem(403, HOW_TO_WRITE, kind="cross-site")
+
+
+class Hosts:
+    """Under which names writes are taken, so that a name that was rebound to our address is of no use.
+
+    Addresses, localhost, this machine's own name and those of the setting. A name without a dot is taken too from a
+    program (which sends no `Origin`): nobody outside can give such a name an address. Source: ICANN SAC053.
+    """
+
+    def __init__(self) -> None:
+        self._setting: tuple[str, ...] | None = None
+        self._judged: dict[bytes, bool] = {}
+
+    def check(self, setting: tuple[str, ...], headers: Iterable[tuple[bytes, bytes]], *, browser: bool) -> None:
+        """Raise Problem (400, 403) for a request whose `Host` is not ours."""
+        named = [value for name, value in headers if name == b"host"]
+        if len(named) > 1:
+            raise Problem(400, f"expected one Host header, got {len(named)}")
+        if not named:
+            return  # HTTP/1.0, which no browser speaks
+        host = _without_port(named[0])
+        if setting is not self._setting or len(self._judged) > MAX_REMEMBERED:
+            self._setting, self._judged = setting, {}
+        if host not in self._judged:
+            self._judged[host] = _is_ours(host, setting)
+        if not self._judged[host] and (browser or b"." in host):
+            shown = ascii(host[:80].decode("latin-1"))
+            detail = f"no writes for the Host {shown}: use an address, or add the name to web.allowed_hosts"
+            raise Problem(403, detail, kind="unknown-host")
+
+
+def is_browser(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser sent it, by what browsers always send with a write."""
+    return b"origin" in headers or b"sec-fetch-site" in headers or b"sec-fetch-mode" in headers
+
+
+def _without_port(value: bytes) -> bytes:
+    host = value.strip().lower()
+    if host.startswith(b"["):
+        return host[1:].partition(b"]")[0]
+    return host.partition(b":")[0].removesuffix(b".")
+
+
+def _is_ours(host: bytes, setting: tuple[str, ...]) -> bool:
+    if len(host) > LONGEST:
+        return False
+    name = host.decode("latin-1")
+    try:
+        ip_address(name.partition("%")[0])
+    except ValueError:
+        own = {"localhost", socket.gethostname().lower()}
+        allowed = any(name == each or (each[:2] == "*." and name.endswith(each[1:])) for each in setting)
+        return allowed or name in own or name.endswith(".localhost")
+    return True

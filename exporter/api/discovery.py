@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from exporter.api.queries import FILTERS, Test, integer, parse_query
+from exporter.api.renderings import Renderings, SharedResponse, collect
 from exporter.api.responses import JSON, Handler, encode
 from exporter.api.service import Service
 from exporter.domain.node import Node
@@ -19,7 +20,7 @@ CHUNK = 100
 """Nodes between two looks at the time."""
 
 
-def prometheus_targets(service: Service) -> Handler:
+def prometheus_targets(service: Service, renderings: Renderings) -> Handler:
     """Every chosen node that has an address, offline ones too: that a target is down is Prometheus' own finding."""
 
     async def handle(request: Request) -> Response:
@@ -29,7 +30,9 @@ def prometheus_targets(service: Service) -> Handler:
         query = parse_query(request.scope["query_string"], {**FILTERS, "port": integer(1, MAX_PORT)})
         port = query.pop("port", DEFAULT_PORT)
         tests = tuple(query.values())
-        return StreamingResponse(_groups(list(node_map.nodes()), port, tests), media_type=JSON)
+        nodes = list(node_map.nodes())
+        key = ("targets", node_map.version, request.scope["query_string"])
+        return SharedResponse(await renderings.get(key, lambda: collect(_groups(nodes, port, tests))), media_type=JSON)
 
     return handle
 

@@ -10,6 +10,7 @@ from isal import igzip
 from starlette.requests import Request
 from starlette.responses import Response
 
+from exporter.api.renderings import Body, Renderings, SharedResponse
 from exporter.api.responses import Handler
 from exporter.api.service import Service
 from exporter.domain.errors import StillLoading
@@ -20,30 +21,46 @@ OPEN_METRICS_VERSIONS = frozenset({"", "1.0.0"})
 END = b"# EOF\n"
 
 
-def scrape(service: Service) -> Handler:
+def scrape(service: Service, renderings: Renderings) -> Handler:
     """All metrics; before the node map is loaded only those about ourselves, since they tell why."""
 
     async def handle(request: Request) -> Response:
-        began = time.perf_counter()
         open_metrics = wants_open_metrics(request.headers.get("accept", ""))
         gzip = takes_gzip(request.headers.get("accept-encoding", ""))
         wanted = parse_qs(request.scope["query_string"].decode("latin-1")).get("name[]")
         names = frozenset(wanted) if wanted else None
-        own = service.telemetry.expose(open_metrics=open_metrics, names=names)
-        try:
-            exposition = service.exposition
-        except StillLoading:
-            body = own + (END if open_metrics else b"")
-            body = igzip.compress(body) if gzip else body
-        else:
-            body = await exposition.scrape(open_metrics=open_metrics, gzip=gzip, names=names, own=own)
-        service.telemetry.scrape_seconds = time.perf_counter() - began
+
+        async def render() -> Body:
+            began = time.perf_counter()
+            body = await _expose(service, open_metrics=open_metrics, gzip=gzip, names=names)
+            service.telemetry.scrape_seconds = time.perf_counter() - began
+            return Body([body])
+
+        body = await renderings.get((open_metrics, gzip, names, _version(service)), render)
         headers = {"Vary": "Accept, Accept-Encoding"}
         if gzip:
             headers["Content-Encoding"] = "gzip"
-        return Response(body, headers={**headers, "Content-Type": OPEN_METRICS if open_metrics else TEXT})
+        return SharedResponse(body, {**headers, "Content-Type": OPEN_METRICS if open_metrics else TEXT})
 
     return handle
+
+
+async def _expose(service: Service, *, open_metrics: bool, gzip: bool, names: frozenset[str] | None) -> bytes:
+    own = service.telemetry.expose(open_metrics=open_metrics, names=names)
+    try:
+        exposition = service.exposition
+    except StillLoading:
+        body = own + (END if open_metrics else b"")
+        return igzip.compress(body) if gzip else body
+    return await exposition.scrape(open_metrics=open_metrics, gzip=gzip, names=names, own=own)
+
+
+def _version(service: Service) -> int:
+    """Of the node map; another one is another rendering, so that nobody reads from before their own write."""
+    try:
+        return service.node_map.version
+    except StillLoading:
+        return -1
 
 
 def wants_open_metrics(accept: str) -> bool:

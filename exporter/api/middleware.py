@@ -12,11 +12,13 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from exporter.api.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_body, has_body
-from exporter.api.browsers import Origins, refuse_cross_site
+from exporter.api.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_body, has_body, read_body
+from exporter.api.browsers import Hosts, Origins, is_browser, refuse_cross_site
 from exporter.api.callers import NodesByAddress
+from exporter.api.connections import source_of
 from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, is_heartbeat
 from exporter.api.problems import Problem, problem_of
+from exporter.api.rates import RateLimits
 from exporter.api.sender import ResponseSender
 from exporter.api.service import Service
 from exporter.api.tracing import request_id_of, trace_id_of
@@ -45,6 +47,8 @@ class Middleware:
             self._methods.setdefault(route.path, {"OPTIONS"}).update(route.methods or ())
         self._trust = Trust()
         self._origins = Origins()
+        self._hosts = Hosts()
+        self._rates = RateLimits(service.clock, service.telemetry.refuse)
         self._nodes = NodesByAddress(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,16 +70,18 @@ class Middleware:
             common += self._origins.headers(config.web.cors_origin, headers[b"origin"])
         answer = ResponseSender(send, common)
         try:
+            self._admit(scope, headers, caller)
             if straight:
                 # Logs nothing unless it fails, so that it need not pay for what log lines would bear.
-                too_large = _admit_heartbeat(scope["path"], headers, caller, config.limits.max_body)
+                too_large = _too_large(headers, config.limits.max_body)
                 if too_large is not None and b"expect" in headers:
                     common.append((b"connection", b"close"))
                 node = await self._take_heartbeat.take(scope, receive, too_large)
                 answer.status = await self._take_heartbeat.answer(node, send, common)
             else:
                 if method not in _READS and method != "OPTIONS":
-                    _admit(scope["path"], headers, caller, config.limits.max_body)
+                    types = JSON_OR_LINES if scope["path"] == HEARTBEATS else JSON_ONLY
+                    check_body(headers, config.limits.max_body, types)
                 with self._log_context(headers, caller, request_id):
                     await self._route(scope, receive, answer)
         except Disconnected:
@@ -87,10 +93,32 @@ class Middleware:
         seconds = time.perf_counter() - began
         self._service.telemetry.requests.observe(handler, method, answer.status, seconds)
 
+    def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], caller: Caller) -> None:
+        """Refuse what comes too often, and a write by where it comes from and whom it is for, before its body."""
+        config, refuse = self._service.config, self._service.telemetry.refuse
+        if caller.refusal:
+            self._rates.request(source_of(caller.address), config.limits)
+        if scope["method"] in _READS or scope["method"] == "OPTIONS":
+            return
+        if caller.refusal:
+            refuse("untrusted")
+            raise Problem(403, caller.refusal, kind="untrusted")
+        browser = is_browser(headers)
+        try:
+            self._hosts.check(config.web.allowed_hosts, scope["headers"], browser=browser)
+            if browser:
+                refuse_cross_site(headers)
+        except Problem as problem:
+            refuse(problem.kind.replace("-", "_") or "malformed")
+            raise
+
     async def _route(self, scope: Scope, receive: Receive, answer: ResponseSender) -> None:
         if scope["method"] == "OPTIONS":
             await Response(status_code=204)(scope, receive, answer)
         else:
+            if scope["method"] in _READS and has_body(dict(scope["headers"])):
+                # Nothing uses it, but the request is not whole before: what surrounds a body has its limits too.
+                await read_body(receive, self._service.config.limits.max_body)
             scope["app"] = self
             await self._router(scope, receive, answer)
 
@@ -122,21 +150,12 @@ class Middleware:
         return log_context(**fields)
 
 
-def _admit_heartbeat(path: str, headers: Mapping[bytes, bytes], caller: Caller, max_body: int) -> Problem | None:
-    """As below; a body that is too large is given back, since the node lives whatever it sends."""
+def _too_large(headers: Mapping[bytes, bytes], max_body: int) -> Problem | None:
+    """A heartbeat's body that is too large is no refusal: the node lives whatever it sends. Raises the others."""
     try:
-        _admit(path, headers, caller, max_body)
+        check_body(headers, max_body, JSON_ONLY)
     except Problem as problem:
         if problem.status != TOO_LARGE:
             raise
         return problem
     return None
-
-
-def _admit(path: str, headers: Mapping[bytes, bytes], caller: Caller, max_body: int) -> None:
-    """Refuse a write by what is known before its body arrives."""
-    if caller.refusal:
-        raise Problem(403, caller.refusal, kind="untrusted")
-    check_body(headers, max_body, JSON_OR_LINES if path == HEARTBEATS else JSON_ONLY)
-    if not has_body(headers):
-        refuse_cross_site(headers)

@@ -6,11 +6,12 @@ import secrets
 from zlib import crc32
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from exporter.api.documents import Renderer, timestamp
 from exporter.api.listing import parse_listing, place_of, render
 from exporter.api.queries import integer, parse_query
+from exporter.api.renderings import Renderings, SharedResponse, collect
 from exporter.api.responses import JSON, Handler, document_response, json_response
 from exporter.api.service import Service
 from exporter.domain.errors import UnknownNode
@@ -19,7 +20,7 @@ MAX_TRANSITIONS = 1000
 DEFAULT_TRANSITIONS = 100
 
 
-def list_nodes(service: Service) -> Handler:
+def list_nodes(service: Service, renderings: Renderings) -> Handler:
     """All nodes that the query chooses. The ETag costs no look at them, so that polling for changes is cheap."""
     # Versions begin anew with each process, so an ETag holds for this one only.
     process = secrets.token_hex(6)
@@ -36,8 +37,9 @@ def list_nodes(service: Service) -> Handler:
         if request.method == "HEAD":
             return Response(headers=headers, media_type=JSON)
         # The nodes of this moment: the ETag is of it, and so is the place.
-        answer = render(node_map, list(node_map.nodes()), listing, place)
-        return StreamingResponse(answer, headers=headers, media_type=JSON)
+        nodes = list(node_map.nodes())
+        body = await renderings.get(etag, lambda: collect(render(node_map, nodes, listing, place)))
+        return SharedResponse(body, headers, JSON)
 
     return handle
 

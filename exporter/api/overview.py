@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from weakref import WeakValueDictionary
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from exporter.api.documents import timestamp
+from exporter.api.renderings import Renderings, SharedResponse, collect
 from exporter.api.responses import JSON, Handler, document_response, encode, whole
 from exporter.api.service import Service
 from exporter.domain.node import Node
@@ -26,36 +26,32 @@ CONNECTION = '{"source":"%s","target":"%s","type":"%s"}%.0s'
 """Names and types need no escape in JSON. A walk's lines end in a sample's value, which has no place here."""
 
 Rules = tuple[EdgeRule, ...]
-Walks = WeakValueDictionary[tuple[int, Rules], Walk]
 
 
-def show_topology(service: Service) -> Handler:
+def show_topology(service: Service, renderings: Renderings) -> Handler:
     """Nodes and their connections, as a graph library takes them."""
-    # Slow readers of the same topology share its connections; once nobody reads any more, they are gone.
-    walks: Walks = WeakValueDictionary()
 
     async def handle(request: Request) -> Response:
         node_map = service.node_map
         if request.method == "HEAD":
             return Response(media_type=JSON)
-        return StreamingResponse(_topology(node_map, service.config.topology.rules, walks), media_type=JSON)
+        rules = service.config.topology.rules
+        body = await renderings.get(("topology", node_map.version, rules), lambda: collect(_topology(node_map, rules)))
+        return SharedResponse(body, media_type=JSON)
 
     return handle
 
 
-async def _topology(node_map: NodeMap, rules: Rules, walks: Walks) -> AsyncIterator[bytes]:
+async def _topology(node_map: NodeMap, rules: Rules) -> AsyncIterator[bytes]:
     yielder = Yielder()
-    nodes, facts_version = list(node_map.nodes()), node_map.facts_version
+    nodes = list(node_map.nodes())
     yield b'{"nodes":['
     for start in range(0, len(nodes), CHUNK):
         vertices = encode([_vertex(node) for node in nodes[start : start + CHUNK]])
         yield (b"," if start else b"") + vertices[1:-1]
         await yielder.maybe_yield()
-    walk = walks.get((facts_version, rules))
-    if walk is None:
-        walk = Walk(CONNECTION, rules, MAX_CONNECTIONS, yielder)
-        await walk.go(nodes)
-        walks[facts_version, rules] = walk
+    walk = Walk(CONNECTION, rules, MAX_CONNECTIONS, yielder)
+    await walk.go(nodes)
     yield b'],"connections":['
     for start in range(0, len(walk.lines), CHUNK):
         yield (b"," if start else b"") + ",".join(walk.lines[start : start + CHUNK]).encode()

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with what it lacks: an end to waiting for a request, and to the length of its headers."""
+"""uvicorn's HTTP protocol with what it lacks: bounds on a request's head, on waiting for it, and on slow readers."""
 
 from __future__ import annotations
 
@@ -7,38 +7,66 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
+import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import service_unavailable
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from exporter.api.connections import ConnectionLimits, source_of
 from exporter.api.problems import MEDIA_TYPE, Problem
-from exporter.api.sender import ResponseSender
 from exporter.api.tracing import request_id_of
 from exporter.domain.clock import SECOND
 from exporter.domain.config import Limits
 
-HEAD = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\nconnection: close\r\n\r\n"
+HEAD = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%bconnection: close\r\n\r\n"
 MAX_HEAD = 65_536
-"""Bytes of a request's line and headers."""
+"""Bytes of a request's line and headers; and of whatever is neither a head nor a body, such as trailers."""
+MAX_HEADERS = 256
 LONGEST_PAUSE, LOOKS = 1.0, 4
-"""Connections are looked at every second, or four times in the timeout where that is shorter."""
+"""Connections are checked every second, or four times in the timeout where that is shorter."""
+PROGRESS = 65_536
+"""Bytes that a reader must take in each `limits.send_timeout`."""
+TOLD_WHY = 64
+"""So many connections above the limit are told why they are refused; the others are closed at once."""
+HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
+NOT_HTTP = "this is no HTTP/1.1 request"
+
+
+def _trust_all(_: str) -> bool:
+    return True
+
+
+def _ignore(_: str) -> None:
+    return None
 
 
 class DeadlineProtocol(HttpToolsProtocol):
-    """A request that is not whole in time is answered 408, one with endless headers 431; then the connection ends.
+    """A request that is not whole in time is answered 408, one with an endless head or trailers 431; a reader that does
+    not read is cut off. Then the connection ends.
 
-    The time runs from the connection's beginning, or from a later request's first byte. One timer looks after all
-    connections of a server, so that a request costs none.
-    """
+    The time runs from the connection's beginning, or from a later request's first byte. One timer checks all
+    connections of a server, so that a request costs none. An upgrade that is asked for is ignored: the request is
+    answered as it is. Source: RFC 9110 7.8.
+    """  # noqa: D205 - one sentence
 
-    receive_timeout_ns: Callable[[], int] = staticmethod(lambda: Limits().receive_timeout)
+    limits: Callable[[], Limits] = staticmethod(Limits)
+    is_trusted: Callable[[str], bool] = staticmethod(_trust_all)
+    refused: Callable[[str], None] = staticmethod(_ignore)
     _sweeps: ClassVar[WeakKeyDictionary[ServerState, _Sweep]] = WeakKeyDictionary()
 
     @classmethod
-    def within(cls, receive_timeout_ns: Callable[[], int]) -> type[DeadlineProtocol]:
-        """The protocol with another timeout; it is asked anew at each look, so that a reload may change it."""
-        return type(cls.__name__, (cls,), {"receive_timeout_ns": staticmethod(receive_timeout_ns)})
+    def within(
+        cls,
+        limits: Callable[[], Limits],
+        is_trusted: Callable[[str], bool] = _trust_all,
+        refused: Callable[[str], None] = _ignore,
+    ) -> type[DeadlineProtocol]:
+        """The protocol with other limits, which are read again at each use, so that a reload may change them.
+
+        `is_trusted`: whether a peer's address is trusted. `refused` is called with the reason of each refusal here.
+        """
+        names: dict[str, Callable[..., Any]] = {"limits": limits, "is_trusted": is_trusted, "refused": refused}
+        return type(cls.__name__, (cls,), {name: staticmethod(each) for name, each in names.items()})
 
     def __init__(
         self,
@@ -48,57 +76,124 @@ class DeadlineProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.source = ""
+        self.trusted = False
         self.since: float | None = self.loop.time()
         """Since when a request is arriving; None between requests, where uvicorn's keep-alive ends the wait."""
-        self._head_size = 0
+        self.blocked_since: float | None = None
+        """Since when the peer has not read PROGRESS bytes of what it was sent."""
+        self._unread = 0
         self._in_head = True
-        self._head_ended = False
+        self._progressed = False
+        self._overhead = 0
+        self._refused = False
+        self._turned_away = ""
+        """Why there is no room for this connection: it is told at its first request."""
+        self._shared = ConnectionLimits.of(server_state)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin to wait for a request."""
+        """Begin to wait for a request, if there is room for another connection."""
         super().connection_made(transport)
+        host = self.client[0] if self.client else ""
+        self.source, self.trusted = source_of(host), self.is_trusted(host)
         sweep = self._sweeps.get(self.server_state)
         if sweep is None:
             sweep = self._sweeps[self.server_state] = _Sweep(self.loop, self.connections)
-        sweep.begin(self.receive_timeout_ns)
+        sweep.begin(self.limits)
+        self._turned_away = self._shared.admit(self, self.limits(), self.refused)
+        if self._turned_away:
+            self.refused("connections")
+            if len(self.connections) > self.limits().max_connections + TOLD_WHY:
+                transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Make room."""
+        self._shared.leave(self)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take in what came, as long as its headers end somewhere."""
+        """Parse what came, as long as its head, or what surrounds its body, ends somewhere."""
+        if self._refused:
+            return
         if self.since is None:
             self.since = self.loop.time()
-        # What comes behind the end of a head, or of a body, is that request's body or the next one's beginning.
-        self._head_ended = not self._in_head
-        super().data_received(data)
-        if self._in_head:
-            self._head_size = 0 if self._head_ended else self._head_size + len(data)
-            if self._head_size > MAX_HEAD and not self.transport.is_closing():
-                self.refuse(Problem(431, f"expected a request line and headers of at most {MAX_HEAD} bytes together"))
+        self._progressed = False
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._malformed()
+        self._overhead = 0 if self._progressed else self._overhead + len(data)
+        if self._overhead > MAX_HEAD:
+            self._too_large_a_head()
 
     def on_message_begin(self) -> None:
         """The first byte of a request; it may follow another one's last byte at once."""
         super().on_message_begin()
+        self._in_head = True
         if self.since is None:
             self.since = self.loop.time()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; what comes behind a body (trailers) is dropped."""
+        if self._in_head and len(self.headers) <= MAX_HEADERS:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """What follows is the body."""
-        self._in_head, self._head_ended = False, True
-        super().on_headers_complete()
+        self._in_head, self._progressed = False, True
+        if len(self.headers) > MAX_HEADERS:
+            self._too_large_a_head()
+        elif self._turned_away:
+            self.refuse(Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"}))
+        elif not self.parser.should_upgrade():
+            self._shared.busy(self)
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._progressed = True
+        if not self._refused:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        self._progressed = True
+        if self._refused or self.parser.should_upgrade():
+            return
         super().on_message_complete()
         self.since = None
-        self._in_head = True
-        self._head_size = 0
+        if self.cycle.response_complete:
+            self._shared.idle(self)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        super()._start_asgi_task(cycle, _say_busy if app is service_unavailable else app)
+    def on_response_complete(self) -> None:
+        """The answer is written; the connection may wait for the next request."""
+        super().on_response_complete()
+        if self.since is None and not self.pipeline:
+            self._shared.idle(self)
+
+    def pause_writing(self) -> None:
+        """The peer reads more slowly than we write."""
+        super().pause_writing()
+        if self.blocked_since is None:
+            self.blocked_since, self._unread = self.loop.time(), self.transport.get_write_buffer_size()
+
+    def resume_writing(self) -> None:
+        """The peer has read most of it."""
+        super().resume_writing()
+        self.blocked_since = None
 
     def send_400_response(self, msg: str) -> None:
         """A problem document in place of uvicorn's plain text."""
         del msg
-        self.refuse(Problem(400, "this is no HTTP/1.1 request"))
+        self._malformed()
+
+    def close_idle(self) -> None:
+        """Make room for another connection."""
+        self._refused = True
+        self.transport.close()
 
     def overdue(self) -> None:
         """The request did not arrive in time; it is refused unless the waiting is our own doing."""
@@ -108,7 +203,17 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self.flow.read_paused:
             self.since = self.loop.time()
         elif not serving:
+            self.refused("receive_timeout")
             self.refuse(Problem(408, "the request did not arrive whole within limits.receive_timeout: send it faster"))
+
+    def cut_slow_reader(self, now: float) -> None:
+        """End the connection of a peer that has read too little since; else count from now on."""
+        unread = self.transport.get_write_buffer_size()
+        if unread and unread > self._unread - PROGRESS:
+            self.refused("send_timeout")
+            self.transport.abort()
+        else:
+            self.blocked_since, self._unread = now, unread
 
     def refuse(self, problem: Problem) -> None:
         """Answer, unless an answer is on its way, and end the connection."""
@@ -116,44 +221,65 @@ class DeadlineProtocol(HttpToolsProtocol):
         ours = cycle is not None and cycle.scope is self.scope
         if cycle is None or (not cycle.response_started if ours else cycle.response_complete):
             body, request_id = problem.body(), request_id_of(dict(self.headers) if ours else {})
-            self.transport.write(STATUS_LINE[problem.status] + HEAD % (MEDIA_TYPE, len(body), request_id) + body)
+            more = b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in problem.headers.items())
+            self.transport.write(STATUS_LINE[problem.status] + HEAD % (MEDIA_TYPE, len(body), request_id, more) + body)
         if cycle is not None and not cycle.response_complete:
             # Whatever answers it now answers nobody.
             cycle.disconnected = True
             cycle.message_event.set()
+        self._refused = True
         self.transport.close()
 
+    def _malformed(self) -> None:
+        if not self._refused:
+            self.refused("malformed")
+            self.refuse(Problem(400, NOT_HTTP))
 
-async def _say_busy(scope: Any, receive: Any, send: Any) -> None:
-    """In place of uvicorn's plain text when its `limit_concurrency` is reached."""
-    del receive
-    headers = {"Retry-After": "1"}
-    problem = Problem(
-        503, "too many connections (limits.max_connections): try again soon", kind="busy", headers=headers
-    )
-    answer = ResponseSender(send, [(b"x-request-id", request_id_of(dict(scope["headers"])))])
-    await answer.problem(problem, close=True)
+    def _too_large_a_head(self) -> None:
+        if not self._refused:
+            self.refused("head_too_large")
+            detail = f"expected a request line and at most {MAX_HEADERS} headers of at most {MAX_HEAD} bytes together"
+            self.refuse(Problem(431, detail))
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Parse the head again without what asked for the upgrade, and then what follows it."""
+        method = self.parser.get_method()
+        if method == b"CONNECT" or self._refused:
+            self._malformed()
+            return
+        kept = [b"%b: %b\r\n" % (name, value) for name, value in self.headers if name not in HOP_BY_HOP]
+        head = b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, self.parser.get_http_version().encode(), b"".join(kept))
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.parser.feed_data(head)
+        self._progressed = True
+        if rest:
+            self.data_received(rest)
 
 
 class _Sweep:
-    """Looks at all connections of a server from time to time, as long as there are any."""
+    """Checks all connections of a server from time to time, as long as there are any."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
         self._loop = loop
         self._connections = connections
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, receive_timeout_ns: Callable[[], int]) -> None:
-        """Begin to look, unless that goes on already."""
+    def begin(self, limits: Callable[[], Limits]) -> None:
+        """Begin to check, unless that goes on already."""
         if self._timer is None:
-            pause = min(LONGEST_PAUSE, receive_timeout_ns() / SECOND / LOOKS)
-            self._timer = self._loop.call_later(pause, self._look, receive_timeout_ns)
+            shortest_ns = min(limits().receive_timeout, limits().send_timeout)
+            pause = min(LONGEST_PAUSE, shortest_ns / SECOND / LOOKS)
+            self._timer = self._loop.call_later(pause, self._look, limits)
 
-    def _look(self, receive_timeout_ns: Callable[[], int]) -> None:
+    def _look(self, limits: Callable[[], Limits]) -> None:
         self._timer = None
-        before = self._loop.time() - receive_timeout_ns() / SECOND
+        now = self._loop.time()
+        late, blocked = (now - each / SECOND for each in (limits().receive_timeout, limits().send_timeout))
         for connection in list(self._connections):
-            if connection.since is not None and connection.since <= before:
+            if connection.since is not None and connection.since <= late:
                 connection.overdue()
+            if connection.blocked_since is not None and connection.blocked_since <= blocked:
+                connection.cut_slow_reader(now)
         if self._connections:
-            self.begin(receive_timeout_ns)
+            self.begin(limits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from exporter.domain.clock import Clock
 from exporter.domain.command import Command
 from exporter.domain.config import Config
 from exporter.domain.durable import Recent
@@ -32,6 +33,10 @@ class Service(Protocol):
     @property
     def telemetry(self) -> Telemetry:
         """Metrics about ourselves."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of this registry."""
 
     @property
     def ready(self) -> bool:

@@ -18,8 +18,35 @@ FORWARDING = frozenset(
         b"x-forwarded-host",
         b"x-forwarded-proto",
         b"x-real-ip",
+        b"x-forwarded",
+        b"x-forwarded-by",
+        b"x-forwarded-port",
+        b"x-forwarded-scheme",
+        b"x-forwarded-server",
+        b"x-forwarded-ssl",
+        b"x-original-forwarded-for",
+        b"x-original-host",
+        b"x-originating-ip",
+        b"x-remote-addr",
+        b"x-remote-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-envoy-external-address",
+        b"x-azure-clientip",
+        b"x-appengine-user-ip",
+        b"x-proxyuser-ip",
+        b"forwarded-for",
+        b"client-ip",
         b"true-client-ip",
+        b"cdn-loop",
         b"cf-connecting-ip",
+        b"cf-connecting-ipv6",
+        b"cf-ray",
+        b"fastly-client-ip",
+        b"fly-client-ip",
+        b"wl-proxy-client-ip",
+        b"proxy-client-ip",
+        b"x-amz-cf-id",
     }
 )
 """A request with one of these was passed on by somebody: the peer is not its sender."""
@@ -31,10 +58,16 @@ Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Where a request comes from; `refusal` says why it may not write, and is empty where it may."""
+    """Where a request comes from; `refusal` says why it may not write, and is empty where it may (a trusted caller)."""
 
     address: str
     refusal: str = ""
+
+
+def is_trusted_peer(auth: Auth, host: str) -> bool:
+    """Whether a connection from this address is a trusted caller's, or a trusted proxy's."""
+    address = _parse(host)
+    return address is not None and (_within(address, auth.trusted_networks) or _within(address, auth.trusted_proxies))
 
 
 class Trust:
@@ -81,7 +114,7 @@ def _forwarded(auth: Auth, host: str, scope: Scope) -> Caller:
     client = None
     # From the right: what stands left of an untrusted address, anybody may have made up.
     for hop in reversed(hops):
-        client = _parse(hop)
+        client = _parse(_without_port(hop))
         if client is None or not _within(client, auth.trusted_proxies):
             break
     if client is None:
@@ -93,6 +126,13 @@ def _judged(auth: Auth, address: Address) -> Caller:
     if _within(address, auth.trusted_networks):
         return Caller(str(address))
     return Caller(str(address), f"{address} is not in auth.trusted_networks: {HOW_TO_WRITE}")
+
+
+def _without_port(hop: str) -> str:
+    """The address of `10.0.0.4`, `10.0.0.4:51234`, `fd00::4`, `[fd00::4]` or `[fd00::4]:51234`."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 def _parse(text: str) -> Address | None:

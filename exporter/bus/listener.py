@@ -17,6 +17,7 @@ from exporter.domain.errors import StillLoading
 from exporter.domain.reception import Source
 from exporter.domain.status import Thresholds
 from exporter.nodemap.nodemap import NodeMap
+from exporter.process.tasks import first_of
 from exporter.redislink.connecting import subscriber
 from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.url import parse_redis_url
@@ -73,7 +74,7 @@ class BusListener:
         """Listen until cancelled."""
         self._source.mark_down()
         try:
-            await _first_of(self._listen_again_and_again(), self._intake.work())
+            await first_of(self._listen_again_and_again(), self._intake.work())
         finally:
             self._lose()
 
@@ -100,7 +101,7 @@ class BusListener:
                 await connection.send_command("SUBSCRIBE", self._channel, check_health=False)
                 await connection.read_response(push_request=True)
             self._hear()
-            await _first_of(self._read(connection), self._ping(connection))
+            await first_of(self._read(connection), self._ping(connection))
         finally:
             await connection.disconnect(nowait=True)
             await client.aclose()
@@ -163,16 +164,3 @@ class BusListener:
             _log.warning(
                 "the event bus is not heard: its nodes keep their status until it is", extra={"reason": reason}
             )
-
-
-async def _first_of(*ways: Awaitable[None]) -> None:
-    """Raise what the first one raises; the others are ended."""
-    tasks = [asyncio.ensure_future(way) for way in ways]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

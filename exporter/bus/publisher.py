@@ -58,7 +58,8 @@ class BusPublisher:
     async def flush(self, seconds: float) -> None:
         """Wait until all is published or dropped, for so long at most: before `run` is cancelled."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._waiting.join(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._waiting.join()
 
     async def _send(self, client: Redis, payloads: list[bytes]) -> None:
         try:

@@ -106,12 +106,18 @@ class Client:
         """Close the connection."""
         self._http.close()
 
-    def nodes(self, **filters: Any) -> dict[str, Node]:
-        """The nodes that pass all filters (role, status, gpu, site, ...: those of `GET /nodes`), by name."""
-        return {name: node for _, page in self.pages(**filters) for name, node in page.nodes.items()}
+    def nodes(self, *, limit: int | None = None, **filters: Any) -> dict[str, Node]:
+        """The nodes that pass all filters (role, status, gpu, site, ...: those of `GET /nodes`), by name.
+
+        `limit`: only the first so many.
+        """
+        pages = self.pages(limit=limit, **filters)
+        if limit is not None:
+            return next(pages)[1].nodes
+        return {name: node for _, page in pages for name, node in page.nodes.items()}
 
     def pages(self, **query: Any) -> Iterator[tuple[JsonReply, NodePage]]:
-        """`GET /nodes` page by page: as one page where `limit` is not given."""
+        """`GET /nodes` page by page, each of `limit` nodes; as one page where it is not given."""
         seen: set[str] = set()
         while True:
             reply = self.get("/nodes", query)

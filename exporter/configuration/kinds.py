@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from exporter.configuration.faults import below, refused
+from exporter.configuration.pattern import compile_pattern
 from exporter.domain.clock import MILLISECOND
 from exporter.domain.config import Network
 from exporter.domain.duration import EXPECTED as DURATION_EXPECTED
@@ -19,6 +20,7 @@ T = TypeVar("T")
 Parser = Callable[[Any], T]
 
 SHORTEST = 100 * MILLISECOND
+_HOST = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62}){0,30}", re.ASCII)
 _SIZE = re.compile(r"(\d{1,15})(B|KiB|MiB|GiB)?", re.ASCII)
 _SIZE_UNITS = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _FAMILY = re.compile(r"aurora_(?:node|mesh|site|topology)_[a-z0-9_]+")
@@ -102,14 +104,21 @@ def size(value: Any) -> int:
 
 
 def pattern(value: Any) -> str:
-    """A regular expression."""
+    """A regular expression as RE2 has them."""
     if not isinstance(value, str):
         raise refused("a regular expression", value)
     try:
-        re.compile(value)
-    except (re.error, OverflowError, RecursionError) as error:
+        compile_pattern(value)
+    except ValueError as error:
         raise Invalid.of("", f"expected a regular expression, got one that does not compile: {error}") from None
     return value
+
+
+def host(value: Any) -> str:
+    """The name of a host, in lower case; `*.example.org` stands for all names below example.org."""
+    if not isinstance(value, str) or not _HOST.fullmatch(value.lower()):
+        raise refused("the name of a host such as registry.example.org or *.example.org, without a port", value)
+    return value.lower()
 
 
 def network(value: Any) -> Network:

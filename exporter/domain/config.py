@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 
+from exporter.domain.clock import SECOND
 from exporter.domain.eventnames import CHANNEL
 from exporter.domain.site import SiteRule
 from exporter.domain.status import Thresholds
@@ -36,6 +37,8 @@ class Web:
     cors_origin: str = ".*"
     enable_lifecycle: bool = False
     config_file: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names under which writes are taken, beside addresses, localhost and this machine's own name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,16 @@ class Limits:
     max_body: int = 2**20
     """Bytes of a request's body."""
     max_connections: int = 10_000
+    max_connections_per_source: int = 256
+    """Connections of one address that is not trusted."""
     receive_timeout: int = 10_000_000_000
     """How long a request may take to arrive whole."""
+    send_timeout: int = 10_000_000_000
+    """How long a reader may take for 64 KiB of its answer."""
+    untrusted_requests_per_second: int = 50
+    """Of one address that is not trusted."""
+    untrusted_new_nodes_per_minute: int = 60
+    """Of one address that is not trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +102,8 @@ class Alertmanager:
 
     urls: tuple[str, ...] = ()
     external_labels: dict[str, str] = field(default_factory=dict)
+    scrape_interval: int = 15 * SECOND
+    """How often Prometheus scrapes us and evaluates the rules: how long they wait, and we, follows from it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,20 @@ class Tombstone(msgspec.Struct, frozen=True, gc=False):
             msgspec.structs.force_setattr(self, "epoch", self.registered_at_ns)
 
 
+class Scope(enum.StrEnum):
+    """What a disruption is of."""
+
+    SITE = "site"
+    MESH = "mesh"
+
+
+class Disruption(msgspec.Struct, frozen=True, gc=False):
+    """Nodes of a site, or of the whole mesh, that went missing together; `began_ns` is of the wall clock."""
+
+    scope: Scope
+    began_ns: int
+
+
 class Live(msgspec.Struct, frozen=True, gc=False):
     """How a node stood when it was last known; `last_seen_ns` is of the wall clock, the others of the monotonic."""
 
@@ -84,6 +98,7 @@ class Node:
     __slots__ = (
         "clock_offset_ns",
         "conflicts",
+        "disruptions",
         "entered_active",
         "entered_offline",
         "entered_warning",
@@ -128,6 +143,8 @@ class Node:
         """The latest that was made or recorded, of this node or an earlier one of its name."""
         self.path: object = None
         """The node map's own: the way on which the last heartbeat came."""
+        self.disruptions: tuple[Disruption, ...] = ()
+        """Those with which it went missing; their alerts stand in place of its own."""
         self.queue: object = None
         """The node map's own: where the node waits for its next threshold."""
         self.reported_status: str | None = None

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from exporter.domain.errors import Invalid
-from exporter.domain.text import NAME_EXPECTED, shown
+from exporter.domain.text import NAME_EXPECTED, clipped, shown
 
 T = TypeVar("T")
 _AT = re.compile(r"^(?P<message>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?$", re.DOTALL)
@@ -31,7 +31,7 @@ def _invalid(text: str, value: Any, prefix: str) -> Invalid:
     for marker, meaning in (("unknown field", "not a known field here"), ("missing required field", "required")):
         named = _FIELD.search(message)
         if marker in message and named:
-            return Invalid.of(_join(prefix, _join(path, named["field"])), meaning)
+            return Invalid.of(_join(prefix, _join(path, clipped(named["field"]))), meaning)
     expected = message[0].lower() + message[1:].replace("`", "")
     if "matching regex" in message:
         expected = f"expected {NAME_EXPECTED}"

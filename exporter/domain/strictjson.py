@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from exporter.domain.errors import Invalid
-from exporter.domain.text import has_surrogate, shown
+from exporter.domain.text import clipped, has_surrogate, shown
 
 MAX_DEPTH = 32
+MAX_COMMAS = 40_000
+"""Of a text: more than the largest registration holds, and few enough to be read in some milliseconds."""
 _MAX_DIGITS = 40
 
 
 def loads(body: bytes) -> Any:
     """The value that a JSON text stands for.
 
-    Raises Invalid for what is no JSON, and for duplicate keys, lone surrogates, integers of more than 40 digits and
-    nesting deeper than 32. NaN, Infinity and numbers out of a double's range come back as non-finite floats, for the
-    caller to refuse by the field's name (`reject_unwritable` does) or to overlook.
+    Takes time and memory in proportion to the body. Raises Invalid for what is no JSON, and for duplicate keys, lone
+    surrogates, integers of more than 40 digits and nesting deeper than 32. NaN, Infinity and numbers out of a double's
+    range come back as non-finite floats, for the caller to refuse by the field's name (`reject_unwritable` does) or to
+    overlook.
     """
+    _check_size(body)
     try:
         value = json.loads(body.decode(), object_pairs_hook=_object, parse_int=_integer)
     except UnicodeDecodeError as error:
@@ -28,8 +33,15 @@ def loads(body: bytes) -> Any:
         raise Invalid.of("", f"the body is nested deeper than {MAX_DEPTH} levels") from None
     except json.JSONDecodeError as error:
         raise Invalid.of("", f"the body is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
-    _check(value, "", 0)
+    _check(value)
     return value
+
+
+def _check_size(body: bytes) -> None:
+    # Each value costs hundreds of bytes and a microsecond: so many stall nothing.
+    commas = body.count(b",")
+    if commas > MAX_COMMAS:
+        raise Invalid.of("", f"expected a body of at most {MAX_COMMAS} commas, got {commas}")
 
 
 class Ambiguous:
@@ -48,6 +60,7 @@ def loads_leniently(body: bytes) -> Any:
     What `loads` refuses by name is here for the caller to find: AMBIGUOUS for duplicate keys, infinity for endless
     integers, surrogates for bytes that are not UTF-8, control characters in texts. Raises Invalid for what is no JSON.
     """
+    _check_size(body)
     try:
         text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
         return json.loads(text, object_pairs_hook=_lenient_object, parse_int=_lenient_integer, strict=False)
@@ -59,10 +72,9 @@ def loads_leniently(body: bytes) -> Any:
 
 def reject_unwritable(value: Any, path: str) -> None:
     """Raise Invalid for a non-finite number anywhere in the value: no JSON writer could give it back."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise Invalid.of(path, f"expected a finite number, got {value}")
-    for child, child_path in _children(value, path):
-        reject_unwritable(child, child_path)
+    for child, where in _walk(value):
+        if isinstance(child, float) and not math.isfinite(child):
+            raise Invalid.of(_path_of(where, path), f"expected a finite number, got {child}")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -71,7 +83,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise Invalid.of(shown(key)[1:-1], "the key stands more than once in one object")
+                raise Invalid.of(clipped(key), "the key stands more than once in one object")
             seen.add(key)
     return value
 
@@ -97,22 +109,48 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def _check(value: Any, path: str, depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise Invalid.of(path.partition(".")[0].partition("[")[0], f"nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, str) and has_surrogate(value):
-        raise Invalid.of(path, f"expected text without lone surrogates, got {shown(value)}")
-    if isinstance(value, dict):
-        for key in value:
-            if has_surrogate(key):
-                raise Invalid.of(path, f"expected keys without lone surrogates, got {shown(key)}")
-    for child, child_path in _children(value, path):
-        _check(child, child_path, depth + 1)
+def _check(value: Any) -> None:
+    for child, where in _walk(value):
+        if where is not None and where.depth > MAX_DEPTH:
+            raise Invalid.of(_path_of(where, "", 1), f"nested deeper than {MAX_DEPTH} levels")
+        if isinstance(child, str) and has_surrogate(child):
+            raise Invalid.of(_path_of(where, ""), f"expected text without lone surrogates, got {shown(child)}")
+        if isinstance(child, dict):
+            for key in child:
+                if has_surrogate(key):
+                    message = f"expected keys without lone surrogates, got {shown(key)}"
+                    raise Invalid.of(_path_of(where, ""), message)
 
 
-def _children(value: Any, path: str) -> list[tuple[Any, str]]:
-    if isinstance(value, dict):
-        return [(child, f"{path}.{key}" if path else key) for key, child in value.items()]
-    if isinstance(value, list):
-        return [(child, f"{path}[{index}]") for index, child in enumerate(value)]
-    return []
+class _Where(NamedTuple):
+    """Where a value stands: its key or index, and where what it is in stands."""
+
+    parent: _Where | None
+    step: str | int
+    depth: int
+
+
+def _walk(value: Any) -> Iterator[tuple[Any, _Where | None]]:
+    """Every value within, parents first; paths are worked out only for those that need one."""
+    waiting: list[tuple[Any, _Where | None]] = [(value, None)]
+    while waiting:
+        value, where = waiting.pop()
+        yield value, where
+        depth = where.depth + 1 if where else 1
+        if isinstance(value, dict):
+            waiting += [(child, _Where(where, key, depth)) for key, child in value.items()]
+        elif isinstance(value, list):
+            waiting += [(child, _Where(where, index, depth)) for index, child in enumerate(value)]
+
+
+def _path_of(where: _Where | None, prefix: str, steps: int = MAX_DEPTH) -> str:
+    """As `a.b[2]`; of a key no more than a glance, of the path only the first `steps`."""
+    path: list[str | int] = []
+    while where is not None:
+        path.append(where.step)
+        where = where.parent
+    text = prefix
+    for step in path[::-1][:steps]:
+        named = f"[{step}]" if isinstance(step, int) else clipped(step)
+        text += named if isinstance(step, int) or not text else f".{named}"
+    return text

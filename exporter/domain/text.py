@@ -46,6 +46,11 @@ def address_fault(text: str) -> str | None:
     return None
 
 
+def clipped(key: str) -> str:
+    """A key of unknown length as an error message names it: escaped and not longer than a glance."""
+    return shown(key[: MAX_SHOWN + 1])[1:-1] if len(key) <= MAX_SHOWN else shown(key[:60])[1:-1] + "..."
+
+
 def shown(value: object) -> str:
     """A refused value as an error message shows it: escaped and not longer than a glance."""
     try:

@@ -23,7 +23,7 @@ _BIT = {family.name: 1 << position for position, family in enumerate(_KEPT)}
 _ALL = _bits(_KEPT)
 _STALE_BY = {
     change: _bits(family for family in _KEPT if isinstance(family, NodeFamily) and change in family.changed_by)
-    for change in (Change.STATUS, Change.LIFECYCLE, Change.REPORT)
+    for change in (Change.STATUS, Change.LIFECYCLE, Change.REPORT, Change.SUPPRESSION)
 }
 
 

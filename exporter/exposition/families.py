@@ -12,6 +12,7 @@ _STATUS = frozenset({Change.STATUS})
 # A record that differs in anything but the registration is reported as a change of the lifecycle.
 _RECORD = frozenset({Change.LIFECYCLE})
 _REPORT = frozenset({Change.REPORT})
+_SUPPRESSION = frozenset({Change.SUPPRESSION})
 _READINGS = frozenset({Change.REPORT, Change.STATUS})
 
 HELD = NodeFamily(
@@ -95,6 +96,13 @@ FAMILIES: tuple[Family, ...] = (
             lambda node: None if node.lifecycle.phase is Phase.IN_SERVICE else render.seconds(node.lifecycle.until_ns)
         ),
         changed_by=_RECORD,
+    ),
+    NodeFamily(
+        name="aurora_node_disruption_start_timestamp_seconds",
+        help="Start of the disruption of its site or of the mesh with which the node went missing; absent without one.",
+        labels=("node", "scope"),
+        lines=render.disruptions,
+        changed_by=_SUPPRESSION,
     ),
     NodeFamily(
         name="aurora_node_clock_offset_seconds",
@@ -193,6 +201,18 @@ FAMILIES: tuple[Family, ...] = (
         help="1 while so many of the site's nodes are without heartbeats that it is one incident.",
         labels=("site",),
         texts=meshfamilies.disrupted,
+    ),
+    MeshFamily(
+        name="aurora_site_disruption_start_timestamp_seconds",
+        help="Start of the site's disruption, until most of its nodes are back or it is old; absent without one.",
+        labels=("site",),
+        texts=meshfamilies.site_disruptions,
+    ),
+    MeshFamily(
+        name="aurora_mesh_disruption_start_timestamp_seconds",
+        help="Start of the whole mesh's disruption, until most nodes are back or it is old; absent without one.",
+        labels=(),
+        texts=meshfamilies.mesh_disruption,
     ),
     EDGE_INFO,
     EDGES_OMITTED,

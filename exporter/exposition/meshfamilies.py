@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from exporter.domain.status import Status
-from exporter.exposition.render import escape
+from exporter.exposition.render import escape, seconds
 from exporter.nodemap.nodemap import NodeMap
-from exporter.nodemap.totals import Totals
+from exporter.nodemap.totals import MESH, Totals
 
 
 def by_role(template: str, node_map: NodeMap) -> Iterator[str]:
@@ -38,4 +38,19 @@ def by_site(template: str, node_map: NodeMap) -> Iterator[str]:
 def disrupted(template: str, node_map: NodeMap) -> Iterator[str]:
     """Whether each site is disrupted."""
     for site in node_map.totals.site_names():
-        yield template % (escape(site), int(node_map.totals.site_disrupted(site)))
+        yield template % (escape(site), int(node_map.totals.disrupted(site)))
+
+
+def site_disruptions(template: str, node_map: NodeMap) -> Iterator[str]:
+    """Since when each disrupted site is."""
+    for site in node_map.totals.site_names():
+        disruption = node_map.disruptions.of(site)
+        if disruption:
+            yield template % (escape(site), seconds(disruption.began_ns))
+
+
+def mesh_disruption(template: str, node_map: NodeMap) -> Iterator[str]:
+    """Since when the whole mesh is disrupted."""
+    disruption = node_map.disruptions.of(MESH)
+    if disruption:
+        yield template % seconds(disruption.began_ns)

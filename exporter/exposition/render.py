@@ -63,6 +63,13 @@ def agents(form: str, nodes: Sequence[Node]) -> str:
     )
 
 
+def disruptions(form: str, nodes: Sequence[Node]) -> str:
+    """The start of each disruption with which a node went missing."""
+    return "".join(
+        [form % (node.name, each.scope.value, seconds(each.began_ns)) for node in nodes for each in node.disruptions]
+    )
+
+
 def each(of: Callable[[Node], int | str | None]) -> Lines:
     """One value a node; None leaves the node out."""
 

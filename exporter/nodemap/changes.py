@@ -18,6 +18,8 @@ class Change(enum.Enum):
     LIFECYCLE = enum.auto()
     REPORT = enum.auto()
     """Its heartbeat brought readings, a clock offset or a gap; or a claim of its name was refused."""
+    SUPPRESSION = enum.auto()
+    """It went missing together with its site or the mesh, or does no longer count as such."""
     DEPARTED = enum.auto()
     FORGOTTEN = enum.auto()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from exporter.domain.node import Node
 from exporter.domain.status import Status
@@ -13,8 +13,10 @@ from exporter.nodemap.totals import Totals
 class RecentlyOffline:
     """Moves nodes out of both sides of the totals' fractions once they are offline for longer than `recent`."""
 
-    def __init__(self, totals: Totals) -> None:
+    def __init__(self, totals: Totals, on_change: Callable[[Node], None]) -> None:
+        """`on_change` is called for each node that moved."""
         self._totals = totals
+        self._on_change = on_change
         self._nodes: OrderedDict[int, Node] = OrderedDict()
 
     def add(self, node: Node) -> None:
@@ -47,3 +49,4 @@ class RecentlyOffline:
         self._totals.discard(node)
         node.long_offline = long_offline
         self._totals.add(node)
+        self._on_change(node)

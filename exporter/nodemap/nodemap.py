@@ -143,6 +143,7 @@ class NodeMap(MapState):
     def begun(self) -> None:
         """Every path was begun: judge who is offline for long, and apply what is due."""
         self._recently_offline.judge_all(self._nodes.values(), self.clock.monotonic_ns())
+        self.disruptions.restore(self._nodes.values(), self.thresholds, self.clock.monotonic_ns())
         self.tick()
 
     def reconfigure(self, thresholds: Thresholds, site_rule: SiteRule, max_nodes: int) -> None:
@@ -165,6 +166,7 @@ class NodeMap(MapState):
             elif isinstance(node.queue, Queue):
                 self.enqueue(node, node.queue)
         self._recently_offline.judge_all(self._nodes.values(), self.clock.monotonic_ns())
+        self.disruptions.restore(self._nodes.values(), self.thresholds, self.clock.monotonic_ns())
         self.tick()
 
     # Time
@@ -195,6 +197,7 @@ class NodeMap(MapState):
                 self.version += 1
                 self._tell(Change.LIFECYCLE, node)
         self._recently_offline.age(now_ns)
+        self.disruptions.judge(self.thresholds, now_ns)
         self._expire_tombstones(now_ns)
 
     def _apply_thresholds(self, queue: Queue) -> None:

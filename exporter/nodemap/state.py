@@ -23,6 +23,7 @@ from exporter.nodemap.meshtime import MeshTime
 from exporter.nodemap.paths import NEVER, Path, Paths, Peers
 from exporter.nodemap.pending import PendingChanges
 from exporter.nodemap.queues import Queue, Queues
+from exporter.nodemap.suppression import Disruptions
 from exporter.nodemap.totals import Totals
 from exporter.nodemap.walltime import WallTime
 
@@ -76,12 +77,13 @@ class MapState:
             self.queues.new_generation(path)
         self._nodes: dict[str, Node] = {}
         self._next_order = 0
-        self._recently_offline = RecentlyOffline(self.totals)
         self._ttls = Deadlines()
         self._untils = Deadlines()
         self.ticked_ns = now_ns
         self._gap_ns = thresholds.gap
         self.wall_time = WallTime(now_ns, clock.wall_ns())
+        self.disruptions = Disruptions(self.totals, self.wall_time, self._note_suppression)
+        self._recently_offline = RecentlyOffline(self.totals, self.disruptions.note)
         self.readings_rejected = dict.fromkeys(Reason, 0)
         """Parts of heartbeats that were left out."""
         self._late_until_ns: dict[str, int] = {}
@@ -163,8 +165,11 @@ class MapState:
         else:
             change = Change.FACTS if record.registration != node.record.registration else Change.LIFECYCLE
             self.totals.discard(node)
+            if record.registration.site != node.facts.site:
+                self.disruptions.drop(node)
             node.record = record
             self.totals.add(node)
+            self.disruptions.note(node)
         self._appoint(node)
         if change is not Change.LIFECYCLE:
             self.facts_version += 1
@@ -186,6 +191,7 @@ class MapState:
         self.totals.discard(node)
         Queue.discard(node)
         self._recently_offline.drop(node)
+        self.disruptions.drop(node)
         self._ttls.drop(node.name)
         self._untils.drop(node.name)
         self.pending.heartbeats.discard(node)
@@ -247,6 +253,7 @@ class MapState:
             node.entered_offline += 1
             node.readings = ()
             self._recently_offline.add(node)
+        self.disruptions.note(node)
         if isinstance(node.queue, Queue):
             self.enqueue(node, node.queue)
         self.version += 1
@@ -308,6 +315,10 @@ class MapState:
             self._ttls.set(node.name, node.last_heartbeat_ns + node.facts.ttl_ns)
         else:
             self._ttls.drop(node.name)
+
+    def _note_suppression(self, node: Node) -> None:
+        self.version += 1
+        self._tell(Change.SUPPRESSION, node)
 
     def _tell(self, change: Change, node: Node) -> None:
         for listener in self.listeners:

@@ -11,6 +11,8 @@ from exporter.domain.site import SiteRule
 from exporter.domain.status import Status
 
 Key = TypeVar("Key")
+MESH = ""
+"""Stands for the whole mesh among sites: no site can be called so."""
 
 
 class Totals:
@@ -25,8 +27,11 @@ class Totals:
         self.gpu_memory_bytes: Counter[Status] = Counter()
         self.sites: Counter[tuple[str, Status]] = Counter()
         """By site and status; nodes without a site are in none."""
-        self._considered: Counter[str] = Counter()
-        self._silent: Counter[str] = Counter()
+        self._in_service: Counter[str] = Counter()
+        self._missing: Counter[str] = Counter()
+        """In service and not active."""
+        self._long_offline: Counter[str] = Counter()
+        """Those of the missing that have been offline for long."""
 
     def add(self, node: Node) -> None:
         """Count the node in."""
@@ -44,12 +49,13 @@ class Totals:
         _step(self.gpu_memory_bytes, status, step * facts.gpu_memory_bytes)
         if facts.site:
             _step(self.sites, (facts.site, status), step)
-        if node.lifecycle.phase is Phase.IN_SERVICE and not node.long_offline:
-            # The empty name stands for the whole mesh: no site can be called so.
-            for site in {facts.site, ""}:
-                _step(self._considered, site, step)
+        if node.lifecycle.phase is Phase.IN_SERVICE:
+            for site in {facts.site, MESH}:
+                _step(self._in_service, site, step)
                 if status is not Status.ACTIVE:
-                    _step(self._silent, site, step)
+                    _step(self._missing, site, step)
+                    if node.long_offline:
+                        _step(self._long_offline, site, step)
 
     def roles(self) -> dict[str, int]:
         """Nodes by role."""
@@ -62,14 +68,23 @@ class Totals:
         """Every site that a node is registered in, sorted."""
         return sorted({site for site, _ in self.sites})
 
-    def site_disrupted(self, site: str) -> bool:
-        """Whether the site's nodes fell silent together."""
-        return self.site_rule.disrupted(self._silent[site], self._considered[site])
+    def disrupted(self, site: str) -> bool:
+        """Whether the nodes of the site, or with MESH those of the mesh, went missing together."""
+        long_offline = self._long_offline[site]
+        return self.site_rule.disrupted(self._missing[site] - long_offline, self._in_service[site] - long_offline)
+
+    def recovered(self, site: str) -> bool:
+        """Whether most nodes of the site, or with MESH of the mesh, are there."""
+        return self.site_rule.recovered(self._missing[site], self._in_service[site])
+
+    def in_service(self, site: str) -> int:
+        """How many nodes of the site, or with MESH of the mesh, are in service."""
+        return self._in_service[site]
 
     @property
     def mesh_suspect(self) -> bool:
-        """Whether the whole mesh fell silent together: then our own connection is the likelier cause."""
-        return self.site_rule.disrupted(self._silent[""], self._considered[""])
+        """Whether the whole mesh went missing together: then our own connection is the likelier cause."""
+        return self.disrupted(MESH)
 
 
 def _step(counter: Counter[Key], key: Key, step: int) -> None:

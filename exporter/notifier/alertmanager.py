@@ -18,7 +18,6 @@ from urllib3.exceptions import HTTPError
 from exporter import __version__
 from exporter.domain.clock import SECOND, Clock
 from exporter.notifier.alerts import Alert
-from exporter.notifier.tracker import LIFETIME
 from exporter.telemetry.metrics import Notification, Telemetry
 from exporter.telemetry.ratelimit import RateLimitedLogger
 
@@ -48,9 +47,20 @@ class Alertmanager:
     """Tells one Alertmanager, by its v2 API. It holds up nobody: what it was not told yet waits, the latest of each."""
 
     def __init__(
-        self, url: str, external_labels: dict[str, str], *, source: str, telemetry: Telemetry, clock: Clock
+        self,
+        url: str,
+        external_labels: dict[str, str],
+        *,
+        source: str,
+        lifetime_ns: int,
+        telemetry: Telemetry,
+        clock: Clock,
     ) -> None:
-        """`url` may hold `user:password@` and a path. `source`: our own URL, for people to follow."""
+        """`url` may hold `user:password@` and a path. `source`: our own URL, for people to follow.
+
+        `lifetime_ns`: what fires expires so long after it was sent last.
+        """
+        self._lifetime_ns = lifetime_ns
         parts = urlsplit(url)
         self._url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}/api/v2/alerts"
         headers = {"Content-Type": "application/json", "User-Agent": f"aurora-registry/{__version__}"}
@@ -136,7 +146,7 @@ class Alertmanager:
         return msgspec.json.encode([self._posted(alert, now_ns) for alert in alerts])
 
     def _posted(self, alert: Alert, now_ns: int) -> dict[str, Any]:
-        ends_ns = now_ns + LIFETIME if alert.ended_ns is None else alert.ended_ns
+        ends_ns = now_ns + self._lifetime_ns if alert.ended_ns is None else alert.ended_ns
         return {
             # As Prometheus has it: an external label gives way to the alert's own.
             "labels": {**self._external_labels, **alert.labels},

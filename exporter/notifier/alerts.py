@@ -39,13 +39,15 @@ def alert_of(node_map: NodeMap, node: Node) -> Alert | None:
     if node.status is Status.ACTIVE or node.lifecycle.phase is not Phase.IN_SERVICE:
         return None
     facts = node.facts
-    silent = f"No heartbeat of {node.name} ({facts.role}, {facts.environment}) came for longer than"
+    missing = f"No heartbeat of {node.name} ({facts.role}, {facts.environment}) came for longer than"
     if node.status is Status.OFFLINE:
         name, severity, summary = "AuroraNodeOffline", "critical", f"Node {node.name} is offline"
-        description = f"{silent} thresholds.offline_after. Its GPUs count as lost until it is heard again."
+        description = (
+            f"{missing} thresholds.offline_after. Its GPUs count as lost until its heartbeats are received again."
+        )
     else:
-        name, severity, summary = "AuroraNodeWarning", "warning", f"Node {node.name} is falling silent"
-        description = f"{silent} thresholds.warning_after. If it stays silent, it will be offline."
+        name, severity, summary = "AuroraNodeWarning", "warning", f"Node {node.name} is missing heartbeats"
+        description = f"{missing} thresholds.warning_after. If none comes, it will be offline."
     labels = {
         "alertname": name,
         "severity": "info" if facts.environment in NON_PRODUCTION else severity,

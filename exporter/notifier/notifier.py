@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import replace
 
-from exporter.domain import config
+from exporter.alerting.setting import Setting
 from exporter.domain.clock import Clock
+from exporter.domain.config import Alertmanager as Alertmanagers
+from exporter.domain.config import Config
 from exporter.nodemap.nodemap import NodeMap
 from exporter.notifier.alertmanager import Alertmanager
-from exporter.notifier.tracker import AlertTracker
+from exporter.notifier.tracker import AlertTracker, lifetime_ns
+from exporter.process.tasks import end_tasks
 from exporter.telemetry.metrics import Telemetry
 
 
 class Notifier:
     """Looks at the node map after each tick and tells every configured Alertmanager, each on its own."""
 
-    def __init__(
-        self, settings: config.Alertmanager, *, listen_address: str, shared: bool, telemetry: Telemetry, clock: Clock
-    ) -> None:
-        """`listen_address`: where people who follow an alert find us. `shared`: other registries share the store."""
-        self._settings = config.Alertmanager()
-        self._source = _own_url(listen_address)
+    def __init__(self, configuration: Config, *, shared: bool, telemetry: Telemetry, clock: Clock) -> None:
+        """`shared`: other registries share the store."""
+        self._settings = Alertmanagers()
+        self._rules = Setting.of(configuration)
+        self._source = _own_url(configuration.web.listen_address)
         self._shared = shared
         self._telemetry = telemetry
         self._clock = clock
@@ -29,11 +32,15 @@ class Notifier:
         self._alertmanagers: dict[str, Alertmanager] = {}
         self._reconfigured = asyncio.Event()
         telemetry.watch_notifications(lambda: sum(each.waiting for each in self._alertmanagers.values()))
-        self.reconfigure(settings)
+        self.reconfigure(configuration)
 
-    def reconfigure(self, settings: config.Alertmanager) -> None:
+    def reconfigure(self, configuration: Config) -> None:
         """Tell these from now on. Whoever is new hears of all that fires; whoever is left out is told no more."""
-        kept = self._alertmanagers if settings.external_labels == self._settings.external_labels else {}
+        settings, self._rules = configuration.alertmanager, Setting.of(configuration)
+        same = replace(settings, urls=()) == replace(self._settings, urls=())
+        kept = self._alertmanagers if same else {}
+        if self._book:
+            self._book.reconfigure(self._rules)
         self._settings = settings
         self._alertmanagers = {url: kept.get(url) or self._new(url) for url in settings.urls}
         if self._book and not settings.urls:
@@ -48,7 +55,7 @@ class Notifier:
         if not self._alertmanagers:
             return
         if self._book is None:
-            self._book = AlertTracker(node_map, shared=self._shared)
+            self._book = AlertTracker(node_map, shared=self._shared, setting=self._rules)
         alerts = self._book.look()
         for alertmanager in self._alertmanagers.values():
             alertmanager.put(alerts)
@@ -56,21 +63,27 @@ class Notifier:
     async def run(self) -> None:
         """Tell until cancelled; what fires then is left to lapse, or to be taken up by the next start."""
         running: dict[Alertmanager, asyncio.Task[None]] = {}
-        async with asyncio.TaskGroup() as tasks:
+        try:
             while True:
                 self._reconfigured.clear()
                 wanted = set(self._alertmanagers.values())
-                for left_out in running.keys() - wanted:
-                    running.pop(left_out).cancel()
+                await end_tasks([running.pop(left_out) for left_out in running.keys() - wanted])
                 for new in wanted - running.keys():
-                    running[new] = tasks.create_task(new.run())
+                    running[new] = asyncio.create_task(new.run())
+                    running[new].add_done_callback(lambda _: self._reconfigured.set())
+                for task in running.values():
+                    if task.done():
+                        task.result()  # It ends by a mistake of ours only.
                 await self._reconfigured.wait()
+        finally:
+            await end_tasks(running.values())
 
     def _new(self, url: str) -> Alertmanager:
         return Alertmanager(
             url,
             self._settings.external_labels,
             source=self._source,
+            lifetime_ns=lifetime_ns(self._rules),
             telemetry=self._telemetry,
             clock=self._clock,
         )

@@ -6,19 +6,18 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exporter.domain.clock import MINUTE, SECOND
+from exporter.alerting.setting import Setting
+from exporter.domain.clock import SECOND
 from exporter.domain.node import Node
 from exporter.domain.status import Status
 from exporter.nodemap.changes import Change
 from exporter.nodemap.nodemap import NodeMap
 from exporter.notifier.alerts import Alert, alert_of
+from exporter.notifier.episodes import Episodes
 
-REPEAT = MINUTE
-LIFETIME = 4 * REPEAT
-"""An alert lives for so long after it was told last. Source: Prometheus, `rules.alert.resend-delay` and four of it."""
-RULES_MAY_FIRE_AFTER = 30 * SECOND
-"""`for` of the rules, less the age that a scrape may have: from here on Prometheus may have made the alert too."""
-SWEEP_EVERY = SECOND
+RESEND_SCRAPES = 4
+LIFETIME_SCRAPES = 16
+"""An alert lives for so long after it was sent last. Source: Prometheus, `rules.alert.resend-delay` and four of it."""
 
 
 @dataclass(slots=True)
@@ -28,26 +27,35 @@ class _SentAlert:
     """When it was last told (monotonic)."""
 
 
+def lifetime_ns(setting: Setting) -> int:
+    """How long an alert lives after it was sent last."""
+    return LIFETIME_SCRAPES * setting.scrape_interval
+
+
 class AlertTracker:
     """Follows one node map. A node has at most one alert, that of its status while it is in service.
 
-    A node whose status waits, as we cannot hear it, and one of a disrupted site or a suspect mesh gets no new alert,
-    and keeps the one it has. With a shared store, others may hear what we do not: of nodes that we are blind to, we
-    say nothing at all.
+    A warning waits for a heartbeat interval: by then its site's disruption would have begun. A node that went missing
+    together with its site or the mesh gets no alert, and neither does one that we do not receive; it keeps the one it
+    has. With a shared store, others may receive what we do not: of nodes that we are blind to, we send nothing at all.
 
-    An alert ends at once while it is young. Once the rules may have made it too it is only told no more: it lapses
-    after `LIFETIME`, as theirs goes on for `keep_firing_for`, so that neither contradicts the other.
+    An alert ends at once where the rules cannot have it. Where they may, we stop resending it and let it expire after
+    `lifetime_ns`, as theirs goes on for `keep_firing_for`: the end is theirs.
     """
 
-    def __init__(self, node_map: NodeMap, *, shared: bool) -> None:
-        """`shared`: other registries may be on the same store."""
+    def __init__(self, node_map: NodeMap, *, shared: bool, setting: Setting) -> None:
+        """`shared`: other registries may be on the same store. `setting`: what the rules wait for."""
         self._map = node_map
         self._shared = shared
+        self._episodes = Episodes(setting)
+        self._setting = setting
+        self._resend_ns = RESEND_SCRAPES * setting.scrape_interval
+        self._lifetime_ns = lifetime_ns(setting)
         self._told: OrderedDict[str, _SentAlert] = OrderedDict()
-        """By node, the one told longest ago first."""
+        """By node, the one sent longest ago first."""
         self._changed = [node.name for node in node_map.nodes() if node.status is not Status.ACTIVE]
         self._inherited = set(self._changed)
-        """Nodes that an earlier process may have told of."""
+        """Nodes that an earlier process may have sent an alert of."""
         self._waiting: set[str] = set()
         self._swept_ns = node_map.clock.monotonic_ns()
         node_map.listeners.append(self._note)
@@ -56,24 +64,32 @@ class AlertTracker:
         """Follow the map no longer. What was told lapses."""
         self._map.listeners.remove(self._note)
 
+    def reconfigure(self, setting: Setting) -> None:
+        """Wait as these rules do from now on."""
+        self._episodes.reconfigure(setting)
+        self._setting = setting
+        self._resend_ns = RESEND_SCRAPES * setting.scrape_interval
+        self._lifetime_ns = lifetime_ns(setting)
+
     def resend(self) -> None:
         """Somebody is new and was told nothing: tell every alert that stands, with the next look."""
         self._changed += self._told
         for told in self._told.values():
-            told.at_ns -= REPEAT
+            told.at_ns -= self._resend_ns
 
     def look(self) -> list[Alert]:
         """What to tell now: alerts that are new, that end, or that would lapse. Call it after the map's tick."""
         now_ns = self._map.clock.monotonic_ns()
         names, self._changed = self._changed, []
-        if now_ns - self._swept_ns >= SWEEP_EVERY:
+        if now_ns - self._swept_ns >= min(SECOND, self._setting.thresholds.heartbeat_interval // 2):
             self._swept_ns = now_ns
+            self._episodes.prune(now_ns)
             names += [*self._waiting, *self._lapsing(now_ns)]
         return [alert for name in dict.fromkeys(names) for alert in self._look_at(name, now_ns)]
 
     def _lapsing(self, now_ns: int) -> Iterator[str]:
         for name, told in self._told.items():
-            if now_ns - told.at_ns < REPEAT:
+            if now_ns - told.at_ns < self._resend_ns:
                 return
             yield name
 
@@ -83,43 +99,50 @@ class AlertTracker:
             self._waiting.add(name)
             return
         alert = None if node is None else self._standing(node, told, now_ns)
+        if node is None or alert_of(self._map, node) is None:
+            self._episodes.end(name, now_ns)
         if alert is None or told is None or alert.labels != told.alert.labels:
             self._inherited.discard(name)
             if told is not None:
                 del self._told[name]
-                yield from self._end(told.alert)
+                yield from self._end(told.alert, now_ns)
             told = None
-        if alert is not None and (told is None or now_ns - told.at_ns >= REPEAT):
+        if alert is not None and (told is None or now_ns - told.at_ns >= self._resend_ns):
             self._told[name] = _SentAlert(alert, now_ns)
             self._told.move_to_end(name)
             yield alert
 
     def _standing(self, node: Node, told: _SentAlert | None, now_ns: int) -> Alert | None:
         alert = alert_of(self._map, node)
+        if alert is not None:
+            self._episodes.begin(node.name, alert.name, node.status_since_ns)
         if alert is None or not self._must_wait(node, now_ns):
             self._waiting.discard(node.name)
             return alert
         self._waiting.add(node.name)
-        # What was told too long ago lapsed meanwhile, as when this process was stopped; to tell it is to tell it anew.
-        return told.alert if told is not None and now_ns - told.at_ns < LIFETIME else None
+        # What was sent too long ago expired meanwhile, as when this process was stopped: resending raises it again.
+        return told.alert if told is not None and now_ns - told.at_ns < self._lifetime_ns else None
 
     def _speechless(self, node: Node, now_ns: int) -> bool:
         return self._shared and self._map.reception[node.transport].blind(now_ns)
 
     def _must_wait(self, node: Node, now_ns: int) -> bool:
-        totals, site = self._map.totals, node.facts.site
-        if totals.mesh_suspect or (site and totals.site_disrupted(site)):
+        if node.disruptions:
+            return True
+        if (
+            node.status is Status.WARNING
+            and now_ns - node.status_since_ns < self._setting.thresholds.heartbeat_interval
+        ):
             return True
         held_since_ns = self._map.held_since_ns(node, now_ns)
         if held_since_ns is None:
             return False
-        # What an earlier process told a moment ago is still alive: it goes on, rather than to lapse meanwhile.
-        return not (node.name in self._inherited and now_ns - held_since_ns < LIFETIME - REPEAT)
+        # What an earlier process told a moment ago is still alive: it goes on rather than expire meanwhile.
+        return not (node.name in self._inherited and now_ns - held_since_ns < self._lifetime_ns - self._resend_ns)
 
-    def _end(self, alert: Alert) -> Iterator[Alert]:
-        wall_ns = self._map.clock.wall_ns()
-        if wall_ns - alert.starts_ns < RULES_MAY_FIRE_AFTER:
-            yield alert.end(wall_ns)
+    def _end(self, alert: Alert, now_ns: int) -> Iterator[Alert]:
+        if not self._episodes.rules_may_hold(alert.node, alert.name, now_ns):
+            yield alert.end(self._map.clock.wall_ns())
 
     def _note(self, change: Change, node: Node) -> None:
         if change is not Change.REPORT and (node.status is not Status.ACTIVE or node.name in self._told):

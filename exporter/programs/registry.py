@@ -16,6 +16,7 @@ from exporter.configuration.loader import load
 from exporter.domain.config import Config
 from exporter.domain.errors import Fault, Invalid, StoreRefused
 from exporter.exposition.families import FAMILIES
+from exporter.process.tasks import whole
 from exporter.redislink.url import parse_redis_url
 from exporter.stores.urls import open_store
 from exporter.telemetry import logs
@@ -79,8 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         store = open_store(config.store, instance_of(config.web.listen_address))
         registry = Registry(config, store, load_config)
-        uvloop.run(serve(registry, listen(config.web.listen_address)))
+        uvloop.run(whole(serve(registry, listen(config.web.listen_address))))
     except (Invalid, StoreRefused, OSError) as error:
+        logs.flush()
         print(f"aurora-registry: {error}", file=sys.stderr)
         return 1
     return 0

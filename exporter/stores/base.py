@@ -25,15 +25,28 @@ and registered again starts active.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from exporter.domain.durable import Batch, LastHeartbeat, Mark, Recent, Snapshot, StoredNode
 from exporter.domain.errors import StoreUnavailable
+from exporter.domain.recordchecks import RecordFault
 from exporter.domain.transition import Transition
 
-__all__ = ["Batch", "DatasetLost", "LastHeartbeat", "Mark", "Recent", "Saved", "Snapshot", "Store", "StoredNode"]
+__all__ = [
+    "Batch",
+    "DatasetLost",
+    "LastHeartbeat",
+    "Mark",
+    "OnRejected",
+    "Recent",
+    "Saved",
+    "Snapshot",
+    "Store",
+    "StoredNode",
+    "overlook",
+]
 
 
 class DatasetLost(StoreUnavailable):
@@ -63,6 +76,14 @@ class Saved:
     """The latest mesh time that any registry wrote."""
 
 
+OnRejected = Callable[[str, RecordFault, str], None]
+"""Called, from any thread, for each record that is set aside: where it stands, why, and what is wrong with it."""
+
+
+def overlook(where: str, reason: RecordFault, fault: str) -> None:
+    """Nobody wants to know of records that are set aside."""
+
+
 class Store(Protocol):
     """Every method raises StoreUnavailable when the store cannot answer now, within two seconds at most.
 
@@ -71,6 +92,9 @@ class Store(Protocol):
 
     shared: bool
     """Whether other registries may write to it: then `changes` tells what they wrote, and losing it is blindness."""
+    on_rejected: OnRejected
+    """What is read is checked as a registration is. A record that cannot be is set aside: it stays where it is until
+    its node registers again, and the rest is served."""
 
     instance: str
     """Our identity among the registries on a shared store; empty where it is not shared."""
@@ -82,7 +106,7 @@ class Store(Protocol):
         """
 
     async def load(self) -> Snapshot:
-        """Everything that is kept. Damage raises StoreRefused: never a part, never silently empty.
+        """Everything that is kept. Damage raises StoreRefused: never silently a part, never silently empty.
 
         Nodes stand by their time of registration and then by name. Tombstones of more than 7 days are pruned.
         """

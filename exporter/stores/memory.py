@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.transition import Transition
-from exporter.stores.base import Batch, LastHeartbeat, Mark, Recent, Saved, Snapshot
+from exporter.stores.base import Batch, LastHeartbeat, Mark, OnRejected, Recent, Saved, Snapshot, overlook
 from exporter.stores.rules import (
     KEEP_TOMBSTONES,
     MAX_TRANSITIONS,
@@ -27,6 +27,7 @@ class MemoryStore:
     instance = ""
 
     def __init__(self) -> None:
+        self.on_rejected: OnRejected = overlook
         self._rows = _DictRows()
         self._mark: Mark | None = None
 

@@ -7,22 +7,25 @@ import contextlib
 import logging
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
 from redis.exceptions import ResponseError
 
+from exporter.domain.clock import HOUR
 from exporter.domain.errors import StoreRefused, StoreUnavailable
 from exporter.domain.node import NodeRecord, Tombstone
+from exporter.domain.recordchecks import BadRecord, RecordFault, fault_of
+from exporter.domain.text import shown
 from exporter.domain.transition import Transition
 from exporter.redislink.connecting import connect
 from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.url import RedisUrl
 from exporter.stores import rediscodec as codec
-from exporter.stores.base import Batch, DatasetLost, LastHeartbeat, Mark, Recent, Saved, Snapshot
-from exporter.stores.redisscripts import PRUNE, SAVE, STATE, UPGRADE
+from exporter.stores.base import Batch, DatasetLost, LastHeartbeat, Mark, OnRejected, Recent, Saved, Snapshot, overlook
+from exporter.stores.redisscripts import PRUNE, SAVE, STATE, TYPES, UPGRADE
 from exporter.stores.rules import (
     KEEP_MARKS,
     KEEP_TOMBSTONES,
@@ -39,6 +42,10 @@ MAX_UNCONFIRMED = 1_000
 """More than fail one after the other while a connection may still deliver the first."""
 READ_CHANGES = 10
 """So many entries of the stream at a time; each may be as large as a part of a batch."""
+MAX_ASIDE = 10_000
+"""So many values that cannot be used are kept."""
+MARK_AHEAD = 24 * HOUR
+"""A mark from further ahead is nobody's: it would make all nodes look as old as that."""
 FORMAT = "2"
 """Of all that we write; the first part of the dataset's id. Format 1 is upgraded."""
 Value = TypeVar("Value")
@@ -63,14 +70,16 @@ class RedisStore:
         """`instance`: this registry's identity, the same after a restart."""
         self.url = url
         self.instance = instance or secrets.token_hex(4)
+        self.on_rejected: OnRejected = overlook
         self._origin = secrets.token_hex(8)
         self._saves = 0
         self._unconfirmed: deque[int] = deque(maxlen=MAX_UNCONFIRMED)
-        """Saves whose answer we did not get: Redis may apply them long after, and then we must be told as others are."""
+        """Saves whose answer we did not get: Redis may apply them long after, and then we must be told of them."""
         self._client = connect(url)
         self._save = self._client.register_script(SAVE)
         self._state = self._client.register_script(STATE)
         self._prune = self._client.register_script(PRUNE)
+        self._types = self._client.register_script(TYPES)
         self._upgrade = self._client.register_script(UPGRADE)
         self._known: codec.State | None = None
         """What stood in Redis when it was last loaded."""
@@ -90,7 +99,7 @@ class RedisStore:
         """Everything, in parts, so that neither Redis nor we are held up; what is told meanwhile, `changes` has."""
         with _refusing():
             known = await self._adopt()
-            mark = await self._load_marks(known.time_ns - KEEP_MARKS)
+            mark = await self._load_marks(known.time_ns)
             tombstones = await self._load_hash(codec.TOMBSTONES, codec.read_tombstone)
             await self._expire_tombstones(tombstones, known.time_ns - KEEP_TOMBSTONES)
             recorded = await self._load_hash(codec.RECORDED, codec.read_recorded)
@@ -126,13 +135,13 @@ class RedisStore:
         """Newest first."""
         async with self._asking():
             items = await self._client.zrevrange(codec.history(name), 0, limit - 1) if limit else []
-        return [self._read(codec.history(name), codec.read_transition, item) for item in items]
+        return [*self._readable(codec.history(name), codec.read_transition, name, items)]
 
     async def recent(self, since_ns: int, limit: int) -> Recent:
         """Of the latest 10,000 transitions of all nodes, and of all tombstones."""
         async with self._asking():
             items = await self._client.zrevrange(codec.RECENT, 0, limit - 1) if limit else []
-        found = [self._read(codec.RECENT, codec.read_recent, item) for item in items]
+        found = self._readable(codec.RECENT, codec.read_recent, "", items)
         transitions = [transition for transition in found if transition.at_ns >= since_ns]
         tombstones = await self._load_hash(codec.TOMBSTONES, codec.read_tombstone)
         gone = (tombstone for tombstone in tombstones.values() if tombstone.at_ns >= since_ns)
@@ -154,7 +163,7 @@ class RedisStore:
                 position = number
                 if self._is_ours(fields.get(b"o", b"")):
                     continue
-                batch = self._read(codec.CHANGES, codec.read_change, fields)
+                batch = codec.read_change(fields, self._reject_change)
                 if unfinished is not None:
                     codec.extend(unfinished, batch)
                     batch = unfinished
@@ -169,8 +178,8 @@ class RedisStore:
 
     def _is_ours(self, origin: bytes) -> bool:
         """Whether we know all that the entry says, since it is of a save that was answered."""
-        name, _, number = origin.decode().partition(":")
-        return name == self._origin and int(number) not in self._unconfirmed
+        name, _, number = origin.decode(errors="replace").partition(":")
+        return name == self._origin and number.isdecimal() and int(number) not in self._unconfirmed
 
     async def time_ns(self) -> int:
         """Redis's own clock, in nanoseconds since the epoch: what all registries on this store agree on.
@@ -197,6 +206,7 @@ class RedisStore:
 
     async def _adopt(self) -> codec.State:
         """Whose data is there, in a format of ours; an empty Redis gets a dataset id."""
+        await self._check_types()
         state = await self._ask_state()
         if not state.dataset:
             async with self._asking():
@@ -217,7 +227,9 @@ class RedisStore:
         """Two registries may do so at once. Those of the older version are refused from then on, and say so."""
         names: list[str] = []
         for key in (codec.RECORDED, codec.HEARD):
-            names += await self._load_hash(key, bytes)
+            async with self._asking():
+                found: Any = await self._client.hkeys(key)
+            names += [name.decode(errors="replace") for name in found]
         for start in range(0, len(names), codec.PART):
             part = names[start : start + codec.PART]
             histories = [key for name in part for key in (codec.history_of_format_1(name), codec.history(name))]
@@ -240,22 +252,61 @@ class RedisStore:
             f"Redis at {self.url.safe} restarted, failed over or was emptied: what it may have lost is saved again"
         )
 
-    async def _load_hash(self, key: str, read: Callable[[bytes], Value]) -> dict[str, Value]:
+    async def _check_types(self) -> None:
+        """Set aside the keys of ours that hold something else; without dataset and nodes, nothing can be known."""
+        keys = list(codec.TYPES)
+        async with self._asking():
+            wrong: list[int] = await self._types(keys, list(codec.TYPES.values()))
+        for key in [keys[index] for index in wrong]:
+            if key in {codec.DATASET, codec.NODES}:
+                raise _Unusable(
+                    f"Redis at {self.url.safe} cannot be used: another application has keys under {codec.PREFIX}, "
+                    f"{key} is no {codec.TYPES[key]}: name another database"
+                )
+            self.on_rejected(key, RecordFault.KEY_TYPE, f"expected a {codec.TYPES[key]}; it was renamed")
+
+    async def _load_hash(self, key: str, read: Callable[[str, bytes], Value]) -> dict[str, Value]:
+        """The hash's values by name; what cannot be read is set aside."""
         values: dict[str, Value] = {}
         cursor = 0
         while True:
             found: Any
             async with self._asking():
                 cursor, found = await self._client.hscan(key, cursor, count=codec.SCAN)
-            for name, value in found.items():
-                values[name.decode()] = self._read(f"{name.decode()!r} in {key}", read, value)
+            bad: dict[bytes, bytes] = {}
+            for field, value in found.items():
+                try:
+                    name = field.decode()
+                    values[name] = read(name, value)
+                except (msgspec.MsgspecError, ValueError) as error:
+                    self.on_rejected(f"{shown(field)} in {key}", fault_of(error), str(error))
+                    bad[field] = value
+            if bad:
+                await self._set_aside(key, bad)
             if not cursor:
                 return values
 
-    async def _load_marks(self, before_ns: int) -> Mark | None:
+    async def _set_aside(self, key: str, values: dict[bytes, bytes]) -> None:
+        """Keep a copy of what cannot be used, since its node may register again and take its place."""
+        prefix = key.removeprefix(codec.PREFIX).encode() + b":"
+        with contextlib.suppress(StoreUnavailable):
+            async with self._asking():
+                if await self._client.hlen(codec.ASIDE) < MAX_ASIDE:
+                    await self._client.hset(
+                        codec.ASIDE, mapping={prefix + field: value for field, value in values.items()}
+                    )
+
+    async def _load_marks(self, now_ns: int) -> Mark | None:
         """The freshest mark; those of registries that are long gone are removed."""
-        marks = await self._load_hash(codec.MARKS, codec.read_mark)
-        old = [instance for instance, mark in marks.items() if mark.alive_ns < before_ns]
+
+        def read(instance: str, value: bytes) -> Mark:
+            mark = codec.read_mark(instance, value)
+            if mark.alive_ns > now_ns + MARK_AHEAD:
+                raise BadRecord(RecordFault.TIME, "it is of a time that Redis' own clock has not come to")
+            return mark
+
+        marks = await self._load_hash(codec.MARKS, read)
+        old = [instance for instance, mark in marks.items() if mark.alive_ns < now_ns - KEEP_MARKS]
         if old:
             async with self._asking():
                 await self._client.hdel(codec.MARKS, *old)
@@ -274,14 +325,17 @@ class RedisStore:
         for name in old:
             del tombstones[name]
 
-    def _read(self, where: str, read: Callable[[Any], Value], value: Any) -> Value:
-        try:
-            return read(value)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise _Unusable(
-                f"Redis at {self.url.safe} cannot be used: {where} cannot be read ({error}): "
-                "restore a backup, or remove it"
-            ) from error
+    def _reject_change(self, kind: bytes, error: Exception) -> None:
+        self.on_rejected(f"{shown(kind)} in {codec.CHANGES}", fault_of(error), str(error))
+
+    def _readable(
+        self, where: str, read: Callable[[str, Any], Value], name: str, items: Iterable[Any]
+    ) -> Iterator[Value]:
+        for item in items:
+            try:
+                yield read(name, item)
+            except (msgspec.MsgspecError, ValueError) as error:
+                self.on_rejected(where, fault_of(error), str(error))
 
     @contextlib.asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:

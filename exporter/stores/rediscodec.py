@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 import msgspec
 
 from exporter.domain.node import NodeRecord, Tombstone
+from exporter.domain.recordchecks import (
+    MAX_TIME_NS,
+    BadRecord,
+    RecordFault,
+    check_last_heartbeat,
+    check_mark,
+    check_record,
+    check_tombstone,
+    check_transition,
+)
 from exporter.domain.status import Transport
+from exporter.domain.text import is_name, shown
 from exporter.domain.transition import Transition
 from exporter.stores.base import Batch, LastHeartbeat, Mark, Saved
 
@@ -18,6 +29,21 @@ DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT, PEERS, TIME
     PREFIX + name
     for name in ["dataset", "nodes", "tombstones", "heard", "recorded", "marks", "changes", "recent", "peers", "time"]
 )
+ASIDE = PREFIX + "aside"
+"""A hash of what cannot be used, by the hash's name and the field."""
+TYPES = {
+    DATASET: "string",
+    NODES: "hash",
+    TOMBSTONES: "hash",
+    HEARD: "hash",
+    RECORDED: "hash",
+    MARKS: "hash",
+    CHANGES: "stream",
+    RECENT: "zset",
+    PEERS: "hash",
+    TIME: "string",
+    ASIDE: "hash",
+}
 PART = 1_000
 """So many nodes at most are one call of a script, which holds Redis up for a few milliseconds."""
 PART_BYTES = 4_000_000
@@ -58,7 +84,7 @@ def history_of_format_1(name: str) -> str:
 
 def read_state(answer: list[bytes]) -> State:
     """What the script STATE answered."""
-    dataset, run, last, seconds, microseconds, max_memory, policy = (cell.decode() for cell in answer)
+    dataset, run, last, seconds, microseconds, max_memory, policy = (cell.decode(errors="replace") for cell in answer)
     time_ns = (int(seconds) * 1_000_000 + int(microseconds)) * 1_000
     return State(dataset, run, int(last.partition("-")[0]), time_ns, int(max_memory), policy)
 
@@ -126,67 +152,70 @@ def write_part(batch: Batch) -> tuple[list[str], list[str | bytes | int]]:
 def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
     """Add what the script SAVE answered about a part."""
     records, tombstones, transitions, peers, time = answer
-    saved.peers.update(zip(map(bytes.decode, peers[::2]), map(int, peers[1::2]), strict=True))
-    saved.mesh_ns = int(time[0]) if time else 0
+    # What is there may have been altered by others: what cannot be a count or a time counts as nothing.
+    for name, writes in zip(peers[::2], peers[1::2], strict=True):
+        if writes.isdigit() and is_name(name.decode(errors="replace")):
+            saved.peers[name.decode()] = int(writes[:DIGITS])
+    if time and len(time[0]) == DIGITS and time[0].isdigit():
+        saved.mesh_ns = min(int(time[0]), MAX_TIME_NS)
     saved.records.update(name.decode() for name in records)
     saved.tombstones.update(name.decode() for name in tombstones)
     saved.transitions.extend(batch.transitions[int(index)] for index in transitions)
 
 
-def read_record(value: bytes) -> NodeRecord:
-    """A value of the hash `nodes`."""
-    return _decode_record(value[2 * DIGITS :])
+def read_record(name: str, value: bytes) -> NodeRecord:
+    """A value of the hash `nodes`; like all that read, it raises ValueError or MsgspecError for what cannot be."""
+    record = check_record(_decode_record(value[2 * DIGITS :]), name)
+    _check_head(value, record.revision_ns, record.epoch)
+    return record
 
 
-def read_tombstone(value: bytes) -> Tombstone:
+def read_tombstone(name: str, value: bytes) -> Tombstone:
     """A value of the hash `tombstones`."""
-    return _decode_tombstone(value[2 * DIGITS :])
+    tombstone = check_tombstone(_decode_tombstone(value[2 * DIGITS :]), name)
+    _check_head(value, tombstone.revision_ns, tombstone.epoch)
+    return tombstone
 
 
-def read_heard(value: bytes) -> LastHeartbeat:
+def read_heard(name: str, value: bytes) -> LastHeartbeat:
     """A value of the hash `heard`."""
     transport, _, via = value[2 * DIGITS :].decode().partition(" ")
-    return LastHeartbeat(int(value[DIGITS : 2 * DIGITS]), Transport(transport), int(value[:DIGITS]), via)
+    if via and not is_name(via):
+        raise BadRecord(RecordFault.NAME, f"expected the registry that received it, got {shown(via)}")
+    heartbeat = LastHeartbeat(_number(value[DIGITS:]), Transport(transport), _number(value), via)
+    return check_last_heartbeat(heartbeat, name)
 
 
-def read_recorded(value: bytes) -> Transition:
+def read_recorded(name: str, value: bytes) -> Transition:
     """A value of the hash `recorded`."""
-    return _decode_transition(value[DIGITS:])
+    return read_transition(name, value)
 
 
-def read_mark(value: bytes) -> Mark:
+def read_mark(_: str, value: bytes) -> Mark:
     """A value of the hash `marks`."""
-    return _decode_mark(value)
+    return check_mark(_decode_mark(value))
 
 
-def read_transition(value: bytes) -> Transition:
+def read_transition(name: str, value: bytes) -> Transition:
     """A member of a node's history."""
-    return _decode_transition(value[DIGITS:])
+    transition = check_transition(_decode_transition(value[DIGITS:]), name)
+    _check_head(value, transition.sequence)
+    return transition
 
 
-def read_recent(value: bytes) -> Transition:
+def read_recent(_: str, value: bytes) -> Transition:
     """A member of the sorted set `recent`."""
-    return _decode_transition(value[DIGITS:])
+    return check_transition(_decode_transition(value[DIGITS:]))
 
 
-def read_change(fields: Mapping[bytes, bytes]) -> Batch:
-    """An entry of the stream `changes`."""
+def read_change(fields: Mapping[bytes, bytes], reject: Callable[[bytes, Exception], None]) -> Batch:
+    """An entry of the stream `changes`; what cannot be read in it is rejected, the rest stands."""
     batch = Batch()
     for kind, text in _told(fields):
-        match kind:
-            case b"r":
-                record = _decode_record(text)
-                batch.records[record.name] = record
-            case b"d":
-                tombstone = _decode_tombstone(text)
-                batch.tombstones[tombstone.name] = tombstone
-            case b"s":
-                batch.transitions.append(_decode_transition(text))
-            case b"p":
-                batch.history.append(_decode_transition(text))
-            case b"h":
-                name, _, value = text.partition(b" ")
-                batch.heartbeats[name.decode()] = read_heard(value)
+        try:
+            _read_told(kind, text, batch)
+        except (msgspec.MsgspecError, ValueError) as error:
+            reject(kind, error)
     return batch
 
 
@@ -203,6 +232,23 @@ def _way(heartbeat: LastHeartbeat) -> bytes:
     return f"{heartbeat.transport} {heartbeat.via}".encode() if heartbeat.via else heartbeat.transport.encode()
 
 
+def _read_told(kind: bytes, text: bytes, batch: Batch) -> None:
+    match kind:
+        case b"r":
+            record = _decode_record(text)
+            batch.records[record.name] = check_record(record, record.name)
+        case b"d":
+            tombstone = _decode_tombstone(text)
+            batch.tombstones[tombstone.name] = check_tombstone(tombstone, tombstone.name)
+        case b"s":
+            batch.transitions.append(check_transition(_decode_transition(text)))
+        case b"p":
+            batch.history.append(check_transition(_decode_transition(text)))
+        case b"h":
+            name, _, value = text.partition(b" ")
+            batch.heartbeats[name.decode()] = read_heard(name.decode(), value)
+
+
 def _told(fields: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
     for field, text in fields.items():
         yield field[:1], text
@@ -210,3 +256,17 @@ def _told(fields: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 def _head(*numbers: int) -> bytes:
     return b"".join(b"%020d" % number for number in numbers)
+
+
+def _number(value: bytes) -> int:
+    """The number at the value's head. `int` would take signs, spaces and underscores as well."""
+    head = value[:DIGITS]
+    if len(head) != DIGITS or not head.isdigit():
+        raise BadRecord(RecordFault.UNREADABLE, f"expected {DIGITS} digits at its head, got {shown(head)}")
+    return int(head)
+
+
+def _check_head(value: bytes, *numbers: int) -> None:
+    """What the scripts compare is what the record says."""
+    if not value.startswith(_head(*numbers)):
+        raise BadRecord(RecordFault.UNREADABLE, f"its head {shown(value[: 2 * DIGITS])} is not that of its record")

@@ -6,6 +6,7 @@ zeros, and are compared as text. All keys share one hash tag, so that a cluster 
 
 from __future__ import annotations
 
+from exporter.domain.recordchecks import MAX_TIME_NS
 from exporter.stores.rules import MAX_TRANSITIONS
 
 MAX_CHANGES = 1_000
@@ -33,6 +34,29 @@ return {
 """
 """KEYS: dataset, changes. Answers dataset id, run id, last change, time (s, us), memory limit, policy;
 what a user without the right to INFO may not know is left empty.
+"""
+
+TYPES = """
+local time = redis.call('TIME')
+local wrong = {}
+local function aside(index)
+    wrong[#wrong + 1] = index - 1
+    if index > 2 then redis.pcall('RENAME', KEYS[index], KEYS[index] .. ':' .. time[1] .. time[2]) end
+end
+for index, key in ipairs(KEYS) do
+    local kind = redis.call('TYPE', key).ok
+    if kind ~= 'none' and kind ~= ARGV[index] then
+        aside(index)
+    elseif kind == 'stream' then
+        local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+        -- Beyond what a Lua number can count on from.
+        if last and tonumber(string.match(last[1], '^%d+')) >= 9007199254740992 then aside(index) end
+    end
+end
+return wrong
+"""
+"""KEYS: dataset, nodes, and the other keys; ARGV: the type of each. Answers which ones hold something else. Where
+the nodes can be known all the same, that is renamed, so that nothing is lost and the key serves again.
 """
 
 SAVE = (
@@ -77,30 +101,44 @@ local function head(value, position)
     return value and string.sub(value, 20 * position + 1, 20 * position + 20)
 end
 
-redis.call('HINCRBY', peers, instance, 1)
+-- What is there may have been altered by others: what has no head of ours counts as nothing, and is written over.
+local function sound(value, numbers)
+    for position = 0, numbers - 1 do
+        local number = value and head(value, position)
+        if not number or not string.find(number, '^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d$') or number > 'MAX_NUMBER'
+        then return false end
+    end
+    return value
+end
+local function get(hash, name, numbers)
+    return sound(redis.call('HGET', hash, name), numbers)
+end
+
+local writes = tonumber(redis.call('HGET', peers, instance)) or 0
+redis.call('HSET', peers, instance, string.format('%d', writes % 1e15 + 1))
 if ARGV[5] ~= '' then
     redis.call('HSET', marks, instance, ARGV[5])
-    if ARGV[6] > (redis.call('GET', time) or '') then redis.call('SET', time, ARGV[6]) end
+    if ARGV[6] > (sound(redis.call('GET', time), 1) or '') then redis.call('SET', time, ARGV[6]) end
 end
 
 local new_records, new_tombstones, new_transitions = {}, {}, {}
 for _ = 1, counts[1] do
     local name, value = take(2)
-    local before, gone = redis.call('HGET', nodes, name), redis.call('HGET', tombstones, name)
+    local before, gone = get(nodes, name, 2), get(tombstones, name, 2)
     local latest = before or gone
     if not latest or head(value, 0) >= head(latest, 0) then
         if value ~= before then
             redis.call('HSET', nodes, name, value)
             tell('r', string.sub(value, 41))
         end
-        if gone then redis.call('HDEL', tombstones, name) end
+        redis.call('HDEL', tombstones, name)
         if not before then new_records[#new_records + 1] = name end
     end
 end
 
 for _ = 1, counts[2] do
     local name, value = take(2)
-    local before, gone = redis.call('HGET', nodes, name), redis.call('HGET', tombstones, name)
+    local before, gone = get(nodes, name, 2), get(tombstones, name, 2)
     local latest = before or gone
     if not latest or head(value, 0) > head(latest, 0) then
         redis.call('HSET', tombstones, name, value)
@@ -114,11 +152,13 @@ end
 local kept = false
 for index = 1, counts[3] + counts[4] do
     local name, to, sequence, stamp, text = take(5)
-    local owner = redis.call('HGET', nodes, name) or redis.call('HGET', tombstones, name)
+    local owner = get(nodes, name, 2) or get(tombstones, name, 2)
     if owner then
         -- Of one score, members stand by their text, and so by sequence or stamp: a score has no room for them.
         local history, value = KEYS[10 + index], sequence .. text
-        local last = redis.call('HGET', recorded, name)
+        local kind = redis.call('TYPE', history).ok
+        if kind ~= 'zset' and kind ~= 'none' then redis.call('RENAME', history, history .. ':aside') end
+        local last = get(recorded, name, 1)
         local later = not last or sequence > head(last, 0)
         local news, missing = index <= counts[3], false
         if news then
@@ -147,7 +187,7 @@ end
 
 for _ = 1, counts[5] do
     local name, value = take(2)
-    local before = redis.call('HGET', heard, name)
+    local before = get(heard, name, 1)
     if (not before or head(value, 0) > head(before, 0)) and redis.call('HEXISTS', nodes, name) == 1 then
         redis.call('HSET', heard, name, value)
         -- The bus is heard by every registry itself; but for a node that some of them may not know yet.
@@ -163,6 +203,7 @@ return {
 """.replace("MAX_TRANSITIONS", str(MAX_TRANSITIONS))
     .replace("MAX_CHANGES", str(MAX_CHANGES))
     .replace("MAX_RECENT", str(MAX_RECENT))
+    .replace("MAX_NUMBER", f"{MAX_TIME_NS:020d}")
 )
 """KEYS: dataset, nodes, tombstones, heard, recorded, marks, changes, recent, peers, time, each transition's history.
 

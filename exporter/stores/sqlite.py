@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from exporter.domain.errors import StoreRefused, StoreUnavailable
 from exporter.domain.transition import Transition
-from exporter.stores.base import Batch, Recent, Saved, Snapshot
+from exporter.stores.base import Batch, OnRejected, Recent, Saved, Snapshot, overlook
 from exporter.stores.rules import KEEP_TOMBSTONES, apply
 from exporter.stores.sqlitefile import failure, lock, open_locked, refusing_damage
 from exporter.stores.sqliterows import SqliteRows
@@ -37,6 +37,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
+        self.on_rejected: OnRejected = overlook
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="aurora-store")
         self._opened: _Opened | None = None
         self._closed = False
@@ -89,7 +90,7 @@ class SqliteStore:
 
     def _open(self) -> None:
         if self._opened is None:
-            self._opened = _Opened(self.path)
+            self._opened = _Opened(self.path, self.on_rejected)
 
     def _file(self) -> _Opened:
         if self._opened is None:
@@ -105,7 +106,7 @@ class SqliteStore:
 class _Opened:
     """The file while it is ours; lives in the store's thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_rejected: OnRejected) -> None:
         self._path = path
         self._lock = lock(path)
         try:
@@ -115,7 +116,7 @@ class _Opened:
             os.close(self._lock)
             raise
         self._identity = _identity(path)
-        self._rows = SqliteRows(path, self._connection)
+        self._rows = SqliteRows(path, self._connection, on_rejected)
 
     def load(self) -> Snapshot:
         with refusing_damage(self._path):
@@ -138,6 +139,8 @@ class _Opened:
             return self._transaction(write)
         except sqlite3.Error as error:
             raise failure(self._path, error) from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise StoreUnavailable(f"the store {self._path} failed: a row was altered ({error})") from error
 
     def transitions(self, name: str, limit: int) -> list[Transition]:
         return self._read(lambda: self._rows.history(name, limit))

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from exporter.domain.node import NodeRecord, Tombstone
+from exporter.domain.recordchecks import (
+    BadRecord,
+    RecordFault,
+    check_last_heartbeat,
+    check_mark,
+    check_record,
+    check_time,
+    check_tombstone,
+    check_transition,
+    fault_of,
+)
 from exporter.domain.status import Status, Transport
+from exporter.domain.text import shown
 from exporter.domain.transition import Transition
-from exporter.stores.base import LastHeartbeat, Mark, Recent, Snapshot
+from exporter.stores.base import LastHeartbeat, Mark, OnRejected, Recent, Snapshot, overlook
 from exporter.stores.rules import MAX_TRANSITIONS, Version, registration_order, stored_node
 from exporter.stores.sqlitefile import damaged
 
+LOOK_BACK = 10
+"""So many of a node's latest transitions are read to find one that nobody altered."""
 Cell = str | int | bytes
 Value = TypeVar("Value")
 
@@ -31,30 +45,30 @@ _TOMBSTONES = "SELECT name, revision_ns, epoch, at_ns, record, checksum FROM tom
 class SqliteRows:
     """Reads and writes rows; the caller is the one thread that uses the connection, and ends the transactions."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, on_rejected: OnRejected = overlook) -> None:
         self._path = path
+        self._on_rejected = on_rejected
         self._execute = connection.execute
         self._executemany = connection.executemany
 
     def record(self, name: str) -> Version | None:
         """Of the node's record."""
         row = self._execute("SELECT revision_ns, epoch FROM nodes WHERE name = ?", (name,)).fetchone()
-        return Version(*row) if row else None
+        return self._version("nodes", name, row)
 
     def tombstone(self, name: str) -> Version | None:
         """Of the node's tombstone."""
         row = self._execute("SELECT revision_ns, epoch FROM tombstones WHERE name = ?", (name,)).fetchone()
-        return Version(*row) if row else None
+        return self._version("tombstones", name, row)
 
     def last_transition(self, name: str) -> Transition | None:
         """The node's last transition."""
-        row = self._execute(f"{_TRANSITIONS} WHERE name = ? ORDER BY sequence DESC LIMIT 1", (name,)).fetchone()
-        return _transition(*row[:-1]) if row else None
+        return next(iter(self.history(name, LOOK_BACK)), None)
 
     def transition(self, name: str, sequence: int) -> Transition | None:
         """The one of that number."""
-        row = self._execute(f"{_TRANSITIONS} WHERE name = ? AND sequence = ?", (name, sequence)).fetchone()
-        return _transition(*row[:-1]) if row else None
+        rows = self._execute(f"{_TRANSITIONS} WHERE name = ? AND sequence = ?", (name, sequence))
+        return next(self._sound("transitions", rows, _transition), None)
 
     def put_record(self, record: NodeRecord) -> None:
         """In place of the record or tombstone that is there."""
@@ -104,7 +118,7 @@ class SqliteRows:
     def history(self, name: str, limit: int) -> list[Transition]:
         """The node's transitions, newest first."""
         rows = self._execute(f"{_TRANSITIONS} WHERE name = ? ORDER BY sequence DESC LIMIT ?", (name, limit))
-        return [self._read("transitions", row, _transition) for row in rows]
+        return [*self._sound("transitions", rows, _transition)]
 
     def recent(self, since_ns: int, limit: int) -> Recent:
         """The newest transitions and tombstones of all nodes, from that time on."""
@@ -116,28 +130,22 @@ class SqliteRows:
             (since_ns, limit),
         )
         return Recent(
-            [self._read("transitions", row, _transition) for row in transitions],
-            [self._read("tombstones", row, _tombstone) for row in tombstones],
+            [*self._sound("transitions", transitions, _transition)],
+            [*self._sound("tombstones", tombstones, _tombstone)],
         )
 
     def snapshot(self) -> Snapshot:
-        """Everything; StoreRefused where a row is not what was written."""
-        heartbeats, recorded = {}, {}
-        for row in self._execute("SELECT name, stamp_ns, last_seen_ns, transport, checksum FROM heard"):
-            heartbeats[row[0]] = self._read("heard", row, _heartbeat)
-        for row in self._execute(f"{_TRANSITIONS} ORDER BY name, sequence"):
-            transition = self._read("transitions", row, _transition)
+        """Everything that can be; StoreRefused where a row is not what was written."""
+        recorded = {}
+        heard = "SELECT name, stamp_ns, last_seen_ns, transport, checksum FROM heard"
+        heartbeats = dict(self._whole("heard", heard, _heard))
+        for transition in self._whole("transitions", f"{_TRANSITIONS} ORDER BY name, sequence", _transition):
             recorded[transition.node] = transition
-        nodes = []
-        for row in self._execute("SELECT name, revision_ns, epoch, record, checksum FROM nodes"):
-            record = self._read("nodes", row, lambda *cells: _decode_record(cells[-1]))
-            nodes.append(stored_node(record, heartbeats.get(record.name), recorded.get(record.name)))
-        tombstones = [self._read("tombstones", row, _tombstone) for row in self._execute(_TOMBSTONES)]
-        marks = [
-            self._read("mark", row, lambda *cells: _decode_mark(cells[-1]))
-            for row in self._execute("SELECT id, record, checksum FROM mark")
-        ]
-        return Snapshot(sorted(nodes, key=registration_order), tombstones, marks[0] if marks else None)
+        records = self._whole("nodes", "SELECT name, revision_ns, epoch, record, checksum FROM nodes", _record)
+        nodes = [stored_node(record, heartbeats.get(record.name), recorded.get(record.name)) for record in records]
+        tombstones = self._whole("tombstones", _TOMBSTONES, _tombstone)
+        marks = [*self._whole("mark", "SELECT id, record, checksum FROM mark", _mark)]
+        return Snapshot(sorted(nodes, key=registration_order), [*tombstones], marks[0] if marks else None)
 
     def _put(self, table: str, *cells: Cell) -> None:
         places = ", ".join("?" * len(cells))
@@ -146,27 +154,53 @@ class SqliteRows:
             (*cells, checksum_of(*cells)),
         )
 
-    def _read(self, table: str, row: tuple[Cell, ...], read: Callable[..., Value]) -> Value:
-        *cells, checksum = row
-        if checksum != checksum_of(*cells):
-            raise damaged(self._path, f"the checksum of {cells[0]!r} in its table {table} does not match")
+    def _version(self, table: str, name: str, row: tuple[int, int] | None) -> Version | None:
+        """What was altered since it was loaded counts as nothing, and is written over."""
         try:
-            return read(*cells)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise damaged(self._path, f"the row {cells[0]!r} of its table {table} cannot be read ({error})") from error
+            for number in row or ():
+                check_time("a time", number)
+        except BadRecord as error:
+            self._on_rejected(f"{shown(name)} in {table}", error.reason, str(error))
+            return None
+        return Version(*row) if row else None
+
+    def _whole(self, table: str, select: str, read: Callable[..., Value]) -> Iterator[Value]:
+        """What a registry starts from: StoreRefused where a row is not what was written: others may be missing."""
+        for row in self._execute(select):
+            if row[-1] != checksum_of(*row[:-1]):
+                raise damaged(self._path, f"the checksum of {row[0]!r} in its table {table} does not match")
+            yield from self._sound(table, [row], read)
+
+    def _sound(self, table: str, rows: Iterable[tuple[Cell, ...]], read: Callable[..., Value]) -> Iterator[Value]:
+        """What can be read of the rows."""
+        for *cells, checksum in rows:
+            try:
+                if checksum != checksum_of(*cells):
+                    raise BadRecord(RecordFault.CHECKSUM, "its checksum does not match")
+                yield read(*cells)
+            except (msgspec.MsgspecError, ValueError, TypeError) as error:
+                self._on_rejected(f"{shown(cells[0])} in {table}", fault_of(error), str(error))
+
+
+def _record(name: str, _revision_ns: int, _epoch: int, record: bytes) -> NodeRecord:
+    return check_record(_decode_record(record), name)
+
+
+def _heard(name: str, stamp_ns: int, last_seen_ns: int, transport: str) -> tuple[str, LastHeartbeat]:
+    return name, check_last_heartbeat(LastHeartbeat(last_seen_ns, Transport(transport), stamp_ns), name)
 
 
 def _transition(name: str, sequence: int, from_status: str, to_status: str, *times_ns: int) -> Transition:
     at_ns, stamp_ns = times_ns
-    return Transition(name, Status(from_status), Status(to_status), at_ns, sequence, stamp_ns)
+    return check_transition(Transition(name, Status(from_status), Status(to_status), at_ns, sequence, stamp_ns), name)
 
 
-def _heartbeat(_name: str, stamp_ns: int, last_seen_ns: int, transport: str) -> LastHeartbeat:
-    return LastHeartbeat(last_seen_ns, Transport(transport), stamp_ns)
+def _tombstone(name: str, *cells: Any) -> Tombstone:
+    return check_tombstone(_decode_tombstone(cells[-1]), name)
 
 
-def _tombstone(*cells: Any) -> Tombstone:
-    return _decode_tombstone(cells[-1])
+def _mark(_id: int, record: bytes) -> Mark:
+    return check_mark(_decode_mark(record))
 
 
 def checksum_of(*cells: Cell) -> int:

@@ -1,4 +1,7 @@
-"""Our log: one line a record on standard error, as logfmt or JSON, and no record can forge a second line."""
+"""Our log: one line a record on standard error, as logfmt or JSON, and no record can forge a second line.
+
+Nothing waits for standard error: where nobody reads it, lines are dropped and counted.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
+from exporter.telemetry.linewriter import FLUSH_SECONDS, LineWriter
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """Attributes that logging itself gives to a record; all others are from `extra`."""
 _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
@@ -23,6 +28,7 @@ _NO_KEY = re.compile(r"[^A-Za-z0-9_.]")
 # What JSON leaves as it is although a terminal or a log shipper may take it for a new line, or turn the text around.
 _TRICKY = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _NOTHING: Mapping[str, str] = {}
+_writers: list[LineWriter] = []
 _context: ContextVar[Mapping[str, str]] = ContextVar("log_context", default=_NOTHING)
 
 
@@ -31,7 +37,7 @@ def setup(level: str, format: str) -> None:  # noqa: A002 - the setting's name
 
     `level`: debug, info, warn, warning or error. `format`: logfmt or json.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LineHandler(_writer())
     handler.setFormatter(JsonFormatter() if format == "json" else LogfmtFormatter())
     root = logging.getLogger()
     root.handlers = [handler]
@@ -42,6 +48,44 @@ def setup(level: str, format: str) -> None:  # noqa: A002 - the setting's name
         logger.propagate = True
         # We log start and stop ourselves.
         logger.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+
+
+def flush(seconds: float = FLUSH_SECONDS) -> None:
+    """Wait until the log is written, for so long at most."""
+    for writer in _writers:
+        writer.flush(seconds)
+
+
+def dropped() -> int:
+    """Lines that were dropped so far, since nobody read them."""
+    return sum(writer.dropped for writer in _writers)
+
+
+def _writer() -> LineWriter:
+    """That of standard error as it is now; the one of before stays with what it was given."""
+    if not _writers or _writers[-1].stream is not sys.stderr:
+        _writers.append(LineWriter(sys.stderr))
+    return _writers[-1]
+
+
+class LineHandler(logging.Handler):
+    """Formats where the record was made, since that is where its context is, and leaves the writing to others."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record's line."""
+        try:
+            line = self.format(record)
+        except Exception as error:  # noqa: BLE001 - a record that cannot be formatted must not end its caller's work
+            line = f'level=error logger=aurora.log msg="a log record cannot be formatted" error={type(error).__name__}'
+        self._writer.write(line)
+
+    def flush(self) -> None:
+        """Wait for what is left, a second at most; logging calls it at the end of the program."""
+        self._writer.flush()
 
 
 @contextlib.contextmanager

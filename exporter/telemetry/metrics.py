@@ -15,9 +15,11 @@ from prometheus_client.registry import Collector
 from exporter.domain.clock import SECOND
 from exporter.domain.heartbeat import Reason
 from exporter.domain.node import Node
+from exporter.domain.recordchecks import RecordFault
 from exporter.domain.status import Transport
 from exporter.nodemap.changes import Change
 from exporter.nodemap.nodemap import NodeMap
+from exporter.telemetry import logs
 from exporter.telemetry.requests import RequestDurations
 
 K = TypeVar("K", bound=str)
@@ -40,6 +42,25 @@ class Rejection(enum.StrEnum):
     OVERLOAD = "overload"
     """Registrations and departures arrived faster than the store takes them."""
     STORE_UNAVAILABLE = "store_unavailable"
+
+
+class Refusal(enum.StrEnum):
+    """Why a request, or a connection, was refused before its handler; `/metrics` has each from the start."""
+
+    MALFORMED = "malformed"
+    HEAD_TOO_LARGE = "head_too_large"
+    RECEIVE_TIMEOUT = "receive_timeout"
+    SEND_TIMEOUT = "send_timeout"
+    CONNECTIONS = "connections"
+    IDLE_CONNECTION = "idle_connection"
+    """Closed to make room for another one."""
+    REQUEST_RATE = "request_rate"
+    NEW_NODE_RATE = "new_node_rate"
+    BUSY = "busy"
+    """Too many large answers are being read."""
+    UNTRUSTED = "untrusted"
+    CROSS_SITE = "cross_site"
+    UNKNOWN_HOST = "unknown_host"
 
 
 class Notification(enum.StrEnum):
@@ -67,9 +88,12 @@ class Telemetry(Collector):
         self.heartbeats = dict.fromkeys(Transport, 0)
         """Heartbeats received, by transport."""
         self.events_rejected = dict.fromkeys(Rejection, 0)
+        self.requests_refused = dict.fromkeys(Refusal, 0)
         self.publishes_failed = 0
         """Events of ours that the bus did not take."""
         self.store_writes_failed = 0
+        self.store_records_rejected = dict.fromkeys(RecordFault, 0)
+        """Records that were set aside when they were read."""
         self.notifications = dict.fromkeys(Notification, 0)
         """Alerts posted, once for each Alertmanager and each time."""
         self.scrape_seconds = 0.0
@@ -90,6 +114,10 @@ class Telemetry(Collector):
         """Tell of this map from now on; until then we are blind to every node."""
         self._node_map = node_map
         node_map.listeners.append(self._note)
+
+    def refuse(self, reason: str) -> None:
+        """Count a refusal; `reason` is one of Refusal."""
+        self.requests_refused[Refusal(reason)] += 1
 
     def watch_notifications(self, waiting: Callable[[], int]) -> None:
         """Ask this, from now on, how many alerts wait to be posted."""
@@ -139,6 +167,12 @@ class Telemetry(Collector):
             rejected,
             label="reason",
         )
+        yield _counter(
+            "aurora_registry_requests_refused",
+            "Requests and connections that were refused by a limit or a rule of access, by reason.",
+            self.requests_refused,
+            label="reason",
+        )
         yield CounterMetricFamily(
             "aurora_registry_events_publish_failed",
             "Events of the registry that could not be published.",
@@ -146,6 +180,15 @@ class Telemetry(Collector):
         )
         yield CounterMetricFamily(
             "aurora_registry_store_writes_failed", "Writes that the store did not take.", self.store_writes_failed
+        )
+        yield _counter(
+            "aurora_registry_store_records_rejected",
+            "Records that were read from the store and set aside, by reason.",
+            self.store_records_rejected,
+            label="reason",
+        )
+        yield CounterMetricFamily(
+            "aurora_registry_log_lines_dropped", "Log lines dropped because nobody read them.", logs.dropped()
         )
         yield _counter(
             "aurora_registry_notifications",

@@ -25,6 +25,7 @@ from exporter.domain.transition import Transition
 from exporter.exposition.exposition import Exposition
 from exporter.nodemap.nodemap import NodeMap
 from exporter.notifier.notifier import Notifier
+from exporter.process.tasks import end_tasks
 from exporter.stores.base import Store
 from exporter.telemetry import logs
 from exporter.telemetry.metrics import Telemetry
@@ -47,8 +48,8 @@ class Registry:
         self._config = config
         self._load_config = load_config
         self._store = store
-        self._clock = SystemClock()
-        self._started_ns = self._clock.monotonic_ns()
+        self.clock = SystemClock()
+        self._started_ns = self.clock.monotonic_ns()
         self._stopping = False
         self._store_source = Source("store", self._started_ns, lost=True) if store.shared else None
         self._bus_source = Source("bus", self._started_ns, lost=True) if config.event_bus.url else None
@@ -56,21 +57,20 @@ class Registry:
         self.telemetry = Telemetry(
             version=__version__,
             revision=revision(),
-            started_ns=self._clock.wall_ns(),
+            started_ns=self.clock.wall_ns(),
             store_up=lambda: self.store_up,
             event_bus_up=lambda: self.event_bus_up,
         )
         self._listener, self._publisher = self._bus(config)
         self._notifier = Notifier(
-            config.alertmanager,
-            listen_address=config.web.listen_address,
+            config,
             shared=store.shared,
             telemetry=self.telemetry,
-            clock=self._clock,
+            clock=self.clock,
         )
         self._store_writer = StoreWriter(
             store,
-            self._clock,
+            self.clock,
             self._new_map,
             source=self._store_source,
             announce=EventPublisher(self._publisher),
@@ -120,7 +120,7 @@ class Registry:
     @property
     def uptime_seconds(self) -> float:
         """Since the registry was built."""
-        return (self._clock.monotonic_ns() - self._started_ns) / SECOND
+        return (self.clock.monotonic_ns() - self._started_ns) / SECOND
 
     async def submit(self, command: Command) -> Node | None:
         """Make the command durable, then apply it."""
@@ -143,7 +143,7 @@ class Registry:
             log.error("the new configuration was refused, the old one stays", extra={"faults": str(error)})  # noqa: TRY400
             raise
         self._config = new
-        self._notifier.reconfigure(new.alertmanager)
+        self._notifier.reconfigure(new)
         logs.setup(new.log.level, new.log.format)
         if self._store_writer.loaded:
             self.node_map.reconfigure(new.thresholds, new.site, new.limits.max_nodes)
@@ -152,7 +152,7 @@ class Registry:
                 rules=new.topology.rules,
                 max_edges=new.topology.max_edges,
             )
-        self.telemetry.reloaded(self._clock.wall_ns())
+        self.telemetry.reloaded(self.clock.wall_ns())
         log.info("the new configuration is in force")
 
     def _load_again(self) -> Config:
@@ -174,13 +174,13 @@ class Registry:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.stopping()
-            await _cancel(tasks)
+            await end_tasks(tasks)
             await self._store_writer.stop()
             if self._publisher and publishing:
                 await self._publisher.flush(FLUSH_SECONDS)
-                await _cancel([publishing])
+                await end_tasks([publishing])
         for task in tasks:
-            if not task.cancelled():
+            if task.done() and not task.cancelled():
                 task.result()
 
     def stopping(self) -> None:
@@ -206,7 +206,7 @@ class Registry:
         shared = (self._store_source,) if self._store_source else ()
         bus = (self._bus_source,) if self._bus_source else ()
         node_map = NodeMap(
-            self._clock,
+            self.clock,
             self._config.thresholds,
             site_rule=self._config.site,
             max_nodes=self._config.limits.max_nodes,
@@ -228,13 +228,7 @@ class Registry:
             source=self._bus_source,
             submit=self.submit,
             telemetry=self.telemetry,
-            clock=self._clock,
+            clock=self.clock,
             thresholds=lambda: self._config.thresholds,
         )
-        return listener, BusPublisher(bus.url, bus.channel, telemetry=self.telemetry, clock=self._clock)
-
-
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+        return listener, BusPublisher(bus.url, bus.channel, telemetry=self.telemetry, clock=self.clock)

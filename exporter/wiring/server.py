@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -13,8 +15,11 @@ import uvicorn
 
 from exporter.api.app import create_app
 from exporter.api.protocol import DeadlineProtocol
+from exporter.api.trust import is_trusted_peer
 from exporter.configuration.addresses import split_listen_address
 from exporter.domain.errors import Invalid
+from exporter.process.exitdeadline import ExitDeadline
+from exporter.telemetry import logs
 from exporter.wiring.registry import Registry
 
 log = logging.getLogger("aurora.web")
@@ -22,6 +27,9 @@ log = logging.getLogger("aurora.web")
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 """Longer than a heartbeat interval, so that a node's connection serves for the next one too."""
+OTHER_FILES = 64
+"""Files beside connections: the store, the bus, Alertmanagers, the log."""
+NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 GRACE_SECONDS = 10
 """How long requests that are under way at the end may take."""
 
@@ -29,13 +37,40 @@ GRACE_SECONDS = 10
 def listen(address: str) -> socket.socket:
     """A socket that listens on `host:port` (`:9999` and `[::]:9999` too); raises OSError that says what to do."""
     host, port = split_listen_address(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::")
+        return _listen_on(host, port)
     except OSError as error:
         raise OSError(
             error.errno, f"cannot listen on {address} ({error.strerror}): stop what does, or set --web.listen-address"
         ) from None
+
+
+def raise_open_files(max_connections: int) -> None:
+    """Let the process open as many files as it may; warn where that is less than its connections need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    if soft != resource.RLIM_INFINITY and soft < max_connections + OTHER_FILES:
+        log.warning(
+            "fewer files can be open than limits.max_connections needs: raise `ulimit -Hn` or LimitNOFILE",
+            extra={"open_files": soft, "max_connections": max_connections},
+        )
+
+
+def _listen_on(host: str, port: int) -> socket.socket:
+    if not host:
+        # As Go's servers do: both families, or IPv4 alone where there is no IPv6.
+        if socket.has_dualstack_ipv6():
+            try:
+                return _listen_on("::", port)
+            except OSError as error:
+                if error.errno not in NO_IPV6:
+                    raise
+        host = "0.0.0.0"  # noqa: S104 - what `:9999` means
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::")
 
 
 class _Server(uvicorn.Server):
@@ -45,27 +80,36 @@ class _Server(uvicorn.Server):
         yield
 
 
+STOP_SECONDS = GRACE_SECONDS + 10
+"""From the signal to the end, whatever happens: requests, then what is left for the store and the bus."""
+
+
 async def serve(registry: Registry, listening: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT, which let requests under way finish; SIGHUP reloads the configuration."""
-    limits = registry.config.limits
+    raise_open_files(registry.config.limits.max_connections)
     server = _Server(
         uvicorn.Config(
             create_app(registry),
-            http=DeadlineProtocol.within(lambda: registry.config.limits.receive_timeout),
+            http=DeadlineProtocol.within(
+                lambda: registry.config.limits,
+                lambda host: is_trusted_peer(registry.config.auth, host),
+                registry.telemetry.refuse,
+            ),
             ws="none",
             lifespan="off",
             access_log=False,
             log_config=None,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=limits.max_connections,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )
     reloads: set[asyncio.Task[None]] = set()
+    deadline = ExitDeadline(STOP_SECONDS, flush=logs.flush)
 
     def stop() -> None:
+        deadline.start()
         log.info("stopping: requests under way are finished, and what is left is written")
         registry.stopping()
         server.should_exit = True

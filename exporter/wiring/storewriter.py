@@ -13,14 +13,17 @@ from exporter.domain.durable import Batch, Recent
 from exporter.domain.errors import AuroraError, StillLoading, StoreRefused, StoreUnavailable
 from exporter.domain.node import Node, Tombstone
 from exporter.domain.reception import Source
+from exporter.domain.recordchecks import RecordFault
 from exporter.domain.status import Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap import merging
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.paths import NEVER
 from exporter.nodemap.planning import PlannedWrite
+from exporter.process.tasks import end_tasks
 from exporter.stores.base import Saved, Store
 from exporter.telemetry.metrics import Telemetry
+from exporter.telemetry.ratelimit import RateLimitedLogger
 from exporter.wiring.clock import SystemClock
 from exporter.wiring.unsaved import merge_unsaved
 
@@ -57,6 +60,8 @@ class StoreWriter:
         """`source`: the proof that a shared store is in reach. `announce`: told what a batch was the first to tell."""
         self.store_up = False
         self._store = store
+        self._warnings = RateLimitedLogger(log, clock)
+        store.on_rejected = self._reject
         self._clock = clock
         self._new_map = new_map
         self._source = source
@@ -68,6 +73,7 @@ class StoreWriter:
         self._due_ns = 0
         self._marked_ns = 0
         self._told_time_ns = 0
+        self._following: asyncio.Task[None] | None = None
         self._out_of_line = True
         """The store may know what we do not: read it before the next write."""
 
@@ -92,7 +98,8 @@ class StoreWriter:
         self._submitted.append((command, done))
         self._wake.set()
         try:
-            return await asyncio.wait_for(done, ANSWER_WITHIN)
+            async with asyncio.timeout(ANSWER_WITHIN):
+                return await done
         except TimeoutError:
             raise StoreUnavailable("the store did not answer in time") from None
 
@@ -120,28 +127,37 @@ class StoreWriter:
 
     async def run(self) -> None:
         """Serve until cancelled; raises StoreRefused for a store that must not be touched."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                await self._keep(tasks)
-        except* StoreRefused as refused:
-            raise refused.exceptions[0] from None
-
-    async def _keep(self, tasks: asyncio.TaskGroup) -> None:
         opened = False
-        following: asyncio.Task[None] | None = None
-        while True:
-            try:
-                if not opened:
-                    await self._store.open()
-                    opened = True
-                if self._out_of_line:
-                    await self._agree()
-                    if following is None or following.done():
-                        following = tasks.create_task(self._follow_others())
-                await self._turn()
-            except StoreUnavailable as error:
-                self._lose(error)
-                await asyncio.sleep(RETRY_AFTER)
+        try:
+            while True:
+                try:
+                    if not opened:
+                        await self._store.open()
+                        opened = True
+                    if self._out_of_line:
+                        await self._agree()
+                        await self._follow()
+                    await self._turn()
+                except StoreUnavailable as error:
+                    self._lose(error)
+                    await asyncio.sleep(RETRY_AFTER)
+                except StoreRefused as error:
+                    if self._map is None:
+                        raise
+                    # Memory is whole: it goes on serving, and the store may be put right.
+                    self._lose(error)
+                    await asyncio.sleep(RETRY_AFTER)
+        finally:
+            if self._following is not None:
+                await end_tasks([self._following])
+
+    async def _follow(self) -> None:
+        """Listen to the other registries, unless we do."""
+        if self._following is not None:
+            if not self._following.done():
+                return
+            self._following.result()  # What it raised is a mistake of ours.
+        self._following = asyncio.create_task(self._follow_others())
 
     async def stop(self) -> None:
         """Write what is left, and close; call it once `run` has ended."""
@@ -174,7 +190,8 @@ class StoreWriter:
     async def _turn(self) -> None:
         pause_s = max(0, self._due_ns - self._clock.monotonic_ns()) / SECOND
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), pause_s)
+            async with asyncio.timeout(pause_s):
+                await self._wake.wait()
         self._wake.clear()
         while self._submitted and not self._out_of_line:
             await self._write_commands()
@@ -295,12 +312,16 @@ class StoreWriter:
             self._lose(error)
             self._wake.set()
 
+    def _reject(self, where: str, reason: RecordFault, fault: str) -> None:
+        self._telemetry.store_records_rejected[reason] += 1
+        self._warnings.warn("a record of the store was set aside", f"{reason}", f"{where}: {fault}")
+
     def _gain(self) -> None:
         if not self.store_up:
             self.store_up = True
             log.info("the store is up")
 
-    def _lose(self, error: StoreUnavailable) -> None:
+    def _lose(self, error: StoreUnavailable | StoreRefused) -> None:
         self._telemetry.store_writes_failed += 1
         if self._source is not None:
             self._source.mark_down()

@@ -21,7 +21,7 @@ def page() -> Dashboard:
         .row(4, (_builds(), 24))
         .heading("Receiving")
         .row(8, (_heartbeats(), 8), (_rejected(), 8), (_blind(), 8))
-        .row(6, (_reception(), 24))
+        .row(6, (_reception(), 16), (_refused(), 8))
         .heading("Answering")
         .row(8, (_requests(), 8), (_latency(), 8), (_scrapes(), 8))
         .heading("Storing and notifying")
@@ -125,6 +125,16 @@ def _rejected() -> Any:
             "reading: {{reason}}",
             ref="B",
         ),
+        unit="none",
+        colour=look.OTHER_AMOUNT,
+    )
+
+
+def _refused() -> Any:
+    return charts.bars(
+        "Requests refused",
+        "By reason: limits on size, time, rate and connections, and rules of who may write.",
+        ask.over_time(_increase("aurora_registry_requests_refused_total", "reason") + " > 0", "{{reason}}"),
         unit="none",
         colour=look.OTHER_AMOUNT,
     )

@@ -42,11 +42,10 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProce
                 assert run("bootstrap.py", registry, directory) == ""
             else:
                 assert registry.register(**registration) == 201
-        with Heartbeats(over_bus(bus), LIVING):
+        # What the GPUs report decides where a job fits.
+        readings = [{"index": 0, "memory_used_bytes": 20 * GIB}, {"index": 1, "memory_used_bytes": 10 * GIB}]
+        with Heartbeats(over_bus(bus, {"runpod-tx": readings}), LIVING):
             until(lambda: registry.statuses()["robbiebook1"], "warning")
-            # What the GPUs report decides where a job fits.
-            readings = [{"index": 0, "memory_used_bytes": 20 * GIB}, {"index": 1, "memory_used_bytes": 10 * GIB}]
-            bus.publish(CHANNEL, heartbeat_event("runpod-tx", role="compute", gpus=readings))
             until(lambda: len(registry.nodes()["runpod-tx"].get("gpus", [])), 2)
             yield registry
 

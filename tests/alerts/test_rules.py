@@ -13,6 +13,9 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from demo.servers import Generation
+from exporter.alerting.files import rule_files
+from exporter.alerting.setting import Setting
+from exporter.domain.config import Config
 from exporter.exposition.families import FAMILIES
 from exporter.telemetry.metrics import Telemetry
 from tests.support.generations import DEFAULT
@@ -20,14 +23,17 @@ from tests.support.generations import DEFAULT
 ALERTS = Path(__file__).resolve().parents[2] / "alerts"
 RULE_FILES = sorted(ALERTS.glob("*.rules.yml"))
 RUNBOOKS = "https://github.com/aurora-mesh/aurora-node-registry/blob/main/alerts/runbooks/"
+CAPACITY = Path(__file__).with_name("capacity.test.yml")
+WITH_CAPACITY = rule_files(Setting.of(Config(), min_active_vram_gb=64))
+"""With the alert that is there only where it is asked for."""
 RULES: list[dict[str, Any]] = [
-    rule for file in RULE_FILES for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]
+    rule for text in WITH_CAPACITY.values() for group in yaml.safe_load(text)["groups"] for rule in group["rules"]
 ]
 ALERTING = [rule for rule in RULES if "alert" in rule]
-RULES_OF = {"idle": "nodes"}
+RULES_OF = {"idle": "nodes", "capacity": "mesh"}
 TESTS_OF = {"recording": "mesh"}
 """What is recorded is tested by what rests on it; what takes hours is tested apart."""
-NODE_ALERTS = [rule for rule in ALERTING if "by (node" in rule["expr"]]
+NODE_ALERTS = [rule for rule in ALERTING if "node:aurora_node_info:topk" in rule["expr"]]
 TEST_ENVIRONMENTS = "^(test|testing|staging|dev|development)$"
 
 
@@ -56,6 +62,16 @@ def test_prometheus_takes_its_configuration(generation):
     assert f"SUCCESS: {len(RULE_FILES)} rule files found" in checked.stdout
 
 
+def test_the_capacity_alert_is_there_where_it_is_asked_for(tmp_path, generation):
+    """Not by default: which capacity is low is each mesh's own matter."""
+    assert "AuroraMeshLowGpuCapacity" not in (ALERTS / "mesh.rules.yml").read_text()
+    for name, text in WITH_CAPACITY.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "tests").mkdir()
+    tested = promtool("test", "rules", shutil.copy(CAPACITY, tmp_path / "tests"), of=generation)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
 @pytest.mark.parametrize(
     ("file", "part", "instead"),
     [
@@ -63,7 +79,6 @@ def test_prometheus_takes_its_configuration(generation):
         ("nodes", "for: 1m", "for: 0s"),
         ("nodes", "for: 1m", "for: 90s"),
         ("nodes", "(aurora_node_status_held == 1)", "(aurora_node_status_held == 2)"),
-        ("nodes", "max by (node) (", "min by (node) ("),
         ("nodes", 'lifecycle!="in_service"', 'lifecycle="maintenance"'),
         ("nodes", "topk by (node) (1, max by (node, role, environment, site) (aurora_node_info))", "aurora_node_info"),
         ("nodes", TEST_ENVIRONMENTS, "^test"),
@@ -76,7 +91,19 @@ def test_prometheus_takes_its_configuration(generation):
         ("nodes", "> 2.5", "> 3.5"),
         ("nodes", "> 2.5", "> 1.5"),
         ("nodes", 'increase(aurora_node_status_transitions_total{status="warning"}[1h])', "aurora_node_status * 0"),
-        ("nodes", "(max_over_time(aurora_node_lifecycle", "(min_over_time(aurora_node_lifecycle"),
+        ("nodes", "max_over_time(node:aurora_node_lifecycle:planned[1h])", "node:aurora_node_lifecycle:planned"),
+        ("nodes", "max_over_time(node:aurora_node_disruption_start_timestamp_seconds:max[1h])", "vector(0)"),
+        ("nodes", "(aurora_node_status_held == 0)", "(aurora_node_status_held == 1)"),
+        ("nodes", '(up{job="node-registry"} == 1)', '(up{job="node-registry"} == 0)'),
+        ("nodes", '(up{job="node-registry"} == 1)', '(up{job="node-registry"} >= 0)'),
+        ("nodes", "node:aurora_node_status_held:frozen\n", "node:aurora_node_status_held:frozen == 2\n"),
+        ("nodes", 'ALERTS{alertname="AuroraMeshNoLead", alertstate="firing"}', "vector(1) == 0"),
+        (
+            "nodes",
+            'ALERTS{alertname="AuroraNodeFlapping", alertstate="firing"}\n            )',
+            "ALERTS == 2\n            )",
+        ),
+        ("nodes", "}}critical{{ else }}warning{{", "}}warning{{ else }}warning{{"),
         ("nodes", "min by (node) (", "max by (node) ("),
         ("nodes", "> 0.25", "> 1.25"),
         ("nodes", "for: 15m", "for: 4m"),
@@ -92,25 +119,28 @@ def test_prometheus_takes_its_configuration(generation):
         ("nodes", "> 5", "> 4"),
         ("nodes", "[15m]", "[30m]"),
         ("nodes", "< time()", "> time()"),
-        ("mesh", "site:aurora_node_silent:ratio >= 0.55", "site:aurora_node_silent:ratio >= 1.55"),
-        ("mesh", "mesh:aurora_node_silent:ratio >= 0.55", "mesh:aurora_node_silent:ratio >= 1.55"),
-        ("mesh", "(max_over_time(aurora_site_disrupted[12h]) == 1)", "(max_over_time(aurora_site_disrupted[5m]) == 1)"),
-        ("mesh", 'ALERTS{alertname="AuroraSiteDisrupted", alertstate="firing"}', "ALERTS == 2"),
-        ("mesh", "(min by (job, instance) (aurora_registry_blind) == 1)", "(aurora_registry_blind == 2)"),
-        ("mesh", "(min by (job, instance) (aurora_registry_blind) == 1)", "(aurora_registry_blind == 1)"),
+        ("mesh", "(mesh:aurora_mesh_disruption_start_timestamp_seconds:max > 0)", "vector(1) == 0"),
         (
             "mesh",
-            "keep_firing_for: 10m\n        labels:\n          severity: '{{",
-            "for: 5m\n        labels:\n          severity: '{{",
+            'ALERTS{alertname="AuroraSiteDisrupted", alertstate="firing"}\n          )',
+            "ALERTS == 2\n          )",
         ),
-        ("mesh", "max by (site) (", "sum by (site) ("),
+        (
+            "mesh",
+            'max without (alertname, alertstate, severity) (ALERTS{alertname="AuroraSiteDisrupted"',
+            "(ALERTS{x='y'",
+        ),
+        ("mesh", "(min by (job, instance) (aurora_registry_blind) == 0)", "(aurora_registry_blind == 2)"),
+        ("mesh", "(min by (job, instance) (aurora_registry_blind) == 1)", "(aurora_registry_blind == 2)"),
+        ("mesh", "(min by (job, instance) (aurora_registry_blind) == 1)", "(aurora_registry_blind == 1)"),
+        ("mesh", "for: 30s", "for: 1m"),
         ("mesh", "}}critical{{", "}}warning{{"),
         ("mesh", "unless on (node)", "and on (node)"),
         ("mesh", "for: 3m", "for: 2m"),
-        ("mesh", "64 * 2^30", "65 * 2^30"),
-        ("mesh", "64 * 2^30", "24 * 2^30"),
-        ("mesh", "sum(mesh:aurora_mesh_gpus:max) > 0", "sum(mesh:aurora_mesh_gpus:max) >= 0"),
-        ("recording", '{lifecycle!="in_service"}', '{lifecycle="in_service"}'),
+        ("capacity", "64 * 2^30", "65 * 2^30"),
+        ("capacity", "64 * 2^30", "24 * 2^30"),
+        ("capacity", "sum(mesh:aurora_mesh_gpus:max) > 0", "sum(mesh:aurora_mesh_gpus:max) >= 0"),
+        ("recording", "max by (role, status) (", "sum by (role) ("),
         ("registry", "aurora_registry_event_bus_up == 0", "aurora_registry_event_bus_up == 1"),
         ("registry", "aurora_registry_store_up == 0", "min by (job) (aurora_registry_store_up) == 0"),
         ("registry", "}}warning{{ else }}critical{{", "}}critical{{ else }}critical{{"),
@@ -125,13 +155,14 @@ def test_prometheus_takes_its_configuration(generation):
 )
 def test_unit_tests_notice_a_broken_rule(tmp_path, file, part, instead):
     """Whatever is broken in a rule, one of its unit tests fails."""
-    for rules in RULE_FILES:
-        shutil.copy(rules, tmp_path)
+    for name, text in WITH_CAPACITY.items():
+        (tmp_path / name).write_text(text)
     broken = tmp_path / f"{RULES_OF.get(file, file)}.rules.yml"
     assert part in broken.read_text()
     broken.write_text(broken.read_text().replace(part, instead))
     (tmp_path / "tests").mkdir()
-    test = shutil.copy(ALERTS / "tests" / f"{TESTS_OF.get(file, file)}.test.yml", tmp_path / "tests")
+    source = CAPACITY if file == "capacity" else ALERTS / "tests" / f"{TESTS_OF.get(file, file)}.test.yml"
+    test = shutil.copy(source, tmp_path / "tests")
     tested = promtool("test", "rules", test)
     assert tested.returncode == 1
     assert "FAILED" in tested.stdout + tested.stderr
@@ -151,7 +182,7 @@ def test_runbooks_and_unit_tests_cover_the_alerts_and_nothing_else():
     """No runbook is about an alert that is gone, and no alert goes untested."""
     names = {rule["alert"] for rule in ALERTING}
     assert {file.stem for file in (ALERTS / "runbooks").iterdir()} == names
-    tests = "".join(file.read_text() for file in ALERTS.glob("tests/*.test.yml"))
+    tests = "".join(file.read_text() for file in (CAPACITY, *ALERTS.glob("tests/*.test.yml")))
     assert {name for name in names if f"alertname: {name}" in tests} == names
 
 
@@ -170,7 +201,7 @@ def test_every_alert_of_the_contract_is_there():
 @pytest.mark.parametrize("rule", NODE_ALERTS, ids=lambda rule: rule["alert"])
 def test_node_alerts_route_by_role_environment_and_site(rule):
     """An alert about a node carries the labels for routing, and is only info in an environment for testing."""
-    assert "topk by (node) (1, max by (node, role, environment, site) (aurora_node_info))" in rule["expr"]
+    assert "group_left (role, environment, site)\nnode:aurora_node_info:topk" in rule["expr"]
     severity = rule["labels"]["severity"]
     assert severity == "info" or f'match "{TEST_ENVIRONMENTS}" $labels.environment }}}}info{{{{' in severity
 
@@ -179,7 +210,7 @@ def test_node_alerts_route_by_role_environment_and_site(rule):
 def test_node_alerts_are_quiet_while_work_is_planned(rule):
     """All but the one that says that the plan did not hold."""
     overdue = rule["alert"] == "AuroraMaintenanceOverdue"
-    assert ('aurora_node_lifecycle{lifecycle!="in_service"}' in rule["expr"]) is not overdue
+    assert ("node:aurora_node_lifecycle:planned" in rule["expr"]) is not overdue
 
 
 def test_rules_name_only_metrics_that_exist():
@@ -192,7 +223,7 @@ def test_rules_name_only_metrics_that_exist():
 def test_what_is_recorded_is_used_and_what_is_used_is_recorded():
     """Recorded names are level:metric:operation; each alert that names one finds it."""
     recorded = {rule["record"] for rule in RULES if "record" in rule}
-    used = {name for rule in ALERTING for name in re.findall(r"\b[a-z]+:[a-z0-9_]+:[a-z]+\b", rule["expr"])}
+    used = {name for rule in RULES for name in re.findall(r"\b[a-z]+:[a-z0-9_]+:[a-z]+\b", rule["expr"])}
     assert recorded == used
 
 

@@ -10,7 +10,7 @@ import uvicorn
 
 from exporter.api.app import create_app
 from exporter.api.protocol import DeadlineProtocol
-from exporter.domain.clock import SECOND
+from exporter.domain.config import Limits
 from tests.api.fakeservice import FakeService
 from tests.support.asgi import Client
 
@@ -52,11 +52,11 @@ def serve():
     """Serves an application on a free port of the loopback, as the registry does; gives the port."""
     running = []
 
-    def start(app, *, receive_timeout_ns=lambda: 10 * SECOND, **settings):
+    def start(app, *, limits=Limits, is_trusted=lambda _: True, refused=lambda _: None, **settings):
         listening = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(
             app,
-            http=DeadlineProtocol.within(receive_timeout_ns),
+            http=DeadlineProtocol.within(limits, is_trusted, refused),
             ws="none",
             lifespan="off",
             access_log=False,

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import logging
+import socket
 from dataclasses import replace
 
 import pytest
 
 from exporter.api.documents import Renderer
-from exporter.domain.config import Limits
+from exporter.domain.config import Limits, Web
 from exporter.telemetry.logs import LogfmtFormatter
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -78,13 +79,13 @@ def test_an_error_of_ours_is_logged_and_not_told(client, log, method, path):
         assert part in line
 
 
-def test_an_error_amid_an_answer_breaks_it_off(client, log, monkeypatch):
-    """What is sent cannot be taken for a whole document, nor for two."""
+def test_an_error_amid_a_long_answer_is_no_part_of_it(client, log, monkeypatch):
+    """It is rendered before it is sent, so the caller gets a problem and nothing else."""
     client.post("/nodes/register", {"name": "n1"})
     monkeypatch.setattr(Renderer, "document", lambda *_: 1 / 0)
     answer = client.get("/nodes")
 
-    assert (answer.status, answer.body) == (200, b'{"nodes":{')
+    assert (answer.status, answer.json()["type"]) == (500, "urn:aurora:problem:internal")
     assert "ZeroDivisionError" in log[0]
 
 
@@ -180,7 +181,13 @@ def test_lines_are_for_heartbeats_alone(client):
     assert client.post("/nodes/register", b"{}", content_type="application/x-ndjson").status == 415
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br", "identity", "", "zip-bomb"])
+@pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
+def test_an_encoding_that_changes_nothing_is_taken(client, encoding):
+    """RFC 9110 reserves `identity` for it."""
+    assert client.post("/nodes/register", {"name": "n1"}, content_encoding=encoding).status == 201
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "zip-bomb"])
 def test_encoded_bodies_are_not_unpacked(client, encoding):
     """415, so that none can burst."""
     answer = client.post("/nodes/register", {"name": "n1"}, content_encoding=encoding)
@@ -212,26 +219,85 @@ def test_a_body_in_pieces_is_one_body(client):
     assert answer.status == 201
 
 
+OURS = "10.0.0.1:9999"
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
         ({"sec-fetch-site": "cross-site"}, 403),
-        ({"sec-fetch-site": "same-origin", "origin": "http://registry"}, 204),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"sec-fetch-site": "same-origin", "origin": f"http://{OURS}"}, 204),
+        ({"sec-fetch-site": "same-origin", "origin": "http://evil.example"}, 403),
         ({"sec-fetch-site": "none"}, 204),
-        ({"origin": "http://registry"}, 204),
-        ({"origin": "https://registry"}, 204),
+        ({"origin": f"http://{OURS}"}, 204),
+        ({"origin": f"https://{OURS}"}, 204),
+        ({"origin": "http://10.0.0.1:80"}, 403),
         ({"origin": "http://evil.example"}, 403),
-        ({"origin": "http://registry.evil.example"}, 403),
+        ({"origin": f"http://{OURS}.evil.example"}, 403),
         ({"origin": "null"}, 403),
         ({}, 204),
     ],
 )
-def test_pages_of_other_sites_cannot_write(client, register, headers, status):
-    """A write without a body needs no leave from us, so the browser's word on its origin is heeded."""
+@pytest.mark.parametrize(
+    "write",
+    [
+        ("POST", "/nodes/n1/heartbeat", None),
+        ("POST", "/nodes/n1/heartbeat", b'{"status": "active"}'),
+        ("PUT", "/nodes/n1/maintenance", b'{"until": "1h"}'),
+        ("DELETE", "/nodes/n1", None),
+    ],
+)
+def test_pages_of_other_origins_cannot_write(client, register, write, headers, status):
+    """Whatever the method and the type: browsers say which origin a write is from."""
     register("n1")
+    method, path, body = write
+    about = {"content-type": "application/json"} if body else {}
+    answer = client.call(method, path, body, headers={"host": OURS, **about, **headers})
 
-    assert client.call("POST", "/nodes/n1/heartbeat", headers=headers).status == status
-    assert client.call("DELETE", "/nodes/n1", headers=headers).status == status
+    assert answer.status == (200 if method == "PUT" and status == 204 else status), answer.body
+
+
+def test_a_preflight_allows_reads_only(client):
+    """A page of another origin cannot even ask to send JSON."""
+    headers = client.call("OPTIONS", "/nodes/register", headers={"origin": "http://evil.example"}).headers
+
+    assert headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS"
+    assert "content-type" not in headers["access-control-allow-headers"].lower()
+
+
+@pytest.mark.parametrize(
+    ("host", "browser", "taken"),
+    [
+        ("10.0.0.1:9999", True, True),
+        ("[fd00::1]:9999", True, True),
+        ("localhost:9999", True, True),
+        ("registry.localhost", True, True),
+        (socket.gethostname(), True, True),
+        ("registry.example.org:9999", True, True),
+        ("a.mesh.example.", True, True),
+        ("mesh.example", True, False),
+        ("rebind.test:9999", True, False),
+        ("rebind.test:9999", False, False),
+        ("10.0.0.1.rebind.test", False, False),
+        ("node-registry:9999", True, False),
+        ("node-registry:9999", False, True),
+        ("a" * 5000 + ".example", False, False),
+    ],
+)
+def test_writes_are_taken_under_our_own_names(client, service, host, browser, taken):
+    """A name that was rebound to our address is of no use; single names of a VPN or of containers serve programs."""
+    service.set_config(web=replace(Web(), allowed_hosts=("registry.example.org", "*.mesh.example")))
+    page = {"origin": f"http://{host}"} if browser else {}
+    headers = {"host": host, "content-type": "application/json", **page}
+    answer = client.call("POST", "/nodes/register", b'{"name": "n1"}', headers=headers)
+
+    assert answer.status == (201 if taken else 403)
+    if not taken:
+        assert answer.json()["type"] == "urn:aurora:problem:unknown-host"
+        assert "web.allowed_hosts" in answer.json()["detail"]
+        assert service.telemetry.requests_refused["unknown_host"] == 1
+    assert client.call("GET", "/nodes", headers={"host": host}).status == 200
 
 
 @pytest.mark.parametrize("path", ["/nodes", "/nodes/n1", "/metrics", "/nothing", "/nodes?x=y"])

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import json
-from weakref import WeakValueDictionary
-
 import pytest
 
 from exporter.api import overview as overview_module
 from exporter.domain.config import Topology
-from exporter.domain.topology import DEFAULT_RULES, EdgeRule
+from exporter.domain.topology import EdgeRule
 
 TWO_GPUS = {"gpu": True, "gpu_count": 2}
 
@@ -85,26 +82,6 @@ def test_a_topology_is_walked_anew_when_it_changed(client, register):
     assert client.get("/topology").json()["connections"] == []
     register("n1")
     assert [each["target"] for each in client.get("/topology").json()["connections"]] == ["n1", "n1"]
-
-
-def test_readers_of_one_topology_share_its_connections(client, register, service, monkeypatch):
-    """However slowly they read, they are held once; and no longer than somebody reads."""
-    walks: overview_module.Walks = WeakValueDictionary()
-    register("lead", role="lead")
-    register("n1")
-
-    async def read_both():
-        slow = overview_module._topology(service.node_map, service.config.topology.rules, walks)
-        beginning = b"".join([await anext(slow) for _ in range(4)])
-        monkeypatch.setattr(overview_module, "Walk", None)
-        quick = b"".join([piece async for piece in overview_module._topology(service.node_map, DEFAULT_RULES, walks)])
-        return beginning + b"".join([piece async for piece in slow]), quick
-
-    slow, quick = client.runner.run(read_both())
-
-    assert slow == quick
-    assert len(json.loads(quick)["connections"]) == 2
-    assert len(walks) == 0
 
 
 def test_connections_beyond_the_cap_are_counted(client, register, service, monkeypatch):

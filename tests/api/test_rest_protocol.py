@@ -10,8 +10,9 @@ import pytest
 import requests
 
 from exporter.api.app import create_app
-from exporter.api.protocol import MAX_HEAD
+from exporter.api.protocol import MAX_HEAD, MAX_HEADERS
 from exporter.domain.clock import SECOND
+from exporter.domain.config import Limits
 
 HEAD = b"POST /nodes/n1/heartbeat HTTP/1.1\r\nHost: registry\r\nContent-Type: application/json\r\nX-Request-ID: r-1\r\n"
 
@@ -31,7 +32,7 @@ class Connection:
     def send(self, data):
         self.socket.sendall(data)
 
-    def maybe_yield(self):
+    def remainder(self):
         """All that comes until the other side closes."""
         received = b""
         while True:
@@ -52,13 +53,13 @@ class Connection:
             except (BrokenPipeError, ConnectionResetError):
                 break
             pause.wait(0.02)
-        return self.maybe_yield()
+        return self.remainder()
 
 
 @pytest.fixture
 def registry(service, serve):
     """The port of a registry that waits for a request for three tenths of a second."""
-    return serve(create_app(service), receive_timeout_ns=lambda: 3 * SECOND // 10)
+    return serve(create_app(service), limits=lambda: Limits(receive_timeout=3 * SECOND // 10))
 
 
 def problem_of(answer):
@@ -72,7 +73,7 @@ def problem_of(answer):
 def test_a_connection_that_never_sends_anything_is_closed(registry):
     """With 408, for whoever reads it."""
     with Connection(registry) as connection:
-        answer = connection.maybe_yield()
+        answer = connection.remainder()
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert problem_of(answer)["detail"].startswith("the request did not arrive whole within limits.receive_timeout")
@@ -105,7 +106,7 @@ def test_slow_bodies_end(registry, service, length):
     """408 with the request's own id; the request is nobody's failure of ours."""
     with Connection(registry) as connection:
         connection.send(HEAD + length + b"{")
-        answer = connection.maybe_yield()
+        answer = connection.remainder()
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"x-request-id: r-1\r\n" in answer
@@ -117,7 +118,7 @@ def test_a_slow_second_request_ends(registry):
     """The time of each request is its own: the first is answered."""
     with Connection(registry) as connection:
         connection.send(b"GET /-/healthy HTTP/1.1\r\nHost: registry\r\n\r\nGET /-/hea")
-        answer = connection.maybe_yield()
+        answer = connection.remainder()
 
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"HTTP/1.1 408 " in answer
@@ -146,12 +147,12 @@ def test_a_slow_answer_is_no_slow_request(serve):
     waiting = threading.Event()
 
     async def app(_scope, _receive, send):
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(3)
         waiting.set()
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    port = serve(app, receive_timeout_ns=lambda: SECOND // 10)
+    port = serve(app, limits=lambda: Limits(receive_timeout=2 * SECOND))
     with Connection(port) as connection:
         connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
         assert waiting.wait(30)
@@ -173,9 +174,9 @@ def test_a_slow_answer_is_not_cut_off_by_the_next_request(serve):
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    with Connection(serve(app, receive_timeout_ns=lambda: SECOND // 10)) as connection:
+    with Connection(serve(app, limits=lambda: Limits(receive_timeout=SECOND // 10))) as connection:
         connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT")
-        answer = connection.maybe_yield()
+        answer = connection.remainder()
 
     assert answer.startswith(b"HTTP/1.1 204 ")
     assert b"HTTP/1.1 408 " in answer
@@ -188,7 +189,7 @@ def test_slow_connections_do_not_keep_others_waiting(registry):
         connection.send(HEAD + b"Content-Length: 9\r\n\r\n{")
     for _ in range(20):
         assert requests.get(f"http://127.0.0.1:{registry}/-/healthy").status_code == 200
-    answers = [connection.maybe_yield() for connection in slow]
+    answers = [connection.remainder() for connection in slow]
     for connection in slow:
         connection.__exit__()
 
@@ -199,10 +200,12 @@ def test_endless_headers_are_refused(registry):
     """431 long before they fill the memory, whether they come at once or in parts."""
     with Connection(registry) as connection:
         connection.send(b"GET / HTTP/1.1\r\n" + b"X-Long: " + b"a" * MAX_HEAD)
-        answer = connection.maybe_yield()
+        answer = connection.remainder()
 
     assert answer.startswith(b"HTTP/1.1 431 ")
-    assert problem_of(answer)["detail"] == f"expected a request line and headers of at most {MAX_HEAD} bytes together"
+    assert problem_of(answer)["detail"] == (
+        f"expected a request line and at most {MAX_HEADERS} headers of at most {MAX_HEAD} bytes together"
+    )
 
 
 def test_a_large_body_is_no_long_header(registry):
@@ -221,7 +224,7 @@ def test_a_body_that_comes_in_one_piece_with_its_headers_is_none_of_them(registr
     head = b"POST /heartbeats HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\nConnection: close\r\n"
     with Connection(registry) as connection:
         connection.send(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-        answer = connection.maybe_yield()
+        answer = connection.remainder()
 
     assert answer.startswith(b"HTTP/1.1 200 ")
 
@@ -240,7 +243,7 @@ def test_what_is_no_http_is_answered_400(registry, nonsense):
     """As a problem document, too."""
     with Connection(registry) as connection:
         connection.send(nonsense)
-        answer = connection.maybe_yield()
+        answer = connection.remainder()
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert problem_of(answer)["detail"] == "this is no HTTP/1.1 request"
@@ -263,7 +266,7 @@ def test_who_asks_before_sending_is_answered_before(registry):
     """`Expect: 100-continue` spares both of us the body; the connection ends, since none will come."""
     with Connection(registry) as connection:
         connection.send(HEAD + b"Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n")
-        answer = connection.maybe_yield()
+        answer = connection.remainder()
 
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"connection: close\r\n" in answer
@@ -273,7 +276,7 @@ def test_a_body_that_stops_after_its_refusal_ends_the_connection(registry):
     """With one answer and not two."""
     with Connection(registry) as connection:
         connection.send(HEAD + b"Content-Length: 99999999\r\n\r\n{")
-        answer = connection.maybe_yield()
+        answer = connection.remainder()
 
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert answer.count(b"HTTP/1.1 ") == 1
@@ -281,7 +284,7 @@ def test_a_body_that_stops_after_its_refusal_ends_the_connection(registry):
 
 def test_too_many_connections_are_told_to_come_back(service, serve):
     """503 as a problem document, with Retry-After."""
-    port = serve(create_app(service), limit_concurrency=2)
+    port = serve(create_app(service), limits=lambda: Limits(max_connections=2))
     with Connection(port), Connection(port):
         answer = requests.get(f"http://127.0.0.1:{port}/nodes")
 
@@ -304,9 +307,9 @@ def test_a_caller_that_leaves_is_no_failure(registry, service):
 def test_the_timeout_follows_the_configuration(service, serve):
     """What a reload says counts for the connections that are open."""
     timeout_ns = [60 * SECOND]
-    port = serve(create_app(service), receive_timeout_ns=lambda: timeout_ns[0])
+    port = serve(create_app(service), limits=lambda: Limits(receive_timeout=timeout_ns[0]))
     with Connection(port) as connection:
         timeout_ns[0] = SECOND // 10
-        answer = connection.maybe_yield()
+        answer = connection.remainder()
 
     assert answer.startswith(b"HTTP/1.1 408 ")

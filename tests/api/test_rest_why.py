@@ -95,9 +95,10 @@ def test_what_keeps_a_node_quiet(client, register, service):
         "its environment is staging: its alerts have severity info",
     ]
     client.delete("/nodes/n1/maintenance")
+    service.pass_time(1)
     assert why(client, "n2")["quiet"] == [
-        "the whole mesh fell silent together: AuroraMeshSuspect tells of it instead",
-        "its site home is disrupted: AuroraSiteDisrupted tells of it instead",
+        "it went missing together with most of the mesh: AuroraMeshSuspect stands for it",
+        "it went missing together with its site home: AuroraSiteDisrupted stands for it",
     ]
 
 

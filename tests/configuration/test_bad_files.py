@@ -35,10 +35,7 @@ MESSAGES = {
     "channel_number": ["event_bus.channel: expected text, got 7"],
     "control_character": ["not YAML: unacceptable character #x0001: special characters are not allowed"],
     "cors_origin": [
-        (
-            "web.cors_origin: expected a regular expression, "
-            "got one that does not compile: missing ), unterminated subpattern at position 8"
-        )
+        ("web.cors_origin: expected a regular expression, got one that does not compile: missing ): https://(")
     ],
     "cors_origin_list": ["web.cors_origin: expected a regular expression, got ['a']"],
     "document_is_list": ["expected keys such as web: and store:, got something else"],

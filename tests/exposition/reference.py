@@ -19,6 +19,7 @@ from exporter.domain.status import Status
 from exporter.domain.topology import DEFAULT_RULES, EdgeRule, count_edges, edges
 from exporter.exposition.exposition import FAMILIES
 from exporter.nodemap.nodemap import NodeMap
+from exporter.nodemap.totals import MESH
 
 HELP = {family.name: family.help for family in FAMILIES}
 STATUSES = tuple(Status)
@@ -61,9 +62,18 @@ class Reference(Collector):
             for status in STATUSES:
                 alike = [node for node in nodes if node.facts.site == site and node.status is status]
                 count.add_metric([site, status.value], len(alike))
-            disrupted.add_metric([site], self.node_map.totals.site_disrupted(site))
+            disrupted.add_metric([site], self.node_map.totals.disrupted(site))
         yield count
         yield disrupted
+        starts = gauge("aurora_site_disruption_start_timestamp_seconds", ["site"])
+        for site in sorted({node.facts.site for node in nodes} - {""}):
+            if disruption := self.node_map.disruptions.of(site):
+                starts.add_metric([site], seconds(disruption.began_ns))
+        yield starts
+        start = gauge("aurora_mesh_disruption_start_timestamp_seconds", [])
+        if disruption := self.node_map.disruptions.of(MESH):
+            start.add_metric([], seconds(disruption.began_ns))
+        yield start
 
 
 def of_nodes(node_map: NodeMap, nodes: list[Node]) -> Iterator[Metric]:
@@ -95,6 +105,7 @@ def of_nodes(node_map: NodeMap, nodes: list[Node]) -> Iterator[Metric]:
         "aurora_node_lifecycle_until_timestamp_seconds",
         lambda node: None if node.lifecycle.phase is Phase.IN_SERVICE else seconds(node.lifecycle.until_ns),
     )
+    yield disruptions(nodes)
     yield one(
         nodes,
         "aurora_node_clock_offset_seconds",
@@ -124,6 +135,14 @@ def of_nodes(node_map: NodeMap, nodes: list[Node]) -> Iterator[Metric]:
                     if reading_of(reading) is not None:
                         metric.add_metric([node.name, str(reading.index), reading.uuid], reading_of(reading))
         yield metric
+
+
+def disruptions(nodes: list[Node]) -> Metric:
+    metric = gauge("aurora_node_disruption_start_timestamp_seconds", ["node", "scope"])
+    for node in nodes:
+        for disruption in node.disruptions:
+            metric.add_metric([node.name, disruption.scope.value], seconds(disruption.began_ns))
+    return metric
 
 
 def agents(nodes: list[Node]) -> Metric:

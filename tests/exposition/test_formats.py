@@ -26,6 +26,7 @@ TABLE = {
     "aurora_node_status_transitions_total": ("counter", "node status"),
     "aurora_node_lifecycle": ("gauge", "node lifecycle"),
     "aurora_node_lifecycle_until_timestamp_seconds": ("gauge", "node"),
+    "aurora_node_disruption_start_timestamp_seconds": ("gauge", "node scope"),
     "aurora_node_clock_offset_seconds": ("gauge", "node"),
     "aurora_node_heartbeats_missed_total": ("counter", "node"),
     "aurora_node_name_conflicts_total": ("counter", "node"),
@@ -41,6 +42,8 @@ TABLE = {
     "aurora_mesh_gpu_memory_bytes": ("gauge", "status"),
     "aurora_site_nodes": ("gauge", "site status"),
     "aurora_site_disrupted": ("gauge", "site"),
+    "aurora_site_disruption_start_timestamp_seconds": ("gauge", "site"),
+    "aurora_mesh_disruption_start_timestamp_seconds": ("gauge", ""),
     "aurora_topology_edge_info": ("info", "source target type"),
     "aurora_topology_edges_omitted": ("gauge", ""),
 }

@@ -20,6 +20,7 @@ EMPTY_IN_HEALTH = {
     ("aurora-gpu", "table", "Lost GPUs"): "every GPU is observed",
     ("aurora-mesh", "state-timeline", "Status of nodes"): "it opens with the nodes that were not active",
     ("aurora-registry", "timeseries", "Events and readings rejected"): "none is refused",
+    ("aurora-registry", "timeseries", "Requests refused"): "none is refused",
 }
 """Panels that have data only once something is wrong, and why."""
 SETTLED = ("healthy", "broken")

@@ -280,10 +280,10 @@ def test_a_site_is_disrupted_until_its_dead_are_old(node_map: NodeMap, clock: Ma
     for _ in range(4):
         pass_time(node_map, clock, 30)
         node_map.heartbeat(Heartbeat(node="d"), Transport.HTTP)
-    assert node_map.totals.site_disrupted("lab")
+    assert node_map.totals.disrupted("lab")
     assert node_map.totals.mesh_suspect
     for _ in range(38):
         pass_time(node_map, clock, 30)
         node_map.heartbeat(Heartbeat(node="d"), Transport.HTTP)
-    assert not node_map.totals.site_disrupted("lab")
+    assert not node_map.totals.disrupted("lab")
     assert node_map.totals.statuses == {ACTIVE: 1, OFFLINE: 3}

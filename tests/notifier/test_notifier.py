@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from exporter.domain import config
+from typing import Any
+
 from exporter.domain.command import Register
+from exporter.domain.config import Alertmanager, Config, Web
 from exporter.domain.registration import Registration
 from exporter.domain.status import Thresholds
 from exporter.nodemap.nodemap import NodeMap
@@ -12,6 +14,10 @@ from exporter.telemetry.metrics import Telemetry
 from tests.support.clock import ManualClock
 
 ONE, OTHER = "http://10.0.0.1:9093", "http://10.0.0.2:9093"
+
+
+def configured(*urls: Any, **settings: Any) -> Config:
+    return Config(web=Web(listen_address=":9999"), alertmanager=Alertmanager(*urls, **settings))
 
 
 class Mesh:
@@ -24,14 +30,13 @@ class Mesh:
         self.clock = ManualClock()
         self.map = NodeMap(self.clock, Thresholds())
         self.notifier = Notifier(
-            config.Alertmanager(**settings),  # type: ignore[arg-type]  # each test names the settings that it needs
-            listen_address=":9999",
+            configured(**settings),
             shared=False,
             telemetry=self.telemetry,
             clock=self.clock,
         )
         self.map.commit(self.map.plan(Register(Registration("ann"))))
-        for _ in range(130):
+        for _ in range(160):
             self.clock.advance(1)
             self.map.tick()
             self.notifier.look(self.map)
@@ -54,18 +59,18 @@ def test_without_an_alertmanager_nothing_waits_and_the_map_is_not_followed():
     mesh = Mesh()
     assert (mesh.waiting(), len(mesh.map.listeners)) == (0, 0)
 
-    mesh.notifier.reconfigure(config.Alertmanager((ONE,)))
+    mesh.notifier.reconfigure(configured((ONE,)))
     assert (mesh.waiting(), len(mesh.map.listeners)) == (1, 1)
 
-    mesh.notifier.reconfigure(config.Alertmanager())
+    mesh.notifier.reconfigure(configured())
     assert (mesh.waiting(), len(mesh.map.listeners)) == (0, 0)
 
 
 def test_one_that_is_new_hears_of_what_fires():
     """So does one that shall hear it with other labels; what waited for one left out is given up."""
     mesh = Mesh(urls=(ONE,))
-    mesh.notifier.reconfigure(config.Alertmanager((ONE, OTHER)))
+    mesh.notifier.reconfigure(configured((ONE, OTHER)))
     assert mesh.waiting() == 2
 
-    mesh.notifier.reconfigure(config.Alertmanager((OTHER,), {"region": "eu"}))
+    mesh.notifier.reconfigure(configured((OTHER,), {"region": "eu"}))
     assert mesh.waiting() == 1

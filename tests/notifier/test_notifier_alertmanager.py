@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from exporter.domain.clock import SECOND
+from exporter.domain.clock import MINUTE, SECOND
 from exporter.notifier import alertmanager as telling
 from exporter.notifier.alertmanager import Alertmanager
 from exporter.notifier.alerts import Alert
@@ -91,7 +91,9 @@ def running(
     """Play the scenario while the Alertmanager is being told."""
 
     async def play() -> None:
-        one = Alertmanager(url, external_labels, source="http://reg:9999", telemetry=telemetry, clock=CLOCK)
+        one = Alertmanager(
+            url, external_labels, source="http://reg:9999", lifetime_ns=4 * MINUTE, telemetry=telemetry, clock=CLOCK
+        )
         task = asyncio.create_task(one.run())
         try:
             await scenario(one)

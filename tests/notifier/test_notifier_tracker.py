@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from exporter.alerting.setting import Setting
 from exporter.domain.clock import HOUR, SECOND
 from exporter.domain.command import Depart, Register, SetLifecycle
+from exporter.domain.config import Config
 from exporter.domain.durable import LastHeartbeat, Snapshot, StoredNode
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.lifecycle import Lifecycle, Phase
@@ -28,13 +30,14 @@ RULES = Path(__file__).parents[2] / "alerts" / "nodes.rules.yml"
 class Mesh:
     """A node map, its clock, and what Alertmanager was told: (alertname, node, fires) of each look."""
 
-    def __init__(self, *, shared: bool = False) -> None:
-        """`shared`: what is heard hangs on a store that others share."""
+    def __init__(self, *, shared: bool = False, thresholds: Thresholds | None = None) -> None:
+        """`shared`: what is received depends on a store that others share."""
+        config = Config(thresholds=thresholds or Thresholds())
         self.clock = ManualClock()
         self.store = Source("store", self.clock.monotonic_ns())
-        self.map = NodeMap(self.clock, Thresholds(), sources={Transport.HTTP: (self.store,)} if shared else None)
+        self.map = NodeMap(self.clock, config.thresholds, sources={Transport.HTTP: (self.store,)} if shared else None)
         self.shared = shared
-        self.book = AlertTracker(self.map, shared=shared)
+        self.book = AlertTracker(self.map, shared=shared, setting=Setting.of(config))
 
     def register(self, *names: str, **metadata: object) -> None:
         for name in names:
@@ -65,7 +68,8 @@ def test_the_alerts_are_those_of_the_rules():
     mesh = Mesh()
     mesh.register("ann", environment="staging", site="lab")
     mesh.register("bob")
-    rules = {rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]}
+    [group] = yaml.safe_load(RULES.read_text())["groups"]
+    rules = {rule["alert"]: rule for rule in group["rules"] if "alert" in rule}
 
     for silent, name in ((120, WARNING), (181, OFFLINE)):
         mesh.after(silent)
@@ -89,13 +93,13 @@ def test_the_alerts_are_those_of_the_rules():
             }
 
 
-def test_an_alert_fires_at_the_threshold_and_starts_with_the_transition():
-    """Warning first, then offline in its place; each is told once."""
+def test_a_warning_waits_for_a_heartbeat_interval_and_starts_with_the_transition():
+    """By then the disruption of its site would have begun."""
     mesh = Mesh()
     mesh.register("ann")
     began_ns = mesh.clock.wall_ns()
 
-    assert mesh.after(119) == []
+    assert mesh.after(149) == []
     assert mesh.after(1) == [(WARNING, "ann", True)]
     alert = alert_of(mesh.map, mesh.map.get("ann"))
     assert alert is not None
@@ -107,10 +111,10 @@ def test_an_alert_is_told_again_each_minute():
     """So it does not lapse while it stands."""
     mesh = Mesh()
     mesh.register("ann")
-    mesh.after(120)
+    mesh.after(150)
 
-    assert mesh.after(179) == [(WARNING, "ann", True)] * 2
-    assert mesh.after(2) == [(WARNING, "ann", True), (OFFLINE, "ann", True)]
+    assert mesh.after(149) == [(WARNING, "ann", True)] * 2
+    assert mesh.after(2) == [(OFFLINE, "ann", True)]
     assert mesh.after(60) == [(OFFLINE, "ann", True)]
 
 
@@ -118,9 +122,9 @@ def test_a_young_alert_ends_at_once():
     """The rules cannot have made it yet."""
     mesh = Mesh()
     mesh.register("ann")
-    mesh.after(121)
+    mesh.after(305)
 
-    assert mesh.after(1, awake=("ann",)) == [(WARNING, "ann", False)]
+    assert mesh.after(1, awake=("ann",)) == [(OFFLINE, "ann", False)]
     assert mesh.after(60, awake=("ann",)) == []
 
 
@@ -141,37 +145,38 @@ def test_planned_work_is_quiet(phase):
     lifecycle = Lifecycle(phase, mesh.clock.wall_ns() + HOUR)
     mesh.map.commit(mesh.map.plan(SetLifecycle("ann", lifecycle)))
 
-    assert mesh.after(120) == [(WARNING, "bob", True)]
+    assert mesh.after(302) == [(WARNING, "bob", True)] * 3 + [(OFFLINE, "bob", True)]
     mesh.map.commit(mesh.map.plan(SetLifecycle("bob", lifecycle)))
-    assert mesh.after(400) == [(WARNING, "bob", False)]
+    assert mesh.after(400) == [(OFFLINE, "bob", False)]
 
 
 def test_a_planned_leave_ends_the_alert():
     """Nobody waits for a node that is gone."""
     mesh = Mesh()
     mesh.register("ann")
-    mesh.after(120)
+    mesh.after(305)
     mesh.map.commit(mesh.map.plan(Depart("ann")))
 
-    assert mesh.look() == [(WARNING, "ann", False)]
+    assert mesh.look() == [(OFFLINE, "ann", False)]
 
 
 def test_a_site_that_falls_silent_makes_no_alerts_of_nodes():
-    """They come once the site is not disrupted any more, of those that are still silent."""
+    """They come once the disruption is over, of those that are still missing."""
     mesh = Mesh()
     others = tuple(f"other-{number}" for number in range(9))
     mesh.register(*others)
     mesh.register("ann", "bob", "cid", site="lab")
 
     assert mesh.after(400, awake=others) == []
-    assert mesh.after(2, awake=(*others, "ann", "bob")) == [(OFFLINE, "cid", True)]
+    assert mesh.after(590, awake=(*others, "ann", "bob")) == []
+    assert mesh.after(15, awake=(*others, "ann", "bob")) == [(OFFLINE, "cid", True)]
 
 
 def test_a_mesh_that_falls_silent_makes_no_alerts_of_nodes():
     """Our own connection is the likelier cause; an alert from before goes on."""
     mesh = Mesh()
     mesh.register("ann", "bob", "cid")
-    assert mesh.after(120, awake=("ann", "bob")) == [(WARNING, "cid", True)]
+    assert mesh.after(150, awake=("ann", "bob")) == [(WARNING, "cid", True)]
 
     assert set(mesh.after(200)) == {(WARNING, "cid", True)}
 
@@ -180,9 +185,9 @@ def test_what_fires_goes_on_while_we_are_blind():
     """A held status neither fires anew nor ends."""
     mesh = Mesh(shared=True)
     mesh.book.close()
-    mesh.book = AlertTracker(mesh.map, shared=False)
+    mesh.book = AlertTracker(mesh.map, shared=False, setting=Setting.of(Config()))
     mesh.register("ann", "bob")
-    mesh.after(120, awake=("bob",))
+    mesh.after(150, awake=("bob",))
     mesh.store.mark_down()
     told = []
     for _ in range(180):
@@ -197,7 +202,7 @@ def test_a_blind_replica_holds_its_tongue():
     """Others may hear what it does not; it goes on once it hears again."""
     mesh = Mesh(shared=True)
     mesh.register("ann", "bob")
-    mesh.after(120, awake=("bob",))
+    mesh.after(150, awake=("bob",))
     mesh.store.mark_down()
     for _ in range(180):
         mesh.clock.advance(1)
@@ -234,7 +239,7 @@ def restarted(mesh: Mesh, seconds: float) -> Mesh:
     after.clock = mesh.clock
     after.map = NodeMap(mesh.clock, Thresholds())
     merging.load(after.map, snapshot)
-    after.book = AlertTracker(after.map, shared=False)
+    after.book = AlertTracker(after.map, shared=False, setting=Setting.of(Config()))
     return after
 
 
@@ -242,7 +247,7 @@ def test_what_fired_before_a_restart_goes_on():
     """It is told at once, before it lapses, although the status waits for us to hear."""
     mesh = Mesh()
     mesh.register("ann", "bob")
-    mesh.after(120, awake=("bob",))
+    mesh.after(150, awake=("bob",))
 
     assert restarted(mesh, 10).after(1) == [(WARNING, "ann", True)]
 
@@ -262,8 +267,32 @@ def test_whoever_is_new_hears_of_all_that_fires():
     """The next look tells it again, once."""
     mesh = Mesh()
     mesh.register("ann")
-    mesh.after(120)
+    mesh.after(150)
     mesh.book.resend()
 
     assert mesh.look() == [(WARNING, "ann", True)]
     assert mesh.look() == []
+
+
+@pytest.mark.parametrize("back_for", [5, 60, 110])
+def test_a_node_that_flaps_ends_with_the_rules_alert(back_for):
+    """They go on for three minutes after each return and take up again at once: our end would be followed by theirs."""
+    mesh = Mesh(thresholds=Thresholds(10 * SECOND, 30 * SECOND, 60 * SECOND))
+    mesh.register("ann", "bob")
+    mesh.after(90, awake=("bob",))
+    told = mesh.after(back_for, awake=("ann", "bob"))
+    told += mesh.after(65, awake=("bob",))
+    told += mesh.after(60, awake=("ann", "bob"))
+
+    assert [alert for alert in told if not alert[2]] == []
+
+
+def test_a_node_that_was_back_for_long_ends_at_once_again():
+    """By then the rules have ended theirs."""
+    mesh = Mesh()
+    mesh.register("ann", "bob")
+    mesh.after(400, awake=("bob",))
+    mesh.after(300, awake=("ann", "bob"))
+    mesh.after(305, awake=("bob",))
+
+    assert mesh.after(1, awake=("ann", "bob")) == [(OFFLINE, "ann", False)]

@@ -26,7 +26,7 @@ def alert(directory, file, name):
 def test_the_shipped_rules_are_those_of_the_defaults():
     """Who changes a default, or a rule, renders the files again."""
     shipped = {path.name: path.read_text() for path in ALERTS.glob("*.rules.yml")}
-    assert shipped == rule_files(Setting.of(Config(), min_active_vram_gb=64))
+    assert shipped == rule_files(Setting.of(Config()))
 
 
 def test_the_files_are_written_and_named(cli, registry, tmp_path):
@@ -51,14 +51,12 @@ def test_nothing_is_overwritten_unasked(cli, tmp_path):
 def test_waits_and_limits_follow_the_configuration(cli, tmp_path):
     """Slower heartbeats wait longer, and promtool takes the outcome."""
     config = tmp_path / "config.yaml"
-    config.write_text(
-        "thresholds: {heartbeat_interval: 1m, warning_after: 4m, offline_after: 10m}\nsite: {disrupted_ratio: 0.7}\n"
-    )
+    config.write_text("thresholds: {heartbeat_interval: 1m, warning_after: 4m, offline_after: 10m}\n")
     assert cli("rules", f"--config.file={config}", f"--output={tmp_path}", "--min-active-vram-gb=16")[0] == 0
     assert alert(tmp_path, "nodes.rules.yml", "AuroraNodeOffline")["for"] == "1m30s"
     assert "[10m]) unless" in " ".join(alert(tmp_path, "nodes.rules.yml", "AuroraNodeHeartbeatLoss")["expr"].split())
     assert alert(tmp_path, "mesh.rules.yml", "AuroraMeshNoLead")["for"] == "6m"
-    assert "ratio >= 0.7\n" in alert(tmp_path, "mesh.rules.yml", "AuroraSiteDisrupted")["expr"]
+    assert alert(tmp_path, "mesh.rules.yml", "AuroraSiteDisrupted")["for"] == "1m"
     low = alert(tmp_path, "mesh.rules.yml", "AuroraMeshLowGpuCapacity")
     assert "< 16 * 2^30\n" in low["expr"]
     assert "less than 16 GB" in low["annotations"]["description"]

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from exporter.domain.errors import StoreRefused, StoreUnavailable
-from exporter.stores.base import Batch, Mark, Saved
+from exporter.stores.base import Batch, Mark, Saved, overlook
 from exporter.stores.sqlite import SqliteStore
 from tests.support.durables import NOW, heartbeats, record, stored, tombstone, transition
 
@@ -24,8 +24,9 @@ def open_sqlite(path, run):
     """Opens stores on the one file; what it opened is closed."""
     made = []
 
-    def make(at=path):
+    def make(at=path, on_rejected=overlook):
         store = SqliteStore(at)
+        store.on_rejected = on_rejected
         made.append(store)
         run(store.open())
         return store
@@ -226,15 +227,17 @@ def test_flipped_bits_anywhere_are_refused_or_harmless(open_sqlite, run, filled)
     assert refused > 20
 
 
-def test_a_row_that_cannot_be_read_is_refused_by_name(open_sqlite, run):
+def test_a_row_that_cannot_be_read_is_set_aside(open_sqlite, run):
     """Its checksum is right: a version that we do not know wrote it."""
-    store = open_sqlite()
+    rejected: list[tuple[str, str]] = []
+    store = open_sqlite(on_rejected=lambda where, reason, _: rejected.append((where, reason)))
+    run(store.save(Batch({"n001": record("n001")})))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("exporter.stores.sqliterows._encode", lambda _: b'{"registration": 1}')
         run(store.save(Batch({"n000": record("n000")})))
 
-    with pytest.raises(StoreRefused, match="the row 'n000' of its table nodes cannot be read"):
-        run(store.load())
+    assert [node.record.name for node in run(store.load()).nodes] == ["n001"]
+    assert rejected == [("'n000' in nodes", "unreadable")]
 
 
 def test_a_table_that_is_missing_is_refused(open_sqlite, run, filled):

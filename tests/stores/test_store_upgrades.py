@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
+from typing import Any
 
 import msgspec
 import pytest
@@ -40,7 +41,7 @@ PRAGMA user_version = 1;
 
 def write_sqlite_1(path, *, record=RECORD, checksum=None):
     """A file as the first version left it."""
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         ("nodes", "a", NOW + 3, NOW, record),
         ("tombstones", "b", NOW + 4, NOW, TOMBSTONE),
         ("heard", "a", NOW + 5, "bus"),
@@ -52,7 +53,8 @@ def write_sqlite_1(path, *, record=RECORD, checksum=None):
         for table, *cells in rows:
             whole = b"\0".join(cell if isinstance(cell, bytes) else str(cell).encode() for cell in cells)
             found = checksum if checksum is not None and table == "nodes" else zlib.crc32(whole)
-            connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * (len(cells) + 1))})", (*cells, found))
+            places = ", ".join("?" * (len(cells) + 1))
+            connection.execute(f"INSERT INTO {table} VALUES ({places})", (*cells, found))
     connection.close()
 
 

@@ -77,7 +77,7 @@ class Client:
             "raw_path": path.encode(),
             "root_path": "",
             "query_string": quote(query, safe="=&%[],:+.").encode(),
-            "headers": [(b"host", b"registry"), *raw],
+            "headers": raw if any(name == b"host" for name, _ in raw) else [(b"host", b"registry"), *raw],
             "client": (self.peer, 40_000) if self.peer else None,
             "server": ("127.0.0.1", 9999),
             "state": {},

@@ -88,6 +88,8 @@ def break_mesh(stack: Stack, nodes: dict[str, GpuNode]) -> None:
     assert answer.status_code == requests.codes.ok, answer.text
     answer = stack.mesh.ask("POST", "/nodes/spare-1/heartbeat", {"timestamp": "yesterday"})
     assert [each["field"] for each in answer.json()["ignored"]] == ["timestamp"], answer.text
+    refused = stack.registries[0].ask("DELETE", "/nodes/spare-1", headers={"Origin": "http://elsewhere.example"})
+    assert refused.status_code == requests.codes.forbidden, refused.text
     for registry in stack.registries:
         registry.configure({"thresholds": {"warning_after": "no duration"}})
         registry.signal(signal.SIGHUP)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 import redis
@@ -48,12 +48,13 @@ def over_http(registry: RegistryProcess) -> Callable[[str], None]:
     return send
 
 
-def over_bus(bus: redis.Redis) -> Callable[[str], None]:
-    """A heartbeat as the event bus service publishes it."""
+def over_bus(bus: redis.Redis, readings: Mapping[str, Any] | None = None) -> Callable[[str], None]:
+    """A heartbeat as the event bus service publishes it, with the GPU readings of the nodes that have some."""
 
     def send(name: str) -> None:
         role = REGISTRATIONS.get(name, {}).get("role", "compute")
-        bus.publish(CHANNEL, heartbeat_event(name, role=role))
+        gpus = {"gpus": readings[name]} if readings and name in readings else {}
+        bus.publish(CHANNEL, heartbeat_event(name, role=role, **gpus))
 
     return send
 

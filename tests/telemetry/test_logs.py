@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.telemetry.logs import JsonFormatter, LogfmtFormatter, log_context, setup
+from exporter.telemetry.logs import JsonFormatter, LogfmtFormatter, flush, log_context, setup
 
 FORMATTERS = {"logfmt": LogfmtFormatter(), "json": JsonFormatter()}
 LOGFMT = re.compile(r'([^\s=]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)(?: |$)')
@@ -144,6 +144,7 @@ def test_every_logger_goes_the_same_way_once(name, capsys):
     setup("info", "logfmt")
     logging.getLogger(name).warning("hello")
     logging.getLogger(name).debug("too much")
+    flush()
 
     [line] = capsys.readouterr().err.splitlines()
     fields = parsed(line)
@@ -157,6 +158,7 @@ def test_uvicorns_small_talk_is_left_out(level, heard, capsys):
     setup(level, "json")
     logging.getLogger("uvicorn.error").info("Started server process")
 
+    flush()
     assert len(capsys.readouterr().err.splitlines()) == heard
 
 
@@ -167,4 +169,5 @@ def test_a_level_lets_through_itself_and_all_above(level, heard, capsys):
     for log in (logging.debug, logging.info, logging.warning, logging.error):
         log("hello")
 
+    flush()
     assert len(capsys.readouterr().err.splitlines()) == heard

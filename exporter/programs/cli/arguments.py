@@ -12,13 +12,14 @@ from typing import Any, NoReturn
 from exporter import __version__
 from exporter.client.endpoint import DEFAULT_REGISTRY
 from exporter.programs.cli import kinds
+from exporter.programs.cli.commands.alerting import ALERTING
 from exporter.programs.cli.commands.changing import CHANGING
 from exporter.programs.cli.commands.command import Command
 from exporter.programs.cli.commands.looking import LOOKING
 from exporter.programs.cli.commands.writing import WRITING
 
 DEFAULT_TIMEOUT = "10s"
-COMMANDS = (*LOOKING, *CHANGING, *WRITING)
+COMMANDS = (*LOOKING, *CHANGING, ALERTING, *WRITING)
 DESCRIPTION = "Ask an Aurora Node Registry about its nodes, and tell it what people decide."
 EPILOG = """\
 examples:

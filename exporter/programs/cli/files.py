@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import exporter
@@ -73,11 +73,11 @@ def carried(part: str) -> dict[str, str]:
     raise Failure(f"this installation carries no {part}: install aurora-node-registry again")
 
 
-def write_all(directory: Path, texts: Mapping[str, str], *, force: bool, secret: bool = False) -> Iterator[str]:
+def write_all(directory: Path, texts: Mapping[str, str], *, force: bool, secret: Collection[str] = ()) -> Iterator[str]:
     """Write each text under its name (which may have folders) in the directory; the paths as they are written.
 
-    `secret`: only their owner may read them. Raises Failure, before anything is written, where a file that is there
-    already would be lost and `force` is not given; and where the system refuses to write.
+    Only their owner may read those whose names are `secret`. Raises Failure, before anything is written, where a file
+    that is there already would be lost and `force` is not given; and where the system refuses to write.
     """
     files = {directory / name: text for name, text in texts.items()}
     there = [str(path) for path in files if path.exists()]
@@ -86,7 +86,7 @@ def write_all(directory: Path, texts: Mapping[str, str], *, force: bool, secret:
     try:
         for path, text in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            if secret:
+            if str(path.relative_to(directory)) in secret:
                 path.touch(mode=0o600)
                 path.chmod(0o600)
             path.write_text(text, encoding="utf-8")

@@ -13,15 +13,20 @@ from exporter.client.overhttp import HttpClient
 from exporter.client.overredis import RedisClient
 from exporter.client.protocol import RegistryClient
 from exporter.domain.errors import Invalid
+from exporter.process.exitdeadline import ExitDeadline
+from exporter.process.tasks import end_tasks, whole
 from exporter.programs.simulator.faults import FaultInjector
 from exporter.programs.simulator.incident import Incident, Kind
-from exporter.programs.simulator.mesh import Mesh, Refused, Settings
+from exporter.programs.simulator.mesh import LEAVE_SECONDS, Mesh, Refused, Settings
 from exporter.programs.simulator.population import Member, populate
 from exporter.programs.simulator.script import read_script
 from exporter.programs.simulator.targets import check_targets
 from exporter.telemetry import logs
+from exporter.telemetry.linewriter import LineWriter
 
 CONNECTIONS = 8
+STOP_SECONDS = LEAVE_SECONDS + 10
+"""From the signal to the end, whatever happens."""
 ONE_IN_HTTP = 3
 """With `--transport both`, one node in so many uses HTTP."""
 
@@ -37,7 +42,7 @@ def run(arguments: Namespace) -> int:
     except Invalid as error:
         return _complain("the incidents are refused:", *(f"  {fault}" for fault in error.faults))
     try:
-        uvloop.run(_simulate(arguments, members, incidents))
+        uvloop.run(whole(_simulate(arguments, members, incidents)))
     except Invalid as error:
         return _complain(str(error))
     except ExceptionGroup as group:
@@ -59,7 +64,8 @@ async def _simulate(arguments: Namespace, members: tuple[Member, ...], incidents
     injector = FaultInjector(
         http, clients, bus_url=arguments.event_bus, interval_ns=arguments.interval_ns, speed=arguments.speed
     )
-    mesh = Mesh(settings, members, incidents, http=http, clients=clients, injector=injector, print_line=_print_line)
+    output = LineWriter(sys.stdout, note_dropped=False)
+    mesh = Mesh(settings, members, incidents, http=http, clients=clients, injector=injector, print_line=output.write)
     try:
         await _until_stopped(mesh, arguments.duration_ns)
         if arguments.leave_on_stop:
@@ -69,27 +75,38 @@ async def _simulate(arguments: Namespace, members: tuple[Member, ...], incidents
         if bus is not None:
             await bus.aclose()
         await http.aclose()
+        output.flush()
 
 
 async def _until_stopped(mesh: Mesh, duration_ns: int | None) -> None:
     """Run to the end of the duration, or until SIGINT or SIGTERM."""
-    life = asyncio.ensure_future(mesh.run(duration_ns))
+    life = asyncio.create_task(mesh.run(duration_ns))
+    stopped = asyncio.create_task(_stop_signal())
+    await asyncio.wait([life, stopped], return_when=asyncio.FIRST_COMPLETED)
+    others = asyncio.all_tasks() - {asyncio.current_task()} if stopped.done() else {stopped}
+    await end_tasks([task for task in others if task is not None])
+    if life.done() and not life.cancelled():
+        life.result()
+
+
+async def _stop_signal() -> None:
+    deadline = ExitDeadline(STOP_SECONDS, flush=logs.flush)
+    asked = asyncio.Event()
+
+    def stop() -> None:
+        deadline.start()
+        asked.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, life.cancel)
-    await asyncio.wait([life])
-    if not life.cancelled():
-        life.result()
+        loop.add_signal_handler(number, stop)
+    await asked.wait()
 
 
 def _check_bus(incidents: tuple[Incident, ...], event_bus: str) -> None:
     for position, incident in enumerate(incidents):
         if incident.kind is Kind.GARBAGE_ON_BUS and not event_bus:
             raise Invalid.of(f"[{position}].kind", f"{incident.kind} needs --event-bus")
-
-
-def _print_line(line: str) -> None:
-    print(line, flush=True)
 
 
 def _complain(*lines: str) -> int:

@@ -30,19 +30,6 @@ examples:
   aurora-cli dashboards --output=/var/lib/grafana/aurora
       dashboards/*.json to import, provisioning/ to have Grafana read them
 """
-ALERTING = """\
-examples:
-  aurora-cli alerting init --ntfy https://ntfy.sh/my-secret-topic
-  aurora-cli alerting init --slack-file slack.url --output=/etc/aurora
-  aurora-cli alerting init --telegram-file bot.token --telegram-chat 4711
-  aurora-cli alerting init --email me@example.org --smtp mail.example.org:587 \\
-      --smtp-user me --smtp-password-file smtp.password
-  aurora-cli alerting init --webhook http://127.0.0.1:8080/ \\
-      --watchdog https://hc-ping.com/your-uuid
-
-A URL that lets anybody write to your chat is a secret: with --slack-file,
---discord-file, --ntfy-file, --webhook-file it is on no command line.
-"""
 JOIN = """\
 examples:
   aurora-cli join
@@ -85,8 +72,8 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
         "--min-active-vram-gb",
         metavar="GB",
         type=kinds.gigabytes,
-        default=64,
-        help="less VRAM of active nodes is low capacity; 0 means never (default: 64)",
+        default=0,
+        help="alert when active nodes have less VRAM than this together (default: no such alert)",
     )
 
 

@@ -19,6 +19,8 @@ from exporter.programs.cli.humanize import count, listed
 
 JOB = "node-registry"
 WATCHDOG = "AuroraWatchdog"
+SETTLE_LOOKS = 60
+"""A second apart: two of Prometheus' own intervals."""
 YOUNG = 5 * MINUTE
 """A Prometheus that started so lately may not have sent the watchdog yet."""
 _ALERT = re.compile(r"^ *- alert: (\S+)$", re.MULTILINE)
@@ -37,6 +39,9 @@ class Sending:
 def check_prometheus(prometheus: HttpEndpoint, sending: Sending) -> Iterator[Finding]:
     """Its targets, its rules, and its Alertmanagers; `sending` is filled in."""
     try:
+        young = _is_young(prometheus)
+        if young:
+            yield from _settle(prometheus)
         targets = _data(prometheus, "targets?state=active")["activeTargets"]
         groups = _data(prometheus, "rules?type=alert")["groups"]
         yield from _scraping(prometheus, targets)
@@ -44,7 +49,7 @@ def check_prometheus(prometheus: HttpEndpoint, sending: Sending) -> Iterator[Fin
         yield from _rules([rule for group in groups for rule in group["rules"]])
         yield _sending(prometheus, sending)
         loaded = any(rule["name"] == WATCHDOG for group in groups for rule in group["rules"])
-        sending.watchdog_is_coming = loaded and _is_young(prometheus)
+        sending.watchdog_is_coming = loaded and young
     except Unusable as error:
         told = f"{prometheus.where}: {error}"
         yield Finding("wrong", "Prometheus", told, "Check that it runs, and --prometheus.")
@@ -55,12 +60,12 @@ def check_prometheus(prometheus: HttpEndpoint, sending: Sending) -> Iterator[Fin
 
 def shipped_alerts() -> list[str]:
     """The names of the alerts in our rule files, in their order."""
-    texts = rule_files(Setting.of(Config(), min_active_vram_gb=64)).values()
+    texts = rule_files(Setting.of(Config())).values()
     return list(dict.fromkeys(name for text in texts for name in _ALERT.findall(text)))
 
 
 def _scraping(prometheus: HttpEndpoint, targets: list[Any]) -> Iterator[Finding]:
-    ours = [target for target in targets if target["labels"].get("job") == JOB]
+    ours = [target for target in targets if _is_ours(target)]
     if not ours:
         told = f"{prometheus.where} has no job {JOB}"
         yield Finding("wrong", "Prometheus", told, "Add the job of alerts/prometheus.yml, and reload it.")
@@ -80,6 +85,30 @@ def _is_young(prometheus: HttpEndpoint) -> bool:
     except ValueError:
         return False
     return time.time_ns() - started < YOUNG
+
+
+def _settle(prometheus: HttpEndpoint) -> Iterator[Finding]:
+    """Wait until it scraped us and evaluated its rules for the first time, and knows an Alertmanager."""
+    for look in range(SETTLE_LOOKS):
+        if _is_settled(prometheus):
+            return
+        if not look:
+            yield Finding("ok", "Prometheus", f"{prometheus.where} is young: waiting for its first scrape")
+        time.sleep(1)
+
+
+def _is_settled(prometheus: HttpEndpoint) -> bool:
+    targets = [each for each in _data(prometheus, "targets?state=active")["activeTargets"] if _is_ours(each)]
+    rules = [rule for group in _data(prometheus, "rules?type=alert")["groups"] for rule in group["rules"]]
+    return (
+        any(target["health"] != "unknown" for target in targets)
+        and all(rule["health"] != "unknown" for rule in rules)
+        and bool(_data(prometheus, "alertmanagers")["activeAlertmanagers"])
+    )
+
+
+def _is_ours(target: Any) -> bool:
+    return bool(target["labels"].get("job") == JOB)
 
 
 def _sending(prometheus: HttpEndpoint, sending: Sending) -> Finding:

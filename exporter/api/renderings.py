@@ -1,0 +1,90 @@
+"""Large answers: rendered once for all who ask at the same time, a few at a time, and never more than memory allows."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from exporter.api.problems import Problem
+
+SLICE = 2**17
+"""Bytes written at once: so much of a body, and not all of it, lies in the buffer of a reader that is slow."""
+MAX_WAITING = 64
+MAX_BYTES = 2**28
+"""Of all bodies that somebody still reads."""
+RETRY_AFTER = {"Retry-After": "1"}
+
+
+class Body:
+    """A rendered answer, which any number of responses share."""
+
+    __slots__ = ("__weakref__", "pieces", "size")
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+        self.size = sum(map(len, pieces))
+
+
+async def collect(pieces: AsyncIterator[bytes]) -> Body:
+    """The whole of what an iterator renders."""
+    return Body([piece async for piece in pieces])
+
+
+class Renderings:
+    """Renders at most `at_once` bodies at a time; up to MAX_WAITING more wait, and the rest is refused with 503.
+
+    Requests with equal keys share one rendering while it is under way, so a key must change with what it shows.
+    """
+
+    def __init__(self, at_once: int, refused: Callable[[str], None]) -> None:
+        """`refused` is called with the reason of each refusal."""
+        self._slots = asyncio.Semaphore(at_once)
+        self._refused = refused
+        self._running: dict[Hashable, asyncio.Task[Body]] = {}
+        self._bytes = 0
+
+    async def get(self, key: Hashable, render: Callable[[], Awaitable[Body]]) -> Body:
+        """The body; raises Problem (503) when too many wait or too much is being read."""
+        task = self._running.get(key)
+        if task is None:
+            if len(self._running) >= MAX_WAITING or self._bytes > MAX_BYTES:
+                self._refused("busy")
+                detail = "too many large answers are being read: try again soon, or ask for less (limit=, filters)"
+                raise Problem(503, detail, kind="busy", headers=RETRY_AFTER)
+            task = self._running[key] = asyncio.create_task(self._render(render))
+            task.add_done_callback(lambda _: self._running.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _render(self, render: Callable[[], Awaitable[Body]]) -> Body:
+        async with self._slots:
+            body = await render()
+        self._bytes += body.size
+        weakref.finalize(body, self._release, body.size)
+        return body
+
+    def _release(self, size: int) -> None:
+        self._bytes -= size
+
+
+class SharedResponse(Response):
+    """Sends a shared body in slices, each when the one before has left."""
+
+    def __init__(self, shared: Body, headers: Mapping[str, str] | None = None, media_type: str | None = None) -> None:
+        super().__init__(None, 200, headers, media_type)
+        self._shared = shared
+        self.headers["content-length"] = str(shared.size)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As an ASGI application."""
+        del receive
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if scope["method"] != "HEAD":
+            for piece in self._shared.pieces:
+                view = memoryview(piece)
+                for start in range(0, len(view), SLICE):
+                    await send({"type": "http.response.body", "body": view[start : start + SLICE], "more_body": True})
+        await send({"type": "http.response.body", "body": b""})

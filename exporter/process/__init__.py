@@ -1,0 +1,1 @@
+"""How a program of ours ends: within its deadline, whatever its tasks do."""

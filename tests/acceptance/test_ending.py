@@ -1,0 +1,51 @@
+"""The registry ends when it is asked to, and nothing that it writes to holds it up."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.support.registry_process import RegistryProcess, clean_env
+from tests.support.server_process import until
+
+pytestmark = pytest.mark.servers
+
+STARTS = 8
+"""A soak of its own ran 200; here the kind is kept from coming back."""
+
+
+@pytest.mark.parametrize("bus", [True, False])
+def test_sigterm_at_any_moment_ends_it(new_registry, redis_server, bus):
+    """Over a store and a bus that it reads and writes all the time; it ends by itself, with status 0."""
+    registry = new_registry(store=redis_server.url, event_bus=redis_server.url if bus else "")
+    for _ in range(STARTS):
+        registry.start(ready="/-/healthy")
+        time.sleep(random.uniform(0, 0.3))
+        assert registry.stop() == 0
+    assert "did not end in time" not in registry.log
+
+
+def test_standard_error_that_nobody_reads_holds_nobody_up(tmp_path):
+    """A pipe holds 64 KiB: at debug level it is full at once. The registry goes on, counts, and ends when asked to."""
+    registry = RegistryProcess(tmp_path, "--log.level=debug")
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        list(map(str, registry.command())), cwd=tmp_path, env=clean_env(), stdout=writer, stderr=writer
+    )
+    os.close(writer)
+    try:
+        until(lambda: registry.get("/-/ready").status_code, 200)
+        for number in range(1500):
+            assert registry.register(name=f"node-{number}", metadata={"site": "x" * 200}) == 201
+        assert registry.metric('aurora_mesh_nodes{role="compute",status="active"}') == 1500
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reader)

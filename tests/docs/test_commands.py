@@ -1,0 +1,78 @@
+"""Commands in the documents are ones that there are: each is read by the program that it names."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from exporter.programs.cli.arguments import parse as parse_cli
+from tests.support.registry_process import RegistryProcess, clean_env, program
+from tests.support.seed_mesh import REGISTRATIONS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+_BLOCK = re.compile(r"^[ ]*```(?:console|sh)\n(.*?)^[ ]*```$", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"`(aurora-cli [a-z][^`]*|make [a-z]+)`")
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+SHOWN = re.compile(r"NAME|FILE|COMMAND|SHELL|\.\.\.|, |\[|ROLE|DIR\b")
+"""Marks of a form, which is not to be typed as it stands."""
+
+
+def lines(page):
+    """Every command of a page: what stands behind a prompt, and what is named within a sentence."""
+    text = page.read_text(encoding="utf-8")
+    for block in _BLOCK.findall(text):
+        joined = re.sub(r"\\\n\s*", " ", block)
+        yield from (line.strip().removeprefix("$ ") for line in joined.splitlines() if line.strip().startswith("$ "))
+    yield from (found for found in _INLINE.findall(text) if not SHOWN.search(found))
+
+
+COMMANDS = [(page.name, line) for page in PAGES for line in dict.fromkeys(lines(page))]
+OURS = [
+    (page, line.partition(" | ")[0].partition(" > ")[0])
+    for page, line in COMMANDS
+    if line.removeprefix(".venv/bin/").startswith("aurora-cli ")
+]
+
+
+@pytest.mark.parametrize(("page", "line"), OURS, ids=" ".join)
+def test_aurora_cli_understands_it(page, line):  # noqa: ARG001 - the page is for the report
+    words = shlex.split(line, comments=True)[1:]
+    if "--help" not in words:
+        assert parse_cli(words).command
+
+
+@pytest.mark.parametrize(("page", "line"), [each for each in COMMANDS if each[1].startswith("make ")], ids=" ".join)
+def test_make_has_the_target(page, line):  # noqa: ARG001
+    targets = [word for word in shlex.split(line, comments=True)[1:] if "=" not in word]
+    assert set(targets) <= TARGETS
+
+
+@pytest.mark.servers
+def test_the_commands_of_the_cli_page_run(tmp_path):
+    """As they are written, one after the other, against the seed's mesh."""
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    typed = [line for block in _BLOCK.findall(page) for line in block.splitlines() if line.startswith("$ aurora-cli ")]
+    assert len(typed) > 15
+    with RegistryProcess(tmp_path / "registry") as registry:
+        for registration in REGISTRATIONS.values():
+            registry.register(**registration)
+        for line in typed:
+            words = shlex.split(line)[2:]
+            if words[0] == "events":
+                continue  # it has no end
+            environment = clean_env(AURORA_REGISTRY=registry.url)
+            done = subprocess.run(
+                [*map(str, program("cli")), *words],
+                env=environment,
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+            assert (done.returncode, line) == (0, line), done.stdout + done.stderr
