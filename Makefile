@@ -7,8 +7,9 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 HARNESS := tests/grafana/node
+QUICK := $(addprefix tests/,api bus client configuration domain exposition nodemap notifier programs stores telemetry wiring)
 SERVERS := redis-server redis-sentinel prometheus promtool prometheus-alertmanager amtool
-CLIENTS := curl node npm shellcheck docker-compose zsh fish
+CLIENTS := curl wget perl node npm shellcheck docker-compose zsh fish
 
 .PHONY: help
 help: ## This list
@@ -40,6 +41,13 @@ check: lint ## The quick look while you work: lint, types, and every test that s
 	@scripts/need promtool
 	$(BIN)/python -m pytest -q -n 2 -m "not servers" --ignore tests/grafana
 
+.PHONY: lowest
+lowest: ## The quick tests with the lowest versions that pyproject.toml allows, in an environment of their own
+	@scripts/need redis-server redis-sentinel
+	@scripts/lowest .cache/lowest
+	.cache/lowest/bin/python -m pytest -q -n 2 -m "not servers" $(QUICK)
+	.cache/lowest/bin/python -m pytest -q tests/redislink tests/bus tests/stores/test_redis_store.py
+
 .PHONY: lint
 lint: $(VENV)/installed-dev ## Ruff (rules and format) and mypy
 	$(BIN)/ruff check .
@@ -62,6 +70,10 @@ bench: $(VENV)/installed-dev ## Measure, beside what one would use instead
 	@scripts/newest-servers || true
 	$(BIN)/python -m benchmarks
 
+.PHONY: fuzz
+fuzz: $(VENV)/installed-dev ## A million mutated inputs for everything that reads what comes from outside
+	$(BIN)/python -m tests.fuzz
+
 .PHONY: previews
 previews: $(VENV)/installed-dev $(HARNESS)/node_modules/installed ## Draw the dashboards from a Prometheus: make previews PROMETHEUS=http://...
 	@scripts/need node chromium
@@ -82,12 +94,12 @@ $(BIN)/python:
 
 $(VENV)/installed: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing the registry into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[registry]'
 	@touch $@
 
 $(VENV)/installed-dev: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing the registry and what its tests need into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[registry,dev]'
 	@touch $@ $(VENV)/installed
 
 $(HARNESS)/node_modules/installed: $(HARNESS)/package.json $(HARNESS)/.npmrc | servers

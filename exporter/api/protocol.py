@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from exporter.api.connections import ConnectionLimits, source_of
+from exporter.api.events import ABORT, EVENTS
 from exporter.api.problems import MEDIA_TYPE, Problem
 from exporter.api.tracing import request_id_of
 from exporter.domain.clock import SECOND
@@ -120,9 +121,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._progressed = False
         self._unset_keepalive_if_required()
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
+            self._parse(data)
         except httptools.HttpParserError:
             self._malformed()
         self._overhead = 0 if self._progressed else self._overhead + len(data)
@@ -151,6 +150,9 @@ class DeadlineProtocol(HttpToolsProtocol):
         elif not self.parser.should_upgrade():
             self._shared.busy(self)
             super().on_headers_complete()
+            if self.scope["path"] == EVENTS:
+                # A stream whose reader takes nothing is cut at the end: a closing connection would wait for it.
+                self.scope["extensions"] = {ABORT: {ABORT: self.transport.abort}}
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -241,20 +243,24 @@ class DeadlineProtocol(HttpToolsProtocol):
             detail = f"expected a request line and at most {MAX_HEADERS} headers of at most {MAX_HEAD} bytes together"
             self.refuse(Problem(431, detail))
 
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """Parse the head again without what asked for the upgrade, and then what follows it."""
-        method = self.parser.get_method()
-        if method == b"CONNECT" or self._refused:
-            self._malformed()
-            return
-        kept = [b"%b: %b\r\n" % (name, value) for name, value in self.headers if name not in HOP_BY_HOP]
-        head = b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, self.parser.get_http_version().encode(), b"".join(kept))
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.parser.feed_data(head)
-        self._progressed = True
-        if rest:
-            self.data_received(rest)
+    def _parse(self, data: bytes) -> None:
+        """Parse it; a head that asks for an upgrade is parsed again without what asks for it, and then what follows."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                method = self.parser.get_method()
+                if method == b"CONNECT" or self._refused:
+                    self._malformed()
+                    return
+                kept = [b"%b: %b\r\n" % header for header in self.headers if header[0] not in HOP_BY_HOP]
+                line = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(b"%b%b\r\n" % (line, b"".join(kept)))
+            else:
+                return
 
 
 class _Sweep:

@@ -129,6 +129,8 @@ def _quiet(node: Node, *, held: bool, wall_ns: int) -> list[str]:
         reasons.append("it went missing together with most of the mesh: AuroraMeshSuspect stands for it")
     if Scope.SITE in scopes:
         reasons.append(f"it went missing together with its site {facts.site}: AuroraSiteDisrupted stands for it")
+    if node.renamed_to:
+        reasons.append(f"the same machine registered as {node.renamed_to} after its last heartbeat")
     if facts.environment in NON_PRODUCTION:
         reasons.append(f"its environment is {facts.environment}: its alerts have severity info")
     return reasons

@@ -85,6 +85,11 @@ def http_url(value: Any) -> str:
     return str(value)
 
 
+def optional_http_url(value: Any) -> str:
+    """A URL of an HTTP server, or nothing."""
+    return "" if value == "" else http_url(value)
+
+
 def _is_redis(url: SplitResult) -> bool:
     if url.scheme == "redis+sentinel":
         return bool(url.netloc) and url.path.strip("/") != ""

@@ -37,7 +37,7 @@ class Setting:
 
 _DURATION = Setting(kinds.duration)
 _COUNT = Setting(kinds.integer(1), read_yaml)
-_TOKEN_FILE = Setting(kinds.text, later=True)
+_TOKEN_FILE = Setting(kinds.text)
 _NETWORKS = Setting(kinds.list_of(kinds.network), as_list)
 
 SETTINGS = {
@@ -66,7 +66,7 @@ SETTINGS = {
     "auth.join_token_file": _TOKEN_FILE,
     "auth.operator_token_file": _TOKEN_FILE,
     "auth.read_token_file": _TOKEN_FILE,
-    "auth.require_signed_events": Setting(kinds.boolean, read_yaml, later=True),
+    "auth.require_signed_events": Setting(kinds.boolean, read_yaml),
     "limits.max_nodes": _COUNT,
     "limits.max_body": Setting(kinds.size),
     "limits.max_connections": Setting(kinds.integer(1), read_yaml, restart=True),
@@ -75,9 +75,11 @@ SETTINGS = {
     "limits.send_timeout": _DURATION,
     "limits.untrusted_requests_per_second": _COUNT,
     "limits.untrusted_new_nodes_per_minute": _COUNT,
+    "limits.max_event_streams": _COUNT,
     "alertmanager.urls": Setting(kinds.list_of(addresses.http_url), as_list),
     "alertmanager.external_labels": Setting(kinds.labels, read_yaml),
     "alertmanager.scrape_interval": _DURATION,
+    "alerting.prometheus_url": Setting(addresses.optional_http_url),
     "log.level": Setting(kinds.one_of("debug", "info", "warn", "warning", "error")),
     "log.format": Setting(kinds.one_of("logfmt", "json")),
 }

@@ -94,6 +94,7 @@ class Limits:
     """Of one address that is not trusted."""
     untrusted_new_nodes_per_minute: int = 60
     """Of one address that is not trusted."""
+    max_event_streams: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,13 @@ class Alertmanager:
     external_labels: dict[str, str] = field(default_factory=dict)
     scrape_interval: int = 15 * SECOND
     """How often Prometheus scrapes us and evaluates the rules: how long they wait, and we, follows from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alerting:
+    """The Prometheus whose firing alerts the status page shows; an empty URL means none."""
+
+    prometheus_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,4 +136,5 @@ class Config:
     auth: Auth = Auth()
     limits: Limits = Limits()
     alertmanager: Alertmanager = Alertmanager()
+    alerting: Alerting = Alerting()
     log: Log = Log()

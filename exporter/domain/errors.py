@@ -52,14 +52,13 @@ class DepartedNode(AuroraError):
 class NameConflict(AuroraError):
     """A living node with another `node_id` holds the name."""
 
-    def __init__(self, name: str, holder: str, claimant: str) -> None:
+    def __init__(self, name: str) -> None:
+        # The holder's node_id is not told: whoever knew it could take the name.
         super().__init__(
-            f"name {name!r} belongs to the living node with node_id {holder!r}, not {claimant!r}: "
+            f"name {name!r} belongs to a living node with another node_id: "
             "choose another name, or deregister the holder first"
         )
         self.name = name
-        self.holder = holder
-        self.claimant = claimant
 
 
 class NodeLimit(AuroraError):

@@ -8,3 +8,5 @@ HEARTBEAT, REGISTER, DEREGISTER = "node_heartbeat", "node_register", "node_dereg
 REGISTERED, STATUS_CHANGED = "node_registered", "node_status_changed"
 DEREGISTERED, FORGOTTEN = "node_deregistered", "node_forgotten"
 """What it publishes."""
+UPDATED, LIFECYCLE_CHANGED, AUDIT = "node_updated", "node_lifecycle_changed", "audit"
+"""What the event stream has beside these."""

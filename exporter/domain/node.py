@@ -13,7 +13,7 @@ from exporter.domain.status import Status, Transport
 from exporter.domain.transition import Transition
 
 if TYPE_CHECKING:
-    from exporter.domain.heartbeat import GpuReading, Ignored
+    from exporter.domain.heartbeat import GpuHealth, GpuReading, Ignored
 
 
 class NodeRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -102,6 +102,7 @@ class Node:
         "entered_active",
         "entered_offline",
         "entered_warning",
+        "gpu_health",
         "gpus_observed",
         "identity",
         "identity_before",
@@ -118,6 +119,7 @@ class Node:
         "readings",
         "readings_ns",
         "record",
+        "renamed_to",
         "reported_status",
         "sequence",
         "status",
@@ -145,6 +147,8 @@ class Node:
         """The node map's own: the way on which the last heartbeat came."""
         self.disruptions: tuple[Disruption, ...] = ()
         """Those with which it went missing; their alerts stand in place of its own."""
+        self.renamed_to = ""
+        """The name under which the same machine registered after this one's last heartbeat."""
         self.queue: object = None
         """The node map's own: where the node waits for its next threshold."""
         self.reported_status: str | None = None
@@ -159,6 +163,8 @@ class Node:
         self.entered_offline = 0
         self.readings: tuple[GpuReading, ...] = ()
         """Live GPU readings of the latest heartbeat that carried any; empty while offline."""
+        self.gpu_health: tuple[tuple[int, str, GpuHealth], ...] = ()
+        """Of those readings that tell of it: the GPU's index, its UUID, and how it is."""
         self.readings_ns = 0
         """When those readings were taken in, on the monotonic clock."""
         self.gpus_observed: int | None = None

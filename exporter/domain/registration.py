@@ -148,6 +148,11 @@ def identity_of(registration: Registration) -> str:
     return f"{ADDRESS}{address}" if address else ""
 
 
+def with_held_id(claim: Registration, held: str) -> Registration:
+    """The claim with the `node_id` that the node holds already, where it states none: an update never drops it."""
+    return claim if claim.node_id or not held else msgspec.structs.replace(claim, node_id=held)
+
+
 def with_known_gpus(claim: Registration, known: Registration) -> Registration:
     """The claim of a node that is known, where what it says of its GPUs is no statement: then they never become fewer.
 

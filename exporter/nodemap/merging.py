@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from itertools import chain
 
+import msgspec
+
 from exporter.domain.durable import Batch, LastHeartbeat, Mark, Snapshot, StoredNode
 from exporter.domain.node import Live, Node, NodeRecord, Tombstone
+from exporter.domain.registration import with_held_id
 from exporter.domain.status import Status, Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap.nodemap import NodeMap
@@ -167,9 +170,15 @@ def _is_late(node_map: NodeMap, record: NodeRecord) -> bool:
 
 def _adopt_record(node_map: NodeMap, record: NodeRecord) -> None:
     node = node_map.find(record.name)
-    if node is not None and record.revision_ns > node.record.revision_ns:
-        node_map.pending.records.pop(record.name, None)
-        node_map.put(record)
+    if node is None or record.revision_ns <= node.record.revision_ns:
+        return
+    node_map.pending.records.pop(record.name, None)
+    if node.facts.node_id and not record.registration.node_id:
+        # Saved by a registry that had not learned who holds the name: the store is told, under a later revision.
+        facts = with_held_id(record.registration, node.facts.node_id)
+        record = msgspec.structs.replace(record, registration=facts, revision_ns=record.revision_ns + 1)
+        node_map.pending.keep(record)
+    node_map.put(record)
 
 
 def _adopt_tombstone(node_map: NodeMap, tombstone: Tombstone) -> None:

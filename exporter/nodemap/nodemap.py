@@ -14,10 +14,10 @@ from exporter.domain.site import SiteRule
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.nodemap.changes import Change
 from exporter.nodemap.paths import Path
-from exporter.nodemap.planning import PlannedWrite, check_claim, result_of, tombstone_of
+from exporter.nodemap.planning import PlannedWrite, check_claim, is_heartbeat, result_of, tombstone_of
 from exporter.nodemap.queues import Queue
-from exporter.nodemap.reports import is_clone, take_report, without_impossible
-from exporter.nodemap.state import MapState
+from exporter.nodemap.reports import is_clone, note_health, take_report, without_impossible
+from exporter.nodemap.state import MAX_DEPARTED, MapState
 
 
 class NodeMap(MapState):
@@ -55,7 +55,7 @@ class NodeMap(MapState):
             self.remove(result)
             return None
         node = self.put(result)
-        if isinstance(command, Register):
+        if isinstance(command, Register) and is_heartbeat(command, node):
             self._note_identity(node, identity_of(command.registration))
             self.record_heartbeat(node, self.clock.monotonic_ns(), self.clock.wall_ns(), self.paths[command.transport])
         return node
@@ -78,14 +78,8 @@ class NodeMap(MapState):
         self.record_heartbeat(node, now_ns, wall_ns, path)
         if beat.instance and beat.instance != node.identity:
             self._note_identity(node, beat.instance)
-        if beat.gpus:
-            beat = without_impossible(beat, node.record.registration.gpu_memory_bytes)
-        if isinstance(beat, PartialHeartbeat):
-            node.ignored = beat.ignored
-            for reason, count in beat.counts.items():
-                self.readings_rejected[reason] += count
-        elif node.ignored:
-            node.ignored = ()
+        if beat.gpus or node.ignored or isinstance(beat, PartialHeartbeat):
+            beat = self._sift(node, beat)
         if (
             beat.sequence is not None
             or beat.timestamp is not None
@@ -104,6 +98,8 @@ class NodeMap(MapState):
         ):
             self.version += 1
             self._tell(Change.REPORT, node)
+            if note_health(node):
+                self._tell(Change.HEALTH, node)
         if beat.status != ACTIVE or node.record.lifecycle.phase is not Phase.IN_SERVICE:
             lifecycle = after_heartbeat(node.record.lifecycle, beat.status, wall_ns, self.thresholds.sleep_max)
             self.set_lifecycle(node, lifecycle)
@@ -121,6 +117,16 @@ class NodeMap(MapState):
         if node is not None:
             node.conflicts += 1
             self._tell(Change.REPORT, node)
+
+    def _sift(self, node: Node, beat: Heartbeat) -> Heartbeat:
+        """The heartbeat without what cannot be of this node; what was left out of it is noted and counted."""
+        beat = without_impossible(beat, node.record.registration.gpu_memory_bytes)
+        node.ignored = ()
+        if isinstance(beat, PartialHeartbeat):
+            node.ignored = beat.ignored
+            for reason, count in beat.counts.items():
+                self.readings_rejected[reason] += count
+        return beat
 
     def _note_identity(self, node: Node, identity: str) -> None:
         now_ns = self.clock.monotonic_ns()
@@ -227,8 +233,11 @@ class NodeMap(MapState):
         self.remove(tombstone)
 
     def _expire_tombstones(self, now_ns: int) -> None:
-        for name in [name for name, until_ns in self._late_until_ns.items() if until_ns <= now_ns]:
-            del self._late_until_ns[name]
+        late = self._late_until_ns
+        while late and (len(late) > MAX_DEPARTED or next(iter(late.values())) <= now_ns):
+            del late[next(iter(late))]
+        while len(self.departed) > MAX_DEPARTED:
+            del self.departed[next(iter(self.departed))]
         while self.departed:
             oldest = next(iter(self.departed.values()))
             if self.mesh_time.at(now_ns) - oldest.revision_ns <= self.thresholds.forget_after:

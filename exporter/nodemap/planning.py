@@ -10,8 +10,9 @@ from exporter.domain.command import Command, Depart, Register, SetGpuCount
 from exporter.domain.errors import NameConflict, UnknownNode
 from exporter.domain.lifecycle import after_heartbeat
 from exporter.domain.node import Node, NodeRecord, Removal, Tombstone
-from exporter.domain.registration import Registration, with_gpu_count, with_known_gpus
+from exporter.domain.registration import Registration, identity_of, with_gpu_count, with_held_id, with_known_gpus
 from exporter.domain.status import Status
+from exporter.nodemap.reports import by_somebody_else
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,12 @@ def check_claim(holder: Node, registration: Registration) -> None:
     """Raise NameConflict where a living node with another `node_id` holds the name. Source: Consul's node ids."""
     held, claimed = holder.facts.node_id, registration.node_id
     if held and claimed and held != claimed and holder.status is not Status.OFFLINE:
-        raise NameConflict(holder.name, held, claimed)
+        raise NameConflict(holder.name)
+
+
+def is_heartbeat(command: Register, node: Node) -> bool:
+    """Whether the registration of a known node counts as its heartbeat."""
+    return command.heartbeat and not by_somebody_else(node, identity_of(command.registration))
 
 
 def result_of(
@@ -46,8 +52,10 @@ def result_of(
             raise UnknownNode(command.name)
         return NodeRecord(command.registration, wall_ns, revision_ns, epoch=revision_ns)
     if isinstance(command, Register):
-        lifecycle = after_heartbeat(node.lifecycle, None, wall_ns, sleep_max_ns)
-        registration = with_known_gpus(command.registration, node.facts)
+        lifecycle = node.lifecycle
+        if is_heartbeat(command, node):
+            lifecycle = after_heartbeat(lifecycle, None, wall_ns, sleep_max_ns)
+        registration = with_held_id(with_known_gpus(command.registration, node.facts), node.facts.node_id)
         return replace(node.record, registration=registration, revision_ns=revision_ns, lifecycle=lifecycle)
     if isinstance(command, SetGpuCount):
         facts = with_gpu_count(node.facts, command.count)

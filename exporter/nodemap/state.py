@@ -23,12 +23,15 @@ from exporter.nodemap.meshtime import MeshTime
 from exporter.nodemap.paths import NEVER, Path, Paths, Peers
 from exporter.nodemap.pending import PendingChanges
 from exporter.nodemap.queues import Queue, Queues
+from exporter.nodemap.renames import Renames
 from exporter.nodemap.suppression import Disruptions
 from exporter.nodemap.totals import Totals
 from exporter.nodemap.walltime import WallTime
 
 STRAY_INTERVALS = 2
 """For so many heartbeat intervals the stray heartbeats of a departed node are ignored."""
+MAX_DEPARTED = 50_000
+"""So many nodes that are gone are remembered, the latest; ever new names would else fill the memory for days."""
 
 
 class MapState:
@@ -83,6 +86,7 @@ class MapState:
         self._gap_ns = thresholds.gap
         self.wall_time = WallTime(now_ns, clock.wall_ns())
         self.disruptions = Disruptions(self.totals, self.wall_time, self._note_suppression)
+        self._renames = Renames(self._note_suppression)
         self._recently_offline = RecentlyOffline(self.totals, self.disruptions.note)
         self.readings_rejected = dict.fromkeys(Reason, 0)
         """Parts of heartbeats that were left out."""
@@ -161,13 +165,16 @@ class MapState:
             self.totals.add(node)
             if node.status is Status.OFFLINE:
                 self._recently_offline.add(node)
+            self._renames.add(node)
             change = Change.APPEARED
         else:
             change = Change.FACTS if record.registration != node.record.registration else Change.LIFECYCLE
             self.totals.discard(node)
             if record.registration.site != node.facts.site:
                 self.disruptions.drop(node)
+            self._renames.discard(node)
             node.record = record
+            self._renames.add(node)
             self.totals.add(node)
             self.disruptions.note(node)
         self._appoint(node)
@@ -182,6 +189,7 @@ class MapState:
         self.departed.pop(tombstone.name, None)
         self.departed[tombstone.name] = tombstone
         if tombstone.removal is Removal.DEPARTED:
+            self._late_until_ns.pop(tombstone.name, None)
             left_ns = min(self.mesh_time.local(tombstone.revision_ns), self.clock.monotonic_ns())
             strays_ns = STRAY_INTERVALS * self.thresholds.heartbeat_interval
             self._late_until_ns[tombstone.name] = left_ns + strays_ns
@@ -192,6 +200,7 @@ class MapState:
         Queue.discard(node)
         self._recently_offline.drop(node)
         self.disruptions.drop(node)
+        self._renames.discard(node)
         self._ttls.drop(node.name)
         self._untils.drop(node.name)
         self.pending.heartbeats.discard(node)
@@ -251,9 +260,10 @@ class MapState:
             node.entered_warning += 1
         else:
             node.entered_offline += 1
-            node.readings = ()
+            node.readings = node.gpu_health = ()
             self._recently_offline.add(node)
         self.disruptions.note(node)
+        self._renames.note(node)
         if isinstance(node.queue, Queue):
             self.enqueue(node, node.queue)
         self.version += 1

@@ -98,12 +98,17 @@ class Store(Protocol):
 
     instance: str
     """Our identity among the registries on a shared store; empty where it is not shared."""
+    durable: bool | None
+    """Whether what is acknowledged outlives a crash of whoever keeps it; None where that is not known yet."""
 
     async def open(self) -> None:
         """Make ready, once; StoreRefused (and nothing touched) for a store that is damaged, foreign or newer.
 
         After StoreUnavailable, try again.
         """
+
+    async def probe(self) -> None:
+        """Prove that writes are taken, at little cost: to be asked again and again while they are not."""
 
     async def load(self) -> Snapshot:
         """Everything that is kept. Damage raises StoreRefused: never silently a part, never silently empty.

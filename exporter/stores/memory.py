@@ -25,6 +25,7 @@ class MemoryStore:
 
     shared = False
     instance = ""
+    durable: bool | None = False
 
     def __init__(self) -> None:
         self.on_rejected: OnRejected = overlook
@@ -33,6 +34,9 @@ class MemoryStore:
 
     async def open(self) -> None:
         """Nothing to make ready."""
+
+    async def probe(self) -> None:
+        """It takes every write."""
 
     async def load(self) -> Snapshot:
         """What was saved in this process."""

@@ -25,7 +25,7 @@ from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.url import RedisUrl
 from exporter.stores import rediscodec as codec
 from exporter.stores.base import Batch, DatasetLost, LastHeartbeat, Mark, OnRejected, Recent, Saved, Snapshot, overlook
-from exporter.stores.redisscripts import PRUNE, SAVE, STATE, TYPES, UPGRADE
+from exporter.stores.redisscripts import PERSISTENCE, PRUNE, SAVE, STATE, TYPES, UPGRADE
 from exporter.stores.rules import (
     KEEP_MARKS,
     KEEP_TOMBSTONES,
@@ -42,6 +42,8 @@ MAX_UNCONFIRMED = 1_000
 """More than fail one after the other while a connection may still deliver the first."""
 READ_CHANGES = 10
 """So many entries of the stream at a time; each may be as large as a part of a batch."""
+PROBE_MILLISECONDS = 60_000
+"""How long what `probe` writes stays."""
 MAX_ASIDE = 10_000
 """So many values that cannot be used are kept."""
 MARK_AHEAD = 24 * HOUR
@@ -71,6 +73,7 @@ class RedisStore:
         self.url = url
         self.instance = instance or secrets.token_hex(4)
         self.on_rejected: OnRejected = overlook
+        self.durable: bool | None = None
         self._origin = secrets.token_hex(8)
         self._saves = 0
         self._unconfirmed: deque[int] = deque(maxlen=MAX_UNCONFIRMED)
@@ -81,6 +84,7 @@ class RedisStore:
         self._prune = self._client.register_script(PRUNE)
         self._types = self._client.register_script(TYPES)
         self._upgrade = self._client.register_script(UPGRADE)
+        self._persistence = self._client.register_script(PERSISTENCE)
         self._known: codec.State | None = None
         """What stood in Redis when it was last loaded."""
 
@@ -99,6 +103,7 @@ class RedisStore:
         """Everything, in parts, so that neither Redis nor we are held up; what is told meanwhile, `changes` has."""
         with _refusing():
             known = await self._adopt()
+            await self._look_at_persistence()
             mark = await self._load_marks(known.time_ns)
             tombstones = await self._load_hash(codec.TOMBSTONES, codec.read_tombstone)
             await self._expire_tombstones(tombstones, known.time_ns - KEEP_TOMBSTONES)
@@ -125,11 +130,36 @@ class RedisStore:
             try:
                 async with self._asking():
                     answer = await self._save(keys, [*who, *arguments])
+                    codec.read_saved(answer, part, saved)
             except BaseException:
                 self._unconfirmed.append(self._saves)
                 raise
-            codec.read_saved(answer, part, saved)
         return saved
+
+    async def probe(self) -> None:
+        """Write something small: reading may go on for long where writing is refused."""
+        async with self._asking():
+            await self._client.set(codec.PROBE, self._origin, px=PROBE_MILLISECONDS)
+
+    async def _look_at_persistence(self) -> None:
+        """Whether what is acknowledged outlives a crash of Redis; said once for each answer."""
+        async with self._asking():
+            aof = (await self._persistence([codec.DATASET])).decode(errors="replace") == "1"
+        dumps = ""
+        with contextlib.suppress(StoreUnavailable):  # Many a host does not let its users ask.
+            async with self._asking():
+                answer = await self._client.execute_command("CONFIG", "GET", "save")
+                found = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
+                dumps = next((bytes(value).decode() for _, value in found), "")
+        if self.durable is not aof and not aof:
+            how = f"dumps only ({dumps})" if dumps else "no persistence"
+            _log.warning(
+                "Redis at %s keeps its data in memory, with %s: what it acknowledged is lost when it restarts. "
+                "Set appendonly yes, or accept that registrations come back from memory and from the nodes",
+                self.url.safe,
+                how,
+            )
+        self.durable = aof
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """Newest first."""
@@ -157,7 +187,8 @@ class RedisStore:
                 answer = await self._client.xread(
                     {codec.CHANGES: f"{position}-0"}, count=READ_CHANGES, block=LISTEN_MILLISECONDS
                 )
-            for number, fields in ((int(key.partition(b"-")[0]), fields) for key, fields in _entries(answer)):
+                entries = [(int(key.partition(b"-")[0]), dict(fields)) for key, fields in _entries(answer)]
+            for number, fields in entries:
                 if number != position + 1:
                     raise StoreUnavailable(f"Redis at {self.url.safe}: changes were missed, since we were slow: reload")
                 position = number
@@ -256,8 +287,8 @@ class RedisStore:
         """Set aside the keys of ours that hold something else; without dataset and nodes, nothing can be known."""
         keys = list(codec.TYPES)
         async with self._asking():
-            wrong: list[int] = await self._types(keys, list(codec.TYPES.values()))
-        for key in [keys[index] for index in wrong]:
+            wrong = [keys[index] for index in await self._types(keys, list(codec.TYPES.values()))]
+        for key in wrong:
             if key in {codec.DATASET, codec.NODES}:
                 raise _Unusable(
                     f"Redis at {self.url.safe} cannot be used: another application has keys under {codec.PREFIX}, "
@@ -273,8 +304,9 @@ class RedisStore:
             found: Any
             async with self._asking():
                 cursor, found = await self._client.hscan(key, cursor, count=codec.SCAN)
+                values_found = list(found.items())
             bad: dict[bytes, bytes] = {}
-            for field, value in found.items():
+            for field, value in values_found:
                 try:
                     name = field.decode()
                     values[name] = read(name, value)

@@ -31,6 +31,7 @@ DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT, PEERS, TIME
 )
 ASIDE = PREFIX + "aside"
 """A hash of what cannot be used, by the hash's name and the field."""
+PROBE = PREFIX + "probe"
 TYPES = {
     DATASET: "string",
     NODES: "hash",

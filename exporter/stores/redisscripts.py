@@ -36,6 +36,12 @@ return {
 what a user without the right to INFO may not know is left empty.
 """
 
+PERSISTENCE = """
+local info = redis.pcall('INFO', 'persistence')
+return type(info) == 'string' and string.match(info, 'aof_enabled:(%d)') or ''
+"""
+"""KEYS: any of ours, so that a cluster's right node is asked. Answers 1 where writes go to the append-only file."""
+
 TYPES = """
 local time = redis.call('TIME')
 local wrong = {}

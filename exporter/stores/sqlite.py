@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import time
@@ -15,8 +16,9 @@ from exporter.domain.errors import StoreRefused, StoreUnavailable
 from exporter.domain.transition import Transition
 from exporter.stores.base import Batch, OnRejected, Recent, Saved, Snapshot, overlook
 from exporter.stores.rules import KEEP_TOMBSTONES, apply
-from exporter.stores.sqlitefile import failure, lock, open_locked, refusing_damage
+from exporter.stores.sqlitefile import failure, lock, lock_itself, open_locked, refusing_damage
 from exporter.stores.sqliterows import SqliteRows
+from exporter.stores.sqliteseal import Seal, Sealed, count_on, prepare, sealed
 from exporter.stores.sqliteupgrade import upgrade
 
 ANSWER_SECONDS = 1.8
@@ -26,7 +28,7 @@ Answer = TypeVar("Answer")
 
 
 class SqliteStore:
-    """A file, beside it SQLite's own `-wal` and `-shm` and our `-lock`.
+    """A file, beside it SQLite's own `-journal` and our `-lock` and `-seal`.
 
     One thread does all the work, so that the event loop never waits for a disk. A batch is one transaction, on the
     disk when `save` returns (`synchronous = FULL`).
@@ -34,9 +36,10 @@ class SqliteStore:
 
     shared = False
     instance = ""
+    durable: bool | None = True
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        self.path = path.resolve()
         self.on_rejected: OnRejected = overlook
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="aurora-store")
         self._opened: _Opened | None = None
@@ -45,6 +48,9 @@ class SqliteStore:
     async def open(self) -> None:
         """Lock the file and look whether it is whole and ours; create it where there is none."""
         await self._run(self._open, None)
+
+    async def probe(self) -> None:
+        """Each batch is its own proof, and costs no more."""
 
     async def load(self) -> Snapshot:
         """Everything, once every row's checksum was found to match."""
@@ -108,13 +114,20 @@ class _Opened:
 
     def __init__(self, path: Path, on_rejected: OnRejected) -> None:
         self._path = path
-        self._lock = lock(path)
-        try:
-            self._connection = open_locked(path)
+        self._seal = Seal(path)
+        self._noted: Sealed | None = None
+        with contextlib.ExitStack() as opening:
+            lock_descriptor = lock(path)
+            opening.callback(os.close, lock_descriptor)
+            own_descriptor = lock_itself(path)
+            opening.callback(os.close, own_descriptor)
+            self._connection = open_locked(path, self._seal)
+            opening.callback(self._connection.close)
             upgrade(path, self._connection)
-        except BaseException:
-            os.close(self._lock)
-            raise
+            prepare(self._connection)
+            self._note()
+            opening.callback(self._seal.close)
+            self._opening = opening.pop_all()
         self._identity = _identity(path)
         self._rows = SqliteRows(path, self._connection, on_rejected)
 
@@ -133,14 +146,31 @@ class _Opened:
         def write() -> Saved:
             if batch.mark is not None:
                 self._rows.put_mark(batch.mark)
+            if batch.records or batch.tombstones or batch.transitions:
+                count_on(self._connection)
             return apply(batch, self._rows)
 
         try:
-            return self._transaction(write)
+            saved = self._transaction(write)
         except sqlite3.Error as error:
             raise failure(self._path, error) from error
         except (TypeError, ValueError, OverflowError) as error:
             raise StoreUnavailable(f"the store {self._path} failed: a row was altered ({error})") from error
+        self._note()
+        return saved
+
+    def _note(self) -> None:
+        """Beside the database, before anything is acknowledged."""
+        try:
+            latest = sealed(self._connection)
+        except sqlite3.Error as error:
+            raise failure(self._path, error) from error
+        if latest != self._noted:
+            try:
+                self._seal.write(latest)
+            except OSError as error:
+                raise StoreUnavailable(f"the store {self._seal.path} failed: {error.strerror}") from error
+            self._noted = latest
 
     def transitions(self, name: str, limit: int) -> list[Transition]:
         return self._read(lambda: self._rows.history(name, limit))
@@ -157,8 +187,7 @@ class _Opened:
             raise StoreUnavailable(str(error)) from error
 
     def close(self) -> None:
-        self._connection.close()
-        os.close(self._lock)
+        self._opening.close()
 
     def _transaction(self, write: Callable[[], Answer]) -> Answer:
         self._connection.execute("BEGIN IMMEDIATE")

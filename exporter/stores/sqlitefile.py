@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exporter.domain.errors import StoreRefused, StoreUnavailable
+from exporter.stores.sqliteseal import RESTORE, Seal, check, check_missing, prepare
 
 APPLICATION_ID = 0x4155_524F
 """`AURO`, so that `file` and we can tell the database from others."""
@@ -35,9 +36,10 @@ CREATE TABLE transitions (
 CREATE INDEX transitions_by_time ON transitions (stamp_ns, at_ns);
 CREATE TABLE mark (id INTEGER PRIMARY KEY CHECK (id = 1), record BLOB NOT NULL, checksum INTEGER NOT NULL);
 """
+MAX_JOURNAL_BYTES = 4 * 2**20
+"""What the journal is cut to after a large batch."""
 _MAGIC = b"SQLite format 3\0"
 _HEADER_SIZE = 100
-_RESTORE = "restore a backup, or move the file aside to start empty"
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _REASONS = {
     sqlite3.SQLITE_FULL: "the disk is full: make room",
@@ -47,8 +49,8 @@ _REASONS = {
     sqlite3.SQLITE_READONLY: "it must not be written to: check its owner, its mode and its mount",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check its directory and its mode",
     sqlite3.SQLITE_PERM: "it must not be opened: check its owner and its mode",
-    sqlite3.SQLITE_CORRUPT: f"it is damaged: {_RESTORE}",
-    sqlite3.SQLITE_NOTADB: f"it is no SQLite database: {_RESTORE}",
+    sqlite3.SQLITE_CORRUPT: f"it is damaged: {RESTORE}",
+    sqlite3.SQLITE_NOTADB: f"it is no SQLite database: {RESTORE}",
 }
 
 
@@ -59,7 +61,7 @@ def refused(path: Path, reason: str) -> StoreRefused:
 
 def damaged(path: Path, what: str) -> StoreRefused:
     """The error for content that is not what was written."""
-    return refused(path, f"{what}: {_RESTORE}")
+    return refused(path, f"{what}: {RESTORE}")
 
 
 def failure(path: Path, error: sqlite3.Error) -> StoreUnavailable:
@@ -93,6 +95,12 @@ def lock(path: Path) -> int:
         descriptor = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise refused(path, f"{error.filename}: {error.strerror}: check the directory's owner and mode") from error
+    _lock(path, descriptor)
+    return descriptor
+
+
+def _lock(path: Path, descriptor: int) -> None:
+    """Lock what is open; it is closed where that is refused."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -102,14 +110,27 @@ def lock(path: Path) -> int:
         raise refused(
             path, "another registry uses it: stop that one, or give each its own file (or all of them one Redis)"
         ) from error
+
+
+def lock_itself(path: Path) -> int:
+    """Create the file where there is none, and lock it whatever name it goes by: a link's, or after the lock is gone.
+
+    Close the descriptor after SQLite's connection: closing it takes SQLite's own locks away.
+    """
+    try:
+        if not path.exists():
+            check_missing(path, Seal(path))
+            _create(path)
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError as error:
+        raise refused(path, f"{error.strerror}: check the file, its owner and its mode") from error
+    _lock(path, descriptor)
     return descriptor
 
 
-def open_locked(path: Path) -> sqlite3.Connection:
-    """Open the file, or create it where there is none. The caller holds its lock."""
+def open_locked(path: Path, seal: Seal) -> sqlite3.Connection:
+    """Open the file, if all is in it that was acknowledged. The caller holds its locks."""
     try:
-        if not path.exists():
-            _create(path)
         _check_header(path)
     except OSError as error:
         raise refused(path, f"{error.strerror}: check the file, its owner and its mode") from error
@@ -117,6 +138,8 @@ def open_locked(path: Path) -> sqlite3.Connection:
         connection = _connect(path)
         try:
             _check_content(path, connection)
+            prepare(connection)
+            check(path, connection, seal)
         except BaseException:
             connection.close()
             raise
@@ -130,7 +153,9 @@ def _code(error: sqlite3.Error) -> int:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=1, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
+    # Not WAL: what is committed would be in the log alone for megabytes, and a bit that flips in it takes all of them.
+    connection.execute("PRAGMA journal_mode = PERSIST")
+    connection.execute(f"PRAGMA journal_size_limit = {MAX_JOURNAL_BYTES}")
     connection.execute("PRAGMA synchronous = FULL")
     return connection
 
@@ -138,7 +163,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _create(path: Path) -> None:
     """Under another name first: a crash leaves no half-made file, which would have to be refused later."""
     unfinished = path.with_name(f"{path.name}-new")
-    for leftover in (unfinished, Path(f"{unfinished}-wal"), Path(f"{unfinished}-shm")):
+    for leftover in (unfinished, Path(f"{unfinished}-journal")):
         leftover.unlink(missing_ok=True)
     with refusing_damage(path):
         connection = _connect(unfinished)
@@ -149,6 +174,7 @@ def _create(path: Path) -> None:
         finally:
             connection.close()
     unfinished.rename(path)
+    Path(f"{unfinished}-journal").unlink(missing_ok=True)
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)

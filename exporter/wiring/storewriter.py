@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 from collections.abc import Callable
 
 from exporter.domain.clock import SECOND
@@ -29,9 +30,11 @@ from exporter.wiring.unsaved import merge_unsaved
 
 log = logging.getLogger("aurora.store")
 
+TOO_LATE = "the store did not answer in time"
 ANSWER_WITHIN = 1.8
 """Seconds after which a command that the store did not take is given up: every answer comes within two."""
-RETRY_AFTER = 1.0
+RETRY_SECONDS = (0.5, 2.0)
+"""A store that is down is asked again after so long; doubled each time up to the second, less a random half."""
 MAX_COMMANDS = 1000
 """Commands that become durable together."""
 MARK_EVERY = 5 * SECOND
@@ -73,6 +76,11 @@ class StoreWriter:
         self._due_ns = 0
         self._marked_ns = 0
         self._told_time_ns = 0
+        self._down_reason = ""
+        """Why the store is down; empty while it is up."""
+        self._told: set[str] = set()
+        """Why it was down since it was up; each is logged once."""
+        self._retries = 0
         self._following: asyncio.Task[None] | None = None
         self._out_of_line = True
         """The store may know what we do not: read it before the next write."""
@@ -93,7 +101,7 @@ class StoreWriter:
         """Make the command durable and apply it; raises StoreUnavailable, and what the command itself may raise."""
         self.node_map.plan(command)
         if not self.store_up:
-            raise StoreUnavailable("the store is down: the registry answers from memory, and takes no changes")
+            raise self._unavailable()
         done: asyncio.Future[Node | None] = asyncio.get_running_loop().create_future()
         self._submitted.append((command, done))
         self._wake.set()
@@ -101,7 +109,7 @@ class StoreWriter:
             async with asyncio.timeout(ANSWER_WITHIN):
                 return await done
         except TimeoutError:
-            raise StoreUnavailable("the store did not answer in time") from None
+            raise self._unavailable() if self._down_reason else StoreUnavailable(TOO_LATE) from None
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """A node's transitions, newest first, as they are recorded; while the store is down, those memory still has."""
@@ -140,13 +148,13 @@ class StoreWriter:
                     await self._turn()
                 except StoreUnavailable as error:
                     self._lose(error)
-                    await asyncio.sleep(RETRY_AFTER)
+                    await self._pause()
                 except StoreRefused as error:
                     if self._map is None:
                         raise
                     # Memory is whole: it goes on serving, and the store may be put right.
                     self._lose(error)
-                    await asyncio.sleep(RETRY_AFTER)
+                    await self._pause()
         finally:
             if self._following is not None:
                 await end_tasks([self._following])
@@ -170,10 +178,18 @@ class StoreWriter:
         finally:
             await self._store.close()
 
+    async def _pause(self) -> None:
+        first, longest = RETRY_SECONDS
+        pause_s = min(longest, first * 2 ** min(self._retries, 10))
+        self._retries += 1
+        await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
+
     async def _agree(self) -> None:
+        if self._map is not None and self._down_reason:
+            # Nothing is read anew, nor is the store called up, until it takes writes again.
+            await self._store.probe()
         snapshot = await self._store.load()
         await self._tell_time()
-        self._gain()
         if self._map is None:
             node_map = self._new_map()
             merging.load(node_map, snapshot)
@@ -320,6 +336,9 @@ class StoreWriter:
         if not self.store_up:
             self.store_up = True
             log.info("the store is up")
+            self._told.clear()
+        self._down_reason = ""
+        self._retries = 0
 
     def _lose(self, error: StoreUnavailable | StoreRefused) -> None:
         self._telemetry.store_writes_failed += 1
@@ -327,6 +346,17 @@ class StoreWriter:
             self._source.mark_down()
         if self._store.shared:
             self._out_of_line = True
-        if self.store_up or self._map is None:
-            log.warning("the store is down", extra={"reason": str(error)})
+        self._down_reason = str(error)
+        if self._down_reason not in self._told:
+            self._told.add(self._down_reason)
+            log.warning("the store is down", extra={"reason": self._down_reason})
         self.store_up = False
+        submitted, self._submitted = self._submitted, []
+        for _, done in submitted:
+            if not done.done():
+                done.set_exception(self._unavailable())
+
+    def _unavailable(self) -> StoreUnavailable:
+        """Why no change is taken now."""
+        reason = f" ({self._down_reason})" if self._down_reason else ""
+        return StoreUnavailable(f"the store is down{reason}, and the registry answers from memory")

@@ -37,6 +37,47 @@ def run(agents):
     return agents.run
 
 
+class TokenRegistry:
+    """Asks for a join token to register with and for the node's own to beat with, and exchanges that at each start."""
+
+    def __init__(self):
+        received = self.received = []
+        self.number = 0
+        registry = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                given, joining = self.headers["Authorization"], self.path == "/nodes/register"
+                right = f"Bearer own-{registry.number}"
+                answer: dict[str, Any] = {"detail": "this needs a token"}
+                status, kind = 401, "application/problem+json"
+                if given == right or (joining and given == "Bearer join"):
+                    status, kind, answer = 200, "application/json", {"ignored": []}
+                    if joining:
+                        answer = {"heartbeat_interval_seconds": 0.1, "token": f"own-{registry.number}"}
+                received.append((joining, given, status))
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(json.dumps(answer))))
+                self.end_headers()
+                self.wfile.write(json.dumps(answer).encode())
+
+            def log_message(self, *_):
+                """Tests look at `received`."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+
+
 class OldRegistry:
     """Answers registrations as one does that does not know the key `agent`; it does nothing else."""
 
@@ -149,7 +190,7 @@ def test_a_name_of_another_machine_is_left_alone(mesh, run):
     mesh.register(name="twin", node_id="another")
     ended = run("--once", "--registry", mesh.url, "--node-name=twin")
     assert ended.returncode == 4
-    assert "aurora-agent: name 'twin' belongs to the living node with node_id 'another'" in ended.stderr
+    assert "aurora-agent: name 'twin' belongs to a living node with another node_id" in ended.stderr
 
 
 def test_a_claim_that_ends_is_waited_for(tmp_path, start):
@@ -158,7 +199,7 @@ def test_a_claim_that_ends_is_waited_for(tmp_path, start):
     with RegistryProcess(tmp_path, settings=settings) as registry:
         registry.register(name="vengeance", node_id="another")
         process, log = start("--registry", registry.url, "--node-name=vengeance", "--site=home")
-        until(lambda: "belongs to the living node" in log(), expected=True)
+        until(lambda: "belongs to a living node" in log(), expected=True)
         until(lambda: registry.nodes()["vengeance"]["metadata"].get("site"), "home")
         assert process.poll() is None
 
@@ -197,6 +238,18 @@ def test_a_registry_that_knows_no_agents_is_good_enough(start):
     with OldRegistry() as registry:
         start("--registry", registry.url, "--node-name=a")
         until(lambda: registry.registered, [{"name", "role", "node_id", "capabilities", "metadata"}])
+
+
+def test_a_token_is_shown_and_another_asked_for_when_it_is_refused(start, tmp_path):
+    """The join token to register with, the node's own after that; a registry with new tokens is joined anew."""
+    (tmp_path / "token").write_text("join")
+    with TokenRegistry() as registry:
+        start("--registry", registry.url, "--node-name=a", "--token-file", str(tmp_path / "token"))
+        until(lambda: (False, "Bearer own-0", 200) in registry.received, expected=True)
+        assert registry.received[0] == (True, "Bearer join", 200)
+        registry.number = 1
+        until(lambda: (False, "Bearer own-1", 200) in registry.received, expected=True)
+        assert (False, "Bearer own-0", 401) in registry.received
 
 
 def test_once_is_enough_for_cron(mesh, run):

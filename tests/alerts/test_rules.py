@@ -194,7 +194,7 @@ def test_every_alert_of_the_contract_is_there():
         *("AuroraSiteDisrupted", "AuroraMeshSuspect", "AuroraMeshNoLead", "AuroraMeshLowGpuCapacity"),
         *("AuroraRegistryDown", "AuroraRegistryEventBusDown", "AuroraRegistryStoreDown", "AuroraGpuIdle"),
         *("AuroraRegistryRejectingEvents", "AuroraRegistryConfigReloadFailed", "AuroraRegistrySlowScrape"),
-        "AuroraWatchdog",
+        *("AuroraNodeGpuUnhealthy", "AuroraWatchdog"),
     }
 
 

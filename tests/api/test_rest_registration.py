@@ -74,9 +74,20 @@ def test_a_living_nodes_name_is_not_given_to_another_machine(client, register, s
 
     assert answer.status == 409
     assert answer.json()["type"] == "urn:aurora:problem:name-conflict"
-    assert "machine-1" in answer.json()["detail"]
+    assert "machine-1" not in answer.body.decode()
     assert client.get("/nodes/vengeance").json()["vpn_ip"] == "10.0.0.4"
     assert service.node_map.get("vengeance").conflicts == 1
+
+
+def test_an_update_without_a_node_id_keeps_the_held_one(client, register, service):
+    """Else anybody could make the name free for another machine."""
+    register(node_id="machine-1")
+    register(role="lead")
+    answer = client.post("/nodes/register", {"name": "vengeance", "node_id": "machine-2"})
+
+    assert (answer.status, "machine-1" in answer.body.decode()) == (409, False)
+    assert service.node_map.get("vengeance").facts.node_id == "machine-1"
+    assert register(node_id="machine-1")["role"] == "compute"
 
 
 def test_a_full_map_asks_to_come_back_later(client, register, service):

@@ -132,3 +132,18 @@ def test_another_registrys_word_is_adopted_once_and_not_told_back() -> None:
     assert (node_map.get("a").status, node_map.get("b").status) == (Status.OFFLINE, Status.ACTIVE)
     assert [(told.node, told.from_, told.to) for told in node_map.pending.transitions] == [("b", "offline", "active")]
     assert {node.name for node in node_map.pending.heartbeats} == {"b"}
+
+
+def test_a_held_node_id_outlives_a_record_of_a_registry_that_did_not_know_it() -> None:
+    """The later record stands, with the id; the store is told so, and all registries agree."""
+    clock = ManualClock()
+    record = NodeRecord(Registration("v", node_id="machine-1"), clock.wall_ns(), clock.wall_ns())
+    node_map = loaded(clock, Snapshot())
+    merging.adopt(node_map, Batch(records={"v": record}))
+    later = NodeRecord(Registration("v", role="lead"), clock.wall_ns(), clock.wall_ns() + 5)
+    merging.adopt(node_map, Batch(records={"v": later}))
+
+    node = node_map.get("v")
+    assert (node.facts.node_id, node.facts.role) == ("machine-1", "lead")
+    assert node.record.revision_ns == later.revision_ns + 1
+    assert node_map.pending.records["v"] == node.record

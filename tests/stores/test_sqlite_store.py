@@ -11,7 +11,7 @@ from exporter.stores.base import Batch, Mark, Saved, overlook
 from exporter.stores.sqlite import SqliteStore
 from tests.support.durables import NOW, heartbeats, record, stored, tombstone, transition
 
-WAY_OUT = "restore a backup, or move the file aside to start empty"
+WAY_OUT = "restore a backup, or move the file and its -seal aside to start empty"
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def change(path, statement, *values):
 
 
 def test_a_missing_file_is_created(open_sqlite, run, path):
-    """Whole at once, in WAL mode, with our mark in its header."""
+    """Whole at once, complete without a log beside it, with our mark in its header."""
     run(open_sqlite().close())
 
     connection = sqlite3.connect(path)
@@ -71,8 +71,13 @@ def test_a_missing_file_is_created(open_sqlite, run, path):
         for name in ("journal_mode", "application_id", "user_version")
     ]
     connection.close()
-    assert answers == ["wal", 0x4155524F, 2]
-    assert sorted(found.name for found in path.parent.iterdir()) == ["aurora.db", "aurora.db-lock"]
+    assert answers == ["delete", 0x4155524F, 2]
+    assert sorted(found.name for found in path.parent.iterdir()) == [
+        "aurora.db",
+        "aurora.db-journal",
+        "aurora.db-lock",
+        "aurora.db-seal",
+    ]
 
 
 def test_a_creation_that_was_cut_off_is_begun_again(open_sqlite, run, path):

@@ -19,6 +19,7 @@ from tests.support.clock import ManualClock
 FAMILIES = {
     "aurora_registry_build": "info",
     "aurora_registry_store_up": "gauge",
+    "aurora_registry_store_durable": "gauge",
     "aurora_registry_event_bus_up": "gauge",
     "aurora_registry_blind": "gauge",
     "aurora_registry_blind_seconds": "counter",
@@ -33,6 +34,8 @@ FAMILIES = {
     "aurora_registry_log_lines_dropped": "counter",
     "aurora_registry_notifications": "counter",
     "aurora_registry_notifications_queue_length": "gauge",
+    "aurora_registry_event_streams": "gauge",
+    "aurora_registry_event_streams_dropped": "counter",
     "aurora_registry_nodes_forgotten": "counter",
     "aurora_registry_config_last_reload_successful": "gauge",
     "aurora_registry_config_last_reload_success_timestamp_seconds": "gauge",

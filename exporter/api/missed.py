@@ -1,0 +1,77 @@
+"""What a reader of the event stream missed while it was away, from the store's record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exporter.api.documents import Renderer, timestamp
+from exporter.api.eventlog import frame
+from exporter.api.queries import Test
+from exporter.api.responses import encode
+from exporter.api.service import Service
+from exporter.domain.clock import SECOND
+from exporter.domain.durable import Recent
+from exporter.domain.duration import DAY
+from exporter.domain.errors import AuroraError
+from exporter.domain.eventnames import DEREGISTERED, FORGOTTEN, REGISTERED, STATUS_CHANGED, UPDATED
+from exporter.domain.node import Node, Removal
+from exporter.exposition.yielder import Yielder
+
+MAX_MISSED = 2_000
+"""Whoever missed more reads all nodes anew with less effort."""
+KEPT = 7 * DAY
+"""So long the history of a node that is gone is kept."""
+MARGIN = 2 * SECOND
+"""What happened shortly before may not have been known to the registry that gave the id."""
+Dated = tuple[int, bytes]
+
+
+class NotKept(AuroraError):
+    """What was missed cannot be told; the reader has to load all nodes again."""
+
+
+async def missed(service: Service, since_ns: int, tests: tuple[Test, ...]) -> list[bytes]:
+    """The frames of all that happened since then (wall clock), in order. Raises NotKept.
+
+    What happened within the margin comes again, since losing it would be worse; of a node that changed more than once
+    in what it is, the latest document alone.
+    """
+    node_map = service.node_map
+    wall_ns = node_map.clock.wall_ns()
+    if not wall_ns - KEPT <= since_ns <= wall_ns + MARGIN:
+        raise NotKept("the id is none of the last 7 days")
+    since_ns -= MARGIN
+    recent = await service.recent(since_ns, MAX_MISSED + 1)
+    if not service.store_up:
+        raise NotKept("the store, which knows what happened, is down")
+    found: list[Dated] = list(_of_record(service, recent, tests))
+    yielder, renderer = Yielder(), Renderer(node_map)
+    for node in list(node_map.nodes()):
+        if node.record.revision_ns > since_ns and all(test(node) for test in tests):
+            found.append(_changed(node, since_ns, renderer))
+        await yielder.maybe_yield()
+    if len(found) > MAX_MISSED:
+        raise NotKept(f"more than {MAX_MISSED} events were missed")
+    return [text for _, text in sorted(found, key=lambda dated: dated[0])]
+
+
+def _of_record(service: Service, recent: Recent, tests: tuple[Test, ...]) -> Iterator[Dated]:
+    renderer = Renderer(service.node_map)
+    for each in recent.transitions:
+        node = service.node_map.find(each.node)
+        happened = {"node": each.node, "at": timestamp(each.at_ns), "from": each.from_, "to": each.to}
+        if node is None:
+            yield each.at_ns, frame(STATUS_CHANGED, encode(happened))
+        elif all(test(node) for test in tests):
+            yield each.at_ns, frame(STATUS_CHANGED, b"%b,%b" % (encode(happened)[:-1], renderer.document(node)[1:]))
+    for gone in recent.tombstones:
+        # Whether it would pass the filters nobody knows any more: better told in vain than not at all.
+        event_type = DEREGISTERED if gone.removal is Removal.DEPARTED else FORGOTTEN
+        yield gone.at_ns, frame(event_type, encode({"node": gone.name, "at": timestamp(gone.at_ns)}))
+
+
+def _changed(node: Node, since_ns: int, renderer: Renderer) -> Dated:
+    record = node.record
+    event_type = REGISTERED if record.registered_at_ns > since_ns else UPDATED
+    happened = encode({"node": node.name, "at": timestamp(record.revision_ns)})
+    return record.revision_ns, frame(event_type, b"%b,%b" % (happened[:-1], renderer.document(node)[1:]))
