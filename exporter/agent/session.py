@@ -208,9 +208,10 @@ class Session:
         report: dict[str, Any] = {
             "role": self._facts.role,
             "status": self.status,
-            "sequence": self._sequence,
-            "instance": self._facts.instance,
         }
+        if self._facts.instance:
+            # Of one start, and of no use without it.
+            report.update(sequence=self._sequence, instance=self._facts.instance)
         gpus = self._watch.readings(self._expected())
         if gpus is not None:
             report["gpus"] = gpus
