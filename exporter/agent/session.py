@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from exporter.agent.exits import AgentExit, Stopped
 from exporter.agent.facts import GIB, Facts
 from exporter.agent.gpus import Inventory
+from exporter.agent.lean import give_back
 from exporter.agent.logs import Log
 from exporter.agent.replies import Outcome, Reply
 from exporter.agent.schedule import Backoff, Schedule
@@ -92,6 +93,7 @@ class Session:
         """Register, then send heartbeats."""
         self._watch.update()
         self._register()
+        give_back()
         while True:
             now = time.monotonic()
             self._sleep(self._schedule.next_after(now) - now)

@@ -114,6 +114,12 @@ class OldRegistry:
         self._server.server_close()
 
 
+def await_heartbeats(registry, count):
+    sample = 'aurora_registry_heartbeats_total{transport="http"}'
+    goal = registry.metric(sample) + count
+    until(lambda: registry.metric(sample) >= goal, expected=True)
+
+
 def beats(registry):
     return lambda: registry.metric('aurora_registry_heartbeats_total{transport="http"}') > 2
 
@@ -259,10 +265,7 @@ def test_a_look_beside_the_agent_is_no_second_machine(mesh, start, run):
     until(beats(mesh), expected=True)
     for _ in range(2):
         assert run("--once", "--registry", mesh.url, "--node-name=a").returncode == 0
-        goal = mesh.metric('aurora_registry_heartbeats_total{transport="http"}') + 3
-        until(
-            lambda goal=goal: mesh.metric('aurora_registry_heartbeats_total{transport="http"}') >= goal, expected=True
-        )
+        await_heartbeats(mesh, 3)
     assert mesh.metric(sample) == 0
     start("--registry", mesh.url, "--node-name=a")
     until(lambda: mesh.metric(sample) > 0, expected=True)
