@@ -14,6 +14,7 @@ FLOORS = {
     "telemetry": 2,
     "redislink": 2,
     "client": 2,
+    "auth": 2,
     "configuration": 2,
     "alerting": 2,
     "api": 3,

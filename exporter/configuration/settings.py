@@ -37,7 +37,7 @@ class Setting:
 
 _DURATION = Setting(kinds.duration)
 _COUNT = Setting(kinds.integer(1), read_yaml)
-_TOKEN_FILE = Setting(kinds.text, later=True)
+_TOKEN_FILE = Setting(kinds.text)
 _NETWORKS = Setting(kinds.list_of(kinds.network), as_list)
 
 SETTINGS = {
@@ -66,7 +66,7 @@ SETTINGS = {
     "auth.join_token_file": _TOKEN_FILE,
     "auth.operator_token_file": _TOKEN_FILE,
     "auth.read_token_file": _TOKEN_FILE,
-    "auth.require_signed_events": Setting(kinds.boolean, read_yaml, later=True),
+    "auth.require_signed_events": Setting(kinds.boolean, read_yaml),
     "limits.max_nodes": _COUNT,
     "limits.max_body": Setting(kinds.size),
     "limits.max_connections": Setting(kinds.integer(1), read_yaml, restart=True),

@@ -16,7 +16,7 @@ from exporter.nodemap.changes import Change
 from exporter.nodemap.planning import PlannedWrite, check_claim, is_heartbeat, result_of
 from exporter.nodemap.queues import Queue
 from exporter.nodemap.reports import is_clone, note_health, take_report, without_impossible
-from exporter.nodemap.state import MapState
+from exporter.nodemap.state import MAX_DEPARTED, MapState
 
 
 class NodeMap(MapState):
@@ -219,8 +219,11 @@ class NodeMap(MapState):
         self.remove(tombstone)
 
     def _expire_tombstones(self, now_ns: int, wall_ns: int) -> None:
-        for name in [name for name, until_ns in self._late_until_ns.items() if until_ns <= now_ns]:
-            del self._late_until_ns[name]
+        late = self._late_until_ns
+        while late and (len(late) > MAX_DEPARTED or next(iter(late.values())) <= now_ns):
+            del late[next(iter(late))]
+        while len(self.departed) > MAX_DEPARTED:
+            del self.departed[next(iter(self.departed))]
         while self.departed:
             oldest = next(iter(self.departed.values()))
             if wall_ns - oldest.at_ns <= self.thresholds.forget_after:

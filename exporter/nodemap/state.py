@@ -27,6 +27,8 @@ from exporter.nodemap.walltime import WallTime
 MAX_RECENT = 10_000
 STRAY_INTERVALS = 2
 """For so many heartbeat intervals the stray heartbeats of a departed node are ignored."""
+MAX_DEPARTED = 50_000
+"""So many nodes that are gone are remembered, the latest; ever new names would else fill the memory for days."""
 
 
 class MapState:
@@ -158,6 +160,7 @@ class MapState:
         self.departed[tombstone.name] = tombstone
         if tombstone.removal is Removal.DEPARTED:
             gone_for_ns = max(0, self.clock.wall_ns() - tombstone.at_ns)
+            self._late_until_ns.pop(tombstone.name, None)
             strays_ns = STRAY_INTERVALS * self.thresholds.heartbeat_interval - gone_for_ns
             self._late_until_ns[tombstone.name] = self.clock.monotonic_ns() + strays_ns
         node = self._nodes.pop(tombstone.name, None)

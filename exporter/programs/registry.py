@@ -11,6 +11,7 @@ from pathlib import Path
 import uvloop
 
 from exporter import __version__
+from exporter.auth.keyring import Keyring
 from exporter.configuration.faults import below, closest
 from exporter.configuration.loader import load
 from exporter.domain.config import Config
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check_further(config: Config) -> None:
-    """Raise Invalid for what only those who connect can tell of a URL, and those who expose of a family."""
+    """Raise Invalid for what those who connect can tell of a URL, who expose of a family, who read of tokens."""
     faults: list[Fault] = []
     urls = (("store", config.store, open_store), ("event_bus.url", config.event_bus.url, parse_redis_url))
     for key, url, read in urls:
@@ -96,6 +97,10 @@ def _check_further(config: Config) -> None:
                 read(url)
         except Invalid as error:
             faults += below(key, error.faults)
+    try:
+        Keyring(config.auth)
+    except Invalid as error:
+        faults += error.faults
     families = [family.name for family in FAMILIES]
     for name in config.metrics.disabled_families:
         if name not in families:

@@ -10,8 +10,11 @@ from typing import Any
 
 from exporter import __version__
 from exporter.api.stream import EventStream
+from exporter.auth.audit import RELOAD_REFUSED, RELOADED, Actor, AuditLog
+from exporter.auth.keyring import Keyring
 from exporter.bus.listener import BusListener
 from exporter.bus.publisher import BusPublisher
+from exporter.bus.signatures import SignatureCheck
 from exporter.configuration.loader import refused_at_reload
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Command
@@ -38,6 +41,8 @@ log = logging.getLogger("aurora.registry")
 
 FLUSH_SECONDS = 2.0
 SETTLE_EVERY = 1000
+REREAD_SECONDS = 2.0
+"""Between two looks whether files of secrets changed."""
 
 
 class Registry:
@@ -49,6 +54,8 @@ class Registry:
         self._store = store
         self._load_config = load_config
         self.clock = SystemClock()
+        self.keyring = Keyring(config.auth)
+        self.audit = AuditLog(self.clock)
         self._started_ns = self.clock.monotonic_ns()
         self._stopping = False
         self._store_source = Source("store", self._started_ns, lost=True) if store.shared else None
@@ -63,6 +70,7 @@ class Registry:
             store_durable=lambda: store.durable,
         )
         self.events = EventStream(lambda: self.node_map, self.clock)
+        self.audit.listeners.append(self.events.audit)
         self.telemetry.watch_event_streams(lambda: (len(self.events), self.events.dropped))
         self._listener, self._publisher = self._bus(config)
         self._notifier = Notifier(
@@ -142,15 +150,16 @@ class Registry:
         """What happened to any node since then, newest first."""
         return await self._store_writer.recent(since_ns, limit)
 
-    async def reload(self) -> None:
+    async def reload(self, actor: Actor) -> None:
         """Take the whole new configuration or none of it; two metrics say which. Raises Invalid."""
         try:
-            new = await asyncio.to_thread(self._load_again)
+            new, keyring = await asyncio.to_thread(self._load_again)
         except Invalid as error:
             self.telemetry.reload_failed()
+            self.audit.record(RELOAD_REFUSED, actor)
             log.error("the new configuration was refused, the old one stays", extra={"faults": str(error)})  # noqa: TRY400
             raise
-        self._config = new
+        self._config, self.keyring = new, keyring
         self._notifier.reconfigure(new)
         logs.setup(new.log.level, new.log.format)
         if self._store_writer.loaded:
@@ -161,19 +170,20 @@ class Registry:
                 max_edges=new.topology.max_edges,
             )
         self.telemetry.reloaded(self.clock.wall_ns())
+        self.audit.record(RELOADED, actor)
         log.info("the new configuration is in force")
 
-    def _load_again(self) -> Config:
+    def _load_again(self) -> tuple[Config, Keyring]:
         new = self._load_config()
         if faults := refused_at_reload(self._config, new):
             raise Invalid(faults)
-        return new
+        return new, Keyring(new.auth)
 
     # Its life
 
     async def run(self, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run every part until `serve` returns, then write and publish what is left. Raises StoreRefused."""
-        parts = [serve(), self._store_writer.run(), self._tick(), self._notifier.run()]
+        parts = [serve(), self._store_writer.run(), self._tick(), self._notifier.run(), self._reread()]
         if self._listener:
             parts.append(self._listener.run())
         tasks = [asyncio.create_task(part) for part in parts]
@@ -211,6 +221,12 @@ class Registry:
                 settled = len(self.node_map)
                 gc.freeze()
 
+    async def _reread(self) -> None:
+        """Take changed token files without a reload."""
+        while True:
+            await asyncio.sleep(REREAD_SECONDS)
+            await asyncio.to_thread(self.keyring.refresh)
+
     def _new_map(self) -> NodeMap:
         shared = (self._store_source,) if self._store_source else ()
         bus = (self._bus_source,) if self._bus_source else ()
@@ -237,5 +253,9 @@ class Registry:
             telemetry=self.telemetry,
             clock=self.clock,
             thresholds=lambda: self._config.thresholds,
+            signatures=SignatureCheck(
+                lambda: self.keyring, lambda: self._config.auth.require_signed_events, self.clock
+            ),
+            audit=self.audit,
         )
         return listener, BusPublisher(bus.url, bus.channel, telemetry=self.telemetry, clock=self.clock)

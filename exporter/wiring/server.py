@@ -16,6 +16,7 @@ import uvicorn
 from exporter.api.app import create_app
 from exporter.api.protocol import DeadlineProtocol
 from exporter.api.trust import is_trusted_peer
+from exporter.auth.audit import LOCAL
 from exporter.configuration.addresses import split_listen_address
 from exporter.domain.errors import Invalid
 from exporter.process.exitdeadline import ExitDeadline
@@ -129,4 +130,4 @@ async def serve(registry: Registry, listening: socket.socket) -> None:
 async def _reload(registry: Registry) -> None:
     # A refusal is logged and told by a metric; a signal has nobody else to tell.
     with contextlib.suppress(Invalid):
-        await registry.reload()
+        await registry.reload(LOCAL)

@@ -67,7 +67,6 @@ MESSAGES = {
         )
     ],
     "family_twice": ["metrics.disabled_families[1]: aurora_node_gpus stands in the list already"],
-    "join_token_file": [f"auth.join_token_file: {LATER}"],
     "key_in_wrong_place": ["listen_address: unknown key; did you mean web.listen_address?"],
     "key_that_is_a_url": ["event_bus.(a key that is no word): unknown key"],
     "listen_address_bad_ipv6": [f"web.listen_address: {ADDRESS}, got '[1:2]:9999'"],
@@ -104,7 +103,6 @@ MESSAGES = {
     "not_utf8": [f"{PATH} is not UTF-8 (byte 13)"],
     "nothing": [f"store: {STORE}, got what is no such URL"],
     "offline_after_forget": ["thresholds.forget_after: expected more than thresholds.offline_after (3d1h), got 3d"],
-    "operator_token_file": [f"auth.operator_token_file: {LATER}"],
     "python_object": [
         (
             f"not YAML in line 1, column 8: could not determine a constructor for the tag "
@@ -115,8 +113,6 @@ MESSAGES = {
     "ratio_nan": ["site.disrupted_ratio: expected a number above 0 and at most 1, got nan"],
     "ratio_text": ["site.disrupted_ratio: expected a number above 0 and at most 1, got '55%'"],
     "ratio_zero": ["site.disrupted_ratio: expected a number above 0 and at most 1, got 0"],
-    "read_token_file": [f"auth.read_token_file: {LATER}"],
-    "require_signed_events": [f"auth.require_signed_events: {LATER}"],
     "rule_no_mapping": ["topology.rules[0]: expected a rule, got 'mesh'"],
     "rule_type_name": [f"topology.rules[0].type: {NAME}, got 'vpn mesh'"],
     "rule_type_twice": ["topology.rules[2]: type mesh stands in the list already"],
