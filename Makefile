@@ -63,6 +63,10 @@ servers: # what the tests start, installed where it is missing
 	@scripts/need $(SERVERS) $(CLIENTS)
 	@scripts/newest-servers || test -z "$$CI"  # on a machine without Debian's packages, one generation must do
 
+.PHONY: incidents
+incidents: servers $(VENV)/installed-dev ## Play random incidents with real servers: make incidents SEED=... COUNT=200
+	$(BIN)/python -m tests.incidents $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
+
 .PHONY: bench
 bench: $(VENV)/installed-dev ## Measure, beside what one would use instead
 	@scripts/need $(SERVERS) prometheus-pushgateway wrk
