@@ -23,6 +23,7 @@ from exporter.redislink.url import parse_redis_url
 from exporter.stores.urls import open_store
 from exporter.telemetry import logs
 from exporter.wiring.registry import Registry
+from exporter.wiring.revision import instance_of
 from exporter.wiring.server import listen, serve
 
 DESCRIPTION = "The Aurora Node Registry: which nodes there are, how they are, for Prometheus."
@@ -79,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     logs.setup(config.log.level, config.log.format)
     try:
-        registry = Registry(config, open_store(config.store), load_config)
+        store = open_store(config.store, instance_of(config.web.listen_address))
+        registry = Registry(config, store, load_config)
         uvloop.run(whole(serve(registry, listen(config.web.listen_address))))
     except (Invalid, StoreRefused, OSError) as error:
         logs.flush()

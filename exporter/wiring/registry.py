@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import secrets
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -55,6 +56,7 @@ class Registry:
         self._config = config
         self._store = store
         self._load_config = load_config
+        self._store = store
         self.clock = SystemClock()
         self.keyring = Keyring(config.auth)
         self.web_file = WebFile(config.web.config_file)
@@ -246,6 +248,8 @@ class Registry:
             site_rule=self._config.site,
             max_nodes=self._config.limits.max_nodes,
             sources={Transport.HTTP: shared, Transport.BUS: (*shared, *bus)},
+            instance=self._store.instance,
+            by=secrets.token_hex(4) if self._store.shared else "",
         )
         self.telemetry.watch(node_map)
         return node_map

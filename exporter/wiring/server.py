@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import resource
 import signal
 import socket
@@ -33,6 +34,12 @@ KEEP_ALIVE_SECONDS = 75
 OTHER_FILES = 64
 """Files beside connections: the store, the bus, Alertmanagers, the log."""
 NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+CHOOSE = "Set another --web.listen-address."
+WHY_NOT = {
+    errno.EADDRINUSE: "another program does. Stop it (`ss -ltnp` names it). Or set another --web.listen-address.",
+    errno.EACCES: f"ports below 1024 need root or CAP_NET_BIND_SERVICE. {CHOOSE}",
+    errno.EADDRNOTAVAIL: f"this host has no such address (`ip address` lists those that it has). {CHOOSE}",
+}
 GRACE_SECONDS = 10
 """How long requests that are under way at the end may take."""
 
@@ -43,9 +50,11 @@ def listen(address: str) -> socket.socket:
     try:
         return _listen_on(host, port)
     except OSError as error:
-        raise OSError(
-            error.errno, f"cannot listen on {address} ({error.strerror}): stop what does, or set --web.listen-address"
-        ) from None
+        code = error.errno or 0
+        # Below 0 are those of the look-up of names.
+        reason = WHY_NOT.get(code) or (f"{os.strerror(code)}. {CHOOSE}" if code > 0 else f"no such host. {CHOOSE}")
+        # As one text: with its number, the reason would stand there twice.
+        raise OSError(f"cannot listen on {address}: {reason}") from None
 
 
 def raise_open_files(max_connections: int) -> None:
