@@ -200,7 +200,8 @@ class Client:
             try:
                 for event in self._stream(last_id, filters):
                     last_id, pauses = event.id or last_id, waits()
-                    yield event
+                    if event.type:
+                        yield event
             except Unreachable:
                 if not retry:
                     raise

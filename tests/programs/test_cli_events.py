@@ -64,6 +64,17 @@ def test_lines_make_events():
     ]
 
 
+def test_an_id_alone_says_from_where_to_resume():
+    assert list(parse_stream([b"retry: 2000\n", b"id: 7\n", b"\n", b": ping\n", b"\n"])) == [Event("", id="7")]
+
+
+def test_values_of_any_kind_are_shown(registry, shows):
+    registry.answer(
+        "/events", b'data: {"node": "a", "role": {"x": [1]}, "by": null}\n\n', media_type="text/event-stream"
+    )
+    assert shows("events", "--limit=1") == 'message  a  role={"x": [1]}\n'
+
+
 def test_an_event_without_end_takes_no_memory():
     lines = (b"data: " + b"x" * 65536 + b"\n" for _ in range(MAX_EVENT_BYTES // 65536 + 2))
     assert list(parse_stream([*lines, b"\n", b"data: 1\n", b"\n"])) == [Event("message", 1)]
