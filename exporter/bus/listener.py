@@ -55,6 +55,7 @@ class BusListener:
         telemetry: Telemetry,
         clock: Clock,
         thresholds: Callable[[], Thresholds],
+        request_registration: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`node_map` raises StillLoading until there is one; `source` is what the bus transport needs to hear.
 
@@ -66,7 +67,13 @@ class BusListener:
         self._source = source
         self._clock = clock
         self._thresholds = thresholds
-        self._intake = BusConsumer(node_map=node_map, submit=submit, telemetry=telemetry, clock=clock)
+        self._intake = BusConsumer(
+            node_map=node_map,
+            submit=submit,
+            telemetry=telemetry,
+            clock=clock,
+            request_registration=request_registration,
+        )
         self._replies = 0
         self._told: set[str] = set()
         self.up = False
@@ -122,6 +129,7 @@ class BusListener:
                     left -= 1 + len(reply[2]) // 1024
                 else:
                     self._source.mark_alive(int(reply[1]))  # A pong says what its ping said.
+            await self._intake.room()
             await asyncio.sleep(0)
 
     async def _ping(self, connection: Connection) -> None:
