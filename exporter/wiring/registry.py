@@ -13,6 +13,8 @@ from exporter import __version__
 from exporter.api.stream import EventStream
 from exporter.auth.audit import RELOAD_REFUSED, RELOADED, Actor, AuditLog
 from exporter.auth.keyring import Keyring
+from exporter.auth.webconfig import WebConfig
+from exporter.auth.webfile import WebFile
 from exporter.bus.listener import BusListener
 from exporter.bus.publisher import BusPublisher
 from exporter.bus.signatures import SignatureCheck
@@ -57,6 +59,7 @@ class Registry:
         self._store = store
         self.clock = SystemClock()
         self.keyring = Keyring(config.auth)
+        self.web_file = WebFile(config.web.config_file)
         self.audit = AuditLog(self.clock)
         self._started_ns = self.clock.monotonic_ns()
         self._stopping = False
@@ -116,6 +119,11 @@ class Registry:
         return self._exposition
 
     @property
+    def web(self) -> WebConfig:
+        """Users and headers in force."""
+        return self.web_file.current
+
+    @property
     def ready(self) -> bool:
         """The map is loaded and we are not stopping."""
         return self._store_writer.loaded and not self._stopping
@@ -172,6 +180,7 @@ class Registry:
                 max_edges=new.topology.max_edges,
             )
         self.telemetry.reloaded(self.clock.wall_ns())
+        await asyncio.to_thread(self.web_file.refresh, force=True)
         self.audit.record(RELOADED, actor)
         log.info("the new configuration is in force")
 
@@ -224,10 +233,11 @@ class Registry:
                 gc.freeze()
 
     async def _reread(self) -> None:
-        """Take changed token files without a reload."""
+        """Take changed tokens, certificates and users without a reload."""
         while True:
             await asyncio.sleep(REREAD_SECONDS)
             await asyncio.to_thread(self.keyring.refresh)
+            await asyncio.to_thread(self.web_file.refresh)
 
     def _new_map(self) -> NodeMap:
         shared = (self._store_source,) if self._store_source else ()
