@@ -8,7 +8,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from itertools import islice
 
+from exporter.auth.audit import BUS, CLAIM_REFUSED, DEREGISTERED, REGISTERED, Actor, AuditLog
+from exporter.auth.keyring import Principal
 from exporter.bus.events import Unreadable, read_event
+from exporter.bus.signatures import SignatureCheck
 from exporter.domain.clock import SECOND, Clock
 from exporter.domain.command import Command, Depart, Register
 from exporter.domain.errors import (
@@ -51,6 +54,8 @@ class BusConsumer:
         submit: Callable[[Command], Awaitable[object]],
         telemetry: Telemetry,
         clock: Clock,
+        signatures: SignatureCheck,
+        audit: AuditLog,
         request_registration: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`node_map` raises StillLoading until there is one; `submit` as a Service has it.
@@ -60,12 +65,14 @@ class BusConsumer:
         self._node_map = node_map
         self._submit = submit
         self._telemetry = telemetry
+        self._signatures = signatures
+        self._audit = audit
         self._warnings = RateLimitedLogger(_log, clock)
         self._clock = clock
         self._request_registration = request_registration
         self._asked: dict[str, tuple[int, Registration | None]] = {}
         """The nodes that should register: when each may be asked again, and what we knew of it when it was asked."""
-        self._waiting: dict[_Key, tuple[Register | Depart, int]] = {}
+        self._waiting: dict[_Key, tuple[Register | Depart, Principal | None, int]] = {}
         """The newest of each, in order."""
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
@@ -76,15 +83,20 @@ class BusConsumer:
         """Take in one event. What cannot be taken in is counted and changes nothing."""
         try:
             event = read_event(payload)
+            if event is None:
+                return
+            signer = self._signatures.check(payload, event)
             if isinstance(event, Heartbeat):
                 node_map = self._node_map()
                 known = node_map.find(event.node) is not None
                 node = node_map.heartbeat(event, Transport.BUS, appear=True)
                 self._telemetry.heartbeats[Transport.BUS] += 1
+                if not known:
+                    self._audit.record(REGISTERED, _actor(signer), event.node)
                 if not known or node.name in self._asked:
                     self._ask(node)
-            elif event is not None:
-                self._wait(event, len(payload) + _OVERHEAD_BYTES)
+            else:
+                self._wait(event, signer, len(payload) + _OVERHEAD_BYTES)
         except Unreadable as fault:
             self._reject(fault.reason, str(fault))
         except Invalid as fault:
@@ -99,7 +111,7 @@ class BusConsumer:
         """Submit what waits, in order for each node, until cancelled."""
         while True:
             await self._arrived.wait()
-            await asyncio.gather(*map(self._submit_one, self._next_commands()))
+            await asyncio.gather(*(self._submit_one(*waiting) for waiting in self._next_commands()))
             if not self._waiting:
                 self._arrived.clear()
 
@@ -110,7 +122,7 @@ class BusConsumer:
                 async with asyncio.timeout(ROOM_SECONDS):
                     await self._room.wait()
 
-    def _wait(self, command: Register | Depart, size: int) -> None:
+    def _wait(self, command: Register | Depart, signer: Principal | None, size: int) -> None:
         if self._waiting_bytes + size > 2 * MAX_WAITING_BYTES:
             self._reject(Rejection.OVERLOAD, f"{len(self._waiting)} registrations and departures wait for the store")
             self._note_unregistered(command.name)
@@ -119,13 +131,13 @@ class BusConsumer:
         claimant = command.registration.node_id if isinstance(command, Register) else None
         key = departure if claimant is None else (command.name, claimant, departure in self._waiting)
         before = self._waiting.pop(key, None)
-        self._waiting[key] = command, size
-        self._waiting_bytes += size - (before[1] if before else 0)
+        self._waiting[key] = command, signer, size
+        self._waiting_bytes += size - (before[-1] if before else 0)
         if self._waiting_bytes > MAX_WAITING_BYTES:
             self._room.clear()
         self._arrived.set()
 
-    def _next_commands(self) -> list[Register | Depart]:
+    def _next_commands(self) -> list[tuple[Register | Depart, Principal | None]]:
         """Those that may be submitted together: each is of another node."""
         keys: dict[str, _Key] = {}
         for key in islice(self._waiting, MAX_TOGETHER):
@@ -133,10 +145,10 @@ class BusConsumer:
                 break
             keys[key[0]] = key
         taken = [self._waiting.pop(key) for key in keys.values()]
-        self._waiting_bytes -= sum(size for _, size in taken)
+        self._waiting_bytes -= sum(size for _, _, size in taken)
         if self._waiting_bytes <= MAX_WAITING_BYTES:
             self._room.set()
-        return [command for command, _ in taken]
+        return [(command, signer) for command, signer, _ in taken]
 
     def _ask(self, node: Node) -> None:
         """Ask the node to register, once a minute until it does."""
@@ -153,11 +165,18 @@ class BusConsumer:
             del self._asked[next(iter(self._asked))]
         self._asked[name] = ask_ns, known
 
-    async def _submit_one(self, command: Register | Depart) -> None:
+    async def _submit_one(self, command: Register | Depart, signer: Principal | None) -> None:
         try:
+            before = self._node_map().find(command.name)
+            facts = before.facts if before else None
             await self._submit(command)
             self._asked.pop(command.name, None)
+            if isinstance(command, Register):
+                self._audit.registered(_actor(signer), facts, command.registration)
+            else:
+                self._audit.record(DEREGISTERED, _actor(signer), command.name)
         except NameConflict as fault:
+            self._audit.record(CLAIM_REFUSED, _actor(signer), command.name)
             self._node_map().note_conflict(command.name)
             self._reject(Rejection.NAME_CONFLICT, str(fault))
         except NodeLimit as fault:
@@ -175,3 +194,7 @@ class BusConsumer:
     def _reject(self, reason: Rejection, fault: str) -> None:
         self._telemetry.events_rejected[reason] += 1
         self._warnings.warn("an event on the bus was not taken in", reason, fault)
+
+
+def _actor(signer: Principal | None) -> Actor:
+    return Actor(signer, otherwise=BUS)

@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable
 
 from redis.asyncio import Connection
 
+from exporter.auth.audit import AuditLog
 from exporter.bus.consumer import BusConsumer
+from exporter.bus.signatures import SignatureCheck
 from exporter.domain.clock import SECOND, Clock
 from exporter.domain.command import Command
 from exporter.domain.errors import StillLoading
@@ -55,6 +57,8 @@ class BusListener:
         telemetry: Telemetry,
         clock: Clock,
         thresholds: Callable[[], Thresholds],
+        signatures: SignatureCheck,
+        audit: AuditLog,
         request_registration: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`node_map` raises StillLoading until there is one; `source` is what the bus transport needs to hear.
@@ -72,6 +76,8 @@ class BusListener:
             submit=submit,
             telemetry=telemetry,
             clock=clock,
+            signatures=signatures,
+            audit=audit,
             request_registration=request_registration,
         )
         self._replies = 0
