@@ -17,8 +17,7 @@ help: ## This list
 
 .PHONY: run
 run: $(VENV)/installed ## Start the registry on port 9999, over SQLite in this directory
-	@scripts/welcome
-	@exec $(BIN)/aurora-registry --config.file=config.yaml
+	@scripts/welcome $$$$ & exec $(BIN)/aurora-registry --config.file=config.yaml
 
 .PHONY: alerting
 alerting: $(VENV)/installed ## Prometheus and Alertmanager beside make run, with what aurora-cli alerting init wrote
@@ -63,6 +62,10 @@ format: $(VENV)/installed-dev ## Let Ruff put the code in form
 servers: # what the tests start, installed where it is missing
 	@scripts/need $(SERVERS) $(CLIENTS)
 	@scripts/newest-servers || test -z "$$CI"  # on a machine without Debian's packages, one generation must do
+
+.PHONY: incidents
+incidents: servers $(VENV)/installed-dev ## Play random incidents with real servers: make incidents SEED=... COUNT=200
+	$(BIN)/python -m tests.incidents $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
 .PHONY: bench
 bench: $(VENV)/installed-dev ## Measure, beside what one would use instead

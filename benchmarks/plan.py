@@ -21,6 +21,9 @@ class Plan:
     memory_nodes: int = 100_000
     wait_nodes: int = 100_000
     wait_seconds: int = 20
+    rule_nodes: tuple[int, ...] = (10_000, 30_000)
+    rule_warm_seconds: int = 150
+    rule_rounds: int = 3
 
 
 FULL = Plan()
@@ -36,4 +39,7 @@ QUICK = Plan(
     memory_nodes=5_000,
     wait_nodes=5_000,
     wait_seconds=3,
+    rule_nodes=(1_000,),
+    rule_warm_seconds=40,
+    rule_rounds=1,
 )

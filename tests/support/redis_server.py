@@ -46,8 +46,10 @@ class RedisServer:
         *arguments: str,
         password: str = "",
         sentinel: bool = False,
+        program: str = "redis-server",
         environment: Mapping[str, str] | None = None,
     ) -> None:
+        self.program = program
         self.arguments = arguments
         self.password = password
         self.sentinel = sentinel
@@ -126,7 +128,7 @@ class RedisServer:
         if self.sentinel:
             return ["redis-sentinel", str(self.directory / "redis.conf"), *common, *self.arguments]
         login = ["--requirepass", self.password] if self.password else []
-        return ["redis-server", *common, "--save", "", "--appendonly", "no", *login, *self.arguments]
+        return [self.program, *common, "--save", "", "--appendonly", "no", *login, *self.arguments]
 
     def _answers(self) -> bool:
         """Whether it came up; False when the process ended instead."""
