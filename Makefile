@@ -17,8 +17,7 @@ help: ## This list
 
 .PHONY: run
 run: $(VENV)/installed ## Start the registry on port 9999, over SQLite in this directory
-	@scripts/welcome
-	@exec $(BIN)/aurora-registry --config.file=config.yaml
+	@scripts/welcome $$$$ & exec $(BIN)/aurora-registry --config.file=config.yaml
 
 .PHONY: alerting
 alerting: $(VENV)/installed ## Prometheus and Alertmanager beside make run, with what aurora-cli alerting init wrote
