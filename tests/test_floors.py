@@ -24,7 +24,7 @@ FLOORS = {
     "agent": 1,
     "programs": 5,
 }
-NEIGHBOURS = {("stores", "redislink"), ("client", "redislink")}
+NEIGHBOURS = {("stores", "redislink"), ("client", "redislink"), ("auth", "configuration")}
 """Packages of one floor of which the first may import the second."""
 OUTSIDE = {
     *("socket", "ssl", "select", "selectors", "asyncio", "threading", "subprocess", "multiprocessing", "os", "pathlib"),

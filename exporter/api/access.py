@@ -15,6 +15,7 @@ from exporter.api.service import Service
 from exporter.api.trust import Caller
 from exporter.auth.audit import ACTOR, Actor
 from exporter.auth.keyring import Kind, Principal
+from exporter.auth.passwords import Passwords, TooMany
 
 OPEN = frozenset({"/health", "/-/healthy", "/-/ready", JOIN, AGENT})
 """Read without a credential: what load balancers and new nodes ask for, who have none. No node's data is there."""
@@ -38,6 +39,7 @@ class Access:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._passwords = Passwords()
 
     def identify(self, headers: Mapping[bytes, bytes]) -> Principal | None:
         """Who sent the request, by the token that it bears; None where it bears none that is right.
@@ -52,8 +54,32 @@ class Access:
         if scheme == b"bearer":
             return self._service.keyring.identify(credential.strip())
         if scheme == b"basic":
-            return self._service.keyring.identify(_login(credential)[1])
+            user, password = _login(credential)
+            if self._passwords.remembered(self._service.web.users, user, password):
+                return Principal(Kind.USER, user)
+            return self._service.keyring.identify(password)
         return None
+
+    async def log_in(self, path: str, headers: Mapping[bytes, bytes]) -> Principal | None:
+        """Who sent the request, by a password. Raises Problem (401, 503) where it is nobody's, but for open paths."""
+        users = self._service.web.users
+        if path in OPEN:
+            return None
+        given = headers.get(b"authorization", b"")
+        scheme, _, credential = given.partition(b" ")
+        if scheme.lower() == b"basic":
+            user, password = _login(credential)
+            right = self._passwords.remembered(users, user, password)
+            try:
+                if right is None and await self._passwords.check(users, user, password):
+                    return Principal(Kind.USER, user)
+            except TooMany:
+                detail = "too many passwords are being checked: try again soon"
+                raise Problem(503, detail, kind="busy", headers={"Retry-After": "1"}) from None
+        challenge = f"Basic {_REALM}"
+        if self._service.keyring.writes_need_token or self._service.keyring.reads_need_token:
+            challenge += f", {_bearer(headers)}"
+        raise _unauthenticated("this needs a user and a password of web.config_file, or a token", challenge)
 
     def check_read(self, path: str, principal: Principal | None, headers: Mapping[bytes, bytes]) -> None:
         """Raise Problem (401, 403) where the request needs a credential to read."""
@@ -83,6 +109,8 @@ class Access:
                 return
         elif principal.kind in _WRITERS.get(path, _OPERATORS):
             return
+        if principal.kind is Kind.USER:
+            raise _forbidden(f"a password does not suffice to write once there are tokens: this needs {needed}")
         whose = "another node's token" if node and principal.kind is Kind.NODE else f"a {principal.kind} token"
         raise _forbidden(f"{whose} does not suffice: this needs {needed}")
 
@@ -113,9 +141,9 @@ def _forbidden(detail: str) -> Problem:
     return Problem(403, detail, kind="forbidden")
 
 
-def _login(credential: bytes) -> tuple[bytes, bytes]:
+def _login(credential: bytes) -> tuple[str, bytes]:
     try:
         user, _, password = b64decode(credential.strip(), validate=True).partition(b":")
     except ValueError:
-        return b"", b""
-    return user, password
+        return "", b""
+    return user.decode("utf-8", "replace"), password

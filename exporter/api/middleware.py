@@ -68,14 +68,10 @@ class Middleware:
         request_id = request_id_of(headers)
         method: str = scope["method"]
         straight = method == "POST" and is_heartbeat(scope["path"])
-        common = [(b"x-request-id", request_id)]
-        if not straight:
-            common.append(_NOSNIFF)
-        if b"origin" in headers and (method in _READS or method == "OPTIONS"):
-            common += self._origins.headers(config.web.cors_origin, headers[b"origin"])
+        common = self._common_headers(method, headers, request_id, straight=straight)
         answer = ResponseSender(send, common)
         try:
-            principal = self._admit(scope, headers, caller)
+            principal = await self._admit(scope, headers, caller)
             if straight:
                 # Logs nothing unless it fails, so that it need not pay for what log lines would bear.
                 too_large = _too_large(headers, config.limits.max_body)
@@ -102,27 +98,43 @@ class Middleware:
         seconds = time.perf_counter() - began
         self._service.telemetry.requests.observe(handler, method, answer.status, seconds)
 
-    def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], caller: Caller) -> Principal | None:
+    async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], caller: Caller) -> Principal | None:
         """Who sent it. Refuses what comes too often, and by credential, origin and Host, before the body is read."""
-        config, refuse = self._service.config, self._service.telemetry.refuse
+        service, method, path = self._service, scope["method"], scope["path"]
         principal = self._access.identify(headers)
         if caller.refusal and principal is None:
-            self._rates.request(source_of(caller.address), config.limits)
-        if scope["method"] == "OPTIONS":
+            self._rates.request(source_of(caller.address), service.config.limits)
+        if method == "OPTIONS":
             return principal
         try:
-            if scope["method"] in _READS:
-                self._access.check_read(scope["path"], principal, headers)
+            if service.web.users and principal is None:
+                principal = await self._access.log_in(path, headers)
+            if method in _READS:
+                self._access.check_read(path, principal, headers)
                 return principal
-            self._access.check_write(scope["path"], principal, caller, headers)
+            self._access.check_write(path, principal, caller, headers)
             browser = is_browser(headers)
-            self._hosts.check(config.web.allowed_hosts, scope["headers"], browser=browser)
+            self._hosts.check(service.config.web.allowed_hosts, scope["headers"], browser=browser)
             if browser:
                 refuse_cross_site(headers)
         except Problem as problem:
-            refuse(problem.kind.replace("-", "_") or "malformed")
+            service.telemetry.refuse(problem.kind.replace("-", "_") or "malformed")
             raise
         return principal
+
+    def _common_headers(
+        self, method: str, headers: Mapping[bytes, bytes], request_id: bytes, *, straight: bool
+    ) -> list[tuple[bytes, bytes]]:
+        """Those of every answer."""
+        config, web = self._service.config, self._service.web
+        common = [(b"x-request-id", request_id)]
+        if not straight:
+            common.append(_NOSNIFF)
+        if b"origin" in headers and (method in _READS or method == "OPTIONS"):
+            common += self._origins.headers(config.web.cors_origin, headers[b"origin"])
+        if web.headers:
+            common += [header for header in web.headers if header not in common]
+        return common
 
     async def _route(self, scope: Scope, receive: Receive, answer: ResponseSender) -> None:
         if scope["method"] == "OPTIONS":

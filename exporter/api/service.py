@@ -7,6 +7,7 @@ from typing import Protocol
 from exporter.api.stream import EventStream
 from exporter.auth.audit import Actor, AuditLog
 from exporter.auth.keyring import Keyring
+from exporter.auth.webconfig import WebConfig
 from exporter.domain.clock import Clock
 from exporter.domain.command import Command
 from exporter.domain.config import Config
@@ -36,6 +37,10 @@ class Service(Protocol):
     @property
     def keyring(self) -> Keyring:
         """The tokens in force; a reload replaces it whole."""
+
+    @property
+    def web(self) -> WebConfig:
+        """Users and headers."""
 
     @property
     def audit(self) -> AuditLog:

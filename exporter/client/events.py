@@ -21,6 +21,11 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def parse_stream(lines: Iterable[bytes]) -> Iterator[Event]:
+    """The events in lines of `text/event-stream`, as parse_frames has them but for those that are only an id."""
+    return (event for event in parse_frames(lines) if event.type)
+
+
+def parse_frames(lines: Iterable[bytes]) -> Iterator[Event]:
     """The events in lines of `text/event-stream`; comments, which keep the connection alive, are passed over.
 
     An event that is cut off, or larger than MAX_EVENT_BYTES, is left out; an id alone, which says from where to resume,

@@ -12,6 +12,7 @@ import uvloop
 
 from exporter import __version__
 from exporter.auth.keyring import Keyring
+from exporter.auth.webconfig import read_web_config
 from exporter.configuration.faults import below, closest
 from exporter.configuration.loader import load
 from exporter.domain.config import Config
@@ -101,6 +102,10 @@ def _check_further(config: Config) -> None:
             faults += below(key, error.faults)
     try:
         Keyring(config.auth)
+    except Invalid as error:
+        faults += error.faults
+    try:
+        read_web_config(config.web.config_file)
     except Invalid as error:
         faults += error.faults
     families = [family.name for family in FAMILIES]

@@ -13,6 +13,8 @@ from exporter import __version__
 from exporter.api.stream import EventStream
 from exporter.auth.audit import RELOAD_REFUSED, RELOADED, Actor, AuditLog
 from exporter.auth.keyring import Keyring
+from exporter.auth.webconfig import WebConfig
+from exporter.auth.webfile import WebFile
 from exporter.bus.listener import BusListener
 from exporter.bus.publisher import BusPublisher
 from exporter.bus.signatures import SignatureCheck
@@ -22,6 +24,7 @@ from exporter.domain.command import Command
 from exporter.domain.config import Config
 from exporter.domain.durable import Recent
 from exporter.domain.errors import Invalid
+from exporter.domain.eventnames import REGISTER_REQUESTED
 from exporter.domain.node import Node
 from exporter.domain.reception import Source
 from exporter.domain.status import Transport
@@ -57,6 +60,7 @@ class Registry:
         self._store = store
         self.clock = SystemClock()
         self.keyring = Keyring(config.auth)
+        self.web_file = WebFile(config.web.config_file)
         self.audit = AuditLog(self.clock)
         self._started_ns = self.clock.monotonic_ns()
         self._stopping = False
@@ -116,6 +120,11 @@ class Registry:
         return self._exposition
 
     @property
+    def web(self) -> WebConfig:
+        """Users and headers in force."""
+        return self.web_file.current
+
+    @property
     def ready(self) -> bool:
         """The map is loaded and we are not stopping."""
         return self._store_writer.loaded and not self._stopping
@@ -172,6 +181,7 @@ class Registry:
                 max_edges=new.topology.max_edges,
             )
         self.telemetry.reloaded(self.clock.wall_ns())
+        await asyncio.to_thread(self.web_file.refresh, force=True)
         self.audit.record(RELOADED, actor)
         log.info("the new configuration is in force")
 
@@ -224,10 +234,11 @@ class Registry:
                 gc.freeze()
 
     async def _reread(self) -> None:
-        """Take changed token files without a reload."""
+        """Take changed tokens, certificates and users without a reload."""
         while True:
             await asyncio.sleep(REREAD_SECONDS)
             await asyncio.to_thread(self.keyring.refresh)
+            await asyncio.to_thread(self.web_file.refresh)
 
     def _new_map(self) -> NodeMap:
         shared = (self._store_source,) if self._store_source else ()
@@ -248,6 +259,7 @@ class Registry:
         if self._bus_source is None:
             return None, None
         bus = config.event_bus
+        publisher = BusPublisher(bus.url, bus.channel, telemetry=self.telemetry, clock=self.clock)
         listener = BusListener(
             bus.url,
             bus.channel,
@@ -257,9 +269,10 @@ class Registry:
             telemetry=self.telemetry,
             clock=self.clock,
             thresholds=lambda: self._config.thresholds,
+            request_registration=lambda name: publisher.publish(REGISTER_REQUESTED, {"node": name}),
             signatures=SignatureCheck(
                 lambda: self.keyring, lambda: self._config.auth.require_signed_events, self.clock
             ),
             audit=self.audit,
         )
-        return listener, BusPublisher(bus.url, bus.channel, telemetry=self.telemetry, clock=self.clock)
+        return listener, publisher

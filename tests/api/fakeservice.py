@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from exporter.api.stream import EventStream
 from exporter.auth.audit import RELOADED, Actor, AuditLog
 from exporter.auth.keyring import Keyring
+from exporter.auth.webconfig import WebConfig
 from exporter.domain.command import Command
 from exporter.domain.config import Config
 from exporter.domain.durable import Recent
@@ -39,6 +40,7 @@ class FakeService:
     reloads: int = 0
 
     def __post_init__(self) -> None:
+        self.web = WebConfig()
         self.keyring = Keyring(self.config.auth)
         self.audit = AuditLog(self.clock)
         self._node_map = NodeMap(

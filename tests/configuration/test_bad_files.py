@@ -20,7 +20,6 @@ BUS = f"expected {REDIS} or nothing at all"
 ADDRESS = 'expected an address such as "0.0.0.0:9999", ":9999" or "[::]:9999"'
 DURATION = "expected a duration as Prometheus writes it, such as 90s, 2m or 1h30m"
 NAME = "expected 1 to 63 letters, digits, dots, underscores and hyphens, a letter or digit at each end"
-LATER = "not available in this version yet: leave it empty"
 SIZE = "expected a size such as 1MiB, 512KiB or a number of bytes"
 QUOTES = "a value with special characters stands in quotes"
 PATH = BAD / "not_utf8.yaml"
@@ -138,7 +137,6 @@ MESSAGES = {
     "unknown_key": ["thresholds.offline_afer: unknown key; did you mean thresholds.offline_after?"],
     "unknown_section": ["webb: unknown key; did you mean web?"],
     "warning_after_offline": ["thresholds.offline_after: expected more than thresholds.warning_after (5m), got 5m"],
-    "web_config_file": [f"web.config_file: {LATER}"],
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from exporter.client.events import MAX_EVENT_BYTES, Event, parse_stream
+from exporter.client.events import MAX_EVENT_BYTES, Event, parse_frames, parse_stream
 
 STREAM = b"""\
 : hello
@@ -65,7 +65,7 @@ def test_lines_make_events():
 
 
 def test_an_id_alone_says_from_where_to_resume():
-    assert list(parse_stream([b"retry: 2000\n", b"id: 7\n", b"\n", b": ping\n", b"\n"])) == [Event("", id="7")]
+    assert list(parse_frames([b"retry: 2000\n", b"id: 7\n", b"\n", b": ping\n", b"\n"])) == [Event("", id="7")]
 
 
 def test_values_of_any_kind_are_shown(registry, shows):

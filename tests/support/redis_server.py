@@ -39,7 +39,10 @@ class RedisServer:
     `sentinel=True` runs the file `redis.conf` that the test wrote into `directory` as a Sentinel's.
     """
 
-    def __init__(self, *arguments: str, password: str = "", sentinel: bool = False) -> None:
+    def __init__(
+        self, *arguments: str, password: str = "", sentinel: bool = False, program: str = "redis-server"
+    ) -> None:
+        self.program = program
         self.arguments = arguments
         self.password = password
         self.sentinel = sentinel
@@ -115,7 +118,7 @@ class RedisServer:
         if self.sentinel:
             return ["redis-sentinel", str(self.directory / "redis.conf"), *common, *self.arguments]
         login = ["--requirepass", self.password] if self.password else []
-        return ["redis-server", *common, "--save", "", "--appendonly", "no", *login, *self.arguments]
+        return [self.program, *common, "--save", "", "--appendonly", "no", *login, *self.arguments]
 
     def _answers(self) -> bool:
         """Whether it came up; False when the process ended instead."""
