@@ -21,6 +21,9 @@ class Plan:
     memory_nodes: int = 100_000
     wait_nodes: int = 100_000
     wait_seconds: int = 20
+    attack_nodes: int = 20_000
+    attack_connections: int = 500
+    attack_seconds: int = 8
 
 
 FULL = Plan()
@@ -36,4 +39,7 @@ QUICK = Plan(
     memory_nodes=5_000,
     wait_nodes=5_000,
     wait_seconds=3,
+    attack_nodes=2_000,
+    attack_connections=50,
+    attack_seconds=2,
 )
