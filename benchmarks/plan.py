@@ -24,6 +24,9 @@ class Plan:
     attack_nodes: int = 20_000
     attack_connections: int = 500
     attack_seconds: int = 8
+    rule_nodes: tuple[int, ...] = (10_000, 30_000)
+    rule_warm_seconds: int = 150
+    rule_rounds: int = 3
 
 
 FULL = Plan()
@@ -42,4 +45,7 @@ QUICK = Plan(
     attack_nodes=2_000,
     attack_connections=50,
     attack_seconds=2,
+    rule_nodes=(1_000,),
+    rule_warm_seconds=40,
+    rule_rounds=1,
 )

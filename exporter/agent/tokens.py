@@ -8,7 +8,7 @@ from typing import Any
 
 from exporter.agent.exits import UsageError
 from exporter.agent.state import State
-from exporter.domain.signing import node_token
+from exporter.domain.signing import first_token, node_token
 
 MAX_TOKEN = 4096
 
@@ -59,7 +59,7 @@ class Tokens:
             self._state.put(token=token)
 
     def _read(self) -> str:
-        text = Path(self._path).read_text(encoding="ascii").strip()
-        if not text or len(text) > MAX_TOKEN or not text.isprintable() or " " in text:
+        text = first_token(Path(self._path).read_text(encoding="utf-8"))
+        if not text or len(text) > MAX_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
             raise ValueError("expected one token, and nothing else")
         return text

@@ -298,8 +298,8 @@ def _others(setting: Setting) -> list[Alert]:
             keep=setting.keep,
             summary="Another machine claims to be {{ $labels.node }}",
             description="A machine with another node_id tried to register as {{ $labels.node }} ({{ $labels.role }},"
-            " {{ $labels.environment }}) and was refused. The node itself is not affected.",
-            why="No wait: each refused claim is a machine that is missing from the mesh.",
+            " {{ $labels.environment }}) and was refused, or two with one disk image take turns under its name.",
+            why="No wait: each is a machine that is missing from the mesh, and whose failure nobody would notice.",
         ),
         _about(
             "AuroraMaintenanceOverdue",

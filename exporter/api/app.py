@@ -6,6 +6,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from exporter.api import (
+    auditing,
     discovery,
     events,
     health,
@@ -50,6 +51,7 @@ def create_app(service: Service) -> ASGIApp:
                 Route(f"/nodes/{{name}}/{path}", lifecycle.put_back(service, phase), methods=["DELETE"]),
             )
         ),
+        Route("/audit", auditing.list_entries(service)),
         Route("/transitions", transitions.list_recent(service)),
         Route(events.EVENTS, events.follow(service)),
         Route("/topology", overview.show_topology(service, listings)),

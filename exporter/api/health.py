@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from exporter import __version__
+from exporter.api.access import actor_of
 from exporter.api.problems import LOADING_RETRY, Problem
 from exporter.api.responses import Handler, document_response
 from exporter.api.service import Service
@@ -60,12 +61,12 @@ def is_ready(service: Service) -> Handler:
 def reload(service: Service) -> Handler:
     """Take the new configuration; where it is wrong, the old one stays in force. As Prometheus has it."""
 
-    async def handle(_: Request) -> Response:
+    async def handle(request: Request) -> Response:
         if not service.config.web.enable_lifecycle:
             detail = "the lifecycle API is not enabled: start with --web.enable-lifecycle, or send SIGHUP"
             raise Problem(403, detail, kind="lifecycle-disabled")
         try:
-            await service.reload()
+            await service.reload(actor_of(request))
         except Invalid as error:
             # The request was right, the file is not: as with Prometheus that is a fault of the server's.
             title = "The new configuration was refused, the old one stays in force"

@@ -14,6 +14,7 @@ from exporter.api.bodies import NDJSON, media_type, read_body, turn_for
 from exporter.api.problems import Problem
 from exporter.api.responses import Handler, document_response, encode
 from exporter.api.service import Service
+from exporter.auth.audit import ACTOR, Actor
 from exporter.domain import strictjson
 from exporter.domain.errors import DepartedNode, Fault, Invalid, UnknownNode
 from exporter.domain.heartbeat import Heartbeat, Ignored, Reason, check_name
@@ -41,6 +42,11 @@ def is_heartbeat(path: str) -> bool:
     return path.endswith(SUFFIX) and path.startswith(PREFIX) and path.find("/", len(PREFIX)) == len(path) - len(SUFFIX)
 
 
+def node_in(path: str) -> str:
+    """The name of the node whose heartbeat the path is."""
+    return path[len(PREFIX) : -len(SUFFIX)]
+
+
 class TakeHeartbeat:
     """`POST /nodes/{name}/heartbeat` as a plain ASGI application: it is called more often than all else together."""
 
@@ -57,7 +63,7 @@ class TakeHeartbeat:
         `refused`: why the body is not to be read. The node lives all the same; the problem is raised if it is unknown.
         """
         service = self._service
-        name: str = scope["path"][len(PREFIX) : -len(SUFFIX)]
+        name: str = node_in(scope["path"])
         body = b""
         if refused is None:
             try:
@@ -104,11 +110,14 @@ def take_heartbeats(service: Service) -> Handler:
         if len(items) > MAX_TOGETHER:
             raise Invalid.of("", f"expected at most {MAX_TOGETHER} heartbeats at once, got {len(items)}")
         node_map, yielder = service.node_map, Yielder()
+        actor: Actor = request.scope[ACTOR]
         accepted, rejected = 0, []
         ignored: list[dict[str, Any]] = []
         for index, item in enumerate(items):
             try:
                 beat = _named(item)
+                if not actor.may_speak_for(beat.node):
+                    raise Invalid.of("node", f"expected {actor.principal}, whose token was sent, got {beat.node}")
                 node = node_map.heartbeat(beat, Transport.HTTP)
             except (Invalid, UnknownNode, DepartedNode) as error:
                 rejected.append({"index": index, "error": str(error)})

@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable
 
 from redis.asyncio import Connection
 
+from exporter.auth.audit import AuditLog
 from exporter.bus.consumer import BusConsumer
+from exporter.bus.signatures import SignatureCheck
 from exporter.domain.clock import SECOND, Clock
 from exporter.domain.command import Command
 from exporter.domain.errors import StillLoading
@@ -55,6 +57,8 @@ class BusListener:
         telemetry: Telemetry,
         clock: Clock,
         thresholds: Callable[[], Thresholds],
+        signatures: SignatureCheck,
+        audit: AuditLog,
     ) -> None:
         """`node_map` raises StillLoading until there is one; `source` is what the bus transport needs to hear.
 
@@ -66,7 +70,9 @@ class BusListener:
         self._source = source
         self._clock = clock
         self._thresholds = thresholds
-        self._intake = BusConsumer(node_map=node_map, submit=submit, telemetry=telemetry, clock=clock)
+        self._intake = BusConsumer(
+            node_map=node_map, submit=submit, telemetry=telemetry, clock=clock, signatures=signatures, audit=audit
+        )
         self._replies = 0
         self._told: set[str] = set()
         self.up = False

@@ -36,6 +36,7 @@ class Node(msgspec.Struct, frozen=True):
     lifecycle_until: str = ""
     held: bool = False
     held_since: str = ""
+    suppressed_by: tuple[str, ...] = ()
     reported_status: str | None = None
     gpus: list[GpuReading] = []
 

@@ -129,7 +129,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     NodeFamily(
         name="aurora_node_name_conflicts_total",
-        help="Refused attempts of another machine to register under the node's name.",
+        help="Claims of the node's name by another machine: refused registrations, and turns that two agents take"
+        " under it.",
         type=Type.COUNTER,
         lines=render.each(lambda node: node.conflicts),
         changed_by=_REPORT,

@@ -15,9 +15,11 @@ from exporter.domain.errors import AuroraError, StillLoading, StoreRefused, Stor
 from exporter.domain.node import Node, Tombstone
 from exporter.domain.reception import Source
 from exporter.domain.recordchecks import RecordFault
+from exporter.domain.status import Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap import merging
 from exporter.nodemap.nodemap import NodeMap
+from exporter.nodemap.paths import NEVER
 from exporter.nodemap.planning import PlannedWrite
 from exporter.process.tasks import end_tasks
 from exporter.stores.base import Saved, Store
@@ -194,7 +196,7 @@ class StoreWriter:
             self._map = node_map
             news = node_map.pending.names
         else:
-            # Told again, what memory has is news to the store, but to nobody else.
+            # Records told again are news to the store, but to nobody else.
             news = self._map.pending.names
             merging.merge(self._map, snapshot)
         self._out_of_line = False
@@ -278,11 +280,15 @@ class StoreWriter:
             return
         taken = node_map.pending.take()
         try:
-            await self._save(merging.batch_of(taken, merging.mark_of(node_map)), news)
+            saved = await self._save(merging.batch_of(node_map, taken), news)
         except BaseException:
             node_map.pending.give_back(taken)
             raise
         self._marked_ns = now_ns
+        recorded = {id(transition) for transition in saved.transitions}
+        for transition in taken.transitions:
+            if id(transition) not in recorded:
+                node_map.recent.drop(transition)
         self._prove(now_ns)
 
     def _prove(self, now_ns: int) -> None:
@@ -293,17 +299,26 @@ class StoreWriter:
             if was_lost:
                 self.node_map.tick()
 
-    async def _save(self, batch: Batch, news: frozenset[str] | None = None) -> None:
-        """Save and announce; `news`: only these nodes' changes are any (None: all are)."""
+    async def _save(self, batch: Batch, news: frozenset[str] | None = None) -> Saved:
+        """Save and announce; `news`: only these nodes' coming and going is any (None: all is)."""
+        asked_ns = self._clock.monotonic_ns()
         saved = await self._store.save(batch)
         if news is not None:
-            saved = Saved(
-                saved.records & news,
-                saved.tombstones & news,
-                [transition for transition in saved.transitions if transition.node in news],
-            )
+            saved.records &= news
+            saved.tombstones &= news
         self._gain()
+        if self._map is not None and self._store.shared:
+            self._note_peers(self._map, saved, asked_ns)
         self._announce(batch, saved)
+        return saved
+
+    def _note_peers(self, node_map: NodeMap, saved: Saved, asked_ns: int) -> None:
+        """Who else writes to the store: our lease began when we asked, theirs is seen now."""
+        now_ns = self._clock.monotonic_ns()
+        node_map.mesh_time.advance(now_ns, saved.mesh_ns)
+        node_map.peers.observe(now_ns, {name: n for name, n in saved.peers.items() if name != self._store.instance})
+        shared = node_map.peers.any_alive(now_ns)
+        node_map.paths[Transport.HTTP].lease_until_ns = asked_ns + node_map.peers.lease_ns if shared else NEVER
 
     async def _follow_others(self) -> None:
         try:

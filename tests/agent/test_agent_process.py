@@ -114,6 +114,12 @@ class OldRegistry:
         self._server.server_close()
 
 
+def await_heartbeats(registry, count):
+    sample = 'aurora_registry_heartbeats_total{transport="http"}'
+    goal = registry.metric(sample) + count
+    until(lambda: registry.metric(sample) >= goal, expected=True)
+
+
 def beats(registry):
     return lambda: registry.metric('aurora_registry_heartbeats_total{transport="http"}') > 2
 
@@ -250,6 +256,19 @@ def test_a_token_is_shown_and_another_asked_for_when_it_is_refused(start, tmp_pa
         registry.number = 1
         until(lambda: (False, "Bearer own-1", 200) in registry.received, expected=True)
         assert (False, "Bearer own-0", 401) in registry.received
+
+
+def test_a_look_beside_the_agent_is_no_second_machine(mesh, start, run):
+    """As when join is run again; two agents under one name are two machines."""
+    sample = 'aurora_node_name_conflicts_total{node="a"}'
+    start("--registry", mesh.url, "--node-name=a")
+    until(beats(mesh), expected=True)
+    for _ in range(2):
+        assert run("--once", "--registry", mesh.url, "--node-name=a").returncode == 0
+        await_heartbeats(mesh, 3)
+    assert mesh.metric(sample) == 0
+    start("--registry", mesh.url, "--node-name=a")
+    until(lambda: mesh.metric(sample) > 0, expected=True)
 
 
 def test_once_is_enough_for_cron(mesh, run):

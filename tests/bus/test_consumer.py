@@ -10,9 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.auth.audit import AuditLog
+from exporter.auth.keyring import Keyring
 from exporter.bus import consumer
 from exporter.bus.consumer import BusConsumer
+from exporter.bus.signatures import SignatureCheck
 from exporter.domain.command import Command, Depart, Register
+from exporter.domain.config import Auth
 from exporter.domain.errors import StillLoading, StoreUnavailable
 from exporter.domain.node import Node
 from exporter.domain.registration import Registration
@@ -34,8 +38,16 @@ class Desk:
         self.telemetry = Telemetry(
             version="1", revision="r", started_ns=0, store_up=lambda: self.store_up, event_bus_up=lambda: True
         )
+        self.keyring = Keyring(Auth())
+        self.required = False
+        self.audit = AuditLog(self.clock)
         self.intake = BusConsumer(
-            node_map=self._node_map, submit=self._submit, telemetry=self.telemetry, clock=self.clock
+            node_map=self._node_map,
+            submit=self._submit,
+            telemetry=self.telemetry,
+            clock=self.clock,
+            signatures=SignatureCheck(lambda: self.keyring, lambda: self.required, self.clock),
+            audit=self.audit,
         )
 
     def take(self, event_type: str, data: object, source_node: str = "ann") -> None:

@@ -112,7 +112,8 @@ aurora_node_clock_offset_seconds{node="vengeance"} -2.500
 their sequence numbers.
 # TYPE aurora_node_heartbeats_missed_total counter
 aurora_node_heartbeats_missed_total{node="vengeance"} 0
-# HELP aurora_node_name_conflicts_total Refused attempts of another machine to register under the node's name.
+# HELP aurora_node_name_conflicts_total Claims of the node's name by another machine: refused registrations, and turns \
+that two agents take under it.
 # TYPE aurora_node_name_conflicts_total counter
 aurora_node_name_conflicts_total{node="vengeance"} 1
 # HELP aurora_node_cost_usd_per_hour What the node costs, as registered.

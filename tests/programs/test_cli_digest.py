@@ -64,9 +64,9 @@ def test_the_digest_groups_by_node_and_names_everybody_who_is_quiet(shows):
         "  old  offline 2025-10-05 20:00-08:00 (12h)\n"
         "  late  offline since 2025-10-05 18:00 (18h5s)\n"
         "\n"
-        "  still silent: robbiebook1 (warning, last seen 11:56)\n"
-        "  silent and muted: asleep (offline, last seen 11:56)\n"
-        "  muted, but heard: runpod-tx (maintenance until 18:00)\n"
+        "  still missing: robbiebook1 (warning, last seen 11:56)\n"
+        "  missing, alerts suppressed: asleep (offline, last seen 11:56)\n"
+        "  active, alerts suppressed: runpod-tx (maintenance until 18:00)\n"
         "  overdue: late (offline, maintenance to 06:00)\n"
         "  forgotten: old (08:00)\n"
         "  deregistered: spare (2025-10-05 13:00)\n"
@@ -88,9 +88,9 @@ def test_a_quiet_mesh_says_that_everybody_was_looked_at(registry, seed, shows):
         "\n"
         "no node changed its status\n"
         "\n"
-        "  still silent: none\n"
-        "  silent and muted: none\n"
-        "  muted, but heard: none\n"
+        "  still missing: none\n"
+        "  missing, alerts suppressed: none\n"
+        "  active, alerts suppressed: none\n"
         "  overdue: none\n"
         "  forgotten: none\n"
         "  deregistered: none\n"
@@ -124,7 +124,7 @@ def test_the_digest_outlives_a_restart_of_the_registry(tmp_path):
     assert told.returncode == 0, told.stderr
     assert "  vengeance  offline since " in told.stdout
     assert "warning once" in told.stdout
-    assert "  still silent: vengeance (offline" in told.stdout
+    assert "  still missing: vengeance (offline" in told.stdout
     assert "  deregistered: spare (" in told.stdout
     assert told.stdout.endswith("1 node (0 active, 0 warning, 1 offline); 2 transitions of 1 node\n")
 

@@ -43,7 +43,7 @@ async def first(changes, count=1):
 
 
 def test_another_registry_is_told_what_is_new(open_redis, run):
-    """Records, tombstones, transitions and heartbeats over HTTP; over the bus it hears them itself."""
+    """Records, tombstones, transitions and heartbeats; over the bus it receives them itself, once it knows the node."""
     one, other = open_redis(), open_redis()
     beats = {"a": heartbeats(7, "http"), "b": heartbeats(8, "bus")}
     news = Batch(
@@ -57,7 +57,11 @@ def test_another_registry_is_told_what_is_new(open_redis, run):
 
     (told,) = run(first(other.changes()))
 
-    assert told == Batch(news.records, news.tombstones, news.transitions, {"a": heartbeats(7, "http")})
+    assert told == Batch(news.records, news.tombstones, news.transitions, beats)
+
+    run(one.save(Batch(heartbeats={"a": heartbeats(9, "http"), "b": heartbeats(9, "bus")})))
+
+    assert run(first(other.changes(), 2))[1] == Batch(heartbeats={"a": heartbeats(9, "http")})
 
 
 def test_what_was_not_new_is_not_told(open_redis, run):
@@ -233,9 +237,9 @@ def test_the_time_is_that_of_redis(open_redis, run):
 
 def test_a_format_of_a_newer_version_is_refused(open_redis, run, redis_server):
     store = open_redis()
-    redis_server.cli("SET", "aurora:{registry}:dataset", "2:abc")
+    redis_server.cli("SET", "aurora:{registry}:dataset", "3:abc")
 
-    with pytest.raises(StoreRefused, match="its format is '2', and this version of the registry knows '1'"):
+    with pytest.raises(StoreRefused, match="its format is '3', and this version of the registry knows '2'"):
         run(store.load())
 
 

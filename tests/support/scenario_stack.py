@@ -101,7 +101,7 @@ def _settings(alertmanagers: list[str]) -> dict[str, Any]:
         "thresholds": {name: _quick(getattr(defaults.thresholds, name)) for name in _names(defaults.thresholds)},
         "site": {"recent": _quick(defaults.site.recent)},
     }
-    settings["alertmanager"] = {"urls": alertmanagers, "scrape_interval": SCRAPE_INTERVAL}
+    settings["alertmanager"] = {"urls": alertmanagers, "scrape_interval": _quick(defaults.alertmanager.scrape_interval)}
     return settings
 
 

@@ -1,4 +1,4 @@
-"""`aurora-cli digest`: what happened lately, and who is quiet now, so that quiet never means unseen."""
+"""`aurora-cli digest`: what happened lately, and whose alerts are suppressed, so that it never means unseen."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def digest(context: Context) -> None:
 
 
 def show_digest(recent: Recent, nodes: Sequence[Node], terminal: Terminal) -> Iterator[str]:
-    """Each node that changed, then everybody who is silent, muted or gone, then the totals. Times are UTC."""
+    """Each node that changed, then everybody who is missing, suppressed or gone, then the totals. Times are UTC."""
     now_ns = parse_timestamp(recent.timestamp)
     moment = _moment_of(recent.timestamp)
     span = format_duration(now_ns - parse_timestamp(recent.since))
@@ -57,25 +57,27 @@ def show_digest(recent: Recent, nodes: Sequence[Node], terminal: Terminal) -> It
 def _lists(
     departures: Iterable[Departure], nodes: Sequence[Node], now_ns: int, moment: Moment, terminal: Terminal
 ) -> Iterator[str]:
-    silent, muted_silent, muted, overdue = [], [], [], []
+    missing, suppressed_missing, suppressed, overdue = [], [], [], []
     for node in nodes:
         told = f"{node.name} ({node.status}{', held' if node.held else ''}, last seen {moment(node.last_seen)})"
-        if node.lifecycle == "in_service":
+        if node.lifecycle == "in_service" and node.suppressed_by:
+            suppressed_missing.append(f"{told[:-1]}, {' and '.join(node.suppressed_by)})")
+        elif node.lifecycle == "in_service":
             if node.status != "active":
-                silent.append(told)
+                missing.append(told)
         elif node.status == "active":
-            muted.append(f"{node.name} ({phase(node.lifecycle)} until {moment(node.lifecycle_until)})")
+            suppressed.append(f"{node.name} ({phase(node.lifecycle)} until {moment(node.lifecycle_until)})")
         elif _is_past(node.lifecycle_until, now_ns):
             overdue.append(f"{node.name} ({node.status}, {phase(node.lifecycle)} to {moment(node.lifecycle_until)})")
         else:
-            muted_silent.append(told)
+            suppressed_missing.append(told)
     gone: dict[str, list[str]] = {"forgotten": [], "departed": []}
     for departure in departures:
         gone.setdefault(departure.reason, []).append(f"{departure.node} ({moment(departure.at)})")
     for title, names in (
-        ("still silent", silent),
-        ("silent and muted", muted_silent),
-        ("muted, but heard", muted),
+        ("still missing", missing),
+        ("missing, alerts suppressed", suppressed_missing),
+        ("active, alerts suppressed", suppressed),
         ("overdue", overdue),
         ("forgotten", gone["forgotten"]),
         ("deregistered", gone["departed"]),
