@@ -59,6 +59,7 @@ class BusListener:
         thresholds: Callable[[], Thresholds],
         signatures: SignatureCheck,
         audit: AuditLog,
+        request_registration: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`node_map` raises StillLoading until there is one; `source` is what the bus transport needs to hear.
 
@@ -71,7 +72,13 @@ class BusListener:
         self._clock = clock
         self._thresholds = thresholds
         self._intake = BusConsumer(
-            node_map=node_map, submit=submit, telemetry=telemetry, clock=clock, signatures=signatures, audit=audit
+            node_map=node_map,
+            submit=submit,
+            telemetry=telemetry,
+            clock=clock,
+            signatures=signatures,
+            audit=audit,
+            request_registration=request_registration,
         )
         self._replies = 0
         self._told: set[str] = set()
@@ -128,6 +135,7 @@ class BusListener:
                     left -= 1 + len(reply[2]) // 1024
                 else:
                     self._source.mark_alive(int(reply[1]))  # A pong says what its ping said.
+            await self._intake.room()
             await asyncio.sleep(0)
 
     async def _ping(self, connection: Connection) -> None:

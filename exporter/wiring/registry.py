@@ -24,6 +24,7 @@ from exporter.domain.command import Command
 from exporter.domain.config import Config
 from exporter.domain.durable import Recent
 from exporter.domain.errors import Invalid
+from exporter.domain.eventnames import REGISTER_REQUESTED
 from exporter.domain.node import Node
 from exporter.domain.reception import Source
 from exporter.domain.status import Transport
@@ -258,6 +259,7 @@ class Registry:
         if self._bus_source is None:
             return None, None
         bus = config.event_bus
+        publisher = BusPublisher(bus.url, bus.channel, telemetry=self.telemetry, clock=self.clock)
         listener = BusListener(
             bus.url,
             bus.channel,
@@ -267,9 +269,10 @@ class Registry:
             telemetry=self.telemetry,
             clock=self.clock,
             thresholds=lambda: self._config.thresholds,
+            request_registration=lambda name: publisher.publish(REGISTER_REQUESTED, {"node": name}),
             signatures=SignatureCheck(
                 lambda: self.keyring, lambda: self._config.auth.require_signed_events, self.clock
             ),
             audit=self.audit,
         )
-        return listener, BusPublisher(bus.url, bus.channel, telemetry=self.telemetry, clock=self.clock)
+        return listener, publisher
