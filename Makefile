@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 HARNESS := tests/grafana/node
 QUICK := $(addprefix tests/,api bus client configuration domain exposition nodemap notifier programs stores telemetry wiring)
 SERVERS := redis-server redis-sentinel prometheus promtool prometheus-alertmanager amtool
-CLIENTS := curl wget perl node npm shellcheck docker-compose zsh fish
+CLIENTS := chromium curl wget perl node npm shellcheck docker-compose zsh fish
 
 .PHONY: help
 help: ## This list
