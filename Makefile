@@ -8,8 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 HARNESS := tests/grafana/node
 PAGE := tests/ui/node
+QUICK := $(addprefix tests/,api bus client configuration domain exposition nodemap notifier programs stores telemetry wiring)
 SERVERS := redis-server redis-sentinel prometheus promtool prometheus-alertmanager amtool
-CLIENTS := curl chromium node npm shellcheck docker-compose zsh fish
+CLIENTS := chromium curl wget perl node npm shellcheck docker-compose zsh fish
 
 .PHONY: help
 help: ## This list
@@ -17,8 +18,7 @@ help: ## This list
 
 .PHONY: run
 run: $(VENV)/installed ## Start the registry on port 9999, over SQLite in this directory
-	@scripts/welcome
-	@exec $(BIN)/aurora-registry --config.file=config.yaml
+	@scripts/welcome $$$$ & exec $(BIN)/aurora-registry --config.file=config.yaml
 
 .PHONY: alerting
 alerting: $(VENV)/installed ## Prometheus and Alertmanager beside make run, with what aurora-cli alerting init wrote
@@ -41,6 +41,13 @@ check: lint ## The quick look while you work: lint, types, and every test that s
 	@scripts/need promtool
 	$(BIN)/python -m pytest -q -n 2 -m "not servers" --ignore tests/grafana
 
+.PHONY: lowest
+lowest: ## The quick tests with the lowest versions that pyproject.toml allows, in an environment of their own
+	@scripts/need redis-server redis-sentinel
+	@scripts/lowest .cache/lowest
+	.cache/lowest/bin/python -m pytest -q -n 2 -m "not servers" $(QUICK)
+	.cache/lowest/bin/python -m pytest -q tests/redislink tests/bus tests/stores/test_redis_store.py
+
 .PHONY: lint
 lint: $(VENV)/installed-dev ## Ruff (rules and format) and mypy
 	$(BIN)/ruff check .
@@ -57,11 +64,19 @@ servers: # what the tests start, installed where it is missing
 	@scripts/need $(SERVERS) $(CLIENTS)
 	@scripts/newest-servers || test -z "$$CI"  # on a machine without Debian's packages, one generation must do
 
+.PHONY: incidents
+incidents: servers $(VENV)/installed-dev ## Play random incidents with real servers: make incidents SEED=... COUNT=200
+	$(BIN)/python -m tests.incidents $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
+
 .PHONY: bench
 bench: $(VENV)/installed-dev ## Measure, beside what one would use instead
 	@scripts/need $(SERVERS) prometheus-pushgateway wrk
 	@scripts/newest-servers || true
 	$(BIN)/python -m benchmarks
+
+.PHONY: fuzz
+fuzz: $(VENV)/installed-dev ## A million mutated inputs for everything that reads what comes from outside
+	$(BIN)/python -m tests.fuzz
 
 .PHONY: previews
 previews: $(VENV)/installed-dev $(HARNESS)/node_modules/installed ## Draw the dashboards from a Prometheus: make previews PROMETHEUS=http://...
@@ -83,12 +98,12 @@ $(BIN)/python:
 
 $(VENV)/installed: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing the registry into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[registry]'
 	@touch $@
 
 $(VENV)/installed-dev: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing the registry and what its tests need into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[registry,dev]'
 	@touch $@ $(VENV)/installed
 
 $(HARNESS)/node_modules/installed: $(HARNESS)/package.json $(HARNESS)/.npmrc | servers

@@ -21,6 +21,12 @@ class Plan:
     memory_nodes: int = 100_000
     wait_nodes: int = 100_000
     wait_seconds: int = 20
+    attack_nodes: int = 20_000
+    attack_connections: int = 500
+    attack_seconds: int = 8
+    rule_nodes: tuple[int, ...] = (10_000, 30_000)
+    rule_warm_seconds: int = 150
+    rule_rounds: int = 3
 
 
 FULL = Plan()
@@ -36,4 +42,10 @@ QUICK = Plan(
     memory_nodes=5_000,
     wait_nodes=5_000,
     wait_seconds=3,
+    attack_nodes=2_000,
+    attack_connections=50,
+    attack_seconds=2,
+    rule_nodes=(1_000,),
+    rule_warm_seconds=40,
+    rule_rounds=1,
 )

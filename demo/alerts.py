@@ -47,12 +47,16 @@ def _about(alerts: list[dict[str, str]]) -> str:
     return f": {named}" + (f" of {site}" if site else "")
 
 
-def suppressed(alerts: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """How many alerts Alertmanager suppresses (its list of inhibited ones), by site."""
-    counts: dict[str, int] = defaultdict(int)
-    for alert in alerts:
-        counts[alert["labels"].get("site", "")] += 1
-    return dict(counts)
+SUPPRESSED = (
+    "count by (site) (node:aurora_node_disruption_start_timestamp_seconds:max"
+    " * on (node) group_left (site) node:aurora_node_info:topk)"
+)
+"""Nodes without an alert of their own, as that of their site or of the mesh stands for them."""
+
+
+def suppressed(samples: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How many nodes those are, by site: from Prometheus' answer to SUPPRESSED."""
+    return {sample["metric"].get("site", ""): int(sample["value"][1]) for sample in samples}
 
 
 class Messages:

@@ -8,7 +8,7 @@ import time
 from queue import Empty, Queue
 from typing import Any
 
-from demo.alerts import Messages, States, changes, states, suppressed
+from demo.alerts import SUPPRESSED, Messages, States, changes, states, suppressed
 from demo.process import Child
 from demo.receiver import Notification
 from demo.stack import Stack
@@ -75,11 +75,11 @@ class Watch:
         alerts = states(_get(f"{stack.prometheus_url}/api/v1/alerts")["data"]["alerts"])
         for line in changes(self._alerts, alerts):
             self._timeline.say("alert", line)
-        held = suppressed(_get(f"{stack.alertmanager_url}/api/v2/alerts?active=false&silenced=false&inhibited=true"))
+        held = suppressed(stack.query(SUPPRESSED))
         for site in sorted({*held, *self._suppressed}):
             if held.get(site, 0) != self._suppressed.get(site, 0):
                 where = f" of {site}" if site else ""
-                self._timeline.say("suppr.", f"{held.get(site, 0)} alerts{where} are suppressed by another")
+                self._timeline.say("suppr.", f"{held.get(site, 0)} nodes{where} have no alerts of their own")
         self._counts, self._alerts, self._suppressed = counts, alerts, held
 
 

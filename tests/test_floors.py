@@ -14,6 +14,7 @@ FLOORS = {
     "telemetry": 2,
     "redislink": 2,
     "client": 2,
+    "auth": 2,
     "configuration": 2,
     "alerting": 2,
     "api": 3,
@@ -23,7 +24,7 @@ FLOORS = {
     "agent": 1,
     "programs": 5,
 }
-NEIGHBOURS = {("stores", "redislink"), ("client", "redislink")}
+NEIGHBOURS = {("stores", "redislink"), ("client", "redislink"), ("auth", "configuration")}
 """Packages of one floor of which the first may import the second."""
 OUTSIDE = {
     *("socket", "ssl", "select", "selectors", "asyncio", "threading", "subprocess", "multiprocessing", "os", "pathlib"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from exporter.agent.checks import shown
 from exporter.agent.exits import UsageError
 from exporter.agent.replies import OK, Outcome, Reply
+from exporter.domain.signing import signed_event
 
 TIMEOUT = 5.0
 HEARTBEAT, REGISTER, DEREGISTER = "node_heartbeat", "node_register", "node_deregister"
@@ -30,13 +32,14 @@ class BusRegistry:
     Raises UsageError for a URL that is none, and where the package redis is not installed.
     """
 
-    def __init__(self, url: str, channel: str, *, sign: Callable[[bytes], bytes] = bytes) -> None:
-        """`sign` gives the event as it is published."""
+    def __init__(self, url: str, channel: str, *, token: Callable[[], str] = str) -> None:
+        """`token` gives what events are signed with; they are not, where it is empty."""
         self._scheme, self._hosts, path = _split(url)
         self._url = url
         self._service = path
         self._channel = channel
-        self._sign = sign
+        self._token = token
+        self._signed_ms = 0
         self.endpoint = f"{self._scheme}://{self._hosts}{path} {channel}"
         """The Redis, without user and password, and the channel."""
         self.timeout = TIMEOUT
@@ -92,9 +95,8 @@ class BusRegistry:
                 requested()
 
     def _publish(self, event: str, node: object, data: Mapping[str, Any]) -> Reply:
-        payload = json.dumps({"type": event, "source_node": node, "data": data}, allow_nan=False).encode()
         try:
-            listeners = self._client.publish(self._channel, self._sign(payload))
+            listeners = self._client.publish(self._channel, self._payload(event, node, data))
         except (OSError, ValueError, self._redis.RedisError) as error:
             return Reply(Outcome.UNREACHABLE, f"{self.endpoint}: {error}")
         # We listen ourselves, for what registries ask of us.
@@ -105,6 +107,14 @@ class BusRegistry:
                 "is aurora-registry running with --event-bus, on this Redis and channel?",
             )
         return OK
+
+    def _payload(self, event: str, node: object, data: Mapping[str, Any]) -> bytes:
+        token = self._token()
+        if not token:
+            return json.dumps({"type": event, "source_node": node, "data": data}, allow_nan=False).encode()
+        # Each later than the one before, whatever the clock does: a repeated event is told by that.
+        self._signed_ms = max(self._signed_ms + 1, time.time_ns() // 1_000_000)
+        return signed_event(token, event, str(node), data, self._signed_ms)
 
     def _connect(self, *, listening: bool = False) -> Any:
         redis = self._redis

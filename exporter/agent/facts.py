@@ -81,7 +81,8 @@ class Facts:
         self.named_by_host = not arguments.node_name
         check_arguments(arguments, self.name)
         self.role: str = arguments.role
-        self.instance = secrets.token_hex(6)
+        self.instance = "" if arguments.once else secrets.token_hex(6)
+        """Another one with each start. One look from cron or by hand is no second machine beside the agent."""
         self._arguments = arguments
         self._node_id = node_id_of(state)
         self._os = os_of()
@@ -111,7 +112,7 @@ class Facts:
             "agent": {
                 "name": "aurora-agent",
                 "version": __version__,
-                "instance": self.instance,
+                **({"instance": self.instance} if self.instance else {}),
                 "gpus": knowledge,
             },
         }

@@ -96,9 +96,10 @@ def reading_of(index: int, memory_bytes: int, values: Mapping[str, Any]) -> dict
 
 def joined(looks: Iterable[Look]) -> Look:
     """Several drivers' GPUs as one node's: numbered on, one driver after the other. One that is absent adds nothing."""
+    looks = list(looks)
     found = [look for look in looks if look.sight is not Sight.ABSENT]
     if not found:
-        return Look(Sight.ABSENT)
+        return looks[0] if looks else Look(Sight.ABSENT)
     if len(found) == 1:
         return found[0]
     for look in found:

@@ -22,6 +22,7 @@ from exporter.agent.replies import Outcome, Reply
 TIMEOUT = 5.0
 MAX_ANSWER = 2**22
 MAX_HEAD = 65_536
+UNAUTHORIZED = 401
 _PROBLEM = "application/problem+json"
 _UNKNOWN_NODE = "urn:aurora:problem:unknown-node"
 _LATER = frozenset({408, 425, 429})
@@ -45,7 +46,8 @@ class HttpRegistry:
     """Registers, sends heartbeats and leaves over REST. Each call ends within the timeout and never raises for the way.
 
     `url` may hold `user:password@`, for a registry behind basic authentication, and a path, for one behind a proxy.
-    `tls` wraps a socket for a host name; `token` gives what the registry wants to see, or nothing.
+    `tls` wraps a socket for a host name; `token` gives what the registry wants to see, or nothing; `forget_token` is
+    told that it was refused, and says whether there is another.
     Raises UsageError for what is no such URL.
     """
 
@@ -54,6 +56,7 @@ class HttpRegistry:
         url: str,
         *,
         token: Callable[[], str] = str,
+        forget_token: Callable[[], bool] = bool,
         tls: Callable[[socket.socket, str], socket.socket] | None = None,
         timeout: float = TIMEOUT,
     ) -> None:
@@ -64,6 +67,7 @@ class HttpRegistry:
         """The registry's URL, without user and password."""
         self._basic = f"Basic {b64encode(login.encode()).decode()}" if login else ""
         self._token = token
+        self._forget_token = forget_token
         self._tls = tls
         self.timeout = timeout
         self.answers = True
@@ -72,6 +76,9 @@ class HttpRegistry:
     def register(self, registration: Mapping[str, Any]) -> Reply:
         """OK with the registry's answer; CONFLICT, REFUSED, ... with its reason."""
         reply = self.call("POST", "/nodes/register", registration)
+        if reply.outcome is Outcome.UNKNOWN:
+            # The node's own token is worth nothing any more: the join token is shown in its place.
+            reply = self.call("POST", "/nodes/register", registration)
         if reply.ok and "heartbeat_interval_seconds" not in reply.document:
             return self._not_ours(200, {})
         return reply
@@ -175,6 +182,8 @@ class HttpRegistry:
             return Reply(Outcome.OK, document=document)
         if not response.headers.get("content-type", "").startswith(_PROBLEM):
             return self._not_ours(response.status, response.headers)
+        if response.status == UNAUTHORIZED and self._forget_token():
+            return Reply(Outcome.UNKNOWN, "the registry takes this node's token no more")
         outcome = _BY_STATUS.get(response.status, Outcome.REFUSED)
         if response.status in _LATER or response.status >= 500:  # noqa: PLR2004 - server errors
             outcome = Outcome.UNAVAILABLE
@@ -289,7 +298,9 @@ class _Reader:
 
 
 def split_url(url: str) -> tuple[str, str, str, int, str]:
-    """Scheme, `user:password`, host, port and path; raises UsageError."""
+    """Scheme, `user:password`, host, port and path; `host:port` alone is one of http. Raises UsageError."""
+    if "://" not in url:
+        url = f"http://{url}"
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -298,7 +309,7 @@ def split_url(url: str) -> tuple[str, str, str, int, str]:
         fits, port = False, None
     if not fits or parts.query or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
         # The value is not repeated: it may hold a password.
-        raise UsageError("--registry (AURORA_REGISTRY): expected the registry's URL, such as http://10.0.0.1:9999")
+        raise UsageError("--registry (AURORA_REGISTRY): expected host:port or a URL such as http://10.0.0.1:9999")
     login = unquote(parts.netloc.rpartition("@")[0])
     default = 443 if parts.scheme == "https" else 80
     return parts.scheme, login, str(parts.hostname), port or default, parts.path.rstrip("/")

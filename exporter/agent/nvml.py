@@ -11,6 +11,7 @@ from typing import Any
 
 from exporter.agent.checks import clean_text
 from exporter.agent.gpus import MAX_GPUS, MAX_MEMORY, Gpu, Look, Sight, reading_of
+from exporter.agent.health import XidWatch, health_of
 
 LIBRARY = "libnvidia-ml.so.1"
 LOST = frozenset({6, 15, 16})
@@ -33,6 +34,8 @@ class Nvml:
     def __init__(self) -> None:
         self._nvml: Any = None
         self._uuids: dict[int, str] = {}
+        self._handles: dict[int, Any] = {}
+        self._xids: XidWatch | None = None
 
     def look(self) -> Look:
         """What is there now."""
@@ -42,19 +45,39 @@ class Nvml:
             self.close()
             return _failure(error)
 
+    def health(self) -> dict[int, dict[str, Any]]:
+        """How the GPUs of the latest look are, by index; those that are lost tell no more than why."""
+        known: dict[int, dict[str, Any]] = {}
+        nvml = self._nvml
+        if nvml is None:
+            return known
+        if self._xids is None or not self._xids.running:
+            self._xids = self._xids or XidWatch(nvml)
+            self._xids.start(self._handles)
+        for index, handle in list(self._handles.items()):
+            try:
+                health = health_of(nvml, self._ask, handle)
+            except Exception:  # noqa: BLE001 - lost, or whatever a driver does
+                health = {}
+            health["xid_errors"] = self._xids.of(index)
+            known[index] = health
+        return known
+
     def close(self) -> None:
         """Let go of the driver and its library: the GPU may sleep, the driver may be exchanged."""
         nvml, self._nvml = self._nvml, None
         self._uuids.clear()
+        self._handles.clear()
         if nvml is None:
             return
+        ended = self._xids is None or self._xids.stop()
         with contextlib.suppress(Exception):
             nvml.nvmlShutdown()
         # pynvml keeps the library of the day it was first loaded, and talks to a driver that is gone.
         library, nvml.nvmlLib = nvml.nvmlLib, None
         nvml._nvmlGetFunctionPointer_cache.clear()  # noqa: SLF001 - there is no other way
         nvml._nvmlLib_refcount = 0  # noqa: SLF001 - as above
-        if library is not None:
+        if library is not None and ended:
             _ctypes.dlclose(library._handle)  # noqa: SLF001 - as above
 
     def _look(self) -> Look:
@@ -75,6 +98,7 @@ class Nvml:
                 if error.value in TRANSIENT:
                     gpus.append(Gpu(index, reading={"index": index}))
                 continue
+            self._handles[index] = handle
             try:
                 gpus.append(self._gpu(index, handle))
             except Lost:

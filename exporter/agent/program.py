@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from exporter.agent.checks import escape_control
+from exporter.agent.drivers import Drivers
 from exporter.agent.exits import AgentExit, Exit, Stopped, UsageError
 from exporter.agent.facts import Facts
 from exporter.agent.http import HttpRegistry
 from exporter.agent.logs import Log
-from exporter.agent.nvml import Nvml
 from exporter.agent.replies import Outcome, Reply
 from exporter.agent.session import Session, Transport
 from exporter.agent.state import State, default_directory
 from exporter.agent.tokens import Tokens
-from exporter.agent.upgrade import Upgrade
 from exporter.agent.watch import GpuWatch
 
 LEAVE_SECONDS = 0.7
@@ -61,9 +60,9 @@ class Program:
         self._http = self._http_registry()
         self._transport = self._transport_of()
         self._state.open(self._transport.endpoint, self._facts.name)
-        self._upgrade = Upgrade(self._http, directory, log, wanted=arguments.self_upgrade)
-        nvml = Nvml()
-        self._watch = GpuWatch(nvml.look, nvml.close, log, every=arguments.gpu_readings)
+        self._upgrade: Any = None
+        gpus = self._gpus()
+        self._watch = GpuWatch(gpus.look, gpus.close, log, every=arguments.gpu_readings, health=gpus.health)
 
     def run(self) -> int:
         """Do what was asked for, until it is done or a signal ends it."""
@@ -145,7 +144,13 @@ class Program:
     def _on_registered(self, reply: Reply) -> None:
         """Called in the main thread, after each registration that was received."""
         self._tokens.take(reply.document)
-        self._upgrade.take(reply.document.get("agent_upgrade"))
+        if reply.document.get("agent_upgrade") is not None:
+            from exporter.agent.upgrade import Upgrade  # noqa: PLC0415 - rarely needed
+
+            self._upgrade = self._upgrade or Upgrade(
+                self._http, self._state.directory, self._log, wanted=self._arguments.self_upgrade
+            )
+            self._upgrade.take(reply.document["agent_upgrade"])
         if self._facts.named_by_host:
             before = self._state.rename(self._facts.name)
             if before and before != self._facts.name:
@@ -166,7 +171,15 @@ class Program:
             from exporter.agent.tls import context_of, wrapper  # noqa: PLC0415 - heavy, and rarely needed
 
             tls = wrapper(context_of(arguments.ca_file, arguments.cert_file, arguments.key_file))
-        return HttpRegistry(arguments.registry, token=self._tokens.current, tls=tls)
+        return HttpRegistry(arguments.registry, token=self._tokens.current, forget_token=self._tokens.forget, tls=tls)
+
+    def _gpus(self) -> Any:
+        url = self._arguments.gpu_source
+        if url:
+            from exporter.agent.exporters import ExporterSource  # noqa: PLC0415 - rarely needed
+
+            return ExporterSource(url)
+        return Drivers()
 
     def _transport_of(self) -> Transport:
         arguments = self._arguments
@@ -175,7 +188,8 @@ class Program:
             return self._http
         from exporter.agent.bus import BusRegistry  # noqa: PLC0415 - the Redis client weighs as much as all the rest
 
-        bus = BusRegistry(arguments.event_bus, arguments.event_bus_channel)
+        name = self._facts.name
+        bus = BusRegistry(arguments.event_bus, arguments.event_bus_channel, token=lambda: self._tokens.of_node(name))
         return Both(self._http, bus) if self._http else bus
 
 

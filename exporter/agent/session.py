@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from exporter.agent.exits import AgentExit, Stopped
 from exporter.agent.facts import GIB, Facts
 from exporter.agent.gpus import Inventory
+from exporter.agent.lean import give_back
 from exporter.agent.logs import Log
 from exporter.agent.replies import Outcome, Reply
 from exporter.agent.schedule import Backoff, Schedule
@@ -92,6 +93,7 @@ class Session:
         """Register, then send heartbeats."""
         self._watch.update()
         self._register()
+        give_back()
         while True:
             now = time.monotonic()
             self._sleep(self._schedule.next_after(now) - now)
@@ -208,9 +210,10 @@ class Session:
         report: dict[str, Any] = {
             "role": self._facts.role,
             "status": self.status,
-            "sequence": self._sequence,
-            "instance": self._facts.instance,
         }
+        if self._facts.instance:
+            # Of one start, and of no use without it.
+            report.update(sequence=self._sequence, instance=self._facts.instance)
         gpus = self._watch.readings(self._expected())
         if gpus is not None:
             report["gpus"] = gpus

@@ -8,6 +8,7 @@ from typing import Any
 
 from exporter.agent.exits import UsageError
 from exporter.agent.state import State
+from exporter.domain.signing import first_token, node_token
 
 MAX_TOKEN = 4096
 
@@ -37,6 +38,20 @@ class Tokens:
         own = self._state.get("token")
         return own if isinstance(own, str) and own else self.join()
 
+    def of_node(self, node: str) -> str:
+        """The node's own token, which signs its events; empty where there is none."""
+        own, join = self._state.get("token"), self.join()
+        if isinstance(own, str) and own:
+            return own
+        return node_token(join, node) if join else ""
+
+    def forget(self) -> bool:
+        """The registry takes the node's own token no more; whether there is a join token to ask for another with."""
+        if not self._state.get("token") or not self.join():
+            return False
+        self._state.put(token="")
+        return True
+
     def take(self, document: Mapping[str, Any]) -> None:
         """Remember the token that the registry gave the node, if it did."""
         token = document.get("token")
@@ -44,7 +59,7 @@ class Tokens:
             self._state.put(token=token)
 
     def _read(self) -> str:
-        text = Path(self._path).read_text(encoding="ascii").strip()
-        if not text or len(text) > MAX_TOKEN or not text.isprintable() or " " in text:
+        text = first_token(Path(self._path).read_text(encoding="utf-8"))
+        if not text or len(text) > MAX_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
             raise ValueError("expected one token, and nothing else")
         return text

@@ -14,19 +14,38 @@ WAIT = 1.5
 """Seconds that a heartbeat waits for the driver."""
 PATIENCE = 120.0
 """After so many seconds in which nobody could look, the GPUs count as lost; until then, as not looked at."""
+SLOW, RARELY = 0.5, 10
+"""Where a look takes so many seconds, only one of so many is followed by a look at the GPUs' health."""
 FRESH = 1.0
 """A reading of this age, in seconds, was taken for this heartbeat."""
+
+
+Health = dict[int, dict[str, Any]]
+"""What is known of each GPU's health, by its index."""
 
 
 class GpuWatch:
     """What is known of the GPUs, and how old that is. `look` and `close` are called in a thread of their own."""
 
-    def __init__(self, look: Callable[[], Look], close: Callable[[], None], log: Log, *, every: float | None) -> None:
+    def __init__(
+        self,
+        look: Callable[[], Look],
+        close: Callable[[], None],
+        log: Log,
+        *,
+        every: float | None,
+        health: Callable[[], Health] = dict,
+    ) -> None:
         """`every`: seconds between two looks at least; None means that there are none but the first."""
         self._look = look
         self._close = close
         self._log = log
         self._every = every
+        self._ask_health = health
+        self._health: Health = {}
+        self._health_call: Call | None = None
+        self._looks = 0
+        self._uuids: dict[int, str] = {}
         self._worker = Worker("aurora-gpus")
         self._call: Call | None = None
         self._began = 0.0
@@ -39,6 +58,8 @@ class GpuWatch:
     def update(self, wait: float = WAIT) -> None:
         """Look, if it is time to; what comes later than that is taken up by a later call."""
         now = time.monotonic()
+        if self._health_call is not None and self._health_call.done:
+            self._health, self._health_call = self._health_call.value, None
         if self._call is None:
             if self._sight is not None and (self._every is None or now - self._began < self._every):
                 return
@@ -46,7 +67,8 @@ class GpuWatch:
             self._call = self._worker.start(self._look_once)
         if self._call.wait(wait):
             call, self._call = self._call, None
-            self._take(call.value)
+            self._take(*call.value)
+            self._begin_health()
         else:
             self._note_unsure(f"the driver takes longer than {wait:g} s")
 
@@ -68,9 +90,35 @@ class GpuWatch:
         if self._seen is None or self._sight is not Sight.SEEN or not (self._seen.number or expected):
             return None
         age = now - self._seen_at
-        if age <= FRESH:
-            return self._seen.readings
-        return [{**reading, "age_seconds": round(age, 1)} for reading in self._seen.readings]
+        readings = self._seen.readings
+        if age > FRESH:
+            readings = [{**reading, "age_seconds": round(age, 1)} for reading in readings]
+        return self._with_health(readings)
+
+    def _with_health(self, readings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The readings with what is known of their GPUs' health; a lost GPU is named if it said why."""
+        observed = {reading["index"] for reading in readings}
+        for reading in readings:
+            if "uuid" in reading:
+                self._uuids[reading["index"]] = reading["uuid"]
+            if self._health.get(reading["index"]):
+                reading["health"] = self._health[reading["index"]]
+        lost = [
+            {"index": index, **self._uuid(index), "lost": True, "health": {"xid_errors": health["xid_errors"]}}
+            for index, health in sorted(self._health.items())
+            if index not in observed and health.get("xid_errors")
+        ]
+        return readings + lost
+
+    def _uuid(self, index: int) -> dict[str, str]:
+        return {"uuid": self._uuids[index]} if index in self._uuids else {}
+
+    def _begin_health(self) -> None:
+        """Ask how the GPUs are, after what they do: rarely, where the driver is slow."""
+        self._looks += 1
+        slow = time.monotonic() - self._began > SLOW
+        if self._every == 0 and self._health_call is None and (not slow or self._looks % RARELY == 1):
+            self._health_call = self._worker.start(self._ask_health)
 
     def _look_once(self) -> tuple[Look, float]:
         began = time.monotonic()
@@ -79,8 +127,9 @@ class GpuWatch:
             self._close()
         return look, began
 
-    def _take(self, result: tuple[Look, float]) -> None:
-        look, self._seen_at = result[0], result[1] if result[0].sight is Sight.SEEN else self._seen_at
+    def _take(self, look: Look, began: float) -> None:
+        if look.sight is Sight.SEEN:
+            self._seen_at = began
         self._sight = look.sight
         if look.sight is Sight.SEEN:
             self._seen = look

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.alerting.gpuhealth import FATAL, GRAVITY, problems
 from exporter.alerting.rule import Alert, Recording, block, file, indented
 from exporter.alerting.setting import NON_PRODUCTION, Setting
 from exporter.domain.duration import format_duration
@@ -17,7 +18,8 @@ Every node alert is put together in the same way (the recorded names stand first
                                              as a plain group_left would
   or ALERTS{...} and on (node) ...:frozen    what nobody receives is unknown, not repaired: the alert goes on
 A node that is missing together with its site or the mesh has no alert of its own: that of the site or the mesh stands
-for it. What was told before goes on until the node is back.
+for it. Neither has a name that is missing because its machine registered under another one. What was told before goes
+on until the node is back.
 keep_firing_for: neither a failed scrape nor a restart of the registry looks like a repair.
 
 Made by `aurora-cli rules`, which makes these files for another configuration as well.
@@ -28,6 +30,7 @@ SCRAPED = "job, instance"
 PLANNED = "node:aurora_node_lifecycle:planned"
 FROZEN = "node:aurora_node_status_held:frozen"
 DISRUPTED = "node:aurora_node_disruption_start_timestamp_seconds:max"
+RENAMED = "max by (node) (aurora_node_renamed_info)"
 LABELS = "node:aurora_node_info:topk"
 
 
@@ -135,7 +138,7 @@ def _missing(setting: Setting) -> list[Alert]:
             severity=_severity("warning"),
             wait=setting.node_wait,
             keep=setting.keep,
-            suppressed=f'{DISRUPTED}\nor\nALERTS{{alertname="AuroraNodeFlapping", alertstate="firing"}}',
+            suppressed=f'{DISRUPTED}\nor\n{RENAMED}\nor\nALERTS{{alertname="AuroraNodeFlapping", alertstate="firing"}}',
             summary="Node {{ $labels.node }} is missing heartbeats",
             description=f"{missing} thresholds.warning_after. If none comes, it will be offline.",
             why="Goes on while the node is offline: one that was told ends when the node is back, and not before.",
@@ -148,6 +151,8 @@ def _missing(setting: Setting) -> list[Alert]:
             keep=setting.keep,
             suppressed=block(f"""
                 {DISRUPTED}
+                or
+                {RENAMED}
                 or
                 (
                     max by (node) (aurora_node_info{{role="lead"}})
@@ -239,6 +244,19 @@ def _gpus(setting: Setting) -> list[Alert]:
             " and not many.",
         ),
         _about(
+            "AuroraNodeGpuUnhealthy",
+            _received(f"node, gpu, problem, {GRAVITY}", f"(\n{indented(problems(), 6)}\n    )", "> 0"),
+            severity=f'{{{{ if match "{NON_PRODUCTION_PATTERN}" $labels.environment }}}}info'
+            f'{{{{ else if eq $labels.{GRAVITY} "{FATAL}" }}}}critical{{{{ else }}}}warning{{{{ end }}}}',
+            keep="15m",
+            summary="GPU {{ $labels.gpu }} of {{ $labels.node }}: {{ $labels.problem }}",
+            description="GPU {{ $labels.gpu }} of {{ $labels.node }} ({{ $labels.role }}, {{ $labels.environment }})"
+            " reports: {{ $labels.problem }}. Jobs on it fail, or will.",
+            why="One alert for each GPU and problem. Fatal are the XIDs that NVIDIA's documents answer with a reset, a"
+            " restart or service, and memory that cannot be repaired any more; XIDs of programs are none. Without a"
+            " wait: an error that came is a fact. What only slows a GPU down has to last.",
+        ),
+        _about(
             "AuroraGpuIdle",
             _received("node", "aurora_node_gpu_utilization_ratio", "< 0.05"),
             severity="info",
@@ -280,8 +298,8 @@ def _others(setting: Setting) -> list[Alert]:
             keep=setting.keep,
             summary="Another machine claims to be {{ $labels.node }}",
             description="A machine with another node_id tried to register as {{ $labels.node }} ({{ $labels.role }},"
-            " {{ $labels.environment }}) and was refused. The node itself is not affected.",
-            why="No wait: each refused claim is a machine that is missing from the mesh.",
+            " {{ $labels.environment }}) and was refused, or two with one disk image take turns under its name.",
+            why="No wait: each is a machine that is missing from the mesh, and whose failure nobody would notice.",
         ),
         _about(
             "AuroraMaintenanceOverdue",
@@ -328,10 +346,10 @@ def _received(by: str, expr: str, compared: str) -> str:
     """The expression of nodes that are active and whose heartbeats are received."""
     return block(f"""
         max by ({by}) (
-            {expr}
+            @
           and on ({SCRAPED}, node)
             (aurora_node_status{{status="active"}} == 1)
           unless on ({SCRAPED}, node)
             (aurora_node_status_held == 1)
         ) {compared}
-    """)
+    """).replace("@", expr)

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 
 from exporter.api import (
     alerts,
+    auditing,
     discovery,
     events,
     health,
@@ -60,6 +61,7 @@ def create_app(service: Service) -> ASGIApp:
                 Route(f"/nodes/{{name}}/{path}", lifecycle.put_back(service, phase), methods=["DELETE"]),
             )
         ),
+        Route("/audit", auditing.list_entries(service)),
         Route("/transitions", transitions.list_recent(service)),
         Route(events.EVENTS, events.follow(service)),
         Route("/topology", overview.show_topology(service, listings)),

@@ -10,10 +10,12 @@ from exporter.api.responses import encode
 from exporter.domain.clock import SECOND
 from exporter.domain.heartbeat import GpuReading
 from exporter.domain.lifecycle import Phase
-from exporter.domain.node import Node
+from exporter.domain.node import Node, Scope
 from exporter.domain.status import Status, Transport
 from exporter.domain.timestamp import format_timestamp
 from exporter.nodemap.nodemap import NodeMap
+
+SUPPRESSORS = {Scope.SITE: "AuroraSiteDisrupted", Scope.MESH: "AuroraMeshSuspect"}
 
 
 class AgentDocument(msgspec.Struct, omit_defaults=True, gc=False):
@@ -41,6 +43,8 @@ class NodeDocument(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     lifecycle_until: str = ""
     held: bool = False
     held_since: str = ""
+    suppressed_by: tuple[str, ...] = ()
+    """Alerts that stand for those of the node, as it went missing with its site or the mesh."""
     reported_status: str | None = None
     gpus: tuple[GpuReading, ...] = ()
     agent: AgentDocument | None = None
@@ -69,6 +73,7 @@ class Renderer:
             metadata=facts.metadata,
             lifecycle=lifecycle.phase,
             transport=node.transport,
+            suppressed_by=tuple(SUPPRESSORS[disruption.scope] for disruption in node.disruptions),
             reported_status=node.reported_status,
             gpus=node.readings,
         )

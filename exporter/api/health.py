@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from exporter import __version__
+from exporter.api.access import actor_of
 from exporter.api.problems import LOADING_RETRY, Problem
 from exporter.api.responses import Handler, document_response
 from exporter.api.service import Service
@@ -21,16 +22,17 @@ def show_health(service: Service) -> Handler:
             nodes, loaded = len(service.node_map), True
         except StillLoading:
             nodes, loaded = 0, False
-        return document_response(
-            {
-                "status": "ok" if loaded and service.store_up and bus_up is not False else "degraded",
-                "store": _up(service.store_up),
-                "event_bus": "none" if bus_up is None else _up(bus_up),
-                "nodes": nodes,
-                "version": __version__,
-                "uptime_seconds": round(service.uptime_seconds, 3),
-            }
-        )
+        document = {
+            "status": "ok" if loaded and service.store_up and bus_up is not False else "degraded",
+            "store": _up(service.store_up),
+            "event_bus": "none" if bus_up is None else _up(bus_up),
+            "nodes": nodes,
+            "version": __version__,
+            "uptime_seconds": round(service.uptime_seconds, 3),
+        }
+        if service.store_durable is False:
+            document["store_durable"] = False
+        return document_response(document)
 
     return handle
 
@@ -59,12 +61,12 @@ def is_ready(service: Service) -> Handler:
 def reload(service: Service) -> Handler:
     """Take the new configuration; where it is wrong, the old one stays in force. As Prometheus has it."""
 
-    async def handle(_: Request) -> Response:
+    async def handle(request: Request) -> Response:
         if not service.config.web.enable_lifecycle:
             detail = "the lifecycle API is not enabled: start with --web.enable-lifecycle, or send SIGHUP"
             raise Problem(403, detail, kind="lifecycle-disabled")
         try:
-            await service.reload()
+            await service.reload(actor_of(request))
         except Invalid as error:
             # The request was right, the file is not: as with Prometheus that is a fault of the server's.
             title = "The new configuration was refused, the old one stays in force"

@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from exporter.api.bodies import NDJSON, media_type, read_body
+from exporter.api.bodies import NDJSON, media_type, read_body, turn_for
 from exporter.api.problems import Problem
 from exporter.api.responses import Handler, document_response, encode
 from exporter.api.service import Service
+from exporter.auth.audit import ACTOR, Actor
 from exporter.domain import strictjson
 from exporter.domain.errors import DepartedNode, Fault, Invalid, UnknownNode
 from exporter.domain.heartbeat import Heartbeat, Ignored, Reason, check_name
@@ -41,6 +42,11 @@ def is_heartbeat(path: str) -> bool:
     return path.endswith(SUFFIX) and path.startswith(PREFIX) and path.find("/", len(PREFIX)) == len(path) - len(SUFFIX)
 
 
+def node_in(path: str) -> str:
+    """The name of the node whose heartbeat the path is."""
+    return path[len(PREFIX) : -len(SUFFIX)]
+
+
 class TakeHeartbeat:
     """`POST /nodes/{name}/heartbeat` as a plain ASGI application: it is called more often than all else together."""
 
@@ -57,11 +63,12 @@ class TakeHeartbeat:
         `refused`: why the body is not to be read. The node lives all the same; the problem is raised if it is unknown.
         """
         service = self._service
-        name: str = scope["path"][len(PREFIX) : -len(SUFFIX)]
+        name: str = node_in(scope["path"])
         body = b""
         if refused is None:
             try:
                 body = await read_body(receive, service.config.limits.max_body)
+                await turn_for(body)
             except Problem as problem:
                 refused = problem
         if refused is not None:
@@ -98,15 +105,19 @@ def take_heartbeats(service: Service) -> Handler:
 
     async def handle(request: Request) -> Response:
         body = await read_body(request.receive, service.config.limits.max_body)
+        await turn_for(body)
         items = _lines(body) if media_type(request.headers.get("content-type")) == NDJSON else _array(body)
         if len(items) > MAX_TOGETHER:
-            raise Invalid.of("", f"expected at most {MAX_TOGETHER} heartbeats at once, got {len(items)}")
+            raise _too_many(len(items))
         node_map, yielder = service.node_map, Yielder()
+        actor: Actor = request.scope[ACTOR]
         accepted, rejected = 0, []
         ignored: list[dict[str, Any]] = []
         for index, item in enumerate(items):
             try:
                 beat = _named(item)
+                if not actor.may_speak_for(beat.node):
+                    raise Invalid.of("node", f"expected {actor.principal}, whose token was sent, got {beat.node}")
                 node = node_map.heartbeat(beat, Transport.HTTP)
             except (Invalid, UnknownNode, DepartedNode) as error:
                 rejected.append({"index": index, "error": str(error)})
@@ -137,7 +148,14 @@ def _named(item: Any) -> Heartbeat:
 
 
 def _lines(body: bytes) -> list[Any]:
+    # Empty ones are no heartbeats, but splitting costs time for them too.
+    if (ends := body.count(b"\n")) > 2 * MAX_TOGETHER:
+        raise _too_many(ends)
     return [line for line in body.split(b"\n") if line.strip()]
+
+
+def _too_many(number: int) -> Invalid:
+    return Invalid.of("", f"expected at most {MAX_TOGETHER} heartbeats at once, got {number}")
 
 
 def _array(body: bytes) -> list[Any]:

@@ -6,11 +6,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from exporter.api.access import actor_of
 from exporter.api.bodies import read_json
 from exporter.api.documents import Renderer
 from exporter.api.moments import parse_moment
 from exporter.api.responses import Handler, json_response
 from exporter.api.service import Service
+from exporter.auth.audit import BACK, DRAIN, MAINTENANCE
 from exporter.domain.command import SetLifecycle
 from exporter.domain.duration import DAY
 from exporter.domain.errors import Fault, Invalid, UnknownNode
@@ -20,6 +22,9 @@ from exporter.domain.text import shown, text_fault
 
 LONGEST_LEAVE = 3650 * DAY
 EXPECTED = "expected a time such as 2025-10-06T12:00:05Z or a duration such as 2h"
+
+
+_ACTIONS = {Phase.MAINTENANCE: MAINTENANCE, Phase.DRAINING: DRAIN, Phase.IN_SERVICE: BACK}
 
 
 class _Leave(msgspec.Struct, forbid_unknown_fields=True):
@@ -35,7 +40,7 @@ def take_out(service: Service, phase: Phase) -> Handler:
         node_map = service.node_map
         leave = shaped({} if body is None else body, _Leave)
         lifecycle = _lifecycle(leave, phase, node_map.clock.wall_ns())
-        return await _set(service, request.path_params["name"], lifecycle)
+        return await _set(service, request, request.path_params["name"], lifecycle)
 
     return handle
 
@@ -47,15 +52,16 @@ def put_back(service: Service, phase: Phase) -> Handler:
         node = service.node_map.get(request.path_params["name"])
         if node.lifecycle.phase is not phase:
             return json_response(Renderer(service.node_map).document(node))
-        return await _set(service, node.name, IN_SERVICE)
+        return await _set(service, request, node.name, IN_SERVICE)
 
     return handle
 
 
-async def _set(service: Service, name: str, lifecycle: Lifecycle) -> Response:
+async def _set(service: Service, request: Request, name: str, lifecycle: Lifecycle) -> Response:
     node = await service.submit(SetLifecycle(name, lifecycle))
     if node is None:
         raise UnknownNode(name)
+    service.audit.record(_ACTIONS[lifecycle.phase], actor_of(request), name, lifecycle.reason)
     return json_response(Renderer(service.node_map).document(node))
 
 

@@ -62,10 +62,10 @@ def place_of(node_map: NodeMap, listing: Listing) -> Place:
         key = _rank if listing.by_free_vram else attrgetter("order")
         return lambda nodes: bisect_right(nodes, key(node), key=key)
     tombstone = node_map.departed.get(listing.after)
-    if tombstone is None or not tombstone.registered_at_ns or listing.by_free_vram:
+    if tombstone is None or not tombstone.epoch or listing.by_free_vram:
         raise Invalid.of("after", f"no node {listing.after!r} is here to go on from: start again without after")
-    since_ns = tombstone.registered_at_ns
-    return lambda nodes: bisect_right(nodes, since_ns, key=lambda node: node.record.registered_at_ns)
+    since = tombstone.epoch
+    return lambda nodes: bisect_right(nodes, since, key=lambda node: node.record.epoch)
 
 
 async def render(node_map: NodeMap, nodes: list[Node], listing: Listing, place: Place) -> AsyncIterator[bytes]:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
+from exporter.api.access import Access
 from exporter.api.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_body, has_body, read_body
 from exporter.api.browsers import Hosts, Origins, is_browser, refuse_cross_site
 from exporter.api.callers import NodesByAddress
@@ -24,11 +25,16 @@ from exporter.api.sender import ResponseSender
 from exporter.api.service import Service
 from exporter.api.tracing import request_id_of, trace_id_of
 from exporter.api.trust import Caller, Trust
+from exporter.auth.audit import ACTOR, Actor
+from exporter.auth.keyring import Principal
+from exporter.exposition.yielder import Turns
 from exporter.telemetry.logs import log_context
 
 CALLER_LEFT = 499
 """The code of a request whose caller left before it was whole, as nginx counts it."""
 UNMATCHED = "unmatched"
+REQUESTS = 32
+"""Requests other than heartbeats that begin before the loop serves its sockets again: some ten milliseconds."""
 OK, METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 200, 405, 413, 500
 _READS = frozenset({"GET", "HEAD"})
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -47,8 +53,10 @@ class Middleware:
         for route in routes:
             self._methods.setdefault(route.path, {"OPTIONS"}).update(route.methods or ())
         self._trust = Trust()
+        self._access = Access(service)
         self._origins = Origins()
         self._hosts = Hosts()
+        self._turns = Turns(REQUESTS)
         self._rates = RateLimits(service.clock, service.telemetry.refuse)
         self._nodes = NodesByAddress(service)
 
@@ -64,14 +72,10 @@ class Middleware:
         request_id = request_id_of(headers)
         method: str = scope["method"]
         straight = method == "POST" and is_heartbeat(scope["path"])
-        common = [(b"x-request-id", request_id)]
-        if not straight:
-            common.append(_NOSNIFF)
-        if b"origin" in headers and (method in _READS or method == "OPTIONS"):
-            common += self._origins.headers(config.web.cors_origin, headers[b"origin"])
+        common = self._common_headers(method, headers, request_id, straight=straight)
         answer = ResponseSender(send, common)
         try:
-            self._admit(scope, headers, caller)
+            principal = await self._admit(scope, headers, caller)
             if straight:
                 # Logs nothing unless it fails, so that it need not pay for what log lines would bear.
                 too_large = _too_large(headers, config.limits.max_body)
@@ -80,9 +84,11 @@ class Middleware:
                 node = await self._take_heartbeat.take(scope, receive, too_large)
                 answer.status = await self._take_heartbeat.answer(node, send, common)
             else:
+                scope[ACTOR] = Actor(principal, caller.address, request_id.decode())
                 if method not in _READS and method != "OPTIONS":
                     types = JSON_OR_LINES if scope["path"] == HEARTBEATS else JSON_ONLY
                     check_body(headers, config.limits.max_body, types)
+                await self._turns.wait()
                 with self._log_context(headers, caller, request_id):
                     await self._route(scope, receive, answer)
         except Disconnected:
@@ -97,24 +103,43 @@ class Middleware:
         seconds = time.perf_counter() - began
         self._service.telemetry.requests.observe(handler, method, answer.status, seconds)
 
-    def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], caller: Caller) -> None:
-        """Refuse what comes too often, and a write by where it comes from and whom it is for, before its body."""
-        config, refuse = self._service.config, self._service.telemetry.refuse
-        if caller.refusal:
-            self._rates.request(source_of(caller.address), config.limits)
-        if scope["method"] in _READS or scope["method"] == "OPTIONS":
-            return
-        if caller.refusal:
-            refuse("untrusted")
-            raise Problem(403, caller.refusal, kind="untrusted")
-        browser = is_browser(headers)
+    async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], caller: Caller) -> Principal | None:
+        """Who sent it. Refuses what comes too often, and by credential, origin and Host, before the body is read."""
+        service, method, path = self._service, scope["method"], scope["path"]
+        principal = self._access.identify(headers)
+        if caller.refusal and principal is None:
+            self._rates.request(source_of(caller.address), service.config.limits)
+        if method == "OPTIONS":
+            return principal
         try:
-            self._hosts.check(config.web.allowed_hosts, scope["headers"], browser=browser)
+            if service.web.users and principal is None:
+                principal = await self._access.log_in(path, headers)
+            if method in _READS:
+                self._access.check_read(path, principal, headers)
+                return principal
+            self._access.check_write(path, principal, caller, headers)
+            browser = is_browser(headers)
+            self._hosts.check(service.config.web.allowed_hosts, scope["headers"], browser=browser)
             if browser:
                 refuse_cross_site(headers)
         except Problem as problem:
-            refuse(problem.kind.replace("-", "_") or "malformed")
+            service.telemetry.refuse(problem.kind.replace("-", "_") or "malformed")
             raise
+        return principal
+
+    def _common_headers(
+        self, method: str, headers: Mapping[bytes, bytes], request_id: bytes, *, straight: bool
+    ) -> list[tuple[bytes, bytes]]:
+        """Those of every answer."""
+        config, web = self._service.config, self._service.web
+        common = [(b"x-request-id", request_id)]
+        if not straight:
+            common.append(_NOSNIFF)
+        if b"origin" in headers and (method in _READS or method == "OPTIONS"):
+            common += self._origins.headers(config.web.cors_origin, headers[b"origin"])
+        if web.headers:
+            common += [header for header in web.headers if header not in common]
+        return common
 
     async def _route(self, scope: Scope, receive: Receive, answer: ResponseSender) -> None:
         if scope["method"] == "OPTIONS":

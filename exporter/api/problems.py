@@ -14,6 +14,7 @@ from exporter.domain.errors import (
     DepartedNode,
     Fault,
     Invalid,
+    LeaseExpired,
     NameConflict,
     NodeLimit,
     StillLoading,
@@ -22,7 +23,7 @@ from exporter.domain.errors import (
 )
 
 MEDIA_TYPE = b"application/problem+json"
-NOT_ACKNOWLEDGED = "the store did not answer in time: the request is not acknowledged and safe to repeat"
+NOT_ACKNOWLEDGED = "the request is not acknowledged and safe to repeat"
 LOADING_RETRY = "2"
 """Seconds after which it is worth trying again, as in the table below: a hiccup passes soon, a full map does not."""
 _KNOWN: dict[type[AuroraError], tuple[int, str, str]] = {
@@ -30,6 +31,7 @@ _KNOWN: dict[type[AuroraError], tuple[int, str, str]] = {
     DepartedNode: (410, "departed-node", ""),
     NameConflict: (409, "name-conflict", ""),
     NodeLimit: (429, "node-limit", "60"),
+    LeaseExpired: (503, "cut-off", "5"),
     StoreUnavailable: (503, "store-unavailable", "5"),
     StillLoading: (503, "still-loading", LOADING_RETRY),
 }
@@ -81,7 +83,7 @@ def problem_of(error: Exception) -> Problem:
         return Problem(error.status_code, _PHRASES.get(error.status_code, error.detail), headers=error.headers)
     for known, (status, kind, retry_after) in _KNOWN.items():
         if isinstance(error, known):
-            detail = NOT_ACKNOWLEDGED if known is StoreUnavailable else str(error)
+            detail = f"{error}: {NOT_ACKNOWLEDGED}" if known is StoreUnavailable else str(error)
             return Problem(status, detail, kind=kind, headers={"Retry-After": retry_after} if retry_after else {})
     detail = "an error of ours, not of the request: the log has it, under the X-Request-ID of this answer"
     return Problem(500, detail, kind="internal")

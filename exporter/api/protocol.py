@@ -41,6 +41,10 @@ def _ignore(_: str) -> None:
     return None
 
 
+class _Refused(Exception):
+    """The request was refused while it was parsed."""
+
+
 class DeadlineProtocol(HttpToolsProtocol):
     """A request that is not whole in time is answered 408, one with an endless head or trailers 431; a reader that does
     not read is cut off. Then the connection ends.
@@ -87,6 +91,8 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._in_head = True
         self._progressed = False
         self._overhead = 0
+        self._fields = 0
+        """Headers and trailers of the request."""
         self._refused = False
         self._turned_away = ""
         """Why there is no room for this connection: it is told at its first request."""
@@ -121,9 +127,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._progressed = False
         self._unset_keepalive_if_required()
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
+            self._parse(data)
         except httptools.HttpParserError:
             self._malformed()
         self._overhead = 0 if self._progressed else self._overhead + len(data)
@@ -134,20 +138,24 @@ class DeadlineProtocol(HttpToolsProtocol):
         """The first byte of a request; it may follow another one's last byte at once."""
         super().on_message_begin()
         self._in_head = True
+        self._fields = 0
         if self.since is None:
             self.since = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; what comes behind a body (trailers) is dropped."""
-        if self._in_head and len(self.headers) <= MAX_HEADERS:
+        self._fields += 1
+        if self._fields > MAX_HEADERS:
+            # What a callback raises ends the parsing of this read.
+            self._too_large_a_head()
+            raise _Refused
+        if self._in_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """What follows is the body."""
         self._in_head, self._progressed = False, True
-        if len(self.headers) > MAX_HEADERS:
-            self._too_large_a_head()
-        elif self._turned_away:
+        if self._turned_away:
             self.refuse(Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"}))
         elif not self.parser.should_upgrade():
             self._shared.busy(self)
@@ -245,20 +253,24 @@ class DeadlineProtocol(HttpToolsProtocol):
             detail = f"expected a request line and at most {MAX_HEADERS} headers of at most {MAX_HEAD} bytes together"
             self.refuse(Problem(431, detail))
 
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """Parse the head again without what asked for the upgrade, and then what follows it."""
-        method = self.parser.get_method()
-        if method == b"CONNECT" or self._refused:
-            self._malformed()
-            return
-        kept = [b"%b: %b\r\n" % (name, value) for name, value in self.headers if name not in HOP_BY_HOP]
-        head = b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, self.parser.get_http_version().encode(), b"".join(kept))
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.parser.feed_data(head)
-        self._progressed = True
-        if rest:
-            self.data_received(rest)
+    def _parse(self, data: bytes) -> None:
+        """Parse it; a head that asks for an upgrade is parsed again without what asks for it, and then what follows."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                method = self.parser.get_method()
+                if method == b"CONNECT" or self._refused:
+                    self._malformed()
+                    return
+                kept = [b"%b: %b\r\n" % header for header in self.headers if header[0] not in HOP_BY_HOP]
+                line = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(b"%b%b\r\n" % (line, b"".join(kept)))
+            else:
+                return
 
 
 class _Sweep:

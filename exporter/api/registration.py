@@ -6,17 +6,24 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from exporter.api.access import actor_of, speak_for
 from exporter.api.bodies import read_json
 from exporter.api.documents import Renderer
 from exporter.api.join import upgrade_of
 from exporter.api.problems import Problem
 from exporter.api.responses import Handler, encode, json_response, seconds
 from exporter.api.service import Service
+from exporter.auth.audit import ACCEPTED, CLAIM_REFUSED, DEREGISTERED
+from exporter.auth.keyring import Kind
 from exporter.domain.command import Depart, Register, SetGpuCount
 from exporter.domain.errors import Invalid, NameConflict, UnknownNode
 from exporter.domain.node import Removal
 from exporter.domain.registration import Count, parse_registration
 from exporter.domain.shape import shaped
+from exporter.domain.text import shown
+
+_OWNERS = frozenset({Kind.JOIN, Kind.NODE})
+"""Whose registration is answered with the node's token: an operator has no need of it."""
 
 
 def register(service: Service) -> Handler:
@@ -27,25 +34,40 @@ def register(service: Service) -> Handler:
         if body is None:
             raise Invalid.of("", "expected a registration as a JSON object, got no body")
         registration = parse_registration(body)
+        actor = speak_for(request, registration.name)
         node_map = service.node_map
-        known = node_map.find(registration.name) is not None
+        before = node_map.find(registration.name)
+        facts = before.facts if before else None
         try:
-            node = await service.submit(Register(registration))
+            node = await service.submit(Register(registration, heartbeat=_is_heartbeat(request)))
         except NameConflict:
             node_map.note_conflict(registration.name)
+            service.audit.record(CLAIM_REFUSED, actor, registration.name)
             raise
         if node is None:
             raise UnknownNode(registration.name)
+        service.audit.registered(actor, facts, registration)
         interval = encode(seconds(service.config.thresholds.heartbeat_interval))
         document = Renderer(node_map).document(node)
         answer = b'%b,"heartbeat_interval_seconds":%b' % (document[:-1], interval)
         if upgrade := upgrade_of(registration.agent):
             answer += b',"agent_upgrade":' + encode(upgrade)
+        headers = {} if facts else {"Location": f"/nodes/{registration.name}"}
+        if actor.principal and actor.principal.kind in _OWNERS and (token := service.keyring.node_token(node.name)):
+            answer += b',"token":' + encode(token)
+            headers["Cache-Control"] = "no-store"
         answer += b"}"
-        headers = {} if known else {"Location": f"/nodes/{registration.name}"}
-        return json_response(answer, 200 if known else 201, headers)
+        return json_response(answer, 200 if facts else 201, headers)
 
     return handle
+
+
+def _is_heartbeat(request: Request) -> bool:
+    """`?heartbeat=false`: somebody else registers the node, which need not be alive."""
+    value = request.query_params.get("heartbeat", "true")
+    if value not in {"true", "false"}:
+        raise Invalid.of("heartbeat", f"expected true or false, got {shown(value)}")
+    return value == "true"
 
 
 class _Accepted(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,6 +90,7 @@ def accept(service: Service) -> Handler:
         accepted = await service.submit(SetGpuCount(node.name, count))
         if accepted is None:
             raise UnknownNode(node.name)
+        service.audit.record(ACCEPTED, actor_of(request), node.name, f"{count} GPUs")
         return json_response(Renderer(service.node_map).document(accepted))
 
     return handle
@@ -84,6 +107,8 @@ def depart(service: Service) -> Handler:
             tombstone = service.node_map.departed.get(name)
             if tombstone is None or tombstone.removal is not Removal.DEPARTED:
                 raise
+        else:
+            service.audit.record(DEREGISTERED, actor_of(request), name)
         return Response(status_code=204)
 
     return handle

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from exporter.api.stream import EventStream
+from exporter.auth.audit import Actor, AuditLog
+from exporter.auth.keyring import Keyring
+from exporter.auth.webconfig import WebConfig
 from exporter.domain.clock import Clock
 from exporter.domain.command import Command
 from exporter.domain.config import Config
@@ -32,6 +35,18 @@ class Service(Protocol):
         """The node map as Prometheus reads it."""
 
     @property
+    def keyring(self) -> Keyring:
+        """The tokens in force; a reload replaces it whole."""
+
+    @property
+    def web(self) -> WebConfig:
+        """Users and headers."""
+
+    @property
+    def audit(self) -> AuditLog:
+        """Who changed what."""
+
+    @property
     def telemetry(self) -> Telemetry:
         """Metrics about ourselves."""
 
@@ -50,6 +65,10 @@ class Service(Protocol):
     @property
     def store_up(self) -> bool:
         """The store answered when it was last asked."""
+
+    @property
+    def store_durable(self) -> bool | None:
+        """False where a store of others keeps nothing over a crash of its own; None where that is not known."""
 
     @property
     def event_bus_up(self) -> bool | None:
@@ -71,5 +90,5 @@ class Service(Protocol):
     async def recent(self, since_ns: int, limit: int) -> Recent:
         """What happened to any node since then (wall clock), newest first; while the store is down, as above."""
 
-    async def reload(self) -> None:
+    async def reload(self, actor: Actor) -> None:
         """Take the whole new configuration or none of it; raises Invalid for what is wrong with it."""

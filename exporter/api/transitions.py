@@ -27,7 +27,7 @@ def list_recent(service: Service) -> Handler:
 
     async def handle(request: Request) -> Response:
         wall_ns = service.node_map.clock.wall_ns()
-        parameters = {"since": _since(wall_ns), "limit": integer(1, MAX_LIMIT)}
+        parameters = {"since": since(wall_ns), "limit": integer(1, MAX_LIMIT)}
         query = parse_query(request.scope["query_string"], parameters)
         since_ns, limit = query.get("since", wall_ns - DEFAULT_SINCE), query.get("limit", DEFAULT_LIMIT)
         recent = await service.recent(since_ns, limit + 1)
@@ -52,7 +52,9 @@ def list_recent(service: Service) -> Handler:
     return handle
 
 
-def _since(wall_ns: int) -> Callable[[str], int]:
+def since(wall_ns: int) -> Callable[[str], int]:
+    """A reader of times within the last days: nanoseconds of the wall clock."""
+
     def read(text: str) -> int:
         since_ns = parse_moment(text, wall_ns, direction=-1, expected=EXPECTED)
         if not wall_ns - LONGEST_SINCE <= since_ns <= wall_ns:

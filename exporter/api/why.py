@@ -32,7 +32,7 @@ def explain(service: Service) -> Handler:
 
 def _explanation(node_map: NodeMap, node: Node) -> dict[str, Any]:
     now_ns, wall_ns = node_map.clock.monotonic_ns(), node_map.clock.wall_ns()
-    reception, counted_age_ns = node_map.reception[node.transport], node_map.counted_age_ns(node)
+    reception, counted_age_ns = node_map.reception_of(node), node_map.counted_age_ns(node)
     held_since_ns = node_map.held_since_ns(node, now_ns)
     age_ns = max(0, now_ns - node.last_heartbeat_ns)
     held_since = {} if held_since_ns is None else {"held_since": timestamp(node_map.wall_time.at(held_since_ns))}
@@ -129,6 +129,8 @@ def _quiet(node: Node, *, held: bool, wall_ns: int) -> list[str]:
         reasons.append("it went missing together with most of the mesh: AuroraMeshSuspect stands for it")
     if Scope.SITE in scopes:
         reasons.append(f"it went missing together with its site {facts.site}: AuroraSiteDisrupted stands for it")
+    if node.renamed_to:
+        reasons.append(f"the same machine registered as {node.renamed_to} after its last heartbeat")
     if facts.environment in NON_PRODUCTION:
         reasons.append(f"its environment is {facts.environment}: its alerts have severity info")
     return reasons

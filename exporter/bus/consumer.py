@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
+from itertools import islice
 
+from exporter.auth.audit import BUS, CLAIM_REFUSED, DEREGISTERED, REGISTERED, Actor, AuditLog
+from exporter.auth.keyring import Principal
 from exporter.bus.events import Unreadable, read_event
-from exporter.domain.clock import Clock
+from exporter.bus.signatures import SignatureCheck
+from exporter.domain.clock import SECOND, Clock
 from exporter.domain.command import Command, Depart, Register
 from exporter.domain.errors import (
     DepartedNode,
@@ -20,15 +24,23 @@ from exporter.domain.errors import (
     UnknownNode,
 )
 from exporter.domain.heartbeat import Heartbeat
+from exporter.domain.node import Node
+from exporter.domain.registration import Registration
 from exporter.domain.status import Transport
 from exporter.nodemap.nodemap import NodeMap
 from exporter.telemetry.metrics import Rejection, Telemetry
 from exporter.telemetry.ratelimit import RateLimitedLogger
 
-MAX_WAITING_BYTES = 32 * 2**20
-"""Of registrations and departures that wait for the store."""
-_OVERHEAD_BYTES = 1024
+MAX_WAITING_BYTES = 96 * 2**20
+"""Of registrations and departures that wait for the store; with more, nothing is read from the bus."""
+_OVERHEAD_BYTES = 512
+ROOM_SECONDS = 0.1
+"""So long at most reading waits for room at a time: answers to pings have to be read as well."""
+ASK_EVERY = 60 * SECOND
+MAX_ASKED = 100_000
 MAX_TOGETHER = 512
+_Key = tuple[str, str | None, bool]
+"""The node, who claims to be it (None: it departs), and whether that is after a departure which waits too."""
 _log = logging.getLogger("aurora.bus")
 
 
@@ -42,25 +54,49 @@ class BusConsumer:
         submit: Callable[[Command], Awaitable[object]],
         telemetry: Telemetry,
         clock: Clock,
+        signatures: SignatureCheck,
+        audit: AuditLog,
+        request_registration: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`node_map` raises StillLoading until there is one; `submit` as a Service has it."""
+        """`node_map` raises StillLoading until there is one; `submit` as a Service has it.
+
+        `request_registration`: asks the node of this name to register, since all we know of it is its heartbeat.
+        """
         self._node_map = node_map
         self._submit = submit
         self._telemetry = telemetry
+        self._signatures = signatures
+        self._audit = audit
         self._warnings = RateLimitedLogger(_log, clock)
-        self._waiting: deque[tuple[Register | Depart, int]] = deque()
+        self._clock = clock
+        self._request_registration = request_registration
+        self._asked: dict[str, tuple[int, Registration | None]] = {}
+        """The nodes that should register: when each may be asked again, and what we knew of it when it was asked."""
+        self._waiting: dict[_Key, tuple[Register | Depart, Principal | None, int]] = {}
+        """The newest of each, in order."""
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
 
     def take(self, payload: bytes) -> None:
         """Take in one event. What cannot be taken in is counted and changes nothing."""
         try:
             event = read_event(payload)
+            if event is None:
+                return
+            signer = self._signatures.check(payload, event)
             if isinstance(event, Heartbeat):
-                self._node_map().heartbeat(event, Transport.BUS, appear=True)
+                node_map = self._node_map()
+                known = node_map.find(event.node) is not None
+                node = node_map.heartbeat(event, Transport.BUS, appear=True)
                 self._telemetry.heartbeats[Transport.BUS] += 1
-            elif event is not None:
-                self._wait(event, len(payload) + _OVERHEAD_BYTES)
+                if not known:
+                    self._audit.record(REGISTERED, _actor(signer), event.node)
+                if not known or node.name in self._asked:
+                    self._ask(node)
+            else:
+                self._wait(event, signer, len(payload) + _OVERHEAD_BYTES)
         except Unreadable as fault:
             self._reject(fault.reason, str(fault))
         except Invalid as fault:
@@ -75,31 +111,72 @@ class BusConsumer:
         """Submit what waits, in order for each node, until cancelled."""
         while True:
             await self._arrived.wait()
-            await asyncio.gather(*map(self._submit_one, self._next_commands()))
+            await asyncio.gather(*(self._submit_one(*waiting) for waiting in self._next_commands()))
             if not self._waiting:
                 self._arrived.clear()
 
-    def _wait(self, command: Register | Depart, size: int) -> None:
-        if self._waiting_bytes + size > MAX_WAITING_BYTES:
+    async def room(self) -> None:
+        """Wait, a moment at most, while more waits for the store than we can keep: then nothing shall be read."""
+        if not self._room.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ROOM_SECONDS):
+                    await self._room.wait()
+
+    def _wait(self, command: Register | Depart, signer: Principal | None, size: int) -> None:
+        if self._waiting_bytes + size > 2 * MAX_WAITING_BYTES:
             self._reject(Rejection.OVERLOAD, f"{len(self._waiting)} registrations and departures wait for the store")
+            self._note_unregistered(command.name)
             return
-        self._waiting.append((command, size))
-        self._waiting_bytes += size
+        departure = command.name, None, False
+        claimant = command.registration.node_id if isinstance(command, Register) else None
+        key = departure if claimant is None else (command.name, claimant, departure in self._waiting)
+        before = self._waiting.pop(key, None)
+        self._waiting[key] = command, signer, size
+        self._waiting_bytes += size - (before[-1] if before else 0)
+        if self._waiting_bytes > MAX_WAITING_BYTES:
+            self._room.clear()
         self._arrived.set()
 
-    def _next_commands(self) -> list[Register | Depart]:
+    def _next_commands(self) -> list[tuple[Register | Depart, Principal | None]]:
         """Those that may be submitted together: each is of another node."""
-        commands: dict[str, Register | Depart] = {}
-        while self._waiting and len(commands) < MAX_TOGETHER and self._waiting[0][0].name not in commands:
-            command, size = self._waiting.popleft()
-            self._waiting_bytes -= size
-            commands[command.name] = command
-        return list(commands.values())
+        keys: dict[str, _Key] = {}
+        for key in islice(self._waiting, MAX_TOGETHER):
+            if key[0] in keys:
+                break
+            keys[key[0]] = key
+        taken = [self._waiting.pop(key) for key in keys.values()]
+        self._waiting_bytes -= sum(size for _, _, size in taken)
+        if self._waiting_bytes <= MAX_WAITING_BYTES:
+            self._room.set()
+        return [(command, signer) for command, signer, _ in taken]
 
-    async def _submit_one(self, command: Register | Depart) -> None:
+    def _ask(self, node: Node) -> None:
+        """Ask the node to register, once a minute until it does."""
+        now_ns = self._clock.monotonic_ns()
+        again_ns, known = self._asked.get(node.name, (now_ns, None))
+        if known is not None and known is not node.facts:
+            del self._asked[node.name]
+        elif now_ns >= again_ns:
+            self._note_unregistered(node.name, now_ns + ASK_EVERY, node.facts)
+            self._request_registration(node.name)
+
+    def _note_unregistered(self, name: str, ask_ns: int = 0, known: Registration | None = None) -> None:
+        if name not in self._asked and len(self._asked) >= MAX_ASKED:
+            del self._asked[next(iter(self._asked))]
+        self._asked[name] = ask_ns, known
+
+    async def _submit_one(self, command: Register | Depart, signer: Principal | None) -> None:
         try:
+            before = self._node_map().find(command.name)
+            facts = before.facts if before else None
             await self._submit(command)
+            self._asked.pop(command.name, None)
+            if isinstance(command, Register):
+                self._audit.registered(_actor(signer), facts, command.registration)
+            else:
+                self._audit.record(DEREGISTERED, _actor(signer), command.name)
         except NameConflict as fault:
+            self._audit.record(CLAIM_REFUSED, _actor(signer), command.name)
             self._node_map().note_conflict(command.name)
             self._reject(Rejection.NAME_CONFLICT, str(fault))
         except NodeLimit as fault:
@@ -109,8 +186,15 @@ class BusConsumer:
             if command.name not in self._node_map().departed:
                 self._reject(Rejection.UNKNOWN_NODE, str(fault))
         except (StoreUnavailable, StillLoading) as fault:
+            if isinstance(command, Register):
+                # Nobody answers on the bus: its next heartbeat makes us ask for it again.
+                self._note_unregistered(command.name)
             self._reject(Rejection.STORE_UNAVAILABLE, str(fault))
 
     def _reject(self, reason: Rejection, fault: str) -> None:
         self._telemetry.events_rejected[reason] += 1
         self._warnings.warn("an event on the bus was not taken in", reason, fault)
+
+
+def _actor(signer: Principal | None) -> Actor:
+    return Actor(signer, otherwise=BUS)

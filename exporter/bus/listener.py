@@ -6,16 +6,20 @@ import asyncio
 import contextlib
 import logging
 import math
+import random
 from collections.abc import Awaitable, Callable
 
 from redis.asyncio import Connection
 
+from exporter.auth.audit import AuditLog
 from exporter.bus.consumer import BusConsumer
+from exporter.bus.signatures import SignatureCheck
 from exporter.domain.clock import SECOND, Clock
 from exporter.domain.command import Command
 from exporter.domain.errors import StillLoading
 from exporter.domain.reception import Source
 from exporter.domain.status import Thresholds
+from exporter.domain.text import shown
 from exporter.nodemap.nodemap import NodeMap
 from exporter.process.tasks import first_of
 from exporter.redislink.connecting import subscriber
@@ -53,6 +57,9 @@ class BusListener:
         telemetry: Telemetry,
         clock: Clock,
         thresholds: Callable[[], Thresholds],
+        signatures: SignatureCheck,
+        audit: AuditLog,
+        request_registration: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`node_map` raises StillLoading until there is one; `source` is what the bus transport needs to hear.
 
@@ -64,7 +71,15 @@ class BusListener:
         self._source = source
         self._clock = clock
         self._thresholds = thresholds
-        self._intake = BusConsumer(node_map=node_map, submit=submit, telemetry=telemetry, clock=clock)
+        self._intake = BusConsumer(
+            node_map=node_map,
+            submit=submit,
+            telemetry=telemetry,
+            clock=clock,
+            signatures=signatures,
+            audit=audit,
+            request_registration=request_registration,
+        )
         self._replies = 0
         self._told: set[str] = set()
         self.up = False
@@ -88,7 +103,7 @@ class BusListener:
                     pause = BACKOFF_SECONDS[0]
                 self._lose()
                 self._tell(str(fault) if isinstance(fault, SubscriptionStalled) else explain(fault, self._url))
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
             pause = min(2 * pause, longest)
 
     async def _listen(self) -> None:
@@ -99,7 +114,9 @@ class BusListener:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await connection.connect()  # type: ignore[no-untyped-call]  # as it ships
                 await connection.send_command("SUBSCRIBE", self._channel, check_health=False)
-                await connection.read_response(push_request=True)
+                reply = await connection.read_response(push_request=True)
+            if reply[:2] != [b"subscribe", self._channel.encode()]:
+                raise ValueError(f"subscribing was answered with {shown(reply)}")
             self._hear()
             await first_of(self._read(connection), self._ping(connection))
         finally:
@@ -118,6 +135,7 @@ class BusListener:
                     left -= 1 + len(reply[2]) // 1024
                 else:
                     self._source.mark_alive(int(reply[1]))  # A pong says what its ping said.
+            await self._intake.room()
             await asyncio.sleep(0)
 
     async def _ping(self, connection: Connection) -> None:

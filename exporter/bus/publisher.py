@@ -18,8 +18,8 @@ from exporter.redislink.url import parse_redis_url
 from exporter.telemetry.metrics import Telemetry
 from exporter.telemetry.ratelimit import RateLimitedLogger
 
-MAX_WAITING = 10_000
-MAX_TOGETHER = 100
+MAX_WAITING = 250_000
+MAX_TOGETHER = 500
 TIMEOUT_SECONDS = 2.0
 _log = logging.getLogger("aurora.bus")
 

@@ -29,7 +29,7 @@ from exporter.client.documents import (
 )
 from exporter.client.endpoint import DEFAULT_REGISTRY, node_path, parse_endpoint
 from exporter.client.errors import NotARegistry, Refused, Unreachable
-from exporter.client.events import Event, parse_stream
+from exporter.client.events import Event, parse_frames
 from exporter.client.http import HttpService, NoAnswer, Response
 from exporter.client.problems import problem_of
 from exporter.domain.clock import SECOND
@@ -200,7 +200,8 @@ class Client:
             try:
                 for event in self._stream(last_id, filters):
                     last_id, pauses = event.id or last_id, waits()
-                    yield event
+                    if event.type:
+                        yield event
             except Unreachable:
                 if not retry:
                     raise
@@ -232,7 +233,7 @@ class Client:
         try:
             with self._service(STREAM_TIMEOUT_SECONDS).stream(path, headers) as (head, lines):
                 self._success(path, head)
-                yield from parse_stream(lines)
+                yield from parse_frames(lines)
         except NoAnswer as error:
             raise Unreachable(self._endpoint, error) from None
 

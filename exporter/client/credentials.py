@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.domain.errors import Invalid
+from exporter.domain.signing import first_token
 
 MAX_TOKEN_BYTES = 4096
 VARIABLES = {
@@ -65,7 +66,7 @@ def read_token(path: str) -> str:
             content = file.read(MAX_TOKEN_BYTES + 1)
     except OSError as error:
         raise Invalid.of("token_file", f"cannot read {path}: {error.strerror}") from None
-    token = _checked(content.decode("latin-1").strip(), path)
+    token = _checked(first_token(content.decode("latin-1")), path)
     if not token:
         raise Invalid.of("token_file", f"{path} holds no token")
     return token

@@ -21,25 +21,33 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def parse_stream(lines: Iterable[bytes]) -> Iterator[Event]:
+    """The events in lines of `text/event-stream`, as parse_frames has them but for those that are only an id."""
+    return (event for event in parse_frames(lines) if event.type)
+
+
+def parse_frames(lines: Iterable[bytes]) -> Iterator[Event]:
     """The events in lines of `text/event-stream`; comments, which keep the connection alive, are passed over.
 
-    An event that is cut off, or larger than MAX_EVENT_BYTES, is left out. Source: WHATWG HTML, 9.2.6.
+    An event that is cut off, or larger than MAX_EVENT_BYTES, is left out; an id alone, which says from where to resume,
+    is an event without a type. Source: WHATWG HTML, 9.2.6.
     """
-    kind, event_id, size = "", "", 0
+    kind, event_id, size, moved = "", "", 0, False
     data: list[str] = []
     for raw in lines:
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         if not line:
             if data and size <= MAX_EVENT_BYTES:
                 yield _event(kind or "message", event_id, "\n".join(data))
-            kind, data, size = "", [], 0
+            elif moved and not data:
+                yield Event("", id=event_id)
+            kind, data, size, moved = "", [], 0, False
             continue
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if field == "event":
             kind = value
         elif field == "id" and "\0" not in value:
-            event_id = value
+            event_id, moved = value, True
         elif field == "data":
             size += len(value)
             if size <= MAX_EVENT_BYTES:

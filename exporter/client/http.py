@@ -64,8 +64,10 @@ class HttpService:
         user_agent: str,
         credentials: Credentials = _NOTHING,
         keep: int = 1,
+        max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         """`keep`: idle connections that are kept. Raises Invalid where the TLS files cannot be used."""
+        self._max_body_bytes = max_body_bytes
         self.endpoint = endpoint
         self._timeout_seconds = timeout_seconds
         self._tls = credentials.tls() if endpoint.scheme == "https" else None
@@ -113,7 +115,7 @@ class HttpService:
             connection.request("GET", self.endpoint.prefix + path, headers={**self._headers, **headers})
             response = connection.getresponse()
             if response.status != http.client.OK:
-                yield _whole(response), iter(())
+                yield _whole(response, self._max_body_bytes), iter(())
             else:
                 yield _head(response, b""), self._lines(connection, response)
         except (OSError, http.client.HTTPException) as error:
@@ -155,7 +157,7 @@ class HttpService:
         all_headers = {**self._headers, **content, **(headers or {})}
         connection.request(method, self.endpoint.prefix + path, body=body, headers=all_headers)
         response = connection.getresponse()
-        answer = _whole(response)
+        answer = _whole(response, self._max_body_bytes)
         if response.will_close:
             connection.close()
         else:
@@ -197,9 +199,9 @@ def no_answer(error: Exception, timeout_seconds: float) -> NoAnswer:
     return NoAnswer(Cause.PROTOCOL, f"what answers is no HTTP ({type(error).__name__})")
 
 
-def _whole(response: http.client.HTTPResponse) -> Response:
-    body = response.read(MAX_BODY_BYTES + 1)
-    if len(body) > MAX_BODY_BYTES:
+def _whole(response: http.client.HTTPResponse, max_bytes: int) -> Response:
+    body = response.read(max_bytes + 1)
+    if len(body) > max_bytes:
         raise http.client.HTTPException("the answer is too large")
     if response.length:
         raise http.client.IncompleteRead(body, response.length)

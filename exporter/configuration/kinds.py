@@ -110,7 +110,9 @@ def pattern(value: Any) -> str:
     try:
         compile_pattern(value)
     except ValueError as error:
-        raise Invalid.of("", f"expected a regular expression, got one that does not compile: {error}") from None
+        # The reason repeats a part of the pattern.
+        reason = str(error).encode("unicode_escape").decode()
+        raise Invalid.of("", f"expected a regular expression, got one that does not compile: {reason}") from None
     return value
 
 

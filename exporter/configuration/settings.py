@@ -1,4 +1,4 @@
-"""The table of settings: for each key its kind, how a variable or flag writes it, and what it cannot do yet."""
+"""The table of settings: for each key its kind, and how a variable or flag writes it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,11 @@ class Setting:
     """From the text of a variable or flag to what YAML would have given: `read_yaml` for all but texts and lists."""
     restart: bool = False
     """Only a restart changes it; a reload that would is refused."""
-    later: bool = False
-    """Named already, so that files need not change, but not available in this version."""
 
 
 _DURATION = Setting(kinds.duration)
 _COUNT = Setting(kinds.integer(1), read_yaml)
-_TOKEN_FILE = Setting(kinds.text, later=True)
+_TOKEN_FILE = Setting(kinds.text)
 _NETWORKS = Setting(kinds.list_of(kinds.network), as_list)
 
 SETTINGS = {
@@ -45,7 +43,7 @@ SETTINGS = {
     "web.telemetry_path": Setting(addresses.telemetry_path, restart=True),
     "web.cors_origin": Setting(kinds.pattern),
     "web.enable_lifecycle": Setting(kinds.boolean, read_yaml, restart=True),
-    "web.config_file": Setting(kinds.text, restart=True, later=True),
+    "web.config_file": Setting(kinds.text, restart=True),
     "web.allowed_hosts": Setting(kinds.list_of(kinds.host), as_list),
     "store": Setting(addresses.store_url, restart=True),
     "event_bus.url": Setting(addresses.event_bus_url, restart=True),
@@ -66,7 +64,7 @@ SETTINGS = {
     "auth.join_token_file": _TOKEN_FILE,
     "auth.operator_token_file": _TOKEN_FILE,
     "auth.read_token_file": _TOKEN_FILE,
-    "auth.require_signed_events": Setting(kinds.boolean, read_yaml, later=True),
+    "auth.require_signed_events": Setting(kinds.boolean, read_yaml),
     "limits.max_nodes": _COUNT,
     "limits.max_body": Setting(kinds.size),
     "limits.max_connections": Setting(kinds.integer(1), read_yaml, restart=True),

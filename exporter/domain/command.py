@@ -11,10 +11,14 @@ from exporter.domain.status import Transport
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """A node says what it is; it counts as a heartbeat."""
+    """A node says what it is; it counts as a heartbeat.
+
+    Not with `heartbeat=False`: somebody else says it for the node. A node that is new counts from then on either way.
+    """
 
     registration: Registration
     transport: Transport = Transport.HTTP
+    heartbeat: bool = True
 
     @property
     def name(self) -> str:

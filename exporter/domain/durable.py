@@ -11,19 +11,34 @@ from exporter.domain.transition import Transition
 
 @dataclass(frozen=True, slots=True)
 class LastHeartbeat:
-    """A node's last heartbeat: when (wall clock) and over which transport."""
+    """A node's last heartbeat: over which transport it came, when, and through which registry."""
 
     last_seen_ns: int
+    """On the wall clock: for people."""
     transport: Transport
+    stamp_ns: int = 0
+    """In mesh time: of two heartbeats the later stamp stands. The first format has none: there the wall clock is it."""
+    via: str = ""
+    """The registry that received it over HTTP; empty for the bus, which every registry hears itself."""
+
+    def __post_init__(self) -> None:
+        if not self.stamp_ns:
+            object.__setattr__(self, "stamp_ns", self.last_seen_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The proof that a registry was hearing, and the blind outages before it. Wall clock, nanoseconds."""
+    """The proof that a registry received heartbeats, and the outages before it. Mesh time, nanoseconds."""
 
     alive_ns: int
     outages: dict[Transport, list[tuple[int, int]]] = field(default_factory=dict)
     """For each transport the outages that may still matter, oldest first: blind from, hearing again at."""
+    wall_ns: int = 0
+    """What the wall clock said then: tells the next start how long nobody ran. `alive_ns` in the first format."""
+
+    def __post_init__(self) -> None:
+        if not self.wall_ns:
+            object.__setattr__(self, "wall_ns", self.alive_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +52,8 @@ class Batch:
     heartbeats: dict[str, LastHeartbeat] = field(default_factory=dict)
     """May name a node that the batch or another registry removed: then it is dropped."""
     mark: Mark | None = None
+    history: list[Transition] = field(default_factory=list)
+    """Transitions that were recorded before, told again to a store that lost them: they are news to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +62,14 @@ class StoredNode:
 
     record: NodeRecord
     last_heartbeat: LastHeartbeat
-    status: Status
-    status_since_ns: int
-    """When the last recorded transition happened; the registration's time where there is none."""
+    last_transition: Transition | None = None
+    """The last one recorded, of this node or an earlier one of its name."""
+
+    @property
+    def status(self) -> Status:
+        """Where the last transition led to; active where there was none since the registration."""
+        last = self.last_transition
+        return last.to if last is not None and last.sequence > self.record.epoch else Status.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +81,13 @@ class Snapshot:
     tombstones: list[Tombstone] = field(default_factory=list)
     mark: Mark | None = None
     """The freshest mark of any registry on this store."""
+    lost: bool = False
+    """The store is not the one that was loaded before: it restarted, failed over or was emptied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """What happened lately in the whole mesh, newest first; at one time, by name backwards."""
+    """What happened lately in the whole mesh, newest first in mesh time; at one time, by name backwards."""
 
     transitions: list[Transition] = field(default_factory=list)
     tombstones: list[Tombstone] = field(default_factory=list)

@@ -73,6 +73,13 @@ class StoreUnavailable(AuroraError):
     """The store did not take a write or answer a read in time: not acknowledged, safe to repeat."""
 
 
+class LeaseExpired(StoreUnavailable):
+    """Other registries share our store, and we were cut off from it for so long that they stopped waiting for us."""
+
+    def __init__(self) -> None:
+        super().__init__("cut off from the store that other registries share: send heartbeats to another one")
+
+
 class StoreRefused(AuroraError):
     """The store holds something that this version must not touch: damaged, foreign, or of a newer version."""
 

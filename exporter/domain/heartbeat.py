@@ -43,6 +43,47 @@ class Reason(enum.StrEnum):
     """More memory in use than the node has."""
 
 
+Total = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Code = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,6}\Z")]
+
+
+class Throttling(enum.StrEnum):
+    """Why a GPU is slower than it could be, by the names that NVIDIA's tools have for it."""
+
+    SW_POWER_CAP = "sw_power_cap"
+    SW_THERMAL = "sw_thermal"
+    HW_SLOWDOWN = "hw_slowdown"
+    HW_THERMAL = "hw_thermal"
+    HW_POWER_BRAKE = "hw_power_brake"
+
+
+class GpuHealth(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """How one GPU is, beyond what it does; what the node cannot tell is None. Totals begin anew with its agent."""
+
+    xid_errors: Annotated[dict[Code, Total], msgspec.Meta(max_length=64)] | None = None
+    """How often each XID came, by its code. Source: NVIDIA, XID Errors."""
+    ecc_uncorrected_errors: Total | None = None
+    remapped_rows: Total | None = None
+    """Rows of its memory that were replaced because of uncorrectable errors."""
+    remap_pending: bool | None = None
+    """Rows wait for a reset to be replaced."""
+    remap_failed: bool | None = None
+    """No spare row is left."""
+    retired_pages: Total | None = None
+    recovery_needed: bool | None = None
+    """The driver asks for a reset, or for more."""
+    throttled: Annotated[tuple[Throttling, ...], msgspec.Meta(max_length=16)] | None = None
+    pcie_degraded: bool | None = None
+    """Its link has fewer lanes, or under load a lower generation, than both ends are able to."""
+    fan: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    """Of its full speed; some are rated above."""
+    sm_clock_hertz: Total | None = None
+    memory_clock_hertz: Total | None = None
+    energy_joules: Annotated[float, msgspec.Meta(ge=0, le=1e15)] | None = None
+    mig_enabled: bool | None = None
+    processes: Total | None = None
+
+
 class GpuReading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One GPU at the moment of a heartbeat. What the node could not read is None."""
 
@@ -54,6 +95,9 @@ class GpuReading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     power_watts: Watts | None = None
     age_seconds: Age | None = None
     """How old the reading was when it was sent; None means that it was taken for this heartbeat."""
+    lost: bool = False
+    """It is named to tell why, and is not observed."""
+    health: GpuHealth | None = None
 
 
 class Heartbeat(msgspec.Struct, gc=False):

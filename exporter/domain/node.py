@@ -10,18 +10,28 @@ import msgspec
 from exporter.domain.lifecycle import IN_SERVICE, Lifecycle
 from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Transport
+from exporter.domain.transition import Transition
 
 if TYPE_CHECKING:
-    from exporter.domain.heartbeat import GpuReading, Ignored
+    from exporter.domain.heartbeat import GpuHealth, GpuReading, Ignored
 
 
 class NodeRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What outlives the process. Of two records of one node the later `revision_ns` (wall clock) stands."""
+    """What outlives the process. Of two records of one node the later `revision_ns` stands."""
 
     registration: Registration
     registered_at_ns: int
+    """On the wall clock: for people."""
     revision_ns: int
+    """Mesh time, or one more than the revision before it where that is later."""
     lifecycle: Lifecycle = IN_SERVICE
+    epoch: int = 0
+    """The revision of the registration that the node appeared with: its transitions count on from here, those of an
+    earlier node of this name are below. Records of the first format have none: there the time of registration is it."""
+
+    def __post_init__(self) -> None:
+        if not self.epoch:
+            msgspec.structs.force_setattr(self, "epoch", self.registered_at_ns)
 
     @property
     def name(self) -> str:
@@ -37,12 +47,23 @@ class Removal(enum.StrEnum):
 
 
 class Tombstone(msgspec.Struct, frozen=True, gc=False):
-    """A node that is gone, kept so that it neither strays back nor is re-seeded. `at_ns` is its revision."""
+    """A node that is gone, kept so that late heartbeats do not bring it back and no store is re-seeded with it."""
 
     name: str
     at_ns: int
+    """On the wall clock: for people."""
     removal: Removal
     registered_at_ns: int = 0
+    revision_ns: int = 0
+    """As a record's; `at_ns` where the first format has none."""
+    epoch: int = 0
+    """That of the record."""
+
+    def __post_init__(self) -> None:
+        if not self.revision_ns:
+            msgspec.structs.force_setattr(self, "revision_ns", self.at_ns)
+        if not self.epoch:
+            msgspec.structs.force_setattr(self, "epoch", self.registered_at_ns)
 
 
 class Scope(enum.StrEnum):
@@ -67,6 +88,8 @@ class Live(msgspec.Struct, frozen=True, gc=False):
     transport: Transport
     status: Status
     status_since_ns: int
+    last_transition: Transition | None = None
+    via: str = ""
 
 
 class Node:
@@ -79,6 +102,7 @@ class Node:
         "entered_active",
         "entered_offline",
         "entered_warning",
+        "gpu_health",
         "gpus_observed",
         "identity",
         "identity_before",
@@ -86,13 +110,16 @@ class Node:
         "ignored",
         "last_heartbeat_ns",
         "last_seen_ns",
+        "last_transition",
         "long_offline",
         "missed",
         "order",
+        "path",
         "queue",
         "readings",
         "readings_ns",
         "record",
+        "renamed_to",
         "reported_status",
         "sequence",
         "status",
@@ -114,8 +141,14 @@ class Node:
         """When the status was entered, on the monotonic clock."""
         self.long_offline = False
         """Offline for longer than the site rule's `recent`: no part of a disruption any more."""
+        self.last_transition: Transition | None = live.last_transition
+        """The latest that was made or recorded, of this node or an earlier one of its name."""
+        self.path: object = None
+        """The node map's own: the way on which the last heartbeat came."""
         self.disruptions: tuple[Disruption, ...] = ()
         """Those with which it went missing; their alerts stand in place of its own."""
+        self.renamed_to = ""
+        """The name under which the same machine registered after this one's last heartbeat."""
         self.queue: object = None
         """The node map's own: where the node waits for its next threshold."""
         self.reported_status: str | None = None
@@ -130,6 +163,8 @@ class Node:
         self.entered_offline = 0
         self.readings: tuple[GpuReading, ...] = ()
         """Live GPU readings of the latest heartbeat that carried any; empty while offline."""
+        self.gpu_health: tuple[tuple[int, str, GpuHealth], ...] = ()
+        """Of those readings that tell of it: the GPU's index, its UUID, and how it is."""
         self.readings_ns = 0
         """When those readings were taken in, on the monotonic clock."""
         self.gpus_observed: int | None = None
@@ -154,6 +189,12 @@ class Node:
     def lifecycle(self) -> Lifecycle:
         """The second axis beside status."""
         return self.record.lifecycle
+
+    @property
+    def sequence_now(self) -> int:
+        """The number of the latest transition; the epoch where there was none since."""
+        last = self.last_transition
+        return max(last.sequence, self.record.epoch) if last else self.record.epoch
 
     @property
     def free_vram_bytes(self) -> int:

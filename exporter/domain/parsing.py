@@ -14,6 +14,7 @@ from exporter.domain.heartbeat import (
     EMPTY,
     MAX_GPUS,
     MAX_IGNORED,
+    GpuHealth,
     GpuReading,
     Heartbeat,
     Ignored,
@@ -29,7 +30,8 @@ _FIELDS = {
     name: hint for name, hint in get_type_hints(Heartbeat, include_extras=True).items() if name not in {"node", "gpus"}
 }
 _MEASURES = get_type_hints(GpuReading, include_extras=True)
-_TEXTS = frozenset({"status", "uuid", "instance"})
+del _MEASURES["health"]
+_HEALTH = get_type_hints(GpuHealth, include_extras=True)
 _WHOLE = frozenset({"index", "memory_used_bytes", "sequence"})
 _TIMESTAMP_EXPECTED = "expected seconds since the epoch, or RFC 3339"
 _REPEATED = "the key stands more than once in one object"
@@ -153,7 +155,14 @@ class _Salvage:
             self._ignore(f"{path}.index", "required", Reason.WRONG_TYPE)
             return None
         fields = self._fields(value, f"{path}.", _MEASURES)
-        return GpuReading(**fields) if "index" in fields else None
+        if "index" not in fields:
+            return None
+        health = value.get("health")
+        if isinstance(health, dict):
+            fields["health"] = GpuHealth(**self._fields(health, f"{path}.health.", _HEALTH))
+        elif health is not None:
+            self._ignore(f"{path}.health", f"expected object, got {shown(health)}", Reason.WRONG_TYPE)
+        return GpuReading(**fields)
 
     def _fields(self, value: dict[str, Any], path: str, hints: dict[str, Any]) -> dict[str, Any]:
         """Those of the object's values that can be used."""
@@ -186,7 +195,7 @@ def _usable(value: Any, path: str, hint: Any) -> Any:
         raise _Unusable(f"expected a finite number, got {value}", Reason.NOT_FINITE)
     if key in _WHOLE and isinstance(value, float) and value.is_integer():
         value = int(value)
-    if key in _TEXTS and isinstance(value, str) and (fault := text_fault(value)):
+    if isinstance(value, str) and (fault := text_fault(value)):
         raise _Unusable(fault, Reason.BAD_TEXT)
     try:
         field = shaped(value, hint, path=path)

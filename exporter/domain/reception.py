@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 class Source:
     """Something that a transport needs in order to hear: the process itself, the bus subscription, a shared store."""
 
-    __slots__ = ("interrupted", "lost", "name", "proof_ns")
+    __slots__ = ("interruptions", "lost", "name", "proof_ns")
 
     def __init__(self, name: str, now_ns: int, *, lost: bool = False) -> None:
         self.name = name
@@ -21,12 +21,13 @@ class Source:
         """When it last proved to work: a message, a pong, an answered write."""
         self.lost = lost
         """Known not to work now."""
-        self.interrupted = lost
-        """Something may have been missed since the last proof, even if the next one comes soon."""
+        self.interruptions = int(lost)
+        """After each, something may have been missed since the last proof, even if the next one comes soon."""
 
     def mark_down(self) -> None:
         """The source broke; what is sent from the last proof on may be missed."""
-        self.lost = self.interrupted = True
+        self.lost = True
+        self.interruptions += 1
 
     def mark_alive(self, now_ns: int) -> None:
         """The source works: whatever was sent until now has been heard, unless it was lost before."""
@@ -64,21 +65,22 @@ class Reception:
     outages: list[Outage] = field(default_factory=list)
     """Oldest first, without overlap; a grace that the next spell cut short is already cut."""
     blind_total_ns: int = 0
+    interruptions: int = 0
+    """Of the sources, as far as they were taken in."""
 
     def advance(self) -> bool:
         """Take in what the sources proved since; True when a blind spell ended just now."""
-        mark_alive = min(source.proof_ns for source in self.sources)
-        if mark_alive <= self.until_ns or any(source.lost for source in self.sources):
+        proof_ns = min(source.proof_ns for source in self.sources)
+        if proof_ns <= self.until_ns or any(source.lost for source in self.sources):
             return False
-        gap = mark_alive - self.until_ns
-        interrupted = any(source.interrupted for source in self.sources)
-        for source in self.sources:
-            source.interrupted = False
-        ended = interrupted or gap > self.gap_ns
+        gap = proof_ns - self.until_ns
+        interruptions = sum(source.interruptions for source in self.sources)
+        ended = interruptions != self.interruptions or gap > self.gap_ns
+        self.interruptions = interruptions
         if ended:
-            self.add_outage(self.until_ns, mark_alive)
+            self.add_outage(self.until_ns, proof_ns)
             self.blind_total_ns += gap
-        self.until_ns = mark_alive
+        self.until_ns = proof_ns
         return ended
 
     def add_outage(self, from_ns: int, to_ns: int) -> None:

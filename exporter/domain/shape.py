@@ -35,6 +35,8 @@ def _invalid(text: str, value: Any, prefix: str) -> Invalid:
     expected = message[0].lower() + message[1:].replace("`", "")
     if "matching regex" in message:
         expected = f"expected {NAME_EXPECTED}"
+    if message.startswith("Invalid enum value"):
+        expected = "expected one of the known values"
     expected = expected.split(", got ")[0]
     return Invalid.of(_join(prefix, path), f"{expected}, got {shown(_look_up(value, path))}")
 

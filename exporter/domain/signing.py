@@ -14,6 +14,12 @@ NODE_TOKEN = "aurora-node."  # noqa: S105 - how such a token begins
 _TOKEN_LABEL, _EVENT_LABEL = b"aurora node token 1\n", b"aurora event 1\n"
 
 
+def first_token(text: str) -> str:
+    """The current token of a file of several, each with what it is called behind a `#`; empty if there is none."""
+    secrets = (line.partition("#")[0].strip() for line in text.splitlines())
+    return next(filter(None, secrets), "")
+
+
 def node_token(join_token: str, name: str) -> str:
     """The token of the node of this name: `aurora-node.NAME.CODE`, the same whoever derives it from the join token."""
     code = hmac.digest(join_token.encode(), _TOKEN_LABEL + name.encode(), "sha256")

@@ -50,6 +50,11 @@ class Thresholds:
         return min(5 * SECOND, self.warning_after // 10)
 
     @property
+    def lease(self) -> int:
+        """How long a registry that lost the shared store acknowledges heartbeats, and the others hold its nodes."""
+        return self.warning_after
+
+    @property
     def grace(self) -> int:
         """What a node gets, once hearing returned, to be heard again before its silence counts on."""
         return self.warning_after // 2

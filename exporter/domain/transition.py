@@ -8,9 +8,23 @@ from exporter.domain.status import Status
 
 
 class Transition(msgspec.Struct, frozen=True, gc=False):
-    """One node went from one status to another; `at_ns` is when its threshold passed, on the wall clock."""
+    """One node went from one status to another. No clock orders a node's transitions: `sequence` alone does."""
 
     node: str
     from_: Status = msgspec.field(name="from")
     to: Status
     at_ns: int
+    """When its threshold passed, on the wall clock: for people."""
+    sequence: int = 0
+    """Counts on by one from the node's epoch, so that registries that see the same change give it the same number.
+    Records of the first format have none: there the time stands for it."""
+    stamp_ns: int = 0
+    """When its threshold passed, in mesh time."""
+    by: str = ""
+    """The process that made it: tells our own, whose acknowledgement was lost, from another registry's."""
+
+    def __post_init__(self) -> None:
+        if not self.sequence:
+            msgspec.structs.force_setattr(self, "sequence", self.at_ns)
+        if not self.stamp_ns:
+            msgspec.structs.force_setattr(self, "stamp_ns", self.at_ns)

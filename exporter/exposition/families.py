@@ -6,6 +6,7 @@ from exporter.domain.lifecycle import Phase
 from exporter.domain.status import Status
 from exporter.exposition import meshfamilies, render
 from exporter.exposition.family import Family, LiveFamily, MeshFamily, NodeFamily, Type
+from exporter.exposition.healthfamilies import HEALTH
 from exporter.nodemap.changes import Change
 
 _STATUS = frozenset({Change.STATUS})
@@ -14,6 +15,7 @@ _RECORD = frozenset({Change.LIFECYCLE})
 _REPORT = frozenset({Change.REPORT})
 _SUPPRESSION = frozenset({Change.SUPPRESSION})
 _READINGS = frozenset({Change.REPORT, Change.STATUS})
+_HEALTH = frozenset({Change.HEALTH, Change.STATUS})
 
 HELD = NodeFamily(
     name="aurora_node_status_held",
@@ -105,6 +107,14 @@ FAMILIES: tuple[Family, ...] = (
         changed_by=_SUPPRESSION,
     ),
     NodeFamily(
+        name="aurora_node_renamed_info",
+        help="1 for a name that is missing because the same machine registered under another one; absent otherwise.",
+        type=Type.INFO,
+        labels=("node", "to"),
+        lines=render.renames,
+        changed_by=_SUPPRESSION,
+    ),
+    NodeFamily(
         name="aurora_node_clock_offset_seconds",
         help="The node's clock minus the registry's, at its latest heartbeat.",
         lines=render.each(lambda node: None if node.clock_offset_ns is None else render.seconds(node.clock_offset_ns)),
@@ -119,7 +129,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     NodeFamily(
         name="aurora_node_name_conflicts_total",
-        help="Refused attempts of another machine to register under the node's name.",
+        help="Claims of the node's name by another machine: refused registrations, and turns that two agents take"
+        " under it.",
         type=Type.COUNTER,
         lines=render.each(lambda node: node.conflicts),
         changed_by=_REPORT,
@@ -171,6 +182,17 @@ FAMILIES: tuple[Family, ...] = (
         labels=("node", "gpu", "uuid"),
         lines=render.per_gpu(lambda reading: reading.power_watts),
         changed_by=_READINGS,
+    ),
+    *(
+        NodeFamily(
+            name=f"aurora_node_gpu_{name}",
+            help=text,
+            type=Type.COUNTER if name.endswith("_total") else Type.GAUGE,
+            labels=("node", "gpu", "uuid", *more),
+            lines=lines,
+            changed_by=_HEALTH,
+        )
+        for name, more, lines, text in HEALTH
     ),
     MeshFamily(
         name="aurora_mesh_nodes",

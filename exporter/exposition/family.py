@@ -10,7 +10,7 @@ from exporter.domain.node import Node
 from exporter.nodemap.changes import Change
 from exporter.nodemap.nodemap import NodeMap
 
-UNITS = ("seconds", "bytes", "ratio", "celsius", "watts")
+UNITS = ("seconds", "bytes", "ratio", "celsius", "watts", "hertz", "joules")
 
 
 class Type(enum.StrEnum):

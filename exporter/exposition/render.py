@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable, Sequence
 
 from exporter.domain.clock import MILLISECOND
-from exporter.domain.heartbeat import GpuReading
+from exporter.domain.heartbeat import GpuHealth, GpuReading, Throttling
 from exporter.domain.node import Node
 from exporter.domain.status import Status
 from exporter.nodemap.nodemap import NodeMap
@@ -70,6 +70,11 @@ def disruptions(form: str, nodes: Sequence[Node]) -> str:
     )
 
 
+def renames(form: str, nodes: Sequence[Node]) -> str:
+    """The name that the same machine has now, of each node that was renamed."""
+    return "".join([form % (node.name, node.renamed_to, 1) for node in nodes if node.renamed_to])
+
+
 def each(of: Callable[[Node], int | str | None]) -> Lines:
     """One value a node; None leaves the node out."""
 
@@ -130,6 +135,50 @@ def per_gpu(of: Callable[[GpuReading], float | None]) -> Lines:
         )
 
     return lines
+
+
+def per_health(of: Callable[[GpuHealth], float | None]) -> Lines:
+    """One value a GPU of whose health the node tells it."""
+
+    def lines(form: str, nodes: Sequence[Node]) -> str:
+        return "".join(
+            [
+                form % (node.name, index, escape(uuid), number(float(value)))
+                for node in nodes
+                if node.gpu_health
+                for index, uuid, health in node.gpu_health
+                if (value := of(health)) is not None
+            ]
+        )
+
+    return lines
+
+
+def xid_errors(form: str, nodes: Sequence[Node]) -> str:
+    """How often each XID came, by GPU and code."""
+    return "".join(
+        [
+            form % (node.name, index, escape(uuid), code, count)
+            for node in nodes
+            if node.gpu_health
+            for index, uuid, health in node.gpu_health
+            for code, count in sorted((health.xid_errors or {}).items())
+        ]
+    )
+
+
+def throttled(form: str, nodes: Sequence[Node]) -> str:
+    """Whether each reason slows each GPU down."""
+    return "".join(
+        [
+            form % (node.name, index, escape(uuid), reason.value, int(reason in health.throttled))
+            for node in nodes
+            if node.gpu_health
+            for index, uuid, health in node.gpu_health
+            if health.throttled is not None
+            for reason in Throttling
+        ]
+    )
 
 
 def held(template: str, nodes: Sequence[Node], node_map: NodeMap) -> str:

@@ -18,6 +18,8 @@ class Change(enum.Enum):
     LIFECYCLE = enum.auto()
     REPORT = enum.auto()
     """Its heartbeat brought readings, a clock offset or a gap; or a claim of its name was refused."""
+    HEALTH = enum.auto()
+    """Its heartbeat tells otherwise of how its GPUs are."""
     SUPPRESSION = enum.auto()
     """It went missing together with its site or the mesh, or does no longer count as such."""
     DEPARTED = enum.auto()

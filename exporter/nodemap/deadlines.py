@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
+SPARE = 64
+
 
 class Deadlines:
     """At most one appointment a node, by name; times are nanoseconds of whichever clock the caller keeps to."""
@@ -18,10 +20,16 @@ class Deadlines:
         if self._due.get(name) != due_ns:
             self._due[name] = due_ns
             heapq.heappush(self._heap, (due_ns, name))
+            if len(self._heap) > 2 * len(self._due) + SPARE:
+                # Those that were replaced would stay until their time comes, however often somebody sets another.
+                self._heap = [(due_ns, name) for name, due_ns in self._due.items()]
+                heapq.heapify(self._heap)
 
     def drop(self, name: str) -> None:
         """The node has no appointment any more."""
         self._due.pop(name, None)
+        if not self._due:
+            self._heap.clear()
 
     def pop_due(self, now_ns: int) -> Iterator[str]:
         """The names whose time has come, earliest first; each is kept no longer."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from exporter.domain.command import Command, Register
-from exporter.domain.errors import DepartedNode, NodeLimit, UnknownNode
+from exporter.domain.command import Command, Depart, Register
+from exporter.domain.errors import DepartedNode, LeaseExpired, NodeLimit, UnknownNode
 from exporter.domain.heartbeat import Heartbeat, PartialHeartbeat, check_name
 from exporter.domain.lifecycle import ACTIVE, IN_SERVICE, Phase, after_heartbeat
 from exporter.domain.node import Node, NodeRecord, Removal, Tombstone
@@ -13,10 +13,11 @@ from exporter.domain.registration import Registration, identity_of
 from exporter.domain.site import SiteRule
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.nodemap.changes import Change
-from exporter.nodemap.planning import PlannedWrite, check_claim, result_of
+from exporter.nodemap.paths import Path
+from exporter.nodemap.planning import PlannedWrite, check_claim, is_heartbeat, result_of, tombstone_of
 from exporter.nodemap.queues import Queue
-from exporter.nodemap.reports import is_clone, take_report, without_impossible
-from exporter.nodemap.state import MapState
+from exporter.nodemap.reports import is_clone, note_health, take_report, without_impossible
+from exporter.nodemap.state import MAX_DEPARTED, MapState
 
 
 class NodeMap(MapState):
@@ -54,37 +55,31 @@ class NodeMap(MapState):
             self.remove(result)
             return None
         node = self.put(result)
-        if isinstance(command, Register):
+        if isinstance(command, Register) and is_heartbeat(command, node):
             self._note_identity(node, identity_of(command.registration))
-            self.record_heartbeat(node, self.clock.monotonic_ns(), self.clock.wall_ns(), command.transport)
+            self.record_heartbeat(node, self.clock.monotonic_ns(), self.clock.wall_ns(), self.paths[command.transport])
         return node
 
     def heartbeat(self, beat: Heartbeat, transport: Transport, *, appear: bool = False) -> Node:
         """Take in one heartbeat, received now.
 
         Raises UnknownNode for a name that was never registered, unless it shall `appear` (then Invalid for what is no
-        name, NodeLimit when the map is full), and DepartedNode while the strays of a departed node are ignored.
+        name, NodeLimit when the map is full), DepartedNode while the strays of a departed node are ignored, and
+        LeaseExpired when we are cut off from the other registries for too long.
         """
-        now_ns = self.clock.monotonic_ns()
-        if now_ns - self.ticked_ns > self._gap_ns:
-            # The process was stopped or stalled: note the blind spell before anything is heard after it.
-            self.tick()
+        now_ns, path = self.clock.monotonic_ns(), self.paths[transport]
+        if now_ns - self.ticked_ns > self._gap_ns or now_ns > path.lease_until_ns:
+            self._check_receiving(path, now_ns)
         node = self._nodes.get(beat.node)
         if node is None:
             node = self._register_implicitly(beat, transport, appear=appear)
-        before_ns = node.last_heartbeat_ns
+        before_ns, path_before = node.last_heartbeat_ns, node.path
         wall_ns = now_ns + self.wall_time.offset_ns
-        self.record_heartbeat(node, now_ns, wall_ns, transport)
+        self.record_heartbeat(node, now_ns, wall_ns, path)
         if beat.instance and beat.instance != node.identity:
             self._note_identity(node, beat.instance)
-        if beat.gpus:
-            beat = without_impossible(beat, node.record.registration.gpu_memory_bytes)
-        if isinstance(beat, PartialHeartbeat):
-            node.ignored = beat.ignored
-            for reason, count in beat.counts.items():
-                self.readings_rejected[reason] += count
-        elif node.ignored:
-            node.ignored = ()
+        if beat.gpus or node.ignored or isinstance(beat, PartialHeartbeat):
+            beat = self._sift(node, beat)
         if (
             beat.sequence is not None
             or beat.timestamp is not None
@@ -98,15 +93,23 @@ class NodeMap(MapState):
             now_ns=now_ns,
             wall_ns=wall_ns,
             heartbeat_age_ns=now_ns - before_ns,
-            received_all=not self.reception[transport].missed_since(before_ns),
+            received_all=path_before is path and not path.reception.missed_since(before_ns),
             stale_after_ns=self.thresholds.warning_after,
         ):
             self.version += 1
             self._tell(Change.REPORT, node)
+            if note_health(node):
+                self._tell(Change.HEALTH, node)
         if beat.status != ACTIVE or node.record.lifecycle.phase is not Phase.IN_SERVICE:
             lifecycle = after_heartbeat(node.record.lifecycle, beat.status, wall_ns, self.thresholds.sleep_max)
             self.set_lifecycle(node, lifecycle)
         return node
+
+    def _check_receiving(self, path: Path, now_ns: int) -> None:
+        # The process was stopped or stalled: note the outage before anything is received after it.
+        self.tick()
+        if now_ns > path.lease_until_ns:
+            raise LeaseExpired
 
     def note_conflict(self, name: str) -> None:
         """Somebody else claimed the node's name and was refused."""
@@ -115,31 +118,47 @@ class NodeMap(MapState):
             node.conflicts += 1
             self._tell(Change.REPORT, node)
 
+    def _sift(self, node: Node, beat: Heartbeat) -> Heartbeat:
+        """The heartbeat without what cannot be of this node; what was left out of it is noted and counted."""
+        beat = without_impossible(beat, node.record.registration.gpu_memory_bytes)
+        node.ignored = ()
+        if isinstance(beat, PartialHeartbeat):
+            node.ignored = beat.ignored
+            for reason, count in beat.counts.items():
+                self.readings_rejected[reason] += count
+        return beat
+
     def _note_identity(self, node: Node, identity: str) -> None:
         now_ns = self.clock.monotonic_ns()
         if is_clone(node, identity, now_ns, self.thresholds.offline_after):
             node.conflicts += 1
             self._tell(Change.REPORT, node)
 
-    def begin(self, transport: Transport, outages: list[tuple[int, int]], nodes: list[Node]) -> None:
+    def begin(self, path: Path, outages: list[tuple[int, int]], nodes: list[Node]) -> None:
         """Take over the outages of an earlier process, and queue its nodes among them, highest heartbeat age first."""
-        reception, waiting = self.reception[transport], deque(nodes)
+        reception, waiting = path.reception, deque(nodes)
         for from_ns, to_ns in outages:
             while waiting and waiting[0].last_heartbeat_ns < to_ns:
-                self.enqueue(waiting.popleft(), self.queues.current[transport])
+                self.enqueue(waiting.popleft(), self.queues.current[path])
             reception.add_outage(from_ns, to_ns)
-            self.queues.new_generation(transport)
+            self.queues.new_generation(path)
         for node in waiting:
-            self.enqueue(node, self.queues.current[transport])
+            self.enqueue(node, self.queues.current[path])
         reception.until_ns = self.clock.monotonic_ns()
+
+    def begun(self) -> None:
+        """Every path was begun: judge who is offline for long, and apply what is due."""
         self._recently_offline.judge_all(self._nodes.values(), self.clock.monotonic_ns())
         self.disruptions.restore(self._nodes.values(), self.thresholds, self.clock.monotonic_ns())
+        self.tick()
 
     def reconfigure(self, thresholds: Thresholds, site_rule: SiteRule, max_nodes: int) -> None:
         """Judge every node by new rules, at once."""
         self.thresholds, self.max_nodes, self.totals.site_rule = thresholds, max_nodes, site_rule
         self._gap_ns = thresholds.gap
-        for reception in self.reception.values():
+        self._renames.tolerance_ns = thresholds.heartbeat_interval
+        self.peers.lease_ns = thresholds.lease
+        for reception in (path.reception for path in self.paths):
             reception.gap_ns, reception.grace_ns, reception.budget_ns = (
                 thresholds.gap,
                 thresholds.grace,
@@ -148,7 +167,9 @@ class NodeMap(MapState):
         for node in sorted(self._nodes.values(), key=lambda node: node.last_heartbeat_ns):
             status = thresholds.status(self.counted_age_ns(node))
             if status is not node.status:
-                self.set_status(node, status, self.clock.monotonic_ns())
+                # Active as of the heartbeat that it rests on: no other registry shall take it for a new one.
+                active = status is Status.ACTIVE
+                self.set_status(node, status, node.last_heartbeat_ns if active else self.clock.monotonic_ns())
             elif isinstance(node.queue, Queue):
                 self.enqueue(node, node.queue)
         self._recently_offline.judge_all(self._nodes.values(), self.clock.monotonic_ns())
@@ -163,11 +184,11 @@ class NodeMap(MapState):
         self._process.mark_alive(now_ns)
         self.wall_time.follow(now_ns, wall_ns)
         self.ticked_ns = now_ns
-        for transport, reception in self.reception.items():
-            if reception.advance():
-                reception.prune(self.queues.earliest_heartbeat(transport, now_ns))
-                self.queues.new_generation(transport)
-        hold = [(reception.blind(now_ns), reception.holding) for reception in self.reception.values()]
+        for path in self.paths:
+            if path.reception.advance():
+                path.reception.prune(self.queues.earliest_heartbeat(path, now_ns))
+                self.queues.new_generation(path)
+        hold = [(path.reception.blind(now_ns), path.reception.holding) for path in self.paths]
         if hold != self._hold:
             self._hold = hold
             self.version += 1
@@ -184,10 +205,10 @@ class NodeMap(MapState):
                 self._tell(Change.LIFECYCLE, node)
         self._recently_offline.age(now_ns)
         self.disruptions.judge(self.thresholds, now_ns)
-        self._expire_tombstones(now_ns, wall_ns)
+        self._expire_tombstones(now_ns)
 
     def _apply_thresholds(self, queue: Queue) -> None:
-        reception, limits = self.reception[queue.transport], self.thresholds
+        reception, limits = queue.path.reception, self.thresholds
         while (node := queue.front()) is not None:
             counted_age_ns = reception.counted_age_ns(node.last_heartbeat_ns)
             if queue.status is Status.ACTIVE and counted_age_ns >= limits.warning_after:
@@ -207,17 +228,20 @@ class NodeMap(MapState):
             self._ttls.set(node.name, now_ns + max(remaining_ns, self.thresholds.tick))
 
     def _forget(self, node: Node) -> None:
-        wall_ns = max(self.clock.wall_ns(), node.record.revision_ns + 1)
-        tombstone = Tombstone(node.name, wall_ns, Removal.FORGOTTEN, node.record.registered_at_ns)
+        revision_ns = self.revision_ns(node.record.revision_ns, node.sequence_now)
+        tombstone = tombstone_of(node.record, Removal.FORGOTTEN, revision_ns=revision_ns, wall_ns=self.clock.wall_ns())
         self.pending.keep(tombstone)
         self.remove(tombstone)
 
-    def _expire_tombstones(self, now_ns: int, wall_ns: int) -> None:
-        for name in [name for name, until_ns in self._late_until_ns.items() if until_ns <= now_ns]:
-            del self._late_until_ns[name]
+    def _expire_tombstones(self, now_ns: int) -> None:
+        late = self._late_until_ns
+        while late and (len(late) > MAX_DEPARTED or next(iter(late.values())) <= now_ns):
+            del late[next(iter(late))]
+        while len(self.departed) > MAX_DEPARTED:
+            del self.departed[next(iter(self.departed))]
         while self.departed:
             oldest = next(iter(self.departed.values()))
-            if wall_ns - oldest.at_ns <= self.thresholds.forget_after:
+            if self.mesh_time.at(now_ns) - oldest.revision_ns <= self.thresholds.forget_after:
                 return
             del self.departed[oldest.name]
 
@@ -235,5 +259,16 @@ class NodeMap(MapState):
         return node
 
     def _result(self, command: Command, node: Node | None) -> NodeRecord | Tombstone:
-        tombstone = self.departed.get(command.name)
-        return result_of(command, node, tombstone, self.clock.wall_ns(), self.thresholds.sleep_max)
+        known = self.departed.get(command.name)
+        known_ns = known.revision_ns if known else 0
+        if node is not None:
+            # A tombstone must be above every transition, so that the next node of this name starts above them.
+            sequence = node.sequence_now if isinstance(command, Depart) else 0
+            known_ns = max(known_ns, node.record.revision_ns, sequence)
+        return result_of(
+            command,
+            node,
+            revision_ns=self.revision_ns(known_ns),
+            wall_ns=self.clock.wall_ns(),
+            sleep_max_ns=self.thresholds.sleep_max,
+        )

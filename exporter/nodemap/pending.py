@@ -16,15 +16,16 @@ class PendingChanges:
     tombstones: dict[str, Tombstone] = field(default_factory=dict)
     transitions: list[Transition] = field(default_factory=list)
     heartbeats: set[Node] = field(default_factory=set)
+    history: list[Transition] = field(default_factory=list)
+    """Recorded before, and lost by the store."""
 
     def __bool__(self) -> bool:
-        return bool(self.records or self.tombstones or self.transitions or self.heartbeats)
+        return bool(self.records or self.tombstones or self.transitions or self.heartbeats or self.history)
 
     @property
     def names(self) -> frozenset[str]:
         """The nodes that came, changed or went."""
-        crossed = {transition.node for transition in self.transitions}
-        return frozenset(self.records.keys() | self.tombstones.keys() | crossed)
+        return frozenset(self.records.keys() | self.tombstones.keys())
 
     def keep(self, result: NodeRecord | Tombstone) -> None:
         """A node's record is new or changed, or the node is gone."""
@@ -37,8 +38,8 @@ class PendingChanges:
 
     def take(self) -> PendingChanges:
         """All of it; what is journalled from now on is the next taking's."""
-        taken = PendingChanges(self.records, self.tombstones, self.transitions, self.heartbeats)
-        self.records, self.tombstones, self.transitions, self.heartbeats = {}, {}, [], set()
+        taken = PendingChanges(self.records, self.tombstones, self.transitions, self.heartbeats, self.history)
+        self.records, self.tombstones, self.transitions, self.heartbeats, self.history = {}, {}, [], set(), []
         return taken
 
     def give_back(self, taken: PendingChanges) -> None:
@@ -51,3 +52,4 @@ class PendingChanges:
                 self.tombstones.setdefault(name, tombstone)
         self.transitions[:0] = taken.transitions
         self.heartbeats |= taken.heartbeats
+        self.history[:0] = taken.history

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from exporter.domain.command import Command, Depart, Register, SetGpuCount
 from exporter.domain.errors import NameConflict, UnknownNode
 from exporter.domain.lifecycle import after_heartbeat
 from exporter.domain.node import Node, NodeRecord, Removal, Tombstone
-from exporter.domain.registration import Registration, with_gpu_count, with_held_id, with_known_gpus
+from exporter.domain.registration import Registration, identity_of, with_gpu_count, with_held_id, with_known_gpus
 from exporter.domain.status import Status
+from exporter.nodemap.reports import by_somebody_else
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +31,38 @@ def check_claim(holder: Node, registration: Registration) -> None:
         raise NameConflict(holder.name)
 
 
+def is_heartbeat(command: Register, node: Node) -> bool:
+    """Whether the registration of a known node counts as its heartbeat."""
+    return command.heartbeat and not by_somebody_else(node, identity_of(command.registration))
+
+
 def result_of(
-    command: Command, node: Node | None, tombstone: Tombstone | None, wall_ns: int, sleep_max_ns: int
+    command: Command, node: Node | None, *, revision_ns: int, wall_ns: int, sleep_max_ns: int
 ) -> NodeRecord | Tombstone:
-    """The record or tombstone that the command leads to, later than whatever is known; raises UnknownNode."""
-    known_ns = node.record.revision_ns if node else tombstone.at_ns if tombstone else 0
-    revision_ns = max(wall_ns, known_ns + 1)
+    """The record or tombstone that the command leads to; raises UnknownNode.
+
+    `revision_ns`: later than whatever is known of the name.
+    """
     if isinstance(command, Depart):
-        return Tombstone(command.name, revision_ns, Removal.DEPARTED, node.record.registered_at_ns if node else 0)
+        if node is None:
+            return Tombstone(command.name, wall_ns, Removal.DEPARTED, revision_ns=revision_ns)
+        return tombstone_of(node.record, Removal.DEPARTED, revision_ns=revision_ns, wall_ns=wall_ns)
     if node is None:
         if not isinstance(command, Register):
             raise UnknownNode(command.name)
-        return NodeRecord(command.registration, wall_ns, revision_ns)
+        return NodeRecord(command.registration, wall_ns, revision_ns, epoch=revision_ns)
     if isinstance(command, Register):
-        lifecycle = after_heartbeat(node.lifecycle, None, wall_ns, sleep_max_ns)
+        lifecycle = node.lifecycle
+        if is_heartbeat(command, node):
+            lifecycle = after_heartbeat(lifecycle, None, wall_ns, sleep_max_ns)
         registration = with_held_id(with_known_gpus(command.registration, node.facts), node.facts.node_id)
-        return NodeRecord(registration, node.record.registered_at_ns, revision_ns, lifecycle)
+        return replace(node.record, registration=registration, revision_ns=revision_ns, lifecycle=lifecycle)
     if isinstance(command, SetGpuCount):
         facts = with_gpu_count(node.facts, command.count)
-        return NodeRecord(facts, node.record.registered_at_ns, revision_ns, node.lifecycle)
-    return NodeRecord(node.facts, node.record.registered_at_ns, revision_ns, command.lifecycle)
+        return replace(node.record, registration=facts, revision_ns=revision_ns)
+    return replace(node.record, revision_ns=revision_ns, lifecycle=command.lifecycle)
+
+
+def tombstone_of(record: NodeRecord, removal: Removal, *, revision_ns: int, wall_ns: int) -> Tombstone:
+    """What stays of a node that is gone."""
+    return Tombstone(record.name, wall_ns, removal, record.registered_at_ns, revision_ns, record.epoch)

@@ -6,24 +6,25 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from exporter.domain.node import Node
-from exporter.domain.status import Status, Transport
+from exporter.domain.status import Status
+from exporter.nodemap.paths import Path
 
 
 class Queue:
-    """Nodes of one transport and one status, heard in the same stretch between two blind outages, longest silent first.
+    """Nodes of one path and one status, heard in the same stretch between two blind outages, longest silent first.
 
     A blind spell starts a new generation: a node that was not heard since has a grace that one heard since does not
     have, so that the two would not wait in order.
     """
 
-    __slots__ = ("nodes", "siblings", "status", "transport")
+    __slots__ = ("nodes", "path", "siblings", "status")
 
-    def __init__(self, transport: Transport, status: Status | None, siblings: dict[Status | None, Queue]) -> None:
-        self.transport = transport
+    def __init__(self, path: Path, status: Status | None, siblings: dict[Status | None, Queue]) -> None:
+        self.path = path
         self.status = status
         """None: nodes that wait for no threshold, since an appointment of their own forgets them."""
         self.siblings = siblings
-        """The queues of the same transport and generation, by status."""
+        """The queues of the same path and generation, by status."""
         self.nodes: OrderedDict[int, Node] = OrderedDict()
 
     def push(self, node: Node) -> None:
@@ -45,25 +46,28 @@ class Queue:
 
 
 class Queues:
-    """All queues; `current[transport]` is where a node goes that was heard just now."""
+    """All queues; `current[path]` is where a node goes that was heard just now."""
 
     def __init__(self) -> None:
         self._generations: list[dict[Status | None, Queue]] = []
-        self.current: dict[Transport, Queue] = {}
-        for transport in Transport:
-            self.new_generation(transport)
+        self.current: dict[Path, Queue] = {}
 
-    def new_generation(self, transport: Transport) -> None:
-        """Begin a generation: hearing returned after a blind spell."""
+    def new_generation(self, path: Path) -> Queue:
+        """Begin a generation: hearing returned after a blind spell. Its first queue."""
+        self.current[path] = queue = self.side_generation(path)
+        return queue
+
+    def side_generation(self, path: Path) -> Queue:
+        """One beside the current, for nodes of which we learn late; the queue of those that are active."""
         generation: dict[Status | None, Queue] = {}
         for status in (*Status, None):
-            generation[status] = Queue(transport, status, generation)
+            generation[status] = Queue(path, status, generation)
         self._generations.append(generation)
-        self.current[transport] = generation[Status.ACTIVE]
+        return generation[Status.ACTIVE]
 
-    def earliest_heartbeat(self, transport: Transport, now_ns: int) -> int:
-        """When the transport's longest silent node was heard; now, if it has none."""
-        fronts = [queue.front() for queue in self if queue.transport is transport]
+    def earliest_heartbeat(self, path: Path, now_ns: int) -> int:
+        """When the path's longest silent node was heard; now, if it has none."""
+        fronts = [queue.front() for queue in self if queue.path is path]
         return min((node.last_heartbeat_ns for node in fronts if node is not None), default=now_ns)
 
     def __iter__(self) -> Iterator[Queue]:

@@ -42,7 +42,7 @@ def take_report(
     if beat.gpus is not None:
         node.readings = tuple(_current(reading, stale_after_ns) for reading in beat.gpus)
         node.readings_ns = now_ns
-        node.gpus_observed = len(beat.gpus)
+        node.gpus_observed = sum(not reading.lost for reading in beat.gpus)
         changed = True
     elif node.readings and now_ns - node.readings_ns > stale_after_ns:
         # Nobody looked for so long that these say nothing of now.
@@ -57,14 +57,21 @@ def take_report(
     return changed
 
 
+def by_somebody_else(node: Node, identity: str) -> bool:
+    """Whether a registration of this identity is a script's or a person's, of a node that has an agent of its own.
+
+    It says nothing of which machine the agent runs on, nor that it runs.
+    """
+    by_hand = identity.startswith(ADDRESS) or not identity
+    return by_hand and bool(node.identity) and not node.identity.startswith(ADDRESS)
+
+
 def is_clone(node: Node, identity: str, now_ns: int, within_ns: int) -> bool:
     """Whether two take turns in speaking for the node: one that was replaced a while ago is back.
 
     A machine that starts again, or moves, is another identity each time; only two machines alternate.
     """
-    by_hand = identity.startswith(ADDRESS) or not identity
-    if identity == node.identity or (by_hand and node.identity and not node.identity.startswith(ADDRESS)):
-        # A registration by a script or a person says nothing of which machine's agent speaks.
+    if identity == node.identity or by_somebody_else(node, identity):
         return False
     back = identity == node.identity_before and now_ns - node.identity_since_ns < within_ns
     node.identity_before, node.identity, node.identity_since_ns = node.identity, identity, now_ns
@@ -101,11 +108,20 @@ def without_impossible(beat: Heartbeat, total_bytes: int) -> Heartbeat:
     )
 
 
+def note_health(node: Node) -> bool:
+    """Take over what the node's readings say of its GPUs' health; whether that is news."""
+    health = tuple((each.index, each.uuid, each.health) for each in node.readings if each.health is not None)
+    if health == node.gpu_health:
+        return False
+    node.gpu_health = health
+    return True
+
+
 def _current(reading: GpuReading, stale_after_ns: int) -> GpuReading:
     """The reading; one that was old already when it was sent says only that the GPU is there."""
     if reading.age_seconds is None or reading.age_seconds * SECOND <= stale_after_ns:
         return reading
-    return GpuReading(reading.index, reading.uuid, age_seconds=reading.age_seconds)
+    return GpuReading(reading.index, reading.uuid, age_seconds=reading.age_seconds, lost=reading.lost)
 
 
 def _take_sequence(node: Node, sequence: int, *, heartbeat_age_ns: int, received_all: bool) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import ValuesView
+
+from msgspec.structs import replace
 
 from exporter.domain.clock import Clock
 from exporter.domain.errors import UnknownNode
@@ -17,15 +18,20 @@ from exporter.domain.transition import Transition
 from exporter.nodemap.changes import Change, Listener
 from exporter.nodemap.deadlines import Deadlines
 from exporter.nodemap.disruption import RecentlyOffline
+from exporter.nodemap.history import RecentTransitions
+from exporter.nodemap.meshtime import MeshTime
+from exporter.nodemap.paths import NEVER, Path, Paths, Peers
 from exporter.nodemap.pending import PendingChanges
 from exporter.nodemap.queues import Queue, Queues
+from exporter.nodemap.renames import Renames
 from exporter.nodemap.suppression import Disruptions
 from exporter.nodemap.totals import Totals
 from exporter.nodemap.walltime import WallTime
 
-MAX_RECENT = 10_000
 STRAY_INTERVALS = 2
 """For so many heartbeat intervals the stray heartbeats of a departed node are ignored."""
+MAX_DEPARTED = 50_000
+"""So many nodes that are gone are remembered, the latest; ever new names would else fill the memory for days."""
 
 
 class MapState:
@@ -39,23 +45,26 @@ class MapState:
         site_rule: SiteRule | None = None,
         max_nodes: int = 1_000_000,
         sources: dict[Transport, tuple[Source, ...]] | None = None,
+        instance: str = "",
+        by: str = "",
     ) -> None:
-        """`sources`: what each transport needs to hear, beside this process itself; nothing by default."""
+        """`sources`: what each transport needs to hear, beside this process itself; nothing by default.
+
+        `instance`: how other registries on the store know this one. `by`: tells this process' transitions from theirs.
+        """
         self.clock = clock
         self.thresholds = thresholds
         self.max_nodes = max_nodes
         now_ns = clock.monotonic_ns()
+        self.instance = instance
+        self._by = by
         self._process = Source("process", now_ns)
-        self.reception = {
-            transport: Reception(
-                (self._process, *(sources or {}).get(transport, ())),
-                until_ns=now_ns,
-                gap_ns=thresholds.gap,
-                grace_ns=thresholds.grace,
-                budget_ns=thresholds.offline_after,
-            )
-            for transport in Transport
-        }
+        self._sources = {transport: (self._process, *(sources or {}).get(transport, ())) for transport in Transport}
+        self.reception = {transport: self._new_reception(self._sources[transport]) for transport in Transport}
+        """Of our own paths."""
+        self.paths = Paths({transport: Path(transport, reception) for transport, reception in self.reception.items()})
+        self.peers = Peers(thresholds.lease)
+        self.mesh_time = MeshTime(now_ns, clock.wall_ns())
         self.totals = Totals(site_rule or SiteRule())
         self.pending = PendingChanges()
         self.listeners: list[Listener] = []
@@ -65,9 +74,10 @@ class MapState:
         """Grows when a node comes, goes or registers again: what the topology depends on."""
         self.departed: dict[str, Tombstone] = {}
         """Nodes that are gone and that may still stray or be re-seeded, oldest first."""
-        self.recent: deque[Transition] = deque(maxlen=MAX_RECENT)
-        """The latest transitions, oldest first."""
+        self.recent = RecentTransitions()
         self.queues = Queues()
+        for path in self.paths:
+            self.queues.new_generation(path)
         self._nodes: dict[str, Node] = {}
         self._next_order = 0
         self._ttls = Deadlines()
@@ -76,6 +86,7 @@ class MapState:
         self._gap_ns = thresholds.gap
         self.wall_time = WallTime(now_ns, clock.wall_ns())
         self.disruptions = Disruptions(self.totals, self.wall_time, self._note_suppression)
+        self._renames = Renames(thresholds.heartbeat_interval, self._note_suppression)
         self._recently_offline = RecentlyOffline(self.totals, self.disruptions.note)
         self.readings_rejected = dict.fromkeys(Reason, 0)
         """Parts of heartbeats that were left out."""
@@ -104,16 +115,36 @@ class MapState:
 
     def counted_age_ns(self, node: Node) -> int:
         """The silence that the node's status is derived from: blind time and grace left out."""
-        return self.reception[node.transport].counted_age_ns(node.last_heartbeat_ns)
+        return self.reception_of(node).counted_age_ns(node.last_heartbeat_ns)
+
+    def reception_of(self, node: Node) -> Reception:
+        """Of the path that the node's last heartbeat came on."""
+        return node.path.reception if isinstance(node.path, Path) else self.reception[node.transport]
 
     def held_since_ns(self, node: Node, now_ns: int) -> int | None:
         """Since when (monotonic) the node's status waits for us to hear it; None when it does not."""
-        return self.reception[node.transport].held_since_ns(node.last_heartbeat_ns, now_ns)
+        return self.reception_of(node).held_since_ns(node.last_heartbeat_ns, now_ns)
 
     def anything_held(self) -> bool:
         """Whether `held_since_ns` may be other than None for any node."""
         now_ns = self.clock.monotonic_ns()
-        return any(reception.holding or reception.blind(now_ns) for reception in self.reception.values())
+        return any(path.reception.holding or path.reception.blind(now_ns) for path in self.paths)
+
+    def path_via(self, via: str, transport: Transport) -> Path:
+        """The path of a heartbeat that this registry received; ours where it names none or us."""
+        if not via or via == self.instance:
+            return self.paths[transport]
+        path = self.paths.find(via)
+        if path is None:
+            source = self.peers.source(via, self.clock.monotonic_ns())
+            path = Path(transport, self._new_reception((*self._sources[transport], source)), via)
+            self.paths.add(path)
+            self.queues.new_generation(path)
+        return path
+
+    def revision_ns(self, *known_ns: int) -> int:
+        """The revision of what is written now: later than all that are known."""
+        return max(self.mesh_time.at(self.clock.monotonic_ns()), *(known + 1 for known in known_ns))
 
     # Single steps
 
@@ -124,20 +155,26 @@ class MapState:
             now_ns = self.clock.monotonic_ns()
             live = live or Live(now_ns, self.clock.wall_ns(), Transport.HTTP, Status.ACTIVE, now_ns)
             node = Node(record, self._next_order, live)
+            node.path = path = self.path_via(live.via, live.transport)
             self._next_order += 1
             self._nodes[record.name] = node
             self.departed.pop(record.name, None)
             self._late_until_ns.pop(record.name, None)
             self.pending.tombstones.pop(record.name, None)
-            self.enqueue(node, self.queues.current[node.transport])
+            self.enqueue(node, self.queues.current[path])
             self.totals.add(node)
+            if node.status is Status.OFFLINE:
+                self._recently_offline.add(node)
+            self._renames.add(node)
             change = Change.APPEARED
         else:
             change = Change.FACTS if record.registration != node.record.registration else Change.LIFECYCLE
             self.totals.discard(node)
             if record.registration.site != node.facts.site:
                 self.disruptions.drop(node)
+            self._renames.discard(node)
             node.record = record
+            self._renames.add(node)
             self.totals.add(node)
             self.disruptions.note(node)
         self._appoint(node)
@@ -152,9 +189,10 @@ class MapState:
         self.departed.pop(tombstone.name, None)
         self.departed[tombstone.name] = tombstone
         if tombstone.removal is Removal.DEPARTED:
-            gone_for_ns = max(0, self.clock.wall_ns() - tombstone.at_ns)
-            strays_ns = STRAY_INTERVALS * self.thresholds.heartbeat_interval - gone_for_ns
-            self._late_until_ns[tombstone.name] = self.clock.monotonic_ns() + strays_ns
+            self._late_until_ns.pop(tombstone.name, None)
+            left_ns = min(self.mesh_time.local(tombstone.revision_ns), self.clock.monotonic_ns())
+            strays_ns = STRAY_INTERVALS * self.thresholds.heartbeat_interval
+            self._late_until_ns[tombstone.name] = left_ns + strays_ns
         node = self._nodes.pop(tombstone.name, None)
         if node is None:
             return
@@ -162,6 +200,7 @@ class MapState:
         Queue.discard(node)
         self._recently_offline.drop(node)
         self.disruptions.drop(node)
+        self._renames.discard(node)
         self._ttls.drop(node.name)
         self._untils.drop(node.name)
         self.pending.heartbeats.discard(node)
@@ -170,15 +209,15 @@ class MapState:
         self.facts_version += 1
         self._tell(Change.DEPARTED if tombstone.removal is Removal.DEPARTED else Change.FORGOTTEN, node)
 
-    def record_heartbeat(self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, transport: Transport) -> None:
+    def record_heartbeat(self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, path: Path) -> None:
         """The node was heard: its silence begins anew, and it is active."""
         node.last_heartbeat_ns = last_heartbeat_ns
         if last_seen_ns > node.last_seen_ns:  # noqa: PLR1730 - a call to max() costs a heartbeat a tenth more
             node.last_seen_ns = last_seen_ns
-        if transport is not node.transport:
-            node.transport = transport
+        if path is not node.path:
+            node.path, node.transport = path, path.transport
             self.version += 1
-        current = self.queues.current[transport]
+        current = self.queues.current[path]
         if node.queue is current:
             current.nodes.move_to_end(node.order)
         else:
@@ -188,13 +227,25 @@ class MapState:
         if node.status is not Status.ACTIVE:
             self.set_status(node, Status.ACTIVE, last_heartbeat_ns)
 
-    def record_remote_heartbeat(
-        self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, transport: Transport
-    ) -> None:
+    def record_remote_heartbeat(self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, path: Path) -> None:
         """Another registry heard the node, a moment ago; what we heard later ourselves stands."""
         if last_heartbeat_ns > node.last_heartbeat_ns:
-            self.record_heartbeat(node, last_heartbeat_ns, last_seen_ns, transport)
+            self.record_heartbeat(node, last_heartbeat_ns, last_seen_ns, path)
             self.pending.heartbeats.discard(node)
+
+    def arrange(self, nodes: list[Node]) -> None:
+        """Queue nodes whose heartbeats we learned of late, by their age: they wait in line with nobody else."""
+        for path in {id(node.path): node.path for node in nodes}.values():
+            assert isinstance(path, Path)  # noqa: S101 - a node of the map has one
+            waiting = sorted(
+                (node for node in nodes if node.path is path), key=lambda node: node.last_heartbeat_ns, reverse=True
+            )
+            # What lies between two outages is a generation, as if the nodes had been here then.
+            ends = [outage.to_ns for outage in path.reception.outages]
+            for end_ns in [*ends, NEVER]:
+                queue = self.queues.side_generation(path)
+                while waiting and waiting[-1].last_heartbeat_ns < end_ns:
+                    self.enqueue(waiting.pop(), queue)
 
     def set_status(self, node: Node, status: Status, at_ns: int, *, told: bool = True) -> None:
         """The node's status changes, as of a moment of the monotonic clock; `told`: it is a transition of record."""
@@ -209,16 +260,15 @@ class MapState:
             node.entered_warning += 1
         else:
             node.entered_offline += 1
-            node.readings = ()
+            node.readings = node.gpu_health = ()
             self._recently_offline.add(node)
         self.disruptions.note(node)
+        self._renames.note(node)
         if isinstance(node.queue, Queue):
             self.enqueue(node, node.queue)
         self.version += 1
         if told:
-            transition = Transition(node.name, before, status, self.wall_time.at(at_ns))
-            self.pending.transitions.append(transition)
-            self.recent.append(transition)
+            self._make_transition(node, before, status, at_ns)
         self._tell(Change.STATUS, node)
         if status is Status.ACTIVE and node.lifecycle.overdue(self.clock.wall_ns()):
             self.set_lifecycle(node, IN_SERVICE)
@@ -226,10 +276,39 @@ class MapState:
     def set_lifecycle(self, node: Node, lifecycle: Lifecycle) -> None:
         """The node's lifecycle changes by time or by its own word; the store hears of it with the next batch."""
         if lifecycle is not node.record.lifecycle:
-            revision_ns = max(self.clock.wall_ns(), node.record.revision_ns + 1)
-            record = NodeRecord(node.facts, node.record.registered_at_ns, revision_ns, lifecycle)
+            revision_ns = self.revision_ns(node.record.revision_ns)
+            record = replace(node.record, revision_ns=revision_ns, lifecycle=lifecycle)
             self.pending.keep(record)
             self.put(record)
+
+    def assert_status(self, node: Node) -> None:
+        """What another registry recorded is wrong, for we heard the node since: record its status as we know it."""
+        last = node.last_transition
+        assert last is not None  # noqa: S101 - the one that is wrong
+        self._make_transition(node, last.to, node.status, node.last_heartbeat_ns)
+        self.pending.heartbeats.add(node)
+
+    def _make_transition(self, node: Node, before: Status, status: Status, at_ns: int) -> None:
+        last = node.last_transition
+        # As `last_seen`, what people read never goes back, wherever the wall clock was set to.
+        shown_ns = max(self.wall_time.at(at_ns), node.record.registered_at_ns, last.at_ns if last else 0)
+        if status is not Status.ACTIVE:
+            shown_ns = max(shown_ns, node.last_seen_ns)
+        node.last_transition = transition = Transition(
+            node.name, before, status, shown_ns, node.sequence_now + 1, self.mesh_time.at(at_ns), self._by
+        )
+        self.pending.transitions.append(transition)
+        self.recent.note(transition)
+
+    def _new_reception(self, sources: tuple[Source, ...]) -> Reception:
+        limits = self.thresholds
+        return Reception(
+            sources,
+            until_ns=self.clock.monotonic_ns(),
+            gap_ns=limits.gap,
+            grace_ns=limits.grace,
+            budget_ns=limits.offline_after,
+        )
 
     @staticmethod
     def enqueue(node: Node, queue: Queue) -> None:

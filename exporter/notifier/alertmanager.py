@@ -9,13 +9,13 @@ import random
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 import msgspec
-import urllib3
-from urllib3.exceptions import HTTPError
 
 from exporter import __version__
+from exporter.client.endpoint import parse_endpoint
+from exporter.client.http import HttpService, NoAnswer
 from exporter.domain.clock import SECOND, Clock
 from exporter.notifier.alerts import Alert
 from exporter.telemetry.metrics import Notification, Telemetry
@@ -26,6 +26,7 @@ MAX_TOGETHER = 250
 TIMEOUT_SECONDS = 5.0
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 30.0
+MAX_BODY_BYTES = 65_536
 MAX_ANSWER = 512
 """Bytes of a refusal that are read, for the log."""
 SUCCESS = 2
@@ -61,14 +62,13 @@ class Alertmanager:
         `lifetime_ns`: what fires expires so long after it was sent last.
         """
         self._lifetime_ns = lifetime_ns
-        parts = urlsplit(url)
-        self._url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}/api/v2/alerts"
-        headers = {"Content-Type": "application/json", "User-Agent": f"aurora-registry/{__version__}"}
-        if parts.username is not None:
-            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            headers |= urllib3.make_headers(basic_auth=login)
-        self._pool = urllib3.PoolManager(
-            headers=headers, retries=False, timeout=urllib3.Timeout(total=TIMEOUT_SECONDS), maxsize=1
+        # The next post may be a minute away: no connection is kept that somebody may have forgotten by then.
+        self._http = HttpService(
+            parse_endpoint(url),
+            timeout_seconds=TIMEOUT_SECONDS,
+            user_agent=f"aurora-registry/{__version__}",
+            keep=0,
+            max_body_bytes=MAX_BODY_BYTES,
         )
         self._external_labels = external_labels
         self._source = source
@@ -117,7 +117,7 @@ class Alertmanager:
         body = self._body(telling.values())
         try:
             await asyncio.get_running_loop().run_in_executor(thread, self._post, body)
-        except (HTTPError, OSError, _Refused) as error:
+        except (NoAnswer, _Refused) as error:
             if isinstance(error, _Refused) and error.status in HOPELESS:
                 self._drop(len(telling), str(error))
             else:
@@ -133,13 +133,9 @@ class Alertmanager:
         return 0.0
 
     def _post(self, body: bytes) -> None:
-        response = self._pool.request("POST", self._url, body=body, redirect=False, preload_content=False)
-        try:
-            if response.status // 100 != SUCCESS:
-                raise _Refused(response.status, response.read(MAX_ANSWER).decode(errors="replace").strip())
-        finally:
-            # The next post may be a minute away: no connection is kept that somebody may have forgotten by then.
-            response.close()
+        response = self._http.request("POST", "/api/v2/alerts", body)
+        if response.status // 100 != SUCCESS:
+            raise _Refused(response.status, response.body[:MAX_ANSWER].decode(errors="replace").strip())
 
     def _body(self, alerts: Iterable[Alert]) -> bytes:
         now_ns = self._clock.wall_ns()
@@ -162,7 +158,7 @@ class Alertmanager:
         self._warn("alerts were not told to an Alertmanager", why)
 
     def _warn(self, message: str, fault: str) -> None:
-        self._warnings.warn(message, self._url.removesuffix("/api/v2/alerts"), fault)
+        self._warnings.warn(message, self._http.endpoint.url, fault)
 
 
 def _time(wall_ns: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from exporter.alerting.setting import Setting
 
 LAG_SCRAPES = 2
-"""The rules see a change late by so much at most: the age of a scrape, and of an evaluation."""
+"""The rules see a return late by so much at most: the age of a scrape, and of an evaluation."""
 
 
 class Episodes:
@@ -22,7 +22,8 @@ class Episodes:
 
     def reconfigure(self, setting: Setting) -> None:
         """The rules wait like this."""
-        self._may_fire_after_ns = setting.node_wait_ns - LAG_SCRAPES * setting.scrape_interval
+        # They wait for longer than this, and believe in an end a scrape later: half of it is safe.
+        self._may_fire_after_ns = setting.node_wait_ns // 2
         self._keep_ns = setting.keep_ns + LAG_SCRAPES * setting.scrape_interval
 
     def begin(self, node: str, name: str, since_ns: int) -> None:

@@ -127,7 +127,7 @@ class AlertTracker:
         return self._shared and self._map.reception[node.transport].blind(now_ns)
 
     def _must_wait(self, node: Node, now_ns: int) -> bool:
-        if node.disruptions:
+        if node.disruptions or node.renamed_to:
             return True
         if (
             node.status is Status.WARNING

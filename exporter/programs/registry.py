@@ -11,6 +11,8 @@ from pathlib import Path
 import uvloop
 
 from exporter import __version__
+from exporter.auth.keyring import Keyring
+from exporter.auth.webconfig import read_web_config
 from exporter.configuration.faults import below, closest
 from exporter.configuration.loader import load
 from exporter.domain.config import Config
@@ -21,6 +23,7 @@ from exporter.redislink.url import parse_redis_url
 from exporter.stores.urls import open_store
 from exporter.telemetry import logs
 from exporter.wiring.registry import Registry
+from exporter.wiring.revision import instance_of
 from exporter.wiring.server import listen, serve
 
 DESCRIPTION = "The Aurora Node Registry: which nodes there are, how they are, for Prometheus."
@@ -77,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     logs.setup(config.log.level, config.log.format)
     try:
-        registry = Registry(config, open_store(config.store), load_config)
+        store = open_store(config.store, instance_of(config.web.listen_address))
+        registry = Registry(config, store, load_config)
         uvloop.run(whole(serve(registry, listen(config.web.listen_address))))
     except (Invalid, StoreRefused, OSError) as error:
         logs.flush()
@@ -87,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check_further(config: Config) -> None:
-    """Raise Invalid for what only those who connect can tell of a URL, and those who expose of a family."""
+    """Raise Invalid for what those who connect can tell of a URL, who expose of a family, who read of tokens."""
     faults: list[Fault] = []
     urls = (("store", config.store, open_store), ("event_bus.url", config.event_bus.url, parse_redis_url))
     for key, url, read in urls:
@@ -96,6 +100,14 @@ def _check_further(config: Config) -> None:
                 read(url)
         except Invalid as error:
             faults += below(key, error.faults)
+    try:
+        Keyring(config.auth)
+    except Invalid as error:
+        faults += error.faults
+    try:
+        read_web_config(config.web.config_file)
+    except Invalid as error:
+        faults += error.faults
     families = [family.name for family in FAMILIES]
     for name in config.metrics.disabled_families:
         if name not in families:

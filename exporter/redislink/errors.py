@@ -7,8 +7,11 @@ from redis.asyncio.sentinel import MasterNotFoundError
 
 from exporter.redislink.url import RedisUrl
 
-REDIS_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
+ODD_ANSWERS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
+"""What redis-py raises, and we as we read them, where answers are none of a Redis, or unasked for."""
+REDIS_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError, *ODD_ANSWERS)
 """All that a client's call may raise, time that ran out (TimeoutError is an OSError) included."""
+_NO_REDIS = "it does not answer as a Redis does: is it another server, or one that wants TLS (rediss://)?"
 
 _BY_TYPE: tuple[tuple[type[Exception], str], ...] = (
     (MasterNotFoundError, "the Sentinels know no master of this name that lives: check the service name, or wait"),
@@ -24,6 +27,13 @@ _BY_TYPE: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "it did not answer in time"),
 )
 _BY_TEXT: tuple[tuple[str, str], ...] = (
+    (
+        "DENIED Redis is running in protected mode",
+        "it is in protected mode, so it takes no other hosts: set requirepass, and the password in its URL, or bind it",
+    ),
+    ("Protocol error", _NO_REDIS),
+    ("Protocol Error", _NO_REDIS),
+    ("nesting depth", _NO_REDIS),
     ("OOM", "it is out of memory and takes no writes: raise its maxmemory or free some"),
     ("MISCONF", "it takes no writes, since it cannot save to its disk: look into its log"),
     ("NOREPLICAS", "it takes no writes, since too few of its replicas are there"),
@@ -45,6 +55,10 @@ def explain(error: BaseException, url: RedisUrl) -> str:
         if isinstance(error, kind):
             detail = f" ({_scrubbed(text, url)})" if isinstance(error, exceptions.NoPermissionError) else ""
             return f"Redis at {url.safe}: {sentence}{detail}"
+    if isinstance(error, ODD_ANSWERS):
+        # A connection that the server closed while we wrote to it is a RuntimeError of the event loop's.
+        odd = "it closed the connection" if isinstance(error, RuntimeError) else _NO_REDIS
+        return f"Redis at {url.safe}: {odd}"
     for piece, sentence in _BY_TEXT:
         if piece in text:
             return f"Redis at {url.safe}: {sentence}"

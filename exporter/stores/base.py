@@ -4,20 +4,23 @@ Ownership: a store keeps no state that the node map needs; the map is read once 
 Ordering: one writer calls `save`, one batch at a time; a batch is applied whole or not at all.
 Durability: when `save` returns, the batch outlives a `kill -9` of this process (SQLite: of the machine).
 Concurrency: several registries may share a Redis. Of two records of one node the later `revision_ns` stands, of two
-heartbeats the later, and of one transition told twice the first; `save` says what it was the first to tell.
+heartbeats the later stamp, and of one transition told twice the first; `save` says what it was the first to tell.
+No wall clock decides any of it (docs/design/ordering.md).
 
 The rules, which every store follows, for a node by name and in this order:
 
 - A record is taken if its `revision_ns` is not before that of the record or tombstone that is there; it takes the
   tombstone's place.
-- A tombstone is taken if it is later than the record, or than the tombstone, that is there; record and last heartbeat
-  go, the history stays until the tombstone is pruned (7 days, at `load`).
-- A transition is taken if it is later than the node's last recorded one and leads to another status than the recorded
-  one; of a name that is neither registered nor departed, none is. The newest 100 a node are kept.
-- A heartbeat is taken if it is later than the last one; of a node that is not registered, none is.
+- A tombstone is taken if its `revision_ns` is later than that of the record, or of the tombstone, that is there; record
+  and last heartbeat go, the history stays until the tombstone is pruned (7 days, at `load`).
+- A transition is taken if its `sequence` is above that of the node's last recorded one and it leads to another status
+  than the recorded one; one that stands in the history exactly as it is told was taken, and its answer was lost. Of a
+  name that is neither registered nor departed, none is. The newest 100 a node are kept.
+- A transition of the batch's `history` is put where it is missing, and is no news.
+- A heartbeat is taken if its stamp is later than that of the last one; of a node that is not registered, none is.
 
-The recorded status is where the last transition led to, if that was after the registration: a node that left and
-registered again starts active.
+The recorded status is where the last transition led to, if its `sequence` is above the record's epoch: a node that left
+and registered again starts active.
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ class DatasetLost(StoreUnavailable):
     """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Saved:
     """What a batch was the first to tell, of all registries on this store. A lone registry is always the first.
 
@@ -67,6 +70,10 @@ class Saved:
     """Nodes that went with this batch: there was a record, or nothing at all; not those of an earlier tombstone."""
     transitions: list[Transition] = field(default_factory=list)
     """Those that were recorded, in the batch's order."""
+    peers: dict[str, int] = field(default_factory=dict, compare=False)
+    """Of each registry on this store, ours among them, how often it wrote; 0 for one that stopped in good order."""
+    mesh_ns: int = field(default=0, compare=False)
+    """The latest mesh time that any registry wrote."""
 
 
 OnRejected = Callable[[str, RecordFault, str], None]
@@ -89,11 +96,19 @@ class Store(Protocol):
     """What is read is checked as a registration is. A record that cannot be is set aside: it stays where it is until
     its node registers again, and the rest is served."""
 
+    instance: str
+    """Our identity among the registries on a shared store; empty where it is not shared."""
+    durable: bool | None
+    """Whether what is acknowledged outlives a crash of whoever keeps it; None where that is not known yet."""
+
     async def open(self) -> None:
         """Make ready, once; StoreRefused (and nothing touched) for a store that is damaged, foreign or newer.
 
         After StoreUnavailable, try again.
         """
+
+    async def probe(self) -> None:
+        """Prove that writes are taken, at little cost: to be asked again and again while they are not."""
 
     async def load(self) -> Snapshot:
         """Everything that is kept. Damage raises StoreRefused: never silently a part, never silently empty.
@@ -114,7 +129,9 @@ class Store(Protocol):
         """
 
     def changes(self) -> AsyncIterator[Batch]:
-        """What other registries save from now on, in order; ends never, raises StoreUnavailable when it tore.
+        """What other registries save from now on, in order. Runs until cancelled; raises StoreUnavailable if it breaks.
+
+        What we saved ourselves is among it where the answer was lost: it may be applied long after we gave it up.
 
         After it tore, `load` again and merge: what was missed is in there. A store that is not shared yields nothing.
         """

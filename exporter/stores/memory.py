@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from bisect import insort
 from collections.abc import AsyncIterator
 
 from exporter.domain.node import NodeRecord, Tombstone
@@ -12,7 +12,6 @@ from exporter.stores.base import Batch, LastHeartbeat, Mark, OnRejected, Recent,
 from exporter.stores.rules import (
     KEEP_TOMBSTONES,
     MAX_TRANSITIONS,
-    Recorded,
     Version,
     apply,
     newest_first,
@@ -25,6 +24,8 @@ class MemoryStore:
     """Keeps nothing beyond the process: it follows every rule of a store but durability."""
 
     shared = False
+    instance = ""
+    durable: bool | None = False
 
     def __init__(self) -> None:
         self.on_rejected: OnRejected = overlook
@@ -34,12 +35,16 @@ class MemoryStore:
     async def open(self) -> None:
         """Nothing to make ready."""
 
+    async def probe(self) -> None:
+        """It takes every write."""
+
     async def load(self) -> Snapshot:
         """What was saved in this process."""
         rows = self._rows
         rows.prune(time.time_ns() - KEEP_TOMBSTONES)
         nodes = [
-            stored_node(record, rows.heartbeats.get(name), rows.recorded(name)) for name, record in rows.records.items()
+            stored_node(record, rows.heartbeats.get(name), rows.last_transition(name))
+            for name, record in rows.records.items()
         ]
         return Snapshot(sorted(nodes, key=registration_order), list(rows.tombstones.values()), self._mark)
 
@@ -79,20 +84,24 @@ class _DictRows:
         self.records: dict[str, NodeRecord] = {}
         self.tombstones: dict[str, Tombstone] = {}
         self.heartbeats: dict[str, LastHeartbeat] = {}
-        self.history: dict[str, deque[Transition]] = {}
+        self.history: dict[str, list[Transition]] = {}
         """Newest first."""
 
     def record(self, name: str) -> Version | None:
         record = self.records.get(name)
-        return Version(record.revision_ns, record.registered_at_ns) if record else None
+        return Version(record.revision_ns, record.epoch) if record else None
 
     def tombstone(self, name: str) -> Version | None:
         tombstone = self.tombstones.get(name)
-        return Version(tombstone.at_ns, tombstone.registered_at_ns) if tombstone else None
+        return Version(tombstone.revision_ns, tombstone.epoch) if tombstone else None
 
-    def recorded(self, name: str) -> Recorded | None:
+    def last_transition(self, name: str) -> Transition | None:
         history = self.history.get(name)
-        return Recorded(history[0].at_ns, history[0].to) if history else None
+        return history[0] if history else None
+
+    def transition(self, name: str, sequence: int) -> Transition | None:
+        history = self.history.get(name, ())
+        return next((transition for transition in history if transition.sequence == sequence), None)
 
     def put_record(self, record: NodeRecord) -> None:
         self.tombstones.pop(record.name, None)
@@ -104,15 +113,17 @@ class _DictRows:
         self.tombstones[tombstone.name] = tombstone
 
     def put_transition(self, transition: Transition) -> None:
-        self.history.setdefault(transition.node, deque(maxlen=MAX_TRANSITIONS)).appendleft(transition)
+        history = self.history.setdefault(transition.node, [])
+        insort(history, transition, key=lambda each: -each.sequence)
+        del history[MAX_TRANSITIONS:]
 
     def put_heartbeats(self, heartbeats: dict[str, LastHeartbeat]) -> None:
         for name, latest in heartbeats.items():
             before = self.heartbeats.get(name)
-            if name in self.records and (before is None or latest.last_seen_ns > before.last_seen_ns):
+            if name in self.records and (before is None or latest.stamp_ns > before.stamp_ns):
                 self.heartbeats[name] = latest
 
     def prune(self, before_ns: int) -> None:
-        for name in [name for name, tombstone in self.tombstones.items() if tombstone.at_ns < before_ns]:
+        for name in [name for name, tombstone in self.tombstones.items() if tombstone.revision_ns < before_ns]:
             del self.tombstones[name]
             self.history.pop(name, None)

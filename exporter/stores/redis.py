@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,11 +25,10 @@ from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.url import RedisUrl
 from exporter.stores import rediscodec as codec
 from exporter.stores.base import Batch, DatasetLost, LastHeartbeat, Mark, OnRejected, Recent, Saved, Snapshot, overlook
-from exporter.stores.redisscripts import PRUNE, SAVE, STATE, TYPES
+from exporter.stores.redisscripts import PERSISTENCE, PRUNE, SAVE, STATE, TYPES, UPGRADE
 from exporter.stores.rules import (
     KEEP_MARKS,
     KEEP_TOMBSTONES,
-    Recorded,
     newest_first,
     registration_order,
     stored_node,
@@ -37,14 +38,18 @@ ANSWER_SECONDS = 1.6
 """For one question, connecting included."""
 LISTEN_MILLISECONDS = 400
 """How long `changes` waits at a time: well within the time that an answer may take."""
+MAX_UNCONFIRMED = 1_000
+"""More than fail one after the other while a connection may still deliver the first."""
 READ_CHANGES = 10
 """So many entries of the stream at a time; each may be as large as a part of a batch."""
+PROBE_MILLISECONDS = 60_000
+"""How long what `probe` writes stays."""
 MAX_ASIDE = 10_000
 """So many values that cannot be used are kept."""
 MARK_AHEAD = 24 * HOUR
 """A mark from further ahead is nobody's: it would make all nodes look as old as that."""
-FORMAT = "1"
-"""Of all that we write; the first part of the dataset's id."""
+FORMAT = "2"
+"""Of all that we write; the first part of the dataset's id. Format 1 is upgraded."""
 Value = TypeVar("Value")
 _log = logging.getLogger("aurora.store")
 
@@ -63,15 +68,23 @@ class RedisStore:
 
     shared = True
 
-    def __init__(self, url: RedisUrl) -> None:
+    def __init__(self, url: RedisUrl, instance: str = "") -> None:
+        """`instance`: this registry's identity, the same after a restart."""
         self.url = url
+        self.instance = instance or secrets.token_hex(4)
         self.on_rejected: OnRejected = overlook
+        self.durable: bool | None = None
         self._origin = secrets.token_hex(8)
+        self._saves = 0
+        self._unconfirmed: deque[int] = deque(maxlen=MAX_UNCONFIRMED)
+        """Saves whose answer we did not get: Redis may apply them long after, and then we must be told of them."""
         self._client = connect(url)
         self._save = self._client.register_script(SAVE)
         self._state = self._client.register_script(STATE)
         self._prune = self._client.register_script(PRUNE)
         self._types = self._client.register_script(TYPES)
+        self._upgrade = self._client.register_script(UPGRADE)
+        self._persistence = self._client.register_script(PERSISTENCE)
         self._known: codec.State | None = None
         """What stood in Redis when it was last loaded."""
 
@@ -90,6 +103,7 @@ class RedisStore:
         """Everything, in parts, so that neither Redis nor we are held up; what is told meanwhile, `changes` has."""
         with _refusing():
             known = await self._adopt()
+            await self._look_at_persistence()
             mark = await self._load_marks(known.time_ns)
             tombstones = await self._load_hash(codec.TOMBSTONES, codec.read_tombstone)
             await self._expire_tombstones(tombstones, known.time_ns - KEEP_TOMBSTONES)
@@ -99,6 +113,8 @@ class RedisStore:
             self._check_same(await self._ask_state(), known)
         # In a thread, since a hundred thousand nodes would hold up the event loop.
         snapshot = await asyncio.to_thread(_snapshot, records, tombstones, heartbeats, recorded, mark)
+        if self._known is not None and (self._known.dataset, self._known.run) != (known.dataset, known.run):
+            snapshot = replace(snapshot, lost=True)
         # Only now: until the caller knows what is there, `save` must go on saying that it was lost.
         self._known = known
         return snapshot
@@ -109,22 +125,54 @@ class RedisStore:
         saved = Saved()
         for part in codec.parts(batch):
             keys, arguments = codec.write_part(part)
-            async with self._asking():
-                answer = await self._save(keys, [known.dataset, known.run, self._origin, *arguments])
-            codec.read_saved(answer, part, saved)
+            self._saves += 1
+            who = (known.dataset, known.run, f"{self._origin}:{self._saves}", self.instance)
+            try:
+                async with self._asking():
+                    answer = await self._save(keys, [*who, *arguments])
+                    codec.read_saved(answer, part, saved)
+            except BaseException:
+                self._unconfirmed.append(self._saves)
+                raise
         return saved
+
+    async def probe(self) -> None:
+        """Write something small: reading may go on for long where writing is refused."""
+        async with self._asking():
+            await self._client.set(codec.PROBE, self._origin, px=PROBE_MILLISECONDS)
+
+    async def _look_at_persistence(self) -> None:
+        """Whether what is acknowledged outlives a crash of Redis; said once for each answer."""
+        async with self._asking():
+            aof = (await self._persistence([codec.DATASET])).decode(errors="replace") == "1"
+        dumps = ""
+        with contextlib.suppress(StoreUnavailable):  # Many a host does not let its users ask.
+            async with self._asking():
+                answer = await self._client.execute_command("CONFIG", "GET", "save")
+                found = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
+                dumps = next((bytes(value).decode() for _, value in found), "")
+        if self.durable is not aof and not aof:
+            how = f"dumps only ({dumps})" if dumps else "no persistence"
+            _log.warning(
+                "Redis at %s keeps its data in memory, with %s: what it acknowledged is lost when it restarts. "
+                "Set appendonly yes, or accept that registrations come back from memory and from the nodes",
+                self.url.safe,
+                how,
+            )
+        self.durable = aof
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """Newest first."""
         async with self._asking():
-            items = await self._client.lrange(codec.history(name), 0, limit - 1) if limit else []
+            items = await self._client.zrevrange(codec.history(name), 0, limit - 1) if limit else []
         return [*self._readable(codec.history(name), codec.read_transition, name, items)]
 
     async def recent(self, since_ns: int, limit: int) -> Recent:
         """Of the latest 10,000 transitions of all nodes, and of all tombstones."""
         async with self._asking():
-            items = await self._client.zrevrangebylex(codec.RECENT, "+", codec.since(since_ns), start=0, num=limit)
-        transitions = [*self._readable(codec.RECENT, codec.read_recent, "", items)]
+            items = await self._client.zrevrange(codec.RECENT, 0, limit - 1) if limit else []
+        found = self._readable(codec.RECENT, codec.read_recent, "", items)
+        transitions = [transition for transition in found if transition.at_ns >= since_ns]
         tombstones = await self._load_hash(codec.TOMBSTONES, codec.read_tombstone)
         gone = (tombstone for tombstone in tombstones.values() if tombstone.at_ns >= since_ns)
         return newest_first(transitions, gone, limit)
@@ -133,22 +181,36 @@ class RedisStore:
         """What other registries saved since the last load; heartbeats over the bus excepted, which all hear."""
         known = self._loaded()
         position = known.last_change
+        unfinished: Batch | None = None
         while True:
             async with self._asking():
                 answer = await self._client.xread(
                     {codec.CHANGES: f"{position}-0"}, count=READ_CHANGES, block=LISTEN_MILLISECONDS
                 )
-            for number, fields in ((int(key.partition(b"-")[0]), fields) for key, fields in _entries(answer)):
+                entries = [(int(key.partition(b"-")[0]), dict(fields)) for key, fields in _entries(answer)]
+            for number, fields in entries:
                 if number != position + 1:
                     raise StoreUnavailable(f"Redis at {self.url.safe}: changes were missed, since we were slow: reload")
                 position = number
-                if fields.get(b"o") != self._origin.encode():
-                    yield codec.read_change(fields, self._reject_change)
+                if self._is_ours(fields.get(b"o", b"")):
+                    continue
+                batch = codec.read_change(fields, self._reject_change)
+                if unfinished is not None:
+                    codec.extend(unfinished, batch)
+                    batch = unfinished
+                unfinished = batch if b"more" in fields else None
+                if unfinished is None:
+                    yield batch
             if not answer:
                 state = await self._ask_state()
                 self._check_same(state, known)
                 if state.last_change < position:
                     raise self._lost()
+
+    def _is_ours(self, origin: bytes) -> bool:
+        """Whether we know all that the entry says, since it is of a save that was answered."""
+        name, _, number = origin.decode(errors="replace").partition(":")
+        return name == self._origin and number.isdecimal() and int(number) not in self._unconfirmed
 
     async def time_ns(self) -> int:
         """Redis's own clock, in nanoseconds since the epoch: what all registries on this store agree on.
@@ -158,7 +220,14 @@ class RedisStore:
         return (await self._ask_state()).time_ns
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Tell the other registries that we stopped in good order, and close all connections."""
+        if self._known is not None:
+            known, self._known = self._known, None
+            with contextlib.suppress(StoreUnavailable):
+                state = await self._ask_state()
+                if (state.dataset, state.run) == (known.dataset, known.run):
+                    async with self._asking():
+                        await self._client.hset(codec.PEERS, self.instance, 0)
         await self._client.aclose()
 
     def _loaded(self) -> codec.State:
@@ -175,12 +244,31 @@ class RedisStore:
                 await self._client.set(codec.DATASET, f"{FORMAT}:{secrets.token_hex(8)}", nx=True)
             state = await self._ask_state()
         version = state.dataset.partition(":")[0]
+        if version == "1":
+            await self._upgrade_from_1(state.dataset)
+            return await self._adopt()
         if version != FORMAT:
             raise _Unusable(
                 f"Redis at {self.url.safe} cannot be used: its format is {version!r}, and this version of the registry "
                 f"knows {FORMAT!r}: install the version that wrote it again, or name another database"
             )
         return state
+
+    async def _upgrade_from_1(self, dataset: str) -> None:
+        """Two registries may do so at once. Those of the older version are refused from then on, and say so."""
+        names: list[str] = []
+        for key in (codec.RECORDED, codec.HEARD):
+            async with self._asking():
+                found: Any = await self._client.hkeys(key)
+            names += [name.decode(errors="replace") for name in found]
+        for start in range(0, len(names), codec.PART):
+            part = names[start : start + codec.PART]
+            histories = [key for name in part for key in (codec.history_of_format_1(name), codec.history(name))]
+            async with self._asking():
+                await self._upgrade([codec.RECORDED, codec.HEARD, *histories], part)
+        async with self._asking():
+            await self._client.set(codec.DATASET, f"{FORMAT}:{dataset.partition(':')[2]}")
+        _log.info("the store was upgraded", extra={"redis": self.url.safe, "format": FORMAT})
 
     async def _ask_state(self) -> codec.State:
         async with self._asking():
@@ -199,8 +287,8 @@ class RedisStore:
         """Set aside the keys of ours that hold something else; without dataset and nodes, nothing can be known."""
         keys = list(codec.TYPES)
         async with self._asking():
-            wrong: list[int] = await self._types(keys, list(codec.TYPES.values()))
-        for key in [keys[index] for index in wrong]:
+            wrong = [keys[index] for index in await self._types(keys, list(codec.TYPES.values()))]
+        for key in wrong:
             if key in {codec.DATASET, codec.NODES}:
                 raise _Unusable(
                     f"Redis at {self.url.safe} cannot be used: another application has keys under {codec.PREFIX}, "
@@ -216,8 +304,9 @@ class RedisStore:
             found: Any
             async with self._asking():
                 cursor, found = await self._client.hscan(key, cursor, count=codec.SCAN)
+                values_found = list(found.items())
             bad: dict[bytes, bytes] = {}
-            for field, value in found.items():
+            for field, value in values_found:
                 try:
                     name = field.decode()
                     values[name] = read(name, value)
@@ -242,22 +331,24 @@ class RedisStore:
     async def _load_marks(self, now_ns: int) -> Mark | None:
         """The freshest mark; those of registries that are long gone are removed."""
 
-        def read(origin: str, value: bytes) -> Mark:
-            mark = codec.read_mark(origin, value)
+        def read(instance: str, value: bytes) -> Mark:
+            mark = codec.read_mark(instance, value)
             if mark.alive_ns > now_ns + MARK_AHEAD:
                 raise BadRecord(RecordFault.TIME, "it is of a time that Redis' own clock has not come to")
             return mark
 
         marks = await self._load_hash(codec.MARKS, read)
-        old = [origin for origin, mark in marks.items() if mark.alive_ns < now_ns - KEEP_MARKS]
+        old = [instance for instance, mark in marks.items() if mark.alive_ns < now_ns - KEEP_MARKS]
         if old:
             async with self._asking():
                 await self._client.hdel(codec.MARKS, *old)
+            async with self._asking():
+                await self._client.hdel(codec.PEERS, *old)
         return max(marks.values(), key=lambda mark: mark.alive_ns, default=None)
 
     async def _expire_tombstones(self, tombstones: dict[str, Tombstone], before_ns: int) -> None:
         """Remove old tombstones and the history of their nodes, in place and in Redis."""
-        old = [name for name, tombstone in tombstones.items() if tombstone.at_ns < before_ns]
+        old = [name for name, tombstone in tombstones.items() if tombstone.revision_ns < before_ns]
         for start in range(0, len(old), codec.PART):
             names = old[start : start + codec.PART]
             keys = [codec.TOMBSTONES, codec.RECORDED, *map(codec.history, names)]
@@ -308,12 +399,12 @@ def _snapshot(
     records: dict[str, NodeRecord],
     tombstones: dict[str, Tombstone],
     heartbeats: dict[str, LastHeartbeat],
-    recorded: dict[str, Recorded],
+    recorded: dict[str, Transition],
     mark: Mark | None,
 ) -> Snapshot:
     # Read at different moments, a node and its tombstone may both be there: the later one is true.
     for name in tombstones.keys() & records.keys():
-        if tombstones[name].at_ns > records[name].revision_ns:
+        if tombstones[name].revision_ns > records[name].revision_ns:
             del records[name]
         else:
             del tombstones[name]

@@ -10,27 +10,28 @@ import msgspec
 
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.recordchecks import (
+    MAX_TIME_NS,
     BadRecord,
     RecordFault,
     check_last_heartbeat,
     check_mark,
     check_record,
-    check_time,
     check_tombstone,
     check_transition,
 )
-from exporter.domain.status import Status, Transport
-from exporter.domain.text import shown
+from exporter.domain.status import Transport
+from exporter.domain.text import is_name, shown
 from exporter.domain.transition import Transition
 from exporter.stores.base import Batch, LastHeartbeat, Mark, Saved
-from exporter.stores.rules import Recorded
 
 PREFIX = "aurora:{registry}:"
-DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT = (
-    PREFIX + name for name in ("dataset", "nodes", "tombstones", "heard", "recorded", "marks", "changes", "recent")
+DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT, PEERS, TIME = (
+    PREFIX + name
+    for name in ["dataset", "nodes", "tombstones", "heard", "recorded", "marks", "changes", "recent", "peers", "time"]
 )
 ASIDE = PREFIX + "aside"
 """A hash of what cannot be used, by the hash's name and the field."""
+PROBE = PREFIX + "probe"
 TYPES = {
     DATASET: "string",
     NODES: "hash",
@@ -40,6 +41,8 @@ TYPES = {
     MARKS: "hash",
     CHANGES: "stream",
     RECENT: "zset",
+    PEERS: "hash",
+    TIME: "string",
     ASIDE: "hash",
 }
 PART = 1_000
@@ -72,6 +75,11 @@ class State(NamedTuple):
 
 def history(name: str) -> str:
     """The key of a node's transitions."""
+    return f"{PREFIX}history:{name}"
+
+
+def history_of_format_1(name: str) -> str:
+    """The key of a node's transitions in the first format."""
     return f"{PREFIX}transitions:{name}"
 
 
@@ -85,7 +93,11 @@ def read_state(answer: list[bytes]) -> State:
 def parts(batch: Batch) -> list[Batch]:
     """The batch in parts of at most PART nodes; each node's changes stay together and in order."""
     names = dict.fromkeys(
-        [*batch.records, *batch.tombstones, *(transition.node for transition in batch.transitions), *batch.heartbeats]
+        [
+            *(*batch.records, *batch.tombstones),
+            *(transition.node for transition in (*batch.transitions, *batch.history)),
+            *batch.heartbeats,
+        ]
     )
     divided, part_of = [Batch()], {}
     count = size = 0
@@ -103,6 +115,8 @@ def parts(batch: Batch) -> list[Batch]:
         part_of[name].tombstones[name] = tombstone
     for transition in batch.transitions:
         part_of[transition.node].transitions.append(transition)
+    for transition in batch.history:
+        part_of[transition.node].history.append(transition)
     for name, heartbeats in batch.heartbeats.items():
         part_of[name].heartbeats[name] = heartbeats
     divided[-1] = replace(divided[-1], mark=batch.mark)
@@ -117,26 +131,34 @@ def _size(record: NodeRecord | None) -> int:
 
 def write_part(batch: Batch) -> tuple[list[str], list[str | bytes | int]]:
     """Keys and arguments of the script SAVE, but for the first three arguments."""
-    keys = [DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT]
+    keys = [DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT, PEERS, TIME]
     arguments: list[str | bytes | int] = [
         _encode(batch.mark) if batch.mark else b"",
-        *(len(batch.records), len(batch.tombstones), len(batch.transitions), len(batch.heartbeats)),
+        _head(batch.mark.alive_ns) if batch.mark else b"",
+        *(len(batch.records), len(batch.tombstones), len(batch.transitions), len(batch.history), len(batch.heartbeats)),
     ]
     for name, record in batch.records.items():
-        arguments += name, _head(record.revision_ns, record.registered_at_ns) + _encode(record)
+        arguments += name, _head(record.revision_ns, record.epoch) + _encode(record)
     for name, tombstone in batch.tombstones.items():
-        arguments += name, _head(tombstone.at_ns, tombstone.registered_at_ns) + _encode(tombstone)
-    for transition in batch.transitions:
+        arguments += name, _head(tombstone.revision_ns, tombstone.epoch) + _encode(tombstone)
+    for transition in (*batch.transitions, *batch.history):
         keys.append(history(transition.node))
-        arguments += transition.node, _head(transition.at_ns) + transition.to.encode(), _encode(transition)
-    for name, heartbeats in batch.heartbeats.items():
-        arguments += name, _head(heartbeats.last_seen_ns) + heartbeats.transport.encode()
+        heads = _head(transition.sequence), _head(transition.stamp_ns)
+        arguments += transition.node, transition.to, *heads, _encode(transition)
+    for name, heartbeat in batch.heartbeats.items():
+        arguments += name, _head(heartbeat.stamp_ns, heartbeat.last_seen_ns) + _way(heartbeat)
     return keys, arguments
 
 
 def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
     """Add what the script SAVE answered about a part."""
-    records, tombstones, transitions = answer
+    records, tombstones, transitions, peers, time = answer
+    # What is there may have been altered by others: what cannot be a count or a time counts as nothing.
+    for name, writes in zip(peers[::2], peers[1::2], strict=True):
+        if writes.isdigit() and is_name(name.decode(errors="replace")):
+            saved.peers[name.decode()] = int(writes[:DIGITS])
+    if time and len(time[0]) == DIGITS and time[0].isdigit():
+        saved.mesh_ns = min(int(time[0]), MAX_TIME_NS)
     saved.records.update(name.decode() for name in records)
     saved.tombstones.update(name.decode() for name in tombstones)
     saved.transitions.extend(batch.transitions[int(index)] for index in transitions)
@@ -145,27 +167,29 @@ def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
 def read_record(name: str, value: bytes) -> NodeRecord:
     """A value of the hash `nodes`; like all that read, it raises ValueError or MsgspecError for what cannot be."""
     record = check_record(_decode_record(value[2 * DIGITS :]), name)
-    _check_head(value, record.revision_ns, record.registered_at_ns)
+    _check_head(value, record.revision_ns, record.epoch)
     return record
 
 
 def read_tombstone(name: str, value: bytes) -> Tombstone:
     """A value of the hash `tombstones`."""
     tombstone = check_tombstone(_decode_tombstone(value[2 * DIGITS :]), name)
-    _check_head(value, tombstone.at_ns, tombstone.registered_at_ns)
+    _check_head(value, tombstone.revision_ns, tombstone.epoch)
     return tombstone
 
 
 def read_heard(name: str, value: bytes) -> LastHeartbeat:
     """A value of the hash `heard`."""
-    return check_last_heartbeat(LastHeartbeat(_number(value), Transport(value[DIGITS:].decode())), name)
+    transport, _, via = value[2 * DIGITS :].decode().partition(" ")
+    if via and not is_name(via):
+        raise BadRecord(RecordFault.NAME, f"expected the registry that received it, got {shown(via)}")
+    heartbeat = LastHeartbeat(_number(value[DIGITS:]), Transport(transport), _number(value), via)
+    return check_last_heartbeat(heartbeat, name)
 
 
-def read_recorded(_: str, value: bytes) -> Recorded:
+def read_recorded(name: str, value: bytes) -> Transition:
     """A value of the hash `recorded`."""
-    at_ns = _number(value)
-    check_time("at_ns", at_ns)
-    return Recorded(at_ns, Status(value[DIGITS:].decode()))
+    return read_transition(name, value)
 
 
 def read_mark(_: str, value: bytes) -> Mark:
@@ -174,13 +198,10 @@ def read_mark(_: str, value: bytes) -> Mark:
 
 
 def read_transition(name: str, value: bytes) -> Transition:
-    """An item of a node's history."""
-    return check_transition(_decode_transition(value), name)
-
-
-def since(at_ns: int) -> bytes:
-    """The least member of the sorted set `recent` of that time, inclusive, as ZREVRANGEBYLEX has it."""
-    return b"[" + _head(at_ns)
+    """A member of a node's history."""
+    transition = check_transition(_decode_transition(value[DIGITS:]), name)
+    _check_head(value, transition.sequence)
+    return transition
 
 
 def read_recent(_: str, value: bytes) -> Transition:
@@ -199,6 +220,19 @@ def read_change(fields: Mapping[bytes, bytes], reject: Callable[[bytes, Exceptio
     return batch
 
 
+def extend(batch: Batch, more: Batch) -> None:
+    """Add what a further entry tells of the same save."""
+    batch.records.update(more.records)
+    batch.tombstones.update(more.tombstones)
+    batch.transitions.extend(more.transitions)
+    batch.history.extend(more.history)
+    batch.heartbeats.update(more.heartbeats)
+
+
+def _way(heartbeat: LastHeartbeat) -> bytes:
+    return f"{heartbeat.transport} {heartbeat.via}".encode() if heartbeat.via else heartbeat.transport.encode()
+
+
 def _read_told(kind: bytes, text: bytes, batch: Batch) -> None:
     match kind:
         case b"r":
@@ -209,9 +243,11 @@ def _read_told(kind: bytes, text: bytes, batch: Batch) -> None:
             batch.tombstones[tombstone.name] = check_tombstone(tombstone, tombstone.name)
         case b"s":
             batch.transitions.append(check_transition(_decode_transition(text)))
+        case b"p":
+            batch.history.append(check_transition(_decode_transition(text)))
         case b"h":
-            name = text[DIGITS:].decode()
-            batch.heartbeats[name] = check_last_heartbeat(LastHeartbeat(_number(text), Transport.HTTP), name)
+            name, _, value = text.partition(b" ")
+            batch.heartbeats[name.decode()] = read_heard(name.decode(), value)
 
 
 def _told(fields: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:

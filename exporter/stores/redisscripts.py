@@ -1,6 +1,6 @@
 """What runs inside Redis: the rules of `base` in Lua, so that a batch meets what other registries wrote at one moment.
 
-Nanoseconds since the epoch do not fit a Lua number: they stand at the head of each value as 20 digits with leading
+Revisions, sequences and stamps do not fit a Lua number: they stand at the head of each value as 20 digits with leading
 zeros, and are compared as text. All keys share one hash tag, so that a cluster keeps them in one place.
 """
 
@@ -36,6 +36,12 @@ return {
 what a user without the right to INFO may not know is left empty.
 """
 
+PERSISTENCE = """
+local info = redis.pcall('INFO', 'persistence')
+return type(info) == 'string' and string.match(info, 'aof_enabled:(%d)') or ''
+"""
+"""KEYS: any of ours, so that a cluster's right node is asked. Answers 1 where writes go to the append-only file."""
+
 TYPES = """
 local time = redis.call('TIME')
 local wrong = {}
@@ -61,7 +67,7 @@ the nodes can be known all the same, that is renamed, so that nothing is lost an
 
 SAVE = (
     """
-local dataset, nodes, tombstones, heard, recorded, marks, changes, recent = unpack(KEYS, 1, 8)
+local dataset, nodes, tombstones, heard, recorded, marks, changes, recent, peers, time = unpack(KEYS, 1, 10)
 
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
@@ -69,8 +75,9 @@ if redis.call('GET', dataset) ~= ARGV[1] or run ~= ARGV[2] then
     return redis.error_reply('DATASETLOST')
 end
 
-local origin, next_argument = ARGV[3], 9
-local counts = {tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])}
+local origin, instance, next_argument = ARGV[3], ARGV[4], 12
+local counts = {}
+for index = 1, 5 do counts[index] = tonumber(ARGV[6 + index]) end
 local function take(count)
     local first = next_argument
     next_argument = first + count
@@ -78,10 +85,14 @@ local function take(count)
 end
 
 local told = {}
-local function announce(force)
-    if #told >= 2000 or (force and #told > 0) then
+local function announce(last_of_batch)
+    if #told >= 2000 or (last_of_batch and #told > 0) then
         local last = redis.call('XREVRANGE', changes, '+', '-', 'COUNT', 1)[1]
         local id = last and tonumber(string.match(last[1], '^%d+')) + 1 or 1
+        if not last_of_batch then
+            told[#told + 1] = 'more'
+            told[#told + 1] = '1'
+        end
         redis.call('XADD', changes, 'MAXLEN', '~', MAX_CHANGES, string.format('%d-0', id), 'o', origin, unpack(told))
         told = {}
     end
@@ -97,8 +108,7 @@ local function head(value, position)
 end
 
 -- What is there may have been altered by others: what has no head of ours counts as nothing, and is written over.
-local function get(hash, name, numbers)
-    local value = redis.call('HGET', hash, name)
+local function sound(value, numbers)
     for position = 0, numbers - 1 do
         local number = value and head(value, position)
         if not number or not string.find(number, '^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d$') or number > 'MAX_NUMBER'
@@ -106,9 +116,15 @@ local function get(hash, name, numbers)
     end
     return value
 end
+local function get(hash, name, numbers)
+    return sound(redis.call('HGET', hash, name), numbers)
+end
 
-if ARGV[4] ~= '' then
-    redis.call('HSET', marks, origin, ARGV[4])
+local writes = tonumber(redis.call('HGET', peers, instance)) or 0
+redis.call('HSET', peers, instance, string.format('%d', writes % 1e15 + 1))
+if ARGV[5] ~= '' then
+    redis.call('HSET', marks, instance, ARGV[5])
+    if ARGV[6] > (sound(redis.call('GET', time), 1) or '') then redis.call('SET', time, ARGV[6]) end
 end
 
 local new_records, new_tombstones, new_transitions = {}, {}, {}
@@ -139,58 +155,92 @@ for _ = 1, counts[2] do
     end
 end
 
-for index = 1, counts[3] do
-    local name, value, text = take(3)
+local kept = false
+for index = 1, counts[3] + counts[4] do
+    local name, to, sequence, stamp, text = take(5)
     local owner = get(nodes, name, 2) or get(tombstones, name, 2)
     if owner then
+        -- Of one score, members stand by their text, and so by sequence or stamp: a score has no room for them.
+        local history, value = KEYS[10 + index], sequence .. text
+        local kind = redis.call('TYPE', history).ok
+        if kind ~= 'zset' and kind ~= 'none' then redis.call('RENAME', history, history .. ':aside') end
         local last = get(recorded, name, 1)
-        local news = true
-        if last then
-            local status = head(last, 0) > head(owner, 1) and string.sub(last, 21) or 'active'
-            news = head(value, 0) > head(last, 0) and string.sub(value, 21) ~= status
-        end
+        local later = not last or sequence > head(last, 0)
+        local news, missing = index <= counts[3], false
         if news then
-            local history = KEYS[8 + index]
-            local kind = redis.call('TYPE', history).ok
-            if kind ~= 'list' and kind ~= 'none' then redis.call('RENAME', history, history .. ':aside') end
-            redis.call('HSET', recorded, name, value)
-            redis.call('LPUSH', history, text)
-            redis.call('LTRIM', history, 0, MAX_TRANSITIONS - 1)
-            -- Of one score, members stand by their text, and so by time: a score has no room for nanoseconds.
-            redis.call('ZADD', recent, 0, head(value, 0) .. text)
-            tell('s', text)
-            new_transitions[#new_transitions + 1] = index - 1
+            local status = 'active'
+            if last and head(last, 0) > head(owner, 1) then status = string.match(last, '"to":"(%a+)"') end
+            missing = not last or (later and to ~= status)
+            news = missing or redis.call('ZSCORE', history, value)
+        else
+            missing = redis.call('ZLEXCOUNT', history, '[' .. sequence, '(' .. sequence .. '~') == 0
         end
+        if missing then
+            if later then redis.call('HSET', recorded, name, value) end
+            tell(index <= counts[3] and 's' or 'p', text)
+            redis.call('ZADD', history, 0, value)
+            redis.call('ZREMRANGEBYRANK', history, 0, -MAX_TRANSITIONS - 1)
+            redis.call('ZADD', recent, 0, stamp .. text)
+            kept = true
+        end
+        if news then new_transitions[#new_transitions + 1] = index - 1 end
     end
 end
 
-if #new_transitions > 0 then
+if kept then
     redis.call('ZREMRANGEBYRANK', recent, 0, -MAX_RECENT - 1)
 end
 
-for _ = 1, counts[4] do
+for _ = 1, counts[5] do
     local name, value = take(2)
     local before = get(heard, name, 1)
     if (not before or head(value, 0) > head(before, 0)) and redis.call('HEXISTS', nodes, name) == 1 then
         redis.call('HSET', heard, name, value)
-        -- The bus is heard by every registry itself.
-        if string.sub(value, 21) == 'http' then tell('h', head(value, 0) .. name) end
+        -- The bus is heard by every registry itself; but for a node that some of them may not know yet.
+        if not before or string.sub(value, 41, 44) == 'http' then tell('h', name .. ' ' .. value) end
     end
 end
 
 announce(true)
-return {new_records, new_tombstones, new_transitions}
+return {
+    new_records, new_tombstones, new_transitions,
+    redis.call('HGETALL', peers), {redis.call('GET', time) or nil},
+}
 """.replace("MAX_TRANSITIONS", str(MAX_TRANSITIONS))
     .replace("MAX_CHANGES", str(MAX_CHANGES))
     .replace("MAX_RECENT", str(MAX_RECENT))
     .replace("MAX_NUMBER", f"{MAX_TIME_NS:020d}")
 )
-"""KEYS: dataset, nodes, tombstones, heard, recorded, marks, changes, recent, and each transition's node's history.
+"""KEYS: dataset, nodes, tombstones, heard, recorded, marks, changes, recent, peers, time, each transition's history.
 
-ARGV: dataset, run id, origin, mark or nothing, and how many records, tombstones, transitions and heartbeats follow:
-name and value of each, for a transition also its JSON. Records and tombstones: revision, time of registration, JSON.
-Transitions: time, status entered. Heartbeats: time, transport. The ids of `changes` count up without a gap, so that a
-reader sees when it missed one.
+ARGV: dataset, run id, origin, instance, mark and its mesh time or nothing, and how many records, tombstones,
+transitions, transitions of the past and heartbeats follow: name and value of each. Records and tombstones: revision,
+epoch, JSON. Transitions: name, status entered, sequence, stamp, JSON. Heartbeats: stamp, last seen, transport, and by
+whom it was received. The ids of `changes` count up without a gap, so that a reader sees when it missed one; `more`
+stands in an entry that the next one goes on.
+"""
+
+UPGRADE = """
+for index = 3, #KEYS, 2 do
+    local name, old, history = ARGV[(index - 1) / 2], KEYS[index], KEYS[index + 1]
+    local function numbered(text)
+        local at = string.match(text, '"at_ns":(%d+)')
+        return string.rep('0', 20 - #at) .. at .. text
+    end
+    for _, text in ipairs(redis.call('LRANGE', old, 0, -1)) do
+        redis.call('ZADD', history, 0, numbered(text))
+    end
+    local last = redis.call('LINDEX', old, 0)
+    if last then redis.call('HSET', KEYS[1], name, numbered(last)) end
+    redis.call('DEL', old)
+    local heard = redis.call('HGET', KEYS[2], name)
+    if heard and not string.match(heard, '^%d+', 21) then
+        redis.call('HSET', KEYS[2], name, string.sub(heard, 1, 20) .. heard)
+    end
+end
+"""
+"""Format 1 becomes format 2. KEYS: recorded, heard, and of each node its history of format 1 and of format 2. ARGV: the
+nodes' names. To run it again, or for a node that was done, changes nothing.
 """
 
 PRUNE = """

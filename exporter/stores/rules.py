@@ -23,14 +23,7 @@ class Version(NamedTuple):
     """What the rules must know of a record or a tombstone."""
 
     revision_ns: int
-    registered_at_ns: int
-
-
-class Recorded(NamedTuple):
-    """A node's last recorded transition: when, and where it led to."""
-
-    at_ns: int
-    status: Status
+    epoch: int
 
 
 class Rows(Protocol):
@@ -42,8 +35,11 @@ class Rows(Protocol):
     def tombstone(self, name: str) -> Version | None:
         """Of the node's tombstone."""
 
-    def recorded(self, name: str) -> Recorded | None:
+    def last_transition(self, name: str) -> Transition | None:
         """The node's last transition."""
+
+    def transition(self, name: str, sequence: int) -> Transition | None:
+        """The one of that number."""
 
     def put_record(self, record: NodeRecord) -> None:
         """In place of the record or tombstone that is there."""
@@ -52,7 +48,7 @@ class Rows(Protocol):
         """In place of the tombstone, or the record and last heartbeat, that is there."""
 
     def put_transition(self, transition: Transition) -> None:
-        """Newest of the node's history, of which MAX_TRANSITIONS are kept."""
+        """Into the node's history, of which the newest MAX_TRANSITIONS are kept."""
 
     def put_heartbeats(self, heartbeats: dict[str, LastHeartbeat]) -> None:
         """Each one whose node has a record, and whose time is later than that which is there."""
@@ -71,44 +67,54 @@ def apply(batch: Batch, rows: Rows) -> Saved:
     for name, tombstone in batch.tombstones.items():
         before, gone = rows.record(name), rows.tombstone(name)
         latest = before or gone
-        if latest is None or tombstone.at_ns > latest.revision_ns:
+        if latest is None or tombstone.revision_ns > latest.revision_ns:
             rows.put_tombstone(tombstone)
             if gone is None:
                 saved.tombstones.add(name)
-    for transition in batch.transitions:
-        owner = rows.record(transition.node) or rows.tombstone(transition.node)
-        if owner is not None and _is_news(transition, rows.recorded(transition.node), owner.registered_at_ns):
-            rows.put_transition(transition)
-            saved.transitions.append(transition)
+    _apply_transitions(batch, rows, saved)
     rows.put_heartbeats(batch.heartbeats)
     return saved
 
 
-def _is_news(transition: Transition, recorded: Recorded | None, registered_at_ns: int) -> bool:
-    if recorded is None:
+def _apply_transitions(batch: Batch, rows: Rows, saved: Saved) -> None:
+    for transition in batch.transitions:
+        owner = rows.record(transition.node) or rows.tombstone(transition.node)
+        if owner is None:
+            continue
+        if _is_news(transition, rows.last_transition(transition.node), owner.epoch):
+            rows.put_transition(transition)
+            saved.transitions.append(transition)
+        elif rows.transition(transition.node, transition.sequence) == transition:
+            saved.transitions.append(transition)
+    for transition in batch.history:
+        owner = rows.record(transition.node) or rows.tombstone(transition.node)
+        if owner is not None and rows.transition(transition.node, transition.sequence) is None:
+            rows.put_transition(transition)
+
+
+def _is_news(transition: Transition, last: Transition | None, epoch: int) -> bool:
+    if last is None:
         return True
-    status = recorded.status if recorded.at_ns > registered_at_ns else Status.ACTIVE
-    return transition.at_ns > recorded.at_ns and transition.to is not status
+    status = last.to if last.sequence > epoch else Status.ACTIVE
+    return transition.sequence > last.sequence and transition.to is not status
 
 
-def stored_node(record: NodeRecord, last_heartbeat: LastHeartbeat | None, recorded: Recorded | None) -> StoredNode:
-    """A node as it is loaded. Its registration was heard as well, though nobody may have saved that."""
-    registered_at_ns = record.registered_at_ns
-    if last_heartbeat is None or last_heartbeat.last_seen_ns < registered_at_ns:
-        last_heartbeat = LastHeartbeat(registered_at_ns, last_heartbeat.transport if last_heartbeat else Transport.HTTP)
-    if recorded is None or recorded.at_ns <= registered_at_ns:
-        recorded = Recorded(registered_at_ns, Status.ACTIVE)
-    return StoredNode(record, last_heartbeat, recorded.status, recorded.at_ns)
+def stored_node(record: NodeRecord, last_heartbeat: LastHeartbeat | None, last: Transition | None) -> StoredNode:
+    """A node as it is loaded. Its registration was a heartbeat as well, though nobody may have saved that."""
+    if last_heartbeat is None or last_heartbeat.stamp_ns < record.epoch:
+        transport = last_heartbeat.transport if last_heartbeat else Transport.HTTP
+        last_heartbeat = LastHeartbeat(record.registered_at_ns, transport, record.epoch)
+    return StoredNode(record, last_heartbeat, last)
 
 
 def registration_order(node: StoredNode) -> tuple[int, str]:
     """The sorting key of a snapshot's nodes."""
-    return node.record.registered_at_ns, node.record.name
+    return node.record.epoch, node.record.name
 
 
 def newest_first(transitions: Iterable[Transition], tombstones: Iterable[Tombstone], limit: int) -> Recent:
     """The newest of each kind, in the order that `Recent` has."""
     return Recent(
-        nlargest(limit, transitions, key=lambda transition: (transition.at_ns, transition.node)),
-        nlargest(limit, tombstones, key=lambda tombstone: (tombstone.at_ns, tombstone.name)),
+        nlargest(limit, transitions, key=lambda transition: (transition.stamp_ns, transition.node)),
+        nlargest(limit, tombstones, key=lambda tombstone: (tombstone.revision_ns, tombstone.name)),
     )

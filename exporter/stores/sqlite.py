@@ -7,7 +7,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sized
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +18,8 @@ from exporter.stores.base import Batch, OnRejected, Recent, Saved, Snapshot, ove
 from exporter.stores.rules import KEEP_TOMBSTONES, apply
 from exporter.stores.sqlitefile import failure, lock, lock_itself, open_locked, refusing_damage
 from exporter.stores.sqliterows import SqliteRows
-from exporter.stores.sqliteseal import Seal, Sealed, count_on, sealed
+from exporter.stores.sqliteseal import Seal, Sealed, count_on, prepare, sealed
+from exporter.stores.sqliteupgrade import upgrade
 
 ANSWER_SECONDS = 1.8
 ROWS_A_SECOND = 5_000
@@ -34,6 +35,8 @@ class SqliteStore:
     """
 
     shared = False
+    instance = ""
+    durable: bool | None = True
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -46,13 +49,17 @@ class SqliteStore:
         """Lock the file and look whether it is whole and ours; create it where there is none."""
         await self._run(self._open, None)
 
+    async def probe(self) -> None:
+        """Each batch is its own proof, and costs no more."""
+
     async def load(self) -> Snapshot:
         """Everything, once every row's checksum was found to match."""
         return await self._run(lambda: self._file().load(), None)
 
     async def save(self, batch: Batch) -> Saved:
         """Apply the batch in one transaction."""
-        rows = len(batch.records) + len(batch.tombstones) + len(batch.transitions) + len(batch.heartbeats)
+        kinds: tuple[Sized, ...] = (batch.records, batch.tombstones, batch.transitions, batch.history, batch.heartbeats)
+        rows = sum(len(kind) for kind in kinds)
         return await self._run(lambda: self._file().save(batch), ANSWER_SECONDS + rows / ROWS_A_SECOND)
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
@@ -116,6 +123,8 @@ class _Opened:
             opening.callback(os.close, own_descriptor)
             self._connection = open_locked(path, self._seal)
             opening.callback(self._connection.close)
+            upgrade(path, self._connection)
+            prepare(self._connection)
             self._note()
             opening.callback(self._seal.close)
             self._opening = opening.pop_all()

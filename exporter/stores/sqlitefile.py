@@ -14,25 +14,26 @@ from exporter.stores.sqliteseal import RESTORE, Seal, check, check_missing, prep
 
 APPLICATION_ID = 0x4155_524F
 """`AURO`, so that `file` and we can tell the database from others."""
-FORMAT = 1
-"""Of the tables; kept in `user_version`."""
+FORMAT = 2
+"""Of the tables; kept in `user_version`. A file of format 1 is upgraded when it is opened (sqliteupgrade)."""
 SCHEMA = """
 CREATE TABLE nodes (
-    name TEXT PRIMARY KEY, revision_ns INTEGER NOT NULL, registered_at_ns INTEGER NOT NULL,
+    name TEXT PRIMARY KEY, revision_ns INTEGER NOT NULL, epoch INTEGER NOT NULL,
     record BLOB NOT NULL, checksum INTEGER NOT NULL
 );
 CREATE TABLE tombstones (
-    name TEXT PRIMARY KEY, at_ns INTEGER NOT NULL, registered_at_ns INTEGER NOT NULL,
+    name TEXT PRIMARY KEY, revision_ns INTEGER NOT NULL, epoch INTEGER NOT NULL, at_ns INTEGER NOT NULL,
     record BLOB NOT NULL, checksum INTEGER NOT NULL
 );
 CREATE TABLE heard (
-    name TEXT PRIMARY KEY, last_seen_ns INTEGER NOT NULL, transport TEXT NOT NULL, checksum INTEGER NOT NULL
+    name TEXT PRIMARY KEY, stamp_ns INTEGER NOT NULL, last_seen_ns INTEGER NOT NULL, transport TEXT NOT NULL,
+    checksum INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE transitions (
-    name TEXT NOT NULL, at_ns INTEGER NOT NULL, from_status TEXT NOT NULL, to_status TEXT NOT NULL,
-    checksum INTEGER NOT NULL, PRIMARY KEY (name, at_ns)
+    name TEXT NOT NULL, sequence INTEGER NOT NULL, from_status TEXT NOT NULL, to_status TEXT NOT NULL,
+    at_ns INTEGER NOT NULL, stamp_ns INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (name, sequence)
 ) WITHOUT ROWID;
-CREATE INDEX transitions_by_time ON transitions (at_ns);
+CREATE INDEX transitions_by_time ON transitions (stamp_ns, at_ns);
 CREATE TABLE mark (id INTEGER PRIMARY KEY CHECK (id = 1), record BLOB NOT NULL, checksum INTEGER NOT NULL);
 """
 MAX_JOURNAL_BYTES = 4 * 2**20
@@ -203,7 +204,7 @@ def _check_version(path: Path, version: int) -> None:
             f"a newer version of the registry wrote it (format {version}, this one knows {FORMAT}): "
             "install that version again, or restore a backup",
         )
-    if version != FORMAT:
+    if version not in {1, FORMAT}:
         raise damaged(path, f"its format is {version}, which no version of the registry wrote")
 
 

@@ -6,7 +6,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,7 +26,7 @@ from exporter.domain.status import Status, Transport
 from exporter.domain.text import shown
 from exporter.domain.transition import Transition
 from exporter.stores.base import LastHeartbeat, Mark, OnRejected, Recent, Snapshot, overlook
-from exporter.stores.rules import MAX_TRANSITIONS, Recorded, Version, registration_order, stored_node
+from exporter.stores.rules import MAX_TRANSITIONS, Version, registration_order, stored_node
 from exporter.stores.sqlitefile import damaged
 
 LOOK_BACK = 10
@@ -38,6 +38,8 @@ _encode = msgspec.json.Encoder().encode
 _decode_record = msgspec.json.Decoder(NodeRecord).decode
 _decode_tombstone = msgspec.json.Decoder(Tombstone).decode
 _decode_mark = msgspec.json.Decoder(Mark).decode
+_TRANSITIONS = "SELECT name, sequence, from_status, to_status, at_ns, stamp_ns, checksum FROM transitions"
+_TOMBSTONES = "SELECT name, revision_ns, epoch, at_ns, record, checksum FROM tombstones"
 
 
 class SqliteRows:
@@ -51,48 +53,56 @@ class SqliteRows:
 
     def record(self, name: str) -> Version | None:
         """Of the node's record."""
-        row = self._execute("SELECT revision_ns, registered_at_ns FROM nodes WHERE name = ?", (name,)).fetchone()
+        row = self._execute("SELECT revision_ns, epoch FROM nodes WHERE name = ?", (name,)).fetchone()
         return self._version("nodes", name, row)
 
     def tombstone(self, name: str) -> Version | None:
         """Of the node's tombstone."""
-        row = self._execute("SELECT at_ns, registered_at_ns FROM tombstones WHERE name = ?", (name,)).fetchone()
+        row = self._execute("SELECT revision_ns, epoch FROM tombstones WHERE name = ?", (name,)).fetchone()
         return self._version("tombstones", name, row)
 
-    def recorded(self, name: str) -> Recorded | None:
+    def last_transition(self, name: str) -> Transition | None:
         """The node's last transition."""
-        latest = next(iter(self.history(name, LOOK_BACK)), None)
-        return Recorded(latest.at_ns, latest.to) if latest else None
+        return next(iter(self.history(name, LOOK_BACK)), None)
+
+    def transition(self, name: str, sequence: int) -> Transition | None:
+        """The one of that number."""
+        rows = self._execute(f"{_TRANSITIONS} WHERE name = ? AND sequence = ?", (name, sequence))
+        return next(self._sound("transitions", rows, _transition), None)
 
     def put_record(self, record: NodeRecord) -> None:
         """In place of the record or tombstone that is there."""
         self._execute("DELETE FROM tombstones WHERE name = ?", (record.name,))
-        self._put("nodes", record.name, record.revision_ns, record.registered_at_ns, _encode(record))
+        self._put("nodes", record.name, record.revision_ns, record.epoch, _encode(record))
 
     def put_tombstone(self, tombstone: Tombstone) -> None:
         """In place of the tombstone, or the record and last heartbeat, that is there."""
         name = tombstone.name
         self._execute("DELETE FROM nodes WHERE name = ?", (name,))
         self._execute("DELETE FROM heard WHERE name = ?", (name,))
-        self._put("tombstones", name, tombstone.at_ns, tombstone.registered_at_ns, _encode(tombstone))
+        cells = (tombstone.revision_ns, tombstone.epoch, tombstone.at_ns)
+        self._put("tombstones", name, *cells, _encode(tombstone))
 
     def put_transition(self, transition: Transition) -> None:
-        """Newest of the node's history, of which MAX_TRANSITIONS are kept."""
-        self._put("transitions", transition.node, transition.at_ns, transition.from_, transition.to)
+        """Into the node's history, of which the newest MAX_TRANSITIONS are kept."""
+        cells = (transition.from_, transition.to, transition.at_ns, transition.stamp_ns)
+        self._put("transitions", transition.node, transition.sequence, *cells)
         self._execute(
-            "DELETE FROM transitions WHERE name = ?1 AND at_ns <= "
-            "(SELECT at_ns FROM transitions WHERE name = ?1 ORDER BY at_ns DESC LIMIT 1 OFFSET ?2)",
+            "DELETE FROM transitions WHERE name = ?1 AND sequence <= "
+            "(SELECT sequence FROM transitions WHERE name = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2)",
             (transition.node, MAX_TRANSITIONS),
         )
 
     def put_heartbeats(self, heartbeats: dict[str, LastHeartbeat]) -> None:
         """Each one whose node has a record, and whose time is later than that which is there."""
-        rows = [(name, latest.last_seen_ns, latest.transport.value) for name, latest in heartbeats.items()]
+        rows = [
+            (name, latest.stamp_ns, latest.last_seen_ns, latest.transport.value) for name, latest in heartbeats.items()
+        ]
         self._executemany(
-            "INSERT INTO heard SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM nodes WHERE name = ?1) "
-            "ON CONFLICT (name) DO UPDATE SET last_seen_ns = excluded.last_seen_ns, transport = excluded.transport, "
-            "checksum = excluded.checksum WHERE excluded.last_seen_ns > last_seen_ns",
-            [(*row, _checksum(*row)) for row in rows],
+            "INSERT INTO heard SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM nodes WHERE name = ?1) "
+            "ON CONFLICT (name) DO UPDATE SET stamp_ns = excluded.stamp_ns, last_seen_ns = excluded.last_seen_ns, "
+            "transport = excluded.transport, checksum = excluded.checksum WHERE excluded.stamp_ns > stamp_ns",
+            [(*row, checksum_of(*row)) for row in rows],
         )
 
     def put_mark(self, mark: Mark) -> None:
@@ -101,29 +111,22 @@ class SqliteRows:
 
     def prune(self, before_ns: int) -> None:
         """Drop the tombstones from before that time, and the history of their nodes."""
-        old = "SELECT name FROM tombstones WHERE at_ns < ?"
+        old = "SELECT name FROM tombstones WHERE revision_ns < ?"
         self._execute(f"DELETE FROM transitions WHERE name IN ({old})", (before_ns,))  # noqa: S608 - a constant
-        self._execute("DELETE FROM tombstones WHERE at_ns < ?", (before_ns,))
+        self._execute("DELETE FROM tombstones WHERE revision_ns < ?", (before_ns,))
 
     def history(self, name: str, limit: int) -> list[Transition]:
         """The node's transitions, newest first."""
-        rows = self._execute(
-            "SELECT name, at_ns, from_status, to_status, checksum FROM transitions WHERE name = ? "
-            "ORDER BY at_ns DESC LIMIT ?",
-            (name, limit),
-        )
+        rows = self._execute(f"{_TRANSITIONS} WHERE name = ? ORDER BY sequence DESC LIMIT ?", (name, limit))
         return [*self._sound("transitions", rows, _transition)]
 
     def recent(self, since_ns: int, limit: int) -> Recent:
         """The newest transitions and tombstones of all nodes, from that time on."""
         transitions = self._execute(
-            "SELECT name, at_ns, from_status, to_status, checksum FROM transitions WHERE at_ns >= ? "
-            "ORDER BY at_ns DESC, name DESC LIMIT ?",
-            (since_ns, limit),
+            f"{_TRANSITIONS} WHERE at_ns >= ? ORDER BY stamp_ns DESC, name DESC LIMIT ?", (since_ns, limit)
         )
         tombstones = self._execute(
-            "SELECT name, at_ns, registered_at_ns, record, checksum FROM tombstones WHERE at_ns >= ? "
-            "ORDER BY at_ns DESC, name DESC LIMIT ?",
+            f"{_TOMBSTONES} WHERE at_ns >= ? ORDER BY revision_ns DESC, name DESC LIMIT ?",
             (since_ns, limit),
         )
         return Recent(
@@ -134,17 +137,13 @@ class SqliteRows:
     def snapshot(self) -> Snapshot:
         """Everything that can be; StoreRefused where a row is not what was written."""
         recorded = {}
-        heartbeats = dict(self._whole("heard", "SELECT name, last_seen_ns, transport, checksum FROM heard", _heard))
-        history = "SELECT name, at_ns, from_status, to_status, checksum FROM transitions ORDER BY name, at_ns"
-        for transition in self._whole("transitions", history, _transition):
-            recorded[transition.node] = Recorded(transition.at_ns, transition.to)
-        records = self._whole(
-            "nodes", "SELECT name, revision_ns, registered_at_ns, record, checksum FROM nodes", _record
-        )
+        heard = "SELECT name, stamp_ns, last_seen_ns, transport, checksum FROM heard"
+        heartbeats = dict(self._whole("heard", heard, _heard))
+        for transition in self._whole("transitions", f"{_TRANSITIONS} ORDER BY name, sequence", _transition):
+            recorded[transition.node] = transition
+        records = self._whole("nodes", "SELECT name, revision_ns, epoch, record, checksum FROM nodes", _record)
         nodes = [stored_node(record, heartbeats.get(record.name), recorded.get(record.name)) for record in records]
-        tombstones = self._whole(
-            "tombstones", "SELECT name, at_ns, registered_at_ns, record, checksum FROM tombstones", _tombstone
-        )
+        tombstones = self._whole("tombstones", _TOMBSTONES, _tombstone)
         marks = [*self._whole("mark", "SELECT id, record, checksum FROM mark", _mark)]
         return Snapshot(sorted(nodes, key=registration_order), [*tombstones], marks[0] if marks else None)
 
@@ -152,7 +151,7 @@ class SqliteRows:
         places = ", ".join("?" * len(cells))
         self._execute(
             f"INSERT OR REPLACE INTO {table} VALUES ({places}, ?)",  # noqa: S608 - the table is a constant
-            (*cells, _checksum(*cells)),
+            (*cells, checksum_of(*cells)),
         )
 
     def _version(self, table: str, name: str, row: tuple[int, int] | None) -> Version | None:
@@ -168,7 +167,7 @@ class SqliteRows:
     def _whole(self, table: str, select: str, read: Callable[..., Value]) -> Iterator[Value]:
         """What a registry starts from: StoreRefused where a row is not what was written: others may be missing."""
         for row in self._execute(select):
-            if row[-1] != _checksum(*row[:-1]):
+            if row[-1] != checksum_of(*row[:-1]):
                 raise damaged(self._path, f"the checksum of {row[0]!r} in its table {table} does not match")
             yield from self._sound(table, [row], read)
 
@@ -176,32 +175,34 @@ class SqliteRows:
         """What can be read of the rows."""
         for *cells, checksum in rows:
             try:
-                if checksum != _checksum(*cells):
+                if checksum != checksum_of(*cells):
                     raise BadRecord(RecordFault.CHECKSUM, "its checksum does not match")
                 yield read(*cells)
             except (msgspec.MsgspecError, ValueError, TypeError) as error:
                 self._on_rejected(f"{shown(cells[0])} in {table}", fault_of(error), str(error))
 
 
-def _record(name: str, _revision_ns: int, _registered_at_ns: int, record: bytes) -> NodeRecord:
+def _record(name: str, _revision_ns: int, _epoch: int, record: bytes) -> NodeRecord:
     return check_record(_decode_record(record), name)
 
 
-def _heard(name: str, last_seen_ns: int, transport: str) -> tuple[str, LastHeartbeat]:
-    return name, check_last_heartbeat(LastHeartbeat(last_seen_ns, Transport(transport)), name)
+def _heard(name: str, stamp_ns: int, last_seen_ns: int, transport: str) -> tuple[str, LastHeartbeat]:
+    return name, check_last_heartbeat(LastHeartbeat(last_seen_ns, Transport(transport), stamp_ns), name)
 
 
-def _transition(name: str, at_ns: int, from_status: str, to_status: str) -> Transition:
-    return check_transition(Transition(name, Status(from_status), Status(to_status), at_ns), name)
+def _transition(name: str, sequence: int, from_status: str, to_status: str, *times_ns: int) -> Transition:
+    at_ns, stamp_ns = times_ns
+    return check_transition(Transition(name, Status(from_status), Status(to_status), at_ns, sequence, stamp_ns), name)
 
 
-def _tombstone(name: str, _at_ns: int, _registered_at_ns: int, record: bytes) -> Tombstone:
-    return check_tombstone(_decode_tombstone(record), name)
+def _tombstone(name: str, *cells: Any) -> Tombstone:
+    return check_tombstone(_decode_tombstone(cells[-1]), name)
 
 
 def _mark(_id: int, record: bytes) -> Mark:
     return check_mark(_decode_mark(record))
 
 
-def _checksum(*cells: Cell) -> int:
+def checksum_of(*cells: Cell) -> int:
+    """What stands in the last column of a row."""
     return zlib.crc32(b"\0".join(cell if isinstance(cell, bytes) else str(cell).encode() for cell in cells))

@@ -19,15 +19,18 @@ KINDS = (
 _SQLITE = "sqlite:///"
 
 
-def open_store(url: str) -> Store:
-    """The store that the URL names, before its `open`; Invalid where it names none."""
+def open_store(url: str, instance: str = "") -> Store:
+    """The store that the URL names, before its `open`; Invalid where it names none.
+
+    `instance`: the identity by which other registries on a shared store know this one.
+    """
     if url == "memory:":
         return MemoryStore()
     if url.startswith(_SQLITE):
         return _sqlite(url)
     scheme, slashes, _ = url.partition("://")
     if slashes and scheme in {"redis", "rediss", "redis+sentinel", "redis+cluster"}:
-        return RedisStore(parse_redis_url(url))
+        return RedisStore(parse_redis_url(url), instance)
     # Not shown whole: what is no URL of ours may still hold a password.
     raise Invalid.of("", f"expected {KINDS}; got {shown(f'{scheme}://...') if slashes else 'what is no such URL'}")
 

@@ -36,6 +36,10 @@ class Rejection(enum.StrEnum):
     BAD_HEARTBEAT = "bad_heartbeat"
     BAD_REGISTRATION = "bad_registration"
     BAD_DEREGISTRATION = "bad_deregistration"
+    UNSIGNED = "unsigned"
+    BAD_SIGNATURE = "bad_signature"
+    STALE_SIGNATURE = "stale_signature"
+    """Sent before, or by a clock that is far off."""
     UNKNOWN_NODE = "unknown_node"
     NAME_CONFLICT = "name_conflict"
     NODE_LIMIT = "node_limit"
@@ -59,6 +63,10 @@ class Refusal(enum.StrEnum):
     BUSY = "busy"
     """Too many large answers are being read."""
     UNTRUSTED = "untrusted"
+    UNAUTHENTICATED = "unauthenticated"
+    """Without a token, or with one that is nobody's."""
+    FORBIDDEN = "forbidden"
+    """With a token that does not suffice."""
     CROSS_SITE = "cross_site"
     UNKNOWN_HOST = "unknown_host"
 
@@ -83,8 +91,12 @@ class Telemetry(Collector):
         started_ns: int,
         store_up: Callable[[], bool],
         event_bus_up: Callable[[], bool | None],
+        store_durable: Callable[[], bool | None] = lambda: True,
     ) -> None:
-        """`started_ns` (wall clock): when the first configuration was loaded. `event_bus_up`: None without a bus."""
+        """`started_ns` (wall clock): when the first configuration was loaded. `event_bus_up`: None without a bus.
+
+        `store_durable`: None while that is not known.
+        """
         self.heartbeats = dict.fromkeys(Transport, 0)
         """Heartbeats received, by transport."""
         self.events_rejected = dict.fromkeys(Rejection, 0)
@@ -102,6 +114,7 @@ class Telemetry(Collector):
         self._build = {"version": version, "revision": revision, "python": platform.python_version()}
         self._store_up = store_up
         self._event_bus_up = event_bus_up
+        self._store_durable = store_durable
         self._reload_successful = True
         self._reloaded_ns = started_ns
         self._forgotten = 0
@@ -152,6 +165,13 @@ class Telemetry(Collector):
         """Every family, as it stands now."""
         yield InfoMetricFamily("aurora_registry_build", "What this registry was built from.", self._build)
         yield _gauge("aurora_registry_store_up", "1 if the store answered when last asked.", self._store_up())
+        durable = self._store_durable()
+        if durable is not None:
+            yield _gauge(
+                "aurora_registry_store_durable",
+                "1 if what the store acknowledges outlives a crash of the store.",
+                durable,
+            )
         bus_up = self._event_bus_up()
         if bus_up is not None:
             yield _gauge("aurora_registry_event_bus_up", "1 if events on the bus are received.", bus_up)

@@ -25,7 +25,7 @@ class EventPublisher:
         """Registrations, transitions and departures, in this order."""
         for name in saved.records:
             record = batch.records[name]
-            data = {"node": name, "role": record.registration.role, "at": format_timestamp(record.revision_ns)}
+            data = {"node": name, "role": record.registration.role, "at": format_timestamp(record.registered_at_ns)}
             self._tell(REGISTERED, data)
         for transition in saved.transitions:
             at = format_timestamp(transition.at_ns)

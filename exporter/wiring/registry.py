@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import secrets
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from exporter import __version__
 from exporter.api.stream import EventStream
+from exporter.auth.audit import RELOAD_REFUSED, RELOADED, Actor, AuditLog
+from exporter.auth.keyring import Keyring
+from exporter.auth.webconfig import WebConfig
+from exporter.auth.webfile import WebFile
 from exporter.bus.listener import BusListener
 from exporter.bus.publisher import BusPublisher
+from exporter.bus.signatures import SignatureCheck
 from exporter.configuration.loader import refused_at_reload
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Command
 from exporter.domain.config import Config
 from exporter.domain.durable import Recent
 from exporter.domain.errors import Invalid
+from exporter.domain.eventnames import REGISTER_REQUESTED
 from exporter.domain.node import Node
 from exporter.domain.reception import Source
 from exporter.domain.status import Transport
@@ -38,6 +45,8 @@ log = logging.getLogger("aurora.registry")
 
 FLUSH_SECONDS = 2.0
 SETTLE_EVERY = 1000
+REREAD_SECONDS = 2.0
+"""Between two looks whether files of secrets changed."""
 
 
 class Registry:
@@ -46,8 +55,13 @@ class Registry:
     def __init__(self, config: Config, store: Store, load_config: Callable[[], Config]) -> None:
         """`load_config`: reads the configuration again, for a reload; raises Invalid."""
         self._config = config
+        self._store = store
         self._load_config = load_config
+        self._store = store
         self.clock = SystemClock()
+        self.keyring = Keyring(config.auth)
+        self.web_file = WebFile(config.web.config_file)
+        self.audit = AuditLog(self.clock)
         self._started_ns = self.clock.monotonic_ns()
         self._stopping = False
         self._store_source = Source("store", self._started_ns, lost=True) if store.shared else None
@@ -59,8 +73,10 @@ class Registry:
             started_ns=self.clock.wall_ns(),
             store_up=lambda: self.store_up,
             event_bus_up=lambda: self.event_bus_up,
+            store_durable=lambda: store.durable,
         )
         self.events = EventStream(lambda: self.node_map, self.clock)
+        self.audit.listeners.append(self.events.audit)
         self.telemetry.watch_event_streams(lambda: (len(self.events), self.events.dropped))
         self._listener, self._publisher = self._bus(config)
         self._notifier = Notifier(
@@ -104,6 +120,11 @@ class Registry:
         return self._exposition
 
     @property
+    def web(self) -> WebConfig:
+        """Users and headers in force."""
+        return self.web_file.current
+
+    @property
     def ready(self) -> bool:
         """The map is loaded and we are not stopping."""
         return self._store_writer.loaded and not self._stopping
@@ -112,6 +133,11 @@ class Registry:
     def store_up(self) -> bool:
         """The store answered when it was last asked."""
         return self._store_writer.store_up
+
+    @property
+    def store_durable(self) -> bool | None:
+        """False where a Redis keeps nothing over a crash of its own; None where that is not known."""
+        return self._store.durable if self._store.shared else None
 
     @property
     def event_bus_up(self) -> bool | None:
@@ -135,15 +161,16 @@ class Registry:
         """What happened to any node since then, newest first."""
         return await self._store_writer.recent(since_ns, limit)
 
-    async def reload(self) -> None:
+    async def reload(self, actor: Actor) -> None:
         """Take the whole new configuration or none of it; two metrics say which. Raises Invalid."""
         try:
-            new = await asyncio.to_thread(self._load_again)
+            new, keyring = await asyncio.to_thread(self._load_again)
         except Invalid as error:
             self.telemetry.reload_failed()
+            self.audit.record(RELOAD_REFUSED, actor)
             log.error("the new configuration was refused, the old one stays", extra={"faults": str(error)})  # noqa: TRY400
             raise
-        self._config = new
+        self._config, self.keyring = new, keyring
         self._notifier.reconfigure(new)
         logs.setup(new.log.level, new.log.format)
         if self._store_writer.loaded:
@@ -154,19 +181,21 @@ class Registry:
                 max_edges=new.topology.max_edges,
             )
         self.telemetry.reloaded(self.clock.wall_ns())
+        await asyncio.to_thread(self.web_file.refresh, force=True)
+        self.audit.record(RELOADED, actor)
         log.info("the new configuration is in force")
 
-    def _load_again(self) -> Config:
+    def _load_again(self) -> tuple[Config, Keyring]:
         new = self._load_config()
         if faults := refused_at_reload(self._config, new):
             raise Invalid(faults)
-        return new
+        return new, Keyring(new.auth)
 
     # Its life
 
     async def run(self, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run every part until `serve` returns, then write and publish what is left. Raises StoreRefused."""
-        parts = [serve(), self._store_writer.run(), self._tick(), self._notifier.run()]
+        parts = [serve(), self._store_writer.run(), self._tick(), self._notifier.run(), self._reread()]
         if self._listener:
             parts.append(self._listener.run())
         tasks = [asyncio.create_task(part) for part in parts]
@@ -204,6 +233,13 @@ class Registry:
                 settled = len(self.node_map)
                 gc.freeze()
 
+    async def _reread(self) -> None:
+        """Take changed tokens, certificates and users without a reload."""
+        while True:
+            await asyncio.sleep(REREAD_SECONDS)
+            await asyncio.to_thread(self.keyring.refresh)
+            await asyncio.to_thread(self.web_file.refresh)
+
     def _new_map(self) -> NodeMap:
         shared = (self._store_source,) if self._store_source else ()
         bus = (self._bus_source,) if self._bus_source else ()
@@ -213,6 +249,8 @@ class Registry:
             site_rule=self._config.site,
             max_nodes=self._config.limits.max_nodes,
             sources={Transport.HTTP: shared, Transport.BUS: (*shared, *bus)},
+            instance=self._store.instance,
+            by=secrets.token_hex(4) if self._store.shared else "",
         )
         self.telemetry.watch(node_map)
         return node_map
@@ -221,6 +259,7 @@ class Registry:
         if self._bus_source is None:
             return None, None
         bus = config.event_bus
+        publisher = BusPublisher(bus.url, bus.channel, telemetry=self.telemetry, clock=self.clock)
         listener = BusListener(
             bus.url,
             bus.channel,
@@ -230,5 +269,10 @@ class Registry:
             telemetry=self.telemetry,
             clock=self.clock,
             thresholds=lambda: self._config.thresholds,
+            request_registration=lambda name: publisher.publish(REGISTER_REQUESTED, {"node": name}),
+            signatures=SignatureCheck(
+                lambda: self.keyring, lambda: self._config.auth.require_signed_events, self.clock
+            ),
+            audit=self.audit,
         )
-        return listener, BusPublisher(bus.url, bus.channel, telemetry=self.telemetry, clock=self.clock)
+        return listener, publisher

@@ -1,8 +1,12 @@
-"""Which commit this is, where one can tell."""
+"""Which commit this is, where one can tell, and which of several registries."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
+import socket
+import uuid
 from pathlib import Path
 
 
@@ -21,3 +25,11 @@ def revision() -> str:
         )
     except (OSError, UnicodeDecodeError):
         return "unknown"
+
+
+def instance_of(listen_address: str) -> str:
+    """How other registries on a shared store know this one: the same after a restart on the same host and address."""
+    if listen_address.endswith(":0"):
+        return secrets.token_hex(4)
+    place = f"{socket.gethostname()} {uuid.getnode()} {listen_address}"
+    return hashlib.blake2s(place.encode(), digest_size=4).hexdigest()

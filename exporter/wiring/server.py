@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import resource
 import signal
 import socket
@@ -16,7 +17,10 @@ import uvicorn
 from exporter.api.app import create_app
 from exporter.api.protocol import DeadlineProtocol
 from exporter.api.trust import is_trusted_peer
+from exporter.auth.audit import LOCAL
+from exporter.auth.tls import LiveContext
 from exporter.configuration.addresses import split_listen_address
+from exporter.domain.config import TRUSTED_NETWORKS
 from exporter.domain.errors import Invalid
 from exporter.process.exitdeadline import ExitDeadline
 from exporter.telemetry import logs
@@ -30,6 +34,12 @@ KEEP_ALIVE_SECONDS = 75
 OTHER_FILES = 64
 """Files beside connections: the store, the bus, Alertmanagers, the log."""
 NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+CHOOSE = "Set another --web.listen-address."
+WHY_NOT = {
+    errno.EADDRINUSE: "another program does. Stop it (`ss -ltnp` names it). Or set another --web.listen-address.",
+    errno.EACCES: f"ports below 1024 need root or CAP_NET_BIND_SERVICE. {CHOOSE}",
+    errno.EADDRNOTAVAIL: f"this host has no such address (`ip address` lists those that it has). {CHOOSE}",
+}
 GRACE_SECONDS = 10
 """How long requests that are under way at the end may take."""
 
@@ -40,9 +50,11 @@ def listen(address: str) -> socket.socket:
     try:
         return _listen_on(host, port)
     except OSError as error:
-        raise OSError(
-            error.errno, f"cannot listen on {address} ({error.strerror}): stop what does, or set --web.listen-address"
-        ) from None
+        code = error.errno or 0
+        # Below 0 are those of the look-up of names.
+        reason = WHY_NOT.get(code) or (f"{os.strerror(code)}. {CHOOSE}" if code > 0 else f"no such host. {CHOOSE}")
+        # As one text: with its number, the reason would stand there twice.
+        raise OSError(f"cannot listen on {address}: {reason}") from None
 
 
 def raise_open_files(max_connections: int) -> None:
@@ -87,24 +99,26 @@ STOP_SECONDS = GRACE_SECONDS + 10
 async def serve(registry: Registry, listening: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT, which let requests under way finish; SIGHUP reloads the configuration."""
     raise_open_files(registry.config.limits.max_connections)
-    server = _Server(
-        uvicorn.Config(
-            create_app(registry),
-            http=DeadlineProtocol.within(
-                lambda: registry.config.limits,
-                lambda host: is_trusted_peer(registry.config.auth, host),
-                registry.telemetry.refuse,
-            ),
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+    config = uvicorn.Config(
+        create_app(registry),
+        http=DeadlineProtocol.within(
+            lambda: registry.config.limits,
+            lambda host: is_trusted_peer(registry.config.auth, host),
+            registry.telemetry.refuse,
+        ),
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    config.load()
+    if registry.web.tls is not None:
+        config.ssl = LiveContext(registry.web_file.context)
+    server = _Server(config)
     reloads: set[asyncio.Task[None]] = set()
     deadline = ExitDeadline(STOP_SECONDS, flush=logs.flush)
 
@@ -122,11 +136,34 @@ async def serve(registry: Registry, listening: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number, handler in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, reload)):
         loop.add_signal_handler(number, handler)
-    log.info("listening", extra={"address": "{}:{}".format(*listening.getsockname()[:2])})
+    log.info(
+        "listening",
+        extra={
+            "address": "{}:{}".format(*listening.getsockname()[:2]),
+            "tls": "on" if config.ssl else "off",
+            "writes": who_may_write(registry),
+            "reads": who_may_read(registry),
+        },
+    )
     await registry.run(lambda: server.serve(sockets=[listening]))
+
+
+def who_may_write(registry: Registry) -> str:
+    """In a few words, for the log."""
+    if registry.keyring.writes_need_token:
+        return "with a token"
+    networks = "private networks" if registry.config.auth.trusted_networks == TRUSTED_NETWORKS else "trusted networks"
+    return f"{networks}, with a password" if registry.web.users else networks
+
+
+def who_may_read(registry: Registry) -> str:
+    """In a few words, for the log."""
+    if registry.keyring.reads_need_token:
+        return "with a token"
+    return "with a password" if registry.web.users else "everybody"
 
 
 async def _reload(registry: Registry) -> None:
     # A refusal is logged and told by a metric; a signal has nobody else to tell.
     with contextlib.suppress(Invalid):
-        await registry.reload()
+        await registry.reload(LOCAL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 from collections.abc import Callable
 
 from exporter.domain.clock import SECOND
@@ -14,9 +15,11 @@ from exporter.domain.errors import AuroraError, StillLoading, StoreRefused, Stor
 from exporter.domain.node import Node, Tombstone
 from exporter.domain.reception import Source
 from exporter.domain.recordchecks import RecordFault
+from exporter.domain.status import Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap import merging
 from exporter.nodemap.nodemap import NodeMap
+from exporter.nodemap.paths import NEVER
 from exporter.nodemap.planning import PlannedWrite
 from exporter.process.tasks import end_tasks
 from exporter.stores.base import Saved, Store
@@ -27,9 +30,11 @@ from exporter.wiring.unsaved import merge_unsaved
 
 log = logging.getLogger("aurora.store")
 
+TOO_LATE = "the store did not answer in time"
 ANSWER_WITHIN = 1.8
 """Seconds after which a command that the store did not take is given up: every answer comes within two."""
-RETRY_AFTER = 1.0
+RETRY_SECONDS = (0.5, 2.0)
+"""A store that is down is asked again after so long; doubled each time up to the second, less a random half."""
 MAX_COMMANDS = 1000
 """Commands that become durable together."""
 MARK_EVERY = 5 * SECOND
@@ -71,6 +76,11 @@ class StoreWriter:
         self._due_ns = 0
         self._marked_ns = 0
         self._told_time_ns = 0
+        self._down_reason = ""
+        """Why the store is down; empty while it is up."""
+        self._told: set[str] = set()
+        """Why it was down since it was up; each is logged once."""
+        self._retries = 0
         self._following: asyncio.Task[None] | None = None
         self._out_of_line = True
         """The store may know what we do not: read it before the next write."""
@@ -91,7 +101,7 @@ class StoreWriter:
         """Make the command durable and apply it; raises StoreUnavailable, and what the command itself may raise."""
         self.node_map.plan(command)
         if not self.store_up:
-            raise StoreUnavailable("the store is down: the registry answers from memory, and takes no changes")
+            raise self._unavailable()
         done: asyncio.Future[Node | None] = asyncio.get_running_loop().create_future()
         self._submitted.append((command, done))
         self._wake.set()
@@ -99,7 +109,7 @@ class StoreWriter:
             async with asyncio.timeout(ANSWER_WITHIN):
                 return await done
         except TimeoutError:
-            raise StoreUnavailable("the store did not answer in time") from None
+            raise self._unavailable() if self._down_reason else StoreUnavailable(TOO_LATE) from None
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """A node's transitions, newest first, as they are recorded; while the store is down, those memory still has."""
@@ -138,13 +148,13 @@ class StoreWriter:
                     await self._turn()
                 except StoreUnavailable as error:
                     self._lose(error)
-                    await asyncio.sleep(RETRY_AFTER)
+                    await self._pause()
                 except StoreRefused as error:
                     if self._map is None:
                         raise
                     # Memory is whole: it goes on serving, and the store may be put right.
                     self._lose(error)
-                    await asyncio.sleep(RETRY_AFTER)
+                    await self._pause()
         finally:
             if self._following is not None:
                 await end_tasks([self._following])
@@ -168,17 +178,25 @@ class StoreWriter:
         finally:
             await self._store.close()
 
+    async def _pause(self) -> None:
+        first, longest = RETRY_SECONDS
+        pause_s = min(longest, first * 2 ** min(self._retries, 10))
+        self._retries += 1
+        await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
+
     async def _agree(self) -> None:
+        if self._map is not None and self._down_reason:
+            # Nothing is read anew, nor is the store called up, until it takes writes again.
+            await self._store.probe()
         snapshot = await self._store.load()
         await self._tell_time()
-        self._gain()
         if self._map is None:
             node_map = self._new_map()
             merging.load(node_map, snapshot)
             self._map = node_map
             news = node_map.pending.names
         else:
-            # Told again, what memory has is news to the store, but to nobody else.
+            # Records told again are news to the store, but to nobody else.
             news = self._map.pending.names
             merging.merge(self._map, snapshot)
         self._out_of_line = False
@@ -216,6 +234,7 @@ class StoreWriter:
         batch = Batch(
             records={result.name: result for result in results if not isinstance(result, Tombstone)},
             tombstones={result.name: result for result in results if isinstance(result, Tombstone)},
+            heartbeats=merging.heartbeats_of(self.node_map, [plan for plan, _ in planned]),
         )
         try:
             if results:
@@ -262,11 +281,15 @@ class StoreWriter:
             return
         taken = node_map.pending.take()
         try:
-            await self._save(merging.batch_of(taken, merging.mark_of(node_map)), news)
+            saved = await self._save(merging.batch_of(node_map, taken), news)
         except BaseException:
             node_map.pending.give_back(taken)
             raise
         self._marked_ns = now_ns
+        recorded = {id(transition) for transition in saved.transitions}
+        for transition in taken.transitions:
+            if id(transition) not in recorded:
+                node_map.recent.drop(transition)
         self._prove(now_ns)
 
     def _prove(self, now_ns: int) -> None:
@@ -277,17 +300,26 @@ class StoreWriter:
             if was_lost:
                 self.node_map.tick()
 
-    async def _save(self, batch: Batch, news: frozenset[str] | None = None) -> None:
-        """Save and announce; `news`: only these nodes' changes are any (None: all are)."""
+    async def _save(self, batch: Batch, news: frozenset[str] | None = None) -> Saved:
+        """Save and announce; `news`: only these nodes' coming and going is any (None: all is)."""
+        asked_ns = self._clock.monotonic_ns()
         saved = await self._store.save(batch)
         if news is not None:
-            saved = Saved(
-                saved.records & news,
-                saved.tombstones & news,
-                [transition for transition in saved.transitions if transition.node in news],
-            )
+            saved.records &= news
+            saved.tombstones &= news
         self._gain()
+        if self._map is not None and self._store.shared:
+            self._note_peers(self._map, saved, asked_ns)
         self._announce(batch, saved)
+        return saved
+
+    def _note_peers(self, node_map: NodeMap, saved: Saved, asked_ns: int) -> None:
+        """Who else writes to the store: our lease began when we asked, theirs is seen now."""
+        now_ns = self._clock.monotonic_ns()
+        node_map.mesh_time.advance(now_ns, saved.mesh_ns)
+        node_map.peers.observe(now_ns, {name: n for name, n in saved.peers.items() if name != self._store.instance})
+        shared = node_map.peers.any_alive(now_ns)
+        node_map.paths[Transport.HTTP].lease_until_ns = asked_ns + node_map.peers.lease_ns if shared else NEVER
 
     async def _follow_others(self) -> None:
         try:
@@ -305,6 +337,9 @@ class StoreWriter:
         if not self.store_up:
             self.store_up = True
             log.info("the store is up")
+            self._told.clear()
+        self._down_reason = ""
+        self._retries = 0
 
     def _lose(self, error: StoreUnavailable | StoreRefused) -> None:
         self._telemetry.store_writes_failed += 1
@@ -312,6 +347,17 @@ class StoreWriter:
             self._source.mark_down()
         if self._store.shared:
             self._out_of_line = True
-        if self.store_up or self._map is None:
-            log.warning("the store is down", extra={"reason": str(error)})
+        self._down_reason = str(error)
+        if self._down_reason not in self._told:
+            self._told.add(self._down_reason)
+            log.warning("the store is down", extra={"reason": self._down_reason})
         self.store_up = False
+        submitted, self._submitted = self._submitted, []
+        for _, done in submitted:
+            if not done.done():
+                done.set_exception(self._unavailable())
+
+    def _unavailable(self) -> StoreUnavailable:
+        """Why no change is taken now."""
+        reason = f" ({self._down_reason})" if self._down_reason else ""
+        return StoreUnavailable(f"the store is down{reason}, and the registry answers from memory")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from exporter.domain.durable import Recent
 from exporter.domain.transition import Transition
 from exporter.nodemap.nodemap import NodeMap
@@ -17,16 +19,16 @@ def merge_unsaved(stored: Recent, node_map: NodeMap, since_ns: int, limit: int) 
         known = latest.get(transition.node)
         # As a store takes it: another registry may have told the same change a moment apart.
         if transition.at_ns >= since_ns and (
-            known is None or (transition.at_ns > known.at_ns and transition.to is not known.to)
+            known is None or (transition.sequence > known.sequence and transition.to is not known.to)
         ):
             latest[transition.node] = transition
             transitions.append(transition)
     gone = {tombstone.name: tombstone for tombstone in stored.tombstones}
-    for tombstone in node_map.departed.values():
-        if tombstone.at_ns >= since_ns:
-            gone[tombstone.name] = tombstone
+    # The latest stand last.
+    latest_gone = (tombstone for tombstone in reversed(node_map.departed.values()) if tombstone.at_ns >= since_ns)
+    gone.update((tombstone.name, tombstone) for tombstone in islice(latest_gone, limit))
     still_gone = [tombstone for tombstone in gone.values() if node_map.find(tombstone.name) is None]
     return Recent(
-        sorted(transitions, key=lambda transition: (transition.at_ns, transition.node), reverse=True)[:limit],
-        sorted(still_gone, key=lambda tombstone: (tombstone.at_ns, tombstone.name), reverse=True)[:limit],
+        sorted(transitions, key=lambda transition: (transition.stamp_ns, transition.node), reverse=True)[:limit],
+        sorted(still_gone, key=lambda tombstone: (tombstone.revision_ns, tombstone.name), reverse=True)[:limit],
     )

@@ -36,6 +36,8 @@ def page() -> Dashboard:
         .row(13, (_heat(), 24))
         .row(8, (_busy(), 12), (_vram(), 12))
         .row(8, (_hottest(), 8), (_power(), 10), (lost_gpus_listing(), 6))
+        .heading("Health")
+        .row(7, (_errors(), 12), (_slowed(), 12))
         .heading("Forecast")
         .row(8, (_forecast(), 18), (_full(), 6))
         .heading("Free and idle")
@@ -155,6 +157,30 @@ def _power() -> Any:
         "What all GPUs draw together, by site, from the nodes' heartbeats.",
         ask.over_time(f"{drawn}{described('site')})", "{{site}}"),
         unit="watt",
+        legend=("lastNotNull", "max"),
+    )
+
+
+def _errors() -> Any:
+    grown = f"increase({of('aurora_node_gpu_xid_errors_total')}[$__rate_interval])"
+    return charts.bars(
+        "XID errors of the mesh",
+        "By code, of all GPUs. The runbook of AuroraNodeGpuUnhealthy says what a code means.",
+        ask.over_time(f"sum by (code) (max by (node, gpu, uuid, code) ({grown}))", "XID {{code}}"),
+        unit="none",
+        colour=look.OTHER_AMOUNT,
+    )
+
+
+def _slowed() -> Any:
+    throttled = most("aurora_node_gpu_throttled", *READING, "reason")
+    degraded = most("aurora_node_gpu_pcie_degraded", *READING)
+    return charts.lines(
+        "GPUs that are slowed down",
+        "How many, by reason: sw_power_cap is a power limit at work, hw_ heat or power that the card itself acts on.",
+        ask.over_time(f"sum by (reason) ({throttled})", "{{reason}}"),
+        ask.over_time(f"sum({degraded})", "PCIe link", ref="B"),
+        unit="none",
         legend=("lastNotNull", "max"),
     )
 

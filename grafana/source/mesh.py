@@ -134,7 +134,7 @@ def _first_look() -> list[tuple[Any, int]]:
         (
             panels.number(
                 "Alerts firing",
-                "Alerts of this project that fire in Prometheus now, muted ones too, without the watchdog.",
+                "Alerts of this project that fire in Prometheus now, without the watchdog.",
                 ask.now(f"count({FIRING}) or vector(0)"),
                 colour=look.steps(look.PLAIN, (1, look.BAD)),
             ),
@@ -258,8 +258,8 @@ def _alerts() -> Any:
     ranked = "\n  or\n    ".join(f"({FIRING[:-1]}, {which}}} * {rank})" for rank, which in enumerate(GRAVITY, start=1))
     return panels.listing(
         "Alerts firing",
-        "As Prometheus evaluates them, the gravest first, with those that Alertmanager mutes because another stands for"
-        " them.",
+        "As Prometheus evaluates them, the gravest first. Nodes that went missing with their site or the mesh"
+        " have none.",
         ask.rows(f"sort_desc(max by (alertname, severity, node, site) (\n    {ranked}\n))"),
         columns={"alertname": "Alert", "severity": "Severity", "node": "Node", "site": "Site"},
         overrides={

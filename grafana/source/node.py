@@ -35,6 +35,9 @@ def page() -> Dashboard:
         .heading("GPUs")
         .row(8, (_utilization(), 12), (_memory(), 12))
         .row(8, (_temperature(), 12), (_power(), 12))
+        .heading("GPU health")
+        .row(7, (_errors(), 8), (_throttled(), 8), (_worn(), 8))
+        .row(7, (_clocks(), 12), (_fans(), 6), (_processes(), 6))
         .heading("Heartbeats")
         .row(7, (_missed(), 12), (_offset(), 12))
         .build()
@@ -218,6 +221,87 @@ def _power() -> Any:
         "What each GPU draws.",
         ask.over_time(_readings("aurora_node_gpu_power_watts"), PER_GPU),
         unit="watt",
+        colour=look.OTHER_AMOUNT,
+    )
+
+
+def _errors() -> Any:
+    xids = grown(
+        "aurora_node_gpu_xid_errors_total", "node", "gpu", "uuid", "code", window="$__rate_interval", where=(NODE,)
+    )
+    ecc = grown(
+        "aurora_node_gpu_ecc_uncorrected_errors_total", "node", "gpu", "uuid", window="$__rate_interval", where=(NODE,)
+    )
+    return charts.bars(
+        "GPU errors",
+        "XID errors by code, and uncorrected errors of memory. The runbook of AuroraNodeGpuUnhealthy says what"
+        " a code means.",
+        ask.over_time(xids, "GPU {{gpu}}: XID {{code}}"),
+        ask.over_time(ecc, "GPU {{gpu}}: uncorrected memory errors", ref="B"),
+        unit="none",
+        colour=look.OTHER_AMOUNT,
+    )
+
+
+def _throttled() -> Any:
+    return charts.lines(
+        "Slowed down",
+        "1 while a GPU is slower than it could be: sw_power_cap is its power limit at work, hw_ is heat or power that"
+        " the card itself acts on, PCIe a link with fewer lanes, or under load a lower generation.",
+        ask.over_time(_of("aurora_node_gpu_throttled", "gpu", "uuid", "reason"), "GPU {{gpu}}: {{reason}}"),
+        ask.over_time(_readings("aurora_node_gpu_pcie_degraded"), "GPU {{gpu}}: PCIe", ref="B"),
+        unit="none",
+        most=1,
+        colour=look.OTHER_AMOUNT,
+        legend=("lastNotNull",),
+    )
+
+
+def _worn() -> Any:
+    return charts.lines(
+        "Worn memory",
+        "Rows that were replaced and pages that were retired because of uncorrectable errors; 1 where a reset is due,"
+        " or no spare row is left.",
+        ask.over_time(_readings("aurora_node_gpu_remapped_rows"), "GPU {{gpu}}: rows replaced"),
+        ask.over_time(_readings("aurora_node_gpu_retired_pages"), "GPU {{gpu}}: pages retired", ref="B"),
+        ask.over_time(_readings("aurora_node_gpu_remap_pending"), "GPU {{gpu}}: reset due", ref="C"),
+        ask.over_time(_readings("aurora_node_gpu_remap_failed"), "GPU {{gpu}}: no spare row", ref="D"),
+        ask.over_time(_readings("aurora_node_gpu_recovery_needed"), "GPU {{gpu}}: driver asks for a reset", ref="E"),
+        unit="none",
+        colour=look.OTHER_AMOUNT,
+        legend=("lastNotNull",),
+    )
+
+
+def _clocks() -> Any:
+    return charts.lines(
+        "GPU clocks",
+        "Of the multiprocessors, and of the memory.",
+        ask.over_time(_readings("aurora_node_gpu_sm_clock_hertz"), "GPU {{gpu}}"),
+        ask.over_time(_readings("aurora_node_gpu_memory_clock_hertz"), "GPU {{gpu}}: memory", ref="B"),
+        unit="hertz",
+        colour=look.OTHER_AMOUNT,
+        legend=("lastNotNull",),
+    )
+
+
+def _fans() -> Any:
+    return charts.lines(
+        "GPU fans",
+        "Of their full speed.",
+        ask.over_time(_readings("aurora_node_gpu_fan_ratio"), PER_GPU),
+        unit="percentunit",
+        most=1,
+        colour=look.OTHER_AMOUNT,
+    )
+
+
+def _processes() -> Any:
+    return charts.lines(
+        "Processes",
+        "That compute on each GPU.",
+        ask.over_time(_readings("aurora_node_gpu_processes"), PER_GPU),
+        unit="none",
         colour=look.OTHER_AMOUNT,
     )
 

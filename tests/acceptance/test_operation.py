@@ -97,7 +97,8 @@ def test_port_in_use_is_said_clearly(new_registry):
     second.port = first.port
     done = second.run()
     assert done.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{first.port}" in done.stderr
+    assert f"cannot listen on 127.0.0.1:{first.port}: another program does. Stop it" in done.stderr
+    assert "Errno" not in done.stderr
     assert "--web.listen-address" in done.stderr
     assert "Traceback" not in done.stderr
 

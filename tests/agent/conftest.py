@@ -133,6 +133,10 @@ class GpuNode:
         readings = {reading["index"]: reading for reading in self.document.get("gpus", [])}
         return {key: value for key, value in readings.get(gpu, {}).items() if key != "age_seconds"}
 
+    def plain(self, gpu: int = 0) -> dict[str, Any]:
+        """Of the document, what the GPU does."""
+        return {key: value for key, value in self.reading(gpu).items() if key != "health"}
+
 
 @pytest.fixture
 def node(mesh, agents, driver):

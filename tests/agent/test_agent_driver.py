@@ -18,18 +18,18 @@ def test_a_node_with_gpus(node):
     node.start()
     until(lambda: node.observed, 2)
     assert node.document["capabilities"] == {"gpu": True, "gpu_count": 2, "gpu_type": "RTX 4090", "gpu_memory": 48.0}
-    assert node.reading() == READING
+    assert node.plain() == READING
     assert node.document["agent"]["name"] == "aurora-agent"
 
 
 def test_texts_and_values_that_cannot_be_cost_no_heartbeat(node):
     """Of every kind at once, while running."""
     node.start()
-    until(node.reading, READING)
+    until(node.plain, READING)
     node.driver.answer(
         name=b"\xf8\xb1\x01", uuid=b"\x01\xff", memory_used=2**64 - 1, temperature=4294967040, utilization=808334905
     )
-    until(node.reading, {"index": 0, "uuid": "GPU-0", "power_watts": 390.5})
+    until(node.plain, {"index": 0, "uuid": "GPU-0", "power_watts": 390.5})
     node.beats()
     assert (node.registered, node.observed, node.process.poll()) == (1, 1, None)
     assert node.mesh.metric('aurora_registry_readings_rejected_total{reason="out_of_range"}') == 0
@@ -117,7 +117,7 @@ def test_a_slow_driver_is_not_missing(node):
     until(lambda: node.registered, 8)
     until(lambda: node.observed, 8)
     assert all(reading["age_seconds"] > 1 for reading in node.document["gpus"])
-    assert node.reading(7) == {**READING, "index": 7, "uuid": "GPU-7"}
+    assert node.plain(7) == {**READING, "index": 7, "uuid": "GPU-7"}
 
 
 def test_a_driver_that_hangs_delays_a_heartbeat_by_two_seconds_at_most(node):
@@ -150,7 +150,7 @@ def test_unknown_memory_is_left_out_and_can_be_stated(node):
     node.start()
     until(lambda: node.observed, 1)
     assert node.document["capabilities"] == {"gpu": True, "gpu_count": 1, "gpu_type": "RTX 4090"}
-    assert set(node.reading()) == {"index", "uuid", "temperature_celsius", "power_watts"}
+    assert set(node.plain()) == {"index", "uuid", "temperature_celsius", "power_watts"}
     node.restart("--gpu-memory=128")
     until(lambda: node.document["capabilities"].get("gpu_memory"), 128.0)
 
@@ -171,3 +171,15 @@ def test_readings_can_be_rare(node):
     node.beats(8)
     assert node.document["gpus"][0]["age_seconds"] > 1
     assert "libnvidia-ml" not in Path(f"/proc/{node.process.pid}/maps").read_text()
+
+
+def test_a_gpu_that_falls_off_says_why(node):
+    """An XID is counted by its code, also when its GPU is not observed any more."""
+    node.driver.answer(count=2)
+    node.start()
+    until(lambda: "health" in node.reading(1), expected=True)
+    node.driver.answer(xid_gpu=1, xid=79, xid_number=1, all__1=15)
+    sample = f'aurora_node_gpu_xid_errors_total{{node="{node.name}",gpu="1",uuid="GPU-1",code="79"}} 1'
+    until(lambda: sample in node.mesh.get("/metrics").text, expected=True)
+    until(lambda: (node.registered, node.observed), (2, 1))
+    assert node.reading(1) == {"index": 1, "uuid": "GPU-1", "lost": True, "health": {"xid_errors": {"79": 1}}}

@@ -13,9 +13,11 @@ from exporter.agent.gpus import Inventory
 from exporter.agent.logs import Log
 from exporter.agent.options import duration, parse
 from exporter.agent.state import State
+from exporter.agent.tokens import Tokens
 from exporter.domain.duration import parse_duration
 from exporter.domain.errors import Invalid
 from exporter.domain.registration import parse_registration
+from exporter.domain.signing import node_token
 from exporter.domain.text import is_name, text_fault
 
 
@@ -144,3 +146,22 @@ def test_state_is_kept_whole_and_for_ourselves(state):
     path.write_text("[" * 10_000)
     again.open("http://a", "n")
     assert again.get("token") is None
+
+
+def test_a_token_is_the_nodes_own_or_the_one_to_join_with(tmp_path, state):
+    """One that the registry takes no more is forgotten, and another asked for; the file may be exchanged."""
+    file = tmp_path / "token"
+    file.write_text("join\n")
+    state.open("http://a", "n")
+    tokens = Tokens(str(file), state)
+    assert (tokens.current(), tokens.of_node("n"), tokens.forget()) == ("join", node_token("join", "n"), False)
+    tokens.take({"token": "own"})
+    assert (tokens.current(), tokens.of_node("n")) == ("own", "own")
+    assert tokens.forget()
+    file.write_text("new")
+    assert tokens.current() == "new"
+    file.write_text("two words")
+    assert tokens.current() == ""
+    with pytest.raises(UsageError, match="--token-file"):
+        Tokens(str(file), state)
+    assert Tokens("", state).of_node("n") == ""

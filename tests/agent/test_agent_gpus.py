@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pynvml  # type: ignore[import-untyped]  # it ships without types
 import pytest
 
 from exporter.agent.gpus import Gpu, Look, Sight, joined, reading_of
+from exporter.domain.heartbeat import Heartbeat
+from exporter.domain.parsing import parse_heartbeat
 from tests.agent.conftest import look
 
 MIB = 2**20
@@ -185,3 +189,92 @@ def test_two_drivers_number_on():
     assert joined([nvidia, Look(Sight.UNSURE)]).sight is Sight.UNSURE
     assert joined([Look(Sight.ABSENT), nvidia]) == nvidia
     assert joined([]).sight is Sight.ABSENT
+
+
+HEALTH = {
+    "ecc_uncorrected_errors": 0,
+    "throttled": [],
+    "pcie_degraded": False,
+    "sm_clock_hertz": 2_520_000_000,
+    "memory_clock_hertz": 2_520_000_000,
+    "recovery_needed": False,
+    "remapped_rows": 0,
+    "remap_pending": False,
+    "remap_failed": False,
+    "fan": 0.4,
+    "energy_joules": 5000.0,
+    "mig_enabled": False,
+    "processes": 0,
+    "xid_errors": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("answers", "changes"),
+    [
+        ({}, {}),
+        ({"ecc_uncorrected": 3}, {"ecc_uncorrected_errors": 3}),
+        ({"ecc_uncorrected": 2**64 - 1}, {"ecc_uncorrected_errors": None}),
+        ({"nvmlDeviceGetTotalEccErrors": 3}, {"ecc_uncorrected_errors": None}),
+        ({"throttle": 0x01 | 0x02}, {}),
+        ({"throttle": 0x04 | 0x40}, {"throttled": ["sw_power_cap", "hw_thermal"]}),
+        ({"throttle": 0x08 | 0x20 | 0x80}, {"throttled": ["sw_thermal", "hw_slowdown", "hw_power_brake"]}),
+        ({"pcie_width": 8}, {"pcie_degraded": True}),
+        ({"pcie_generation": 1}, {"pcie_degraded": True}),
+        ({"pcie_generation": 1, "performance_state": 8}, {}),
+        ({"pcie_width": 0}, {"pcie_degraded": None}),
+        ({"remapped_uncorrected": 2, "remapped_pending": 1}, {"remapped_rows": 2, "remap_pending": True}),
+        ({"remapped_failed": 1}, {"remap_failed": True}),
+        (
+            {"nvmlDeviceGetRemappedRows": 3, "retired_pages": 4},
+            {"remapped_rows": None, "remap_pending": None, "remap_failed": None, "retired_pages": 8},
+        ),
+        ({"recovery_action": 1}, {"recovery_needed": True}),
+        ({"nvmlDeviceGetFieldValues": 3}, {"recovery_needed": None}),
+        ({"fan": 4294967295}, {"fan": None}),
+        ({"clock": 4294967295}, {"sm_clock_hertz": None, "memory_clock_hertz": None}),
+        ({"mig": 1, "processes": 5}, {"mig_enabled": True, "processes": 5}),
+        ({"all": 3, "nvmlDeviceGetHandleByIndex_v2": 0}, {key: None for key in HEALTH if key != "xid_errors"}),
+    ],
+)
+def test_how_a_gpu_is(driver, answers, changes):
+    """What it cannot tell, or what cannot be, is left out."""
+    extra = {"nvmlInitWithFlags": 0, "nvmlDeviceGetCount_v2": 0, "nvmlEventSetCreate": 0} if "all" in answers else {}
+    driver.answer(**answers, **extra)
+    script = "look = nvml.look(); health = nvml.health(); look = look._replace(reason=json.dumps(health)); nvml.close()"
+    told = json.loads(look(driver, script)[4])
+    assert told == {"0": {key: value for key, value in (HEALTH | changes).items() if value is not None}}
+    assert type(parse_heartbeat(json.dumps({"gpus": [{"index": 0, "health": told["0"]}]}).encode())) is Heartbeat
+
+
+def test_xid_errors_are_counted_by_code(driver):
+    """As the driver reports them, also while the GPU falls off; the library is let go all the same."""
+    driver.answer(count=2)
+    script = f"""
+import time
+from pathlib import Path
+answers = Path({str(driver.answers)!r})
+look = nvml.look()
+assert nvml.health()[1]["xid_errors"] == {{}}
+for number, code in ((1, 79), (2, 79), (3, 13)):
+    answers.write_text(f"count 2\\nxid_gpu 1\\nxid {{code}}\\nxid_number {{number}}\\n")
+    while sum(nvml.health()[1]["xid_errors"].values()) < number:
+        time.sleep(0.01)
+look = nvml.look()._replace(reason=json.dumps(nvml.health()[1]["xid_errors"]))
+nvml.close()
+assert "libnvidia-ml" not in open("/proc/self/maps").read()
+"""
+    assert json.loads(look(driver, script)[4]) == {"79": 2, "13": 1}
+
+
+def test_a_driver_that_does_not_wait_keeps_no_processor_busy(driver):
+    """Its events time out at once; nobody asks again at once."""
+    driver.answer(hasty=1)
+    script = """
+import time
+look = nvml.look(); nvml.health()
+began = time.process_time()
+time.sleep(0.5)
+look = look._replace(reason=str(time.process_time() - began))
+"""
+    assert float(look(driver, script)[4]) < 0.25

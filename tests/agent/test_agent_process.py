@@ -37,6 +37,47 @@ def run(agents):
     return agents.run
 
 
+class TokenRegistry:
+    """Asks for a join token to register with and for the node's own to beat with, and exchanges that at each start."""
+
+    def __init__(self):
+        received = self.received = []
+        self.number = 0
+        registry = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                given, joining = self.headers["Authorization"], self.path == "/nodes/register"
+                right = f"Bearer own-{registry.number}"
+                answer: dict[str, Any] = {"detail": "this needs a token"}
+                status, kind = 401, "application/problem+json"
+                if given == right or (joining and given == "Bearer join"):
+                    status, kind, answer = 200, "application/json", {"ignored": []}
+                    if joining:
+                        answer = {"heartbeat_interval_seconds": 0.1, "token": f"own-{registry.number}"}
+                received.append((joining, given, status))
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(json.dumps(answer))))
+                self.end_headers()
+                self.wfile.write(json.dumps(answer).encode())
+
+            def log_message(self, *_):
+                """Tests look at `received`."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+
+
 class OldRegistry:
     """Answers registrations as one does that does not know the key `agent`; it does nothing else."""
 
@@ -71,6 +112,12 @@ class OldRegistry:
     def __exit__(self, *_):
         self._server.shutdown()
         self._server.server_close()
+
+
+def await_heartbeats(registry, count):
+    sample = 'aurora_registry_heartbeats_total{transport="http"}'
+    goal = registry.metric(sample) + count
+    until(lambda: registry.metric(sample) >= goal, expected=True)
 
 
 def beats(registry):
@@ -158,7 +205,7 @@ def test_a_claim_that_ends_is_waited_for(tmp_path, start):
     with RegistryProcess(tmp_path, settings=settings) as registry:
         registry.register(name="vengeance", node_id="another")
         process, log = start("--registry", registry.url, "--node-name=vengeance", "--site=home")
-        until(lambda: "belongs to the living node" in log(), expected=True)
+        until(lambda: "belongs to a living node" in log(), expected=True)
         until(lambda: registry.nodes()["vengeance"]["metadata"].get("site"), "home")
         assert process.poll() is None
 
@@ -197,6 +244,31 @@ def test_a_registry_that_knows_no_agents_is_good_enough(start):
     with OldRegistry() as registry:
         start("--registry", registry.url, "--node-name=a")
         until(lambda: registry.registered, [{"name", "role", "node_id", "capabilities", "metadata"}])
+
+
+def test_a_token_is_shown_and_another_asked_for_when_it_is_refused(start, tmp_path):
+    """The join token to register with, the node's own after that; a registry with new tokens is joined anew."""
+    (tmp_path / "token").write_text("join")
+    with TokenRegistry() as registry:
+        start("--registry", registry.url, "--node-name=a", "--token-file", str(tmp_path / "token"))
+        until(lambda: (False, "Bearer own-0", 200) in registry.received, expected=True)
+        assert registry.received[0] == (True, "Bearer join", 200)
+        registry.number = 1
+        until(lambda: (False, "Bearer own-1", 200) in registry.received, expected=True)
+        assert (False, "Bearer own-0", 401) in registry.received
+
+
+def test_a_look_beside_the_agent_is_no_second_machine(mesh, start, run):
+    """As when join is run again; two agents under one name are two machines."""
+    sample = 'aurora_node_name_conflicts_total{node="a"}'
+    start("--registry", mesh.url, "--node-name=a")
+    until(beats(mesh), expected=True)
+    for _ in range(2):
+        assert run("--once", "--registry", mesh.url, "--node-name=a").returncode == 0
+        await_heartbeats(mesh, 3)
+    assert mesh.metric(sample) == 0
+    start("--registry", mesh.url, "--node-name=a")
+    until(lambda: mesh.metric(sample) > 0, expected=True)
 
 
 def test_once_is_enough_for_cron(mesh, run):

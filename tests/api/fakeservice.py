@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from exporter.api.stream import EventStream
+from exporter.auth.audit import RELOADED, Actor, AuditLog
+from exporter.auth.keyring import Keyring
+from exporter.auth.webconfig import WebConfig
 from exporter.domain.command import Command
 from exporter.domain.config import Config
 from exporter.domain.durable import Recent
@@ -30,12 +33,16 @@ class FakeService:
     loaded: bool = True
     ready: bool = True
     store_up: bool = True
+    store_durable: bool | None = None
     event_bus_up: bool | None = None
     uptime_seconds: float = 12.5
     reload_error: Exception | None = None
     reloads: int = 0
 
     def __post_init__(self) -> None:
+        self.web = WebConfig()
+        self.keyring = Keyring(self.config.auth)
+        self.audit = AuditLog(self.clock)
         self._node_map = NodeMap(
             self.clock,
             self.config.thresholds,
@@ -69,12 +76,12 @@ class FakeService:
     async def submit(self, command: Command) -> Node | None:
         planned = self.node_map.plan(command)
         if not self.store_up:
-            raise StoreUnavailable("redis://:secret@localhost does not answer")
+            raise StoreUnavailable("Redis at redis://localhost:6379: it did not answer in time")
         return self.node_map.commit(planned)
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         if not self.store_up:
-            raise StoreUnavailable("redis://:secret@localhost does not answer")
+            raise StoreUnavailable("Redis at redis://localhost:6379: it did not answer in time")
         return [each for each in reversed(self._node_map.recent) if each.node == name][:limit]
 
     async def recent(self, since_ns: int, limit: int) -> Recent:
@@ -82,7 +89,8 @@ class FakeService:
         tombstones = [each for each in reversed(self._node_map.departed.values()) if each.at_ns >= since_ns]
         return Recent(transitions[:limit], tombstones[:limit])
 
-    async def reload(self) -> None:
+    async def reload(self, actor: Actor) -> None:
+        self.audit.record(RELOADED, actor)
         self.reloads += 1
         if self.reload_error is not None:
             raise self.reload_error
@@ -90,6 +98,7 @@ class FakeService:
     def set_config(self, **sections: object) -> None:
         """As a reload would: the whole configuration is another object afterwards."""
         self.config = replace(self.config, **sections)  # type: ignore[arg-type]  # sections by name
+        self.keyring = Keyring(self.config.auth)
 
     def pass_time(self, seconds: float) -> None:
         """Time passes, and the registry was awake all the while."""

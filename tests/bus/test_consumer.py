@@ -10,9 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.auth.audit import AuditLog
+from exporter.auth.keyring import Keyring
 from exporter.bus import consumer
 from exporter.bus.consumer import BusConsumer
+from exporter.bus.signatures import SignatureCheck
 from exporter.domain.command import Command, Depart, Register
+from exporter.domain.config import Auth
 from exporter.domain.errors import StillLoading, StoreUnavailable
 from exporter.domain.node import Node
 from exporter.domain.registration import Registration
@@ -31,11 +35,21 @@ class Desk:
         self.loaded = True
         self.store_up = True
         self.submitted: list[Command] = []
+        self.requested: list[str] = []
         self.telemetry = Telemetry(
             version="1", revision="r", started_ns=0, store_up=lambda: self.store_up, event_bus_up=lambda: True
         )
+        self.keyring = Keyring(Auth())
+        self.required = False
+        self.audit = AuditLog(self.clock)
         self.intake = BusConsumer(
-            node_map=self._node_map, submit=self._submit, telemetry=self.telemetry, clock=self.clock
+            node_map=self._node_map,
+            submit=self._submit,
+            telemetry=self.telemetry,
+            clock=self.clock,
+            request_registration=self.requested.append,
+            signatures=SignatureCheck(lambda: self.keyring, lambda: self.required, self.clock),
+            audit=self.audit,
         )
 
     def take(self, event_type: str, data: object, source_node: str = "ann") -> None:
@@ -201,15 +215,67 @@ def test_a_store_that_is_away_costs_registrations_alone(desk):
 
 def test_more_than_the_store_can_take_is_dropped(desk, monkeypatch):
     """Memory is bounded; what is dropped is counted."""
-    monkeypatch.setattr(consumer, "MAX_WAITING_BYTES", 4 * 1024)
-    for number in range(5):
+    monkeypatch.setattr(consumer, "MAX_WAITING_BYTES", 2 * 1024)
+    for number in range(9):
         desk.take("node_register", {"name": f"n{number}"})
     assert desk.rejected == {"overload": 2}
 
-    asyncio.run(desk.work())
-    desk.take("node_deregister", {"node": "n0"})
+    async def room():
+        """Reading waits before anything has to be dropped."""
+        waiting = asyncio.create_task(desk.intake.room())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await desk.work()
+        await waiting
 
-    assert desk.rejected == {"overload": 2}
+    asyncio.run(room())
+    desk.take("node_deregister", {"node": "n0"})
+    desk.take("node_heartbeat", {"node": "n7"})
+
+    assert desk.rejected.get("overload") == 2
+
+
+def test_of_one_node_the_newest_waits(desk):
+    """However often it registers while the store is busy."""
+    for role in ("compute", "lead", "edge"):
+        desk.take("node_register", {"name": "ann", "role": role})
+
+    asyncio.run(desk.work())
+
+    assert desk.submitted == [Register(Registration("ann", role="edge"), Transport.BUS)]
+
+
+def test_a_node_that_is_known_by_its_heartbeat_alone_is_asked_to_register(desk):
+    """Once a minute until it does; and one whose registration the store did not take."""
+    desk.take("node_heartbeat", {"node": "ann"})
+    desk.take("node_heartbeat", {"node": "ann"})
+    assert desk.requested == ["ann"]
+    desk.clock.advance(60)
+    desk.take("node_heartbeat", {"node": "ann"})
+    assert desk.requested == ["ann", "ann"]
+
+    desk.take("node_register", {"name": "ann"})
+    asyncio.run(desk.work())
+    desk.clock.advance(60)
+    desk.take("node_heartbeat", {"node": "ann"})
+    assert desk.requested == ["ann", "ann"]
+
+    desk.store_up = False
+    desk.take("node_register", {"name": "ann", "role": "lead"})
+    asyncio.run(desk.work())
+    desk.take("node_heartbeat", {"node": "ann"})
+    assert desk.requested == ["ann", "ann", "ann"]
+
+
+def test_a_node_that_registered_elsewhere_is_not_asked_again(desk):
+    desk.take("node_heartbeat", {"node": "ann"})
+    desk.map.commit(desk.map.plan(Register(Registration("ann"), Transport.HTTP)))
+    desk.clock.advance(60)
+    desk.take("node_heartbeat", {"node": "ann"})
+    desk.clock.advance(60)
+    desk.take("node_heartbeat", {"node": "ann"})
+
+    assert desk.requested == ["ann"]
 
 
 def test_before_the_map_is_loaded_heartbeats_are_no_error(desk):

@@ -11,9 +11,13 @@ from contextlib import asynccontextmanager
 import pytest
 from redis import Redis
 
+from exporter.auth.audit import AuditLog
+from exporter.auth.keyring import Keyring
 from exporter.bus.listener import BusListener
+from exporter.bus.signatures import SignatureCheck
 from exporter.domain.clock import MILLISECOND, SECOND
 from exporter.domain.command import Command
+from exporter.domain.config import Auth
 from exporter.domain.errors import StillLoading
 from exporter.domain.node import Node
 from exporter.domain.reception import Source
@@ -72,6 +76,8 @@ class Listening:
             telemetry=self.telemetry,
             clock=clock,
             thresholds=lambda: THRESHOLDS,
+            signatures=SignatureCheck(lambda: Keyring(Auth()), lambda: False, clock),
+            audit=AuditLog(clock),
         )
 
     @property

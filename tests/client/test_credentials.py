@@ -17,7 +17,7 @@ def test_a_file_wins_over_the_environment(tmp_path):
     assert Credentials.read({}) == Credentials()
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"a b", b"a\nb", b"\xff", b"x" * 5000])
+@pytest.mark.parametrize("content", [b"", b"\n", b"a b", b"# a", b"\xff", b"x" * 5000])
 def test_what_is_no_token_is_refused_unseen(tmp_path, content):
     (tmp_path / "token").write_bytes(content)
     with pytest.raises(Invalid) as refused:

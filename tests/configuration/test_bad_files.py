@@ -20,7 +20,6 @@ BUS = f"expected {REDIS} or nothing at all"
 ADDRESS = 'expected an address such as "0.0.0.0:9999", ":9999" or "[::]:9999"'
 DURATION = "expected a duration as Prometheus writes it, such as 90s, 2m or 1h30m"
 NAME = "expected 1 to 63 letters, digits, dots, underscores and hyphens, a letter or digit at each end"
-LATER = "not available in this version yet: leave it empty"
 SIZE = "expected a size such as 1MiB, 512KiB or a number of bytes"
 QUOTES = "a value with special characters stands in quotes"
 PATH = BAD / "not_utf8.yaml"
@@ -67,7 +66,6 @@ MESSAGES = {
         )
     ],
     "family_twice": ["metrics.disabled_families[1]: aurora_node_gpus stands in the list already"],
-    "join_token_file": [f"auth.join_token_file: {LATER}"],
     "key_in_wrong_place": ["listen_address: unknown key; did you mean web.listen_address?"],
     "key_that_is_a_url": ["event_bus.(a key that is no word): unknown key"],
     "listen_address_bad_ipv6": [f"web.listen_address: {ADDRESS}, got '[1:2]:9999'"],
@@ -104,7 +102,6 @@ MESSAGES = {
     "not_utf8": [f"{PATH} is not UTF-8 (byte 13)"],
     "nothing": [f"store: {STORE}, got what is no such URL"],
     "offline_after_forget": ["thresholds.forget_after: expected more than thresholds.offline_after (3d1h), got 3d"],
-    "operator_token_file": [f"auth.operator_token_file: {LATER}"],
     "python_object": [
         (
             f"not YAML in line 1, column 8: could not determine a constructor for the tag "
@@ -115,8 +112,6 @@ MESSAGES = {
     "ratio_nan": ["site.disrupted_ratio: expected a number above 0 and at most 1, got nan"],
     "ratio_text": ["site.disrupted_ratio: expected a number above 0 and at most 1, got '55%'"],
     "ratio_zero": ["site.disrupted_ratio: expected a number above 0 and at most 1, got 0"],
-    "read_token_file": [f"auth.read_token_file: {LATER}"],
-    "require_signed_events": [f"auth.require_signed_events: {LATER}"],
     "rule_no_mapping": ["topology.rules[0]: expected a rule, got 'mesh'"],
     "rule_type_name": [f"topology.rules[0].type: {NAME}, got 'vpn mesh'"],
     "rule_type_twice": ["topology.rules[2]: type mesh stands in the list already"],
@@ -142,7 +137,6 @@ MESSAGES = {
     "unknown_key": ["thresholds.offline_afer: unknown key; did you mean thresholds.offline_after?"],
     "unknown_section": ["webb: unknown key; did you mean web?"],
     "warning_after_offline": ["thresholds.offline_after: expected more than thresholds.warning_after (5m), got 5m"],
-    "web_config_file": [f"web.config_file: {LATER}"],
 }
 
 

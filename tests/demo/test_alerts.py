@@ -31,9 +31,10 @@ def test_what_is_only_for_information_is_told_once_it_fires() -> None:
     assert changes({}, states(idle)) == ["AuroraGpuIdle firing: firing"]
 
 
-def test_muted_alerts_are_counted_by_site() -> None:
-    """One without a site counts as well."""
-    assert suppressed([alert("A", site="austin"), alert("B", site="austin"), alert("C")]) == {"austin": 2, "": 1}
+def test_suppressed_nodes_are_counted_by_site() -> None:
+    """Those without a site count as well."""
+    samples = [{"metric": {"site": "austin"}, "value": [0, "2"]}, {"metric": {}, "value": [0, "1"]}]
+    assert suppressed(samples) == {"austin": 2, "": 1}
 
 
 def test_a_message_says_what_is_new() -> None:

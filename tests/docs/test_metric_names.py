@@ -16,10 +16,13 @@ DASHBOARDS = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("alerts/runbooks/*.md"))]
 NAME = re.compile(r"\b(?:aurora_(?:node|mesh|site|topology|registry)_\w*[a-z0-9]|[a-z]+:aurora_[a-z_]+:[a-z]+)\b")
 UNSEEN = {
+    "aurora_node_gpu_energy_joules_total": "its rate is the power, which is shown; for bills",
+    "aurora_node_gpu_mig_enabled": "for joins with the exporters of instances",
     "aurora_node_agent_info": "for joins, and for the question which version runs where",
     "aurora_registry_event_streams": "browsers and programs that follow events: many or few are no trouble",
     "aurora_registry_event_streams_dropped_total": "a slow reader harms itself alone, and is told why",
     "aurora_registry_log_lines_dropped_total": "for the question why a log has gaps",
+    "aurora_registry_store_durable": "a choice of whoever sets Redis up: said at the start, and by /health",
     "aurora_registry_store_records_rejected_total": "the log names each; no record of ours is ever among them",
     "aurora_registry_http_request_duration_seconds_sum": "the histogram's buckets and count say more than its mean",
     "process_virtual_memory_bytes": "reserved addresses; what is resident is shown",

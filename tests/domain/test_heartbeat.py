@@ -10,10 +10,12 @@ from exporter.domain.clock import SECOND
 from exporter.domain.errors import Fault, Invalid
 from exporter.domain.heartbeat import (
     MAX_IGNORED,
+    GpuHealth,
     GpuReading,
     Heartbeat,
     PartialHeartbeat,
     Reason,
+    Throttling,
     check_name,
     sent_at_ns,
 )
@@ -120,6 +122,7 @@ def test_what_is_wrong_is_left_out_and_named(body, field, message, reason):
         ('"power_watts": NaN', Reason.NOT_FINITE),
         ('"power_watts": ' + "9" * 5000, Reason.NOT_FINITE),
         ('"age_seconds": -1', Reason.OUT_OF_RANGE),
+        ('"health": []', Reason.WRONG_TYPE),
     ],
 )
 def test_one_bad_measure_costs_no_other(measure, reason):
@@ -132,6 +135,40 @@ def test_one_bad_measure_costs_no_other(measure, reason):
     assert beat.ignored[0].field == "gpus[1]." + measure.partition(":")[0].strip('"')
     assert beat.sequence == 7
     assert beat.gpus == (GpuReading(0, "GPU-0"), GpuReading(1, power_watts=300.0 if other else None))
+
+
+@pytest.mark.parametrize(
+    ("measure", "reason"),
+    [
+        ('"xid_errors": {"79": -1}', Reason.OUT_OF_RANGE),
+        ('"xid_errors": {"seventy": 1}', Reason.OUT_OF_RANGE),
+        ('"xid_errors": [79]', Reason.WRONG_TYPE),
+        ('"throttled": ["sloth"]', Reason.OUT_OF_RANGE),
+        ('"throttled": "hw_thermal"', Reason.WRONG_TYPE),
+        ('"pcie_degraded": 1', Reason.WRONG_TYPE),
+        ('"fan": 300', Reason.OUT_OF_RANGE),
+        ('"energy_joules": NaN', Reason.NOT_FINITE),
+        ('"ecc_uncorrected_errors": 18446744073709551615', Reason.OUT_OF_RANGE),
+    ],
+)
+def test_one_bad_word_of_health_costs_no_other(measure, reason):
+    """As with readings."""
+    beat = parse_heartbeat(f'{{"gpus": [{{"index": 0, "health": {{"processes": 3, {measure}}}}}]}}'.encode())
+    assert isinstance(beat, PartialHeartbeat)
+    assert beat.counts == {reason: 1}
+    assert beat.ignored[0].field.startswith("gpus[0].health." + measure.partition(":")[0].strip('"'))
+    assert beat.gpus == (GpuReading(0, health=GpuHealth(processes=3)),)
+
+
+def test_health_is_understood():
+    """All that a node can tell of how a GPU is."""
+    health = {"xid_errors": {"79": 1}, "throttled": ["hw_thermal"], "pcie_degraded": True, "ecc_uncorrected_errors": 0}
+    beat = parse_heartbeat(json.dumps({"gpus": [{"index": 0, "health": health}]}).encode())
+    assert type(beat) is Heartbeat
+    expected = GpuHealth(
+        xid_errors={"79": 1}, throttled=(Throttling.HW_THERMAL,), pcie_degraded=True, ecc_uncorrected_errors=0
+    )
+    assert beat.gpus == (GpuReading(0, health=expected),)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,21 @@ from exporter.nodemap.totals import MESH
 
 HELP = {family.name: family.help for family in FAMILIES}
 STATUSES = tuple(Status)
+HEALTH_FIELDS = {
+    "ecc_uncorrected_errors_total": "ecc_uncorrected_errors",
+    "remapped_rows": "remapped_rows",
+    "remap_pending": "remap_pending",
+    "remap_failed": "remap_failed",
+    "retired_pages": "retired_pages",
+    "recovery_needed": "recovery_needed",
+    "pcie_degraded": "pcie_degraded",
+    "fan_ratio": "fan",
+    "sm_clock_hertz": "sm_clock_hertz",
+    "memory_clock_hertz": "memory_clock_hertz",
+    "energy_joules_total": "energy_joules",
+    "mig_enabled": "mig_enabled",
+    "processes": "processes",
+}
 
 
 class Reference(Collector):
@@ -106,6 +121,7 @@ def of_nodes(node_map: NodeMap, nodes: list[Node]) -> Iterator[Metric]:
         lambda node: None if node.lifecycle.phase is Phase.IN_SERVICE else seconds(node.lifecycle.until_ns),
     )
     yield disruptions(nodes)
+    yield renames(nodes)
     yield one(
         nodes,
         "aurora_node_clock_offset_seconds",
@@ -135,6 +151,47 @@ def of_nodes(node_map: NodeMap, nodes: list[Node]) -> Iterator[Metric]:
                     if reading_of(reading) is not None:
                         metric.add_metric([node.name, str(reading.index), reading.uuid], reading_of(reading))
         yield metric
+    yield from of_health(nodes)
+
+
+def of_health(nodes: list[Node]) -> Iterator[Metric]:
+    """How GPUs are, where they tell."""
+    told: list[Any] = [
+        (node.name, str(reading.index), reading.uuid, reading.health)
+        for node in nodes
+        if node.status is not Status.OFFLINE
+        for reading in node.readings
+        if reading.health is not None
+    ]
+    counter = CounterMetricFamily(
+        "aurora_node_gpu_xid_errors", HELP["aurora_node_gpu_xid_errors_total"], labels=["node", "gpu", "uuid", "code"]
+    )
+    for *labels, health in told:
+        for code in sorted(health.xid_errors or {}):
+            counter.add_metric([*labels, code], (health.xid_errors or {})[code])
+    yield counter
+    throttled = gauge("aurora_node_gpu_throttled", ["node", "gpu", "uuid", "reason"])
+    for *labels, health in told:
+        for reason in ("sw_power_cap", "sw_thermal", "hw_slowdown", "hw_thermal", "hw_power_brake"):
+            if health.throttled is not None:
+                throttled.add_metric([*labels, reason], reason in health.throttled)
+    for name, field in HEALTH_FIELDS.items():
+        if name == "pcie_degraded":
+            yield throttled
+        yield one_health(told, f"aurora_node_gpu_{name}", field)
+
+
+def one_health(told: list[Any], name: str, field: str) -> Metric:
+    """One value a GPU that tells it."""
+    labels = ["node", "gpu", "uuid"]
+    metric: Any = gauge(name, labels)
+    if name.endswith("_total"):
+        metric = CounterMetricFamily(name.removesuffix("_total"), HELP[name], labels=labels)
+    for *values, health in told:
+        if getattr(health, field) is not None:
+            metric.add_metric(values, float(getattr(health, field)))
+    counted: Metric = metric
+    return counted
 
 
 def disruptions(nodes: list[Node]) -> Metric:
@@ -143,6 +200,14 @@ def disruptions(nodes: list[Node]) -> Metric:
         for disruption in node.disruptions:
             metric.add_metric([node.name, disruption.scope.value], seconds(disruption.began_ns))
     return metric
+
+
+def renames(nodes: list[Node]) -> Metric:
+    info = InfoMetricFamily("aurora_node_renamed", HELP["aurora_node_renamed_info"])
+    for node in nodes:
+        if node.renamed_to:
+            info.add_metric([], {"node": node.name, "to": node.renamed_to})
+    return info
 
 
 def agents(nodes: list[Node]) -> Metric:

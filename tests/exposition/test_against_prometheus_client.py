@@ -59,6 +59,18 @@ REGISTRATIONS = st.fixed_dictionaries(
     },
 )
 FINITE = st.one_of(st.integers(-300, 300), st.floats(-1e12, 1e12))
+TOTALS = st.integers(0, 1000)
+HEALTH = st.fixed_dictionaries(
+    {},
+    optional={
+        "xid_errors": st.dictionaries(st.sampled_from(["79", "13", "119"]), TOTALS),
+        "throttled": st.lists(st.sampled_from(["sw_power_cap", "hw_thermal"]), max_size=3),
+        **dict.fromkeys(["ecc_uncorrected_errors", "remapped_rows", "retired_pages", "processes"], TOTALS),
+        **dict.fromkeys(["remap_pending", "remap_failed", "recovery_needed", "pcie_degraded"], st.booleans()),
+        "fan": st.floats(0, 2),
+        "energy_joules": st.floats(0, 1e9),
+    },
+)
 READINGS = st.lists(
     st.fixed_dictionaries(
         {"index": st.integers(0, 65_535)},
@@ -68,6 +80,7 @@ READINGS = st.lists(
             "memory_used_bytes": st.integers(0, 2**60),
             "temperature_celsius": FINITE,
             "power_watts": FINITE,
+            "health": HEALTH,
         },
     ),
     max_size=3,

@@ -27,6 +27,7 @@ TABLE = {
     "aurora_node_lifecycle": ("gauge", "node lifecycle"),
     "aurora_node_lifecycle_until_timestamp_seconds": ("gauge", "node"),
     "aurora_node_disruption_start_timestamp_seconds": ("gauge", "node scope"),
+    "aurora_node_renamed_info": ("info", "node to"),
     "aurora_node_clock_offset_seconds": ("gauge", "node"),
     "aurora_node_heartbeats_missed_total": ("counter", "node"),
     "aurora_node_name_conflicts_total": ("counter", "node"),
@@ -37,6 +38,21 @@ TABLE = {
     "aurora_node_gpu_memory_used_bytes": ("gauge", "node gpu uuid"),
     "aurora_node_gpu_temperature_celsius": ("gauge", "node gpu uuid"),
     "aurora_node_gpu_power_watts": ("gauge", "node gpu uuid"),
+    "aurora_node_gpu_xid_errors_total": ("counter", "node gpu uuid code"),
+    "aurora_node_gpu_ecc_uncorrected_errors_total": ("counter", "node gpu uuid"),
+    "aurora_node_gpu_remapped_rows": ("gauge", "node gpu uuid"),
+    "aurora_node_gpu_remap_pending": ("gauge", "node gpu uuid"),
+    "aurora_node_gpu_remap_failed": ("gauge", "node gpu uuid"),
+    "aurora_node_gpu_retired_pages": ("gauge", "node gpu uuid"),
+    "aurora_node_gpu_recovery_needed": ("gauge", "node gpu uuid"),
+    "aurora_node_gpu_throttled": ("gauge", "node gpu uuid reason"),
+    "aurora_node_gpu_pcie_degraded": ("gauge", "node gpu uuid"),
+    "aurora_node_gpu_fan_ratio": ("gauge", "node gpu uuid"),
+    "aurora_node_gpu_sm_clock_hertz": ("gauge", "node gpu uuid"),
+    "aurora_node_gpu_memory_clock_hertz": ("gauge", "node gpu uuid"),
+    "aurora_node_gpu_energy_joules_total": ("counter", "node gpu uuid"),
+    "aurora_node_gpu_mig_enabled": ("gauge", "node gpu uuid"),
+    "aurora_node_gpu_processes": ("gauge", "node gpu uuid"),
     "aurora_mesh_nodes": ("gauge", "role status"),
     "aurora_mesh_gpus": ("gauge", "status"),
     "aurora_mesh_gpu_memory_bytes": ("gauge", "status"),
@@ -96,7 +112,8 @@ aurora_node_clock_offset_seconds{node="vengeance"} -2.500
 their sequence numbers.
 # TYPE aurora_node_heartbeats_missed_total counter
 aurora_node_heartbeats_missed_total{node="vengeance"} 0
-# HELP aurora_node_name_conflicts_total Refused attempts of another machine to register under the node's name.
+# HELP aurora_node_name_conflicts_total Claims of the node's name by another machine: refused registrations, and turns \
+that two agents take under it.
 # TYPE aurora_node_name_conflicts_total counter
 aurora_node_name_conflicts_total{node="vengeance"} 1
 # HELP aurora_node_cost_usd_per_hour What the node costs, as registered.

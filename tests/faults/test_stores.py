@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import sqlite3
+import threading
+import time
 
 import pytest
 
@@ -102,8 +106,123 @@ def test_rows_of_sqlite_altered_while_running_end_nothing(new_registry, tmp_path
         connection.execute("UPDATE nodes SET revision_ns = 'x', record = 'y'")
     connection.close()
 
-    assert registry.register(name="a") == 200
+    until(lambda: registry.register(name="a"), 200)
     until(lambda: registry.statuses()["a"], "offline")
     until(lambda: len(registry.transitions("a")) > 1, expected=True)
     assert registry.metric(REJECTED.format("checksum")) > 0
-    assert registry.metric("aurora_registry_store_up") == 1
+    until(lambda: registry.metric("aurora_registry_store_up"), 1)
+
+
+ODD = {
+    "denied": b"-DENIED Redis is running in protected mode because protected mode is enabled.\r\n",
+    "http": b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
+    "tls": bytes.fromhex("15030100020246"),
+    "nothing": b"",
+    "other answers": b"*3\r\n:1\r\n$-1\r\n+x\r\n" * 50,
+    "ok": b"+OK\r\n" * 100,
+    "errors": b"-ERR no\r\n" * 100,
+    "deep": b"*1\r\n" * 50_000,
+}
+REASONS = {
+    "denied": "it is in protected mode",
+    "http": "it does not answer as a Redis does",
+    "tls": "it does not answer as a Redis does",
+}
+
+
+@contextlib.contextmanager
+def listener(answer, at=0):
+    """Answers every connection so, asked or not, and closes it."""
+    with socket.create_server(("127.0.0.1", at)) as server:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection, contextlib.suppress(OSError):
+                        connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+
+
+def healthy(registry):
+    return lambda: registry.get("/health").json()["status"]
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_what_is_no_redis_is_named_and_waited_for(new_registry, what):
+    """From the start on, and in place of one that was there; store and bus."""
+    with RedisServer() as redis_server:
+        port = redis_server.port
+        running = new_registry(store=redis_server.url, event_bus=redis_server.url).start()
+        assert running.register(name="a") == 201
+        redis_server.kill()
+        with listener(ODD[what], port):
+            starting = new_registry(store=redis_server.url, event_bus=redis_server.url).start(ready="/-/healthy")
+            until(lambda: running.get("/health").json()["store"], "down")
+            until(lambda: REASONS.get(what, "the store is down") in running.log + starting.log, expected=True)
+            assert list(running.nodes()) == ["a"]
+            assert starting.get("/nodes").status_code == 503
+            refusal = running.ask("POST", "/nodes/register", json={"name": "b"})
+            assert (refusal.status_code, "the store is down (Redis at" in refusal.json()["detail"]) == (503, True)
+        redis_server.start()
+        for registry in (running, starting):
+            until(healthy(registry), "ok")
+            assert "Traceback" not in registry.log
+        until(lambda: set(starting.nodes()), {"a"})
+        assert [registry.stop() for registry in (running, starting)] == [0, 0]
+
+
+def refuse_writes(redis_server, how):
+    """Make it answer what it is asked, and take no writes; how to end that."""
+    if how == "replica":
+        redis_server.cli("REPLICAOF", "127.0.0.1", "1")
+        return lambda: redis_server.cli("REPLICAOF", "NO", "ONE")
+    if how == "memory":
+        redis_server.cli("CONFIG", "SET", "maxmemory", "1mb", "maxmemory-policy", "noeviction")
+        return lambda: redis_server.cli("CONFIG", "SET", "maxmemory", "0")
+    redis_server.cli("CONFIG", "SET", "min-replicas-to-write", "1")
+    return lambda: redis_server.cli("CONFIG", "SET", "min-replicas-to-write", "0")
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("replica", "it is a replica and takes no writes"),
+        ("memory", "it is out of memory and takes no writes"),
+        ("replicas", "too few of its replicas are there"),
+    ],
+)
+def test_a_redis_that_takes_no_writes_is_down_until_it_does(new_registry, redis_server, how, reason):
+    """The gauge does not flicker, the log says why once, the 503 says why too, and all is there afterwards."""
+    registry = new_registry(store=redis_server.url).start()
+    assert registry.register(name="a") == 201
+    accept = refuse_writes(redis_server, how)
+    until(lambda: registry.metric("aurora_registry_store_up"), 0)
+
+    seen = set()
+    for _ in range(40):
+        seen.add(registry.metric("aurora_registry_store_up"))
+        time.sleep(0.05)
+    assert seen == {0}
+    detail = registry.ask("POST", "/nodes/register", json={"name": "b"}).json()["detail"]
+    assert reason in detail
+    assert registry.log.count('msg="the store is down"') <= 2
+    assert list(registry.nodes()) == ["a"]
+
+    accept()
+    until(lambda: registry.metric("aurora_registry_store_up"), 1)
+    until(lambda: registry.register(name="b"), 201)
+    assert redis_server.cli("HLEN", PREFIX + "nodes") == 2
+
+
+def test_a_redis_without_persistence_is_told(new_registry):
+    with RedisServer() as redis_server:
+        registry = new_registry(store=redis_server.url).start()
+        assert registry.metric("aurora_registry_store_durable") == 0
+        assert registry.get("/health").json()["store_durable"] is False
+        assert "keeps its data in memory, with no persistence" in registry.log

@@ -18,9 +18,10 @@ from tests.support.clock import ManualClock
 def stored(name: str, clock: ManualClock, *, ago: float, status: Status = Status.ACTIVE) -> StoredNode:
     """A node registered a day ago, last heard some seconds ago."""
     registered_ns = clock.wall_ns() - 86_400 * SECOND
-    last_heartbeat_ns = clock.wall_ns() - round(ago * SECOND)
+    heartbeat_ns = clock.wall_ns() - round(ago * SECOND)
     record = NodeRecord(Registration(name), registered_ns, registered_ns)
-    return StoredNode(record, LastHeartbeat(last_heartbeat_ns, Transport.HTTP), status, last_heartbeat_ns)
+    last = None if status is Status.ACTIVE else Transition(name, Status.ACTIVE, status, heartbeat_ns, registered_ns + 2)
+    return StoredNode(record, LastHeartbeat(heartbeat_ns, Transport.HTTP), last)
 
 
 def loaded(clock: ManualClock, snapshot: Snapshot) -> NodeMap:
@@ -59,9 +60,7 @@ def test_a_crash_loop_does_not_hide_a_death_for_ever() -> None:
         pass_time(node_map, clock, 30)
         before = snapshot.nodes[0]
         node = node_map.get("a")
-        status = StoredNode(
-            before.record, before.last_heartbeat, node.status, node_map.wall_time.at(node.status_since_ns)
-        )
+        status = StoredNode(before.record, before.last_heartbeat, node.last_transition)
         snapshot = Snapshot([status], mark=merging.mark_of(node_map))
     assert node_map.get("a").status is Status.OFFLINE
 
@@ -95,11 +94,12 @@ def test_an_emptied_store_is_told_everything_again_and_the_departed_stay_gone() 
     pass_time(node_map, clock, 120)
     node_map.pending.take()
     merging.merge(node_map, Snapshot())
-    batch = merging.batch_of(node_map.pending.take(), merging.mark_of(node_map))
+    batch = merging.batch_of(node_map, node_map.pending.take())
     assert set(batch.records) == {"kept"}
     assert set(batch.tombstones) == {"gone"}
     assert set(batch.heartbeats) == {"kept"}
-    assert [transition.to for transition in batch.transitions] == [Status.WARNING]
+    assert [transition.to for transition in batch.history] == [Status.WARNING]
+    assert batch.transitions == []
 
 
 def test_the_later_word_on_a_node_stands_on_both_sides() -> None:
@@ -111,7 +111,7 @@ def test_the_later_word_on_a_node_stands_on_both_sides() -> None:
     node_map.pending.take()
     theirs = NodeRecord(Registration("b", role="theirs"), 0, clock.wall_ns())
     heartbeats = LastHeartbeat(clock.wall_ns(), Transport.HTTP)
-    other = Snapshot([stored("a", clock, ago=1), StoredNode(theirs, heartbeats, Status.ACTIVE, 0)])
+    other = Snapshot([stored("a", clock, ago=1), StoredNode(theirs, heartbeats)])
     merging.merge(node_map, other)
     assert (node_map.get("a").facts.role, node_map.get("b").facts.role) == ("ours", "theirs")
     assert set(node_map.pending.records) == {"a"}
@@ -130,7 +130,8 @@ def test_another_registrys_word_is_adopted_once_and_not_told_back() -> None:
     offline = [Transition(name, Status.WARNING, Status.OFFLINE, clock.wall_ns() - SECOND) for name in ("a", "b")]
     merging.adopt(node_map, Batch(transitions=offline))
     assert (node_map.get("a").status, node_map.get("b").status) == (Status.OFFLINE, Status.ACTIVE)
-    assert not node_map.pending
+    assert [(told.node, told.from_, told.to) for told in node_map.pending.transitions] == [("b", "offline", "active")]
+    assert {node.name for node in node_map.pending.heartbeats} == {"b"}
 
 
 def test_a_held_node_id_outlives_a_record_of_a_registry_that_did_not_know_it() -> None:

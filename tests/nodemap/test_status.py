@@ -65,10 +65,11 @@ def test_a_transition_bears_the_time_of_its_threshold_and_not_of_its_discovery(
 ) -> None:
     """A tick that comes late does not move what is recorded."""
     born_ns = clock.wall_ns()
-    register(node_map)
+    epoch = register(node_map).record.epoch
     pass_time(node_map, clock, 119.75)
     pass_time(node_map, clock, 0.9)
-    assert node_map.pending.transitions == [Transition("vengeance", ACTIVE, WARNING, born_ns + 120 * SECOND)]
+    at_ns = born_ns + 120 * SECOND
+    assert node_map.pending.transitions == [Transition("vengeance", ACTIVE, WARNING, at_ns, epoch + 1, at_ns)]
 
 
 def test_a_heartbeat_brings_a_node_back_at_once(node_map: NodeMap, clock: ManualClock) -> None:

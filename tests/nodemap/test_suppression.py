@@ -169,8 +169,7 @@ def test_a_restart_finds_the_same_nodes(office: Office, minutes: int) -> None:
         StoredNode(
             node.record,
             LastHeartbeat(node.last_seen_ns, node.transport),
-            node.status,
-            office.node_map.wall_time.at(node.status_since_ns),
+            node.last_transition,
         )
         for node in office.node_map.nodes()
     ]

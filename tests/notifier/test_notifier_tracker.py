@@ -229,8 +229,7 @@ def restarted(mesh: Mesh, seconds: float) -> Mesh:
         StoredNode(
             node.record,
             LastHeartbeat(node.last_seen_ns, node.transport),
-            node.status,
-            mesh.map.wall_time.at(node.status_since_ns),
+            node.last_transition,
         )
         for node in mesh.map.nodes()
     ]

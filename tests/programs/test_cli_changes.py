@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from tests.support.registry_process import RegistryProcess, clean_env, program
+from tests.support.server_process import until
 
 pytestmark = pytest.mark.servers
 
@@ -144,6 +145,22 @@ def test_what_a_node_has_now_is_accepted(live, run):
     assert run("accept", "fallen") == (0, "fallen shall have 1 GPU from now on: 1x H100\n", "")
     assert live.nodes()["fallen"]["capabilities"]["gpu_count"] == 1
     assert run("accept", "fallen", "--gpus=0") == (0, "fallen shall have 0 GPUs from now on\n", "")
+
+
+def test_what_happens_is_followed_as_it_happens(live, run, tmp_path):
+    """From a stream that is open before anything happens."""
+    environment = clean_env(AURORA_REGISTRY=live.url)
+    command = [*map(str, program("cli")), "events", "--limit=2", "--site=followed"]
+    command += ["--type=node_registered", "--type=node_lifecycle_changed"]
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as following:
+        until(lambda: live.metric("aurora_registry_event_streams"), 1.0)
+        run("register", "followed", "--site=followed")
+        run("maintenance", "followed", "--reason=fan")
+        out, _ = following.communicate(timeout=30)
+    registered, changed = out.splitlines()
+    assert "  node_registered  followed  role=compute" in registered
+    assert "  node_lifecycle_changed  followed  " in changed
+    assert "lifecycle=maintenance lifecycle_reason=fan" in changed
 
 
 def test_a_node_out_of_service_is_told_in_a_column_of_its_own(run):

@@ -64,15 +64,34 @@ def test_the_digest_groups_by_node_and_names_everybody_who_is_quiet(shows):
         "  old  offline 2025-10-05 20:00-08:00 (12h)\n"
         "  late  offline since 2025-10-05 18:00 (18h5s)\n"
         "\n"
-        "  still silent: robbiebook1 (warning, last seen 11:56)\n"
-        "  silent and muted: asleep (offline, last seen 11:56)\n"
-        "  muted, but heard: runpod-tx (maintenance until 18:00)\n"
+        "  still missing: robbiebook1 (warning, last seen 11:56)\n"
+        "  missing, alerts suppressed: asleep (offline, last seen 11:56)\n"
+        "  active, alerts suppressed: runpod-tx (maintenance until 18:00)\n"
         "  overdue: late (offline, maintenance to 06:00)\n"
         "  forgotten: old (08:00)\n"
         "  deregistered: spare (2025-10-05 13:00)\n"
         "\n"
         "6 nodes (3 active, 1 warning, 2 offline); 8 transitions of 4 nodes\n"
     )
+
+
+@pytest.mark.usefixtures("eventful")
+def test_the_digest_says_who_did_what(registry, shows):
+    """Of registrations how many; a newline in a reason breaks nothing."""
+    entry = {"at": "2025-10-06T11:58:00Z", "by": "operator alice", "address": "10.0.0.4", "request_id": "abc"}
+    joined = {"at": "2025-10-06T11:00:00Z", "action": "register", "by": "join", "node": "n"}
+    maintenance = {**entry, "action": "maintenance", "node": "vengeance", "detail": "new fan"}
+    reload = {"at": "2025-10-05T13:00:00Z", "action": "reload", "by": "signal"}
+    registry.answer("/audit?since=24h&limit=10000", {"entries": [maintenance, joined, joined, reload, *[reload] * 25]})
+
+    assert shows("digest").partition("transitions of 4 nodes\n")[2].splitlines()[:4] == [
+        "",
+        "  2 nodes registered by join",
+        "  11:58  maintenance vengeance by operator alice (10.0.0.4): new fan",
+        "  2025-10-05 13:00  reload by signal",
+    ]
+    assert shows("digest").endswith("  and 7 more, in GET /audit\n")
+    assert json.loads(shows("digest", "--json"))["audit"][0] == maintenance
 
 
 def test_a_quiet_mesh_says_that_everybody_was_looked_at(registry, seed, shows):
@@ -88,9 +107,9 @@ def test_a_quiet_mesh_says_that_everybody_was_looked_at(registry, seed, shows):
         "\n"
         "no node changed its status\n"
         "\n"
-        "  still silent: none\n"
-        "  silent and muted: none\n"
-        "  muted, but heard: none\n"
+        "  still missing: none\n"
+        "  missing, alerts suppressed: none\n"
+        "  active, alerts suppressed: none\n"
         "  overdue: none\n"
         "  forgotten: none\n"
         "  deregistered: none\n"
@@ -103,7 +122,7 @@ def test_a_quiet_mesh_says_that_everybody_was_looked_at(registry, seed, shows):
 def test_json_has_what_happened_and_the_nodes(shows, registry, seed):
     happened = json.loads(registry.answers[DIGEST][2])
 
-    assert json.loads(shows("digest", "--json")) == {**happened, "nodes": seed["nodes"]}
+    assert json.loads(shows("digest", "--json")) == {**happened, "nodes": seed["nodes"], "audit": []}
 
 
 @pytest.mark.servers
@@ -124,7 +143,7 @@ def test_the_digest_outlives_a_restart_of_the_registry(tmp_path):
     assert told.returncode == 0, told.stderr
     assert "  vengeance  offline since " in told.stdout
     assert "warning once" in told.stdout
-    assert "  still silent: vengeance (offline" in told.stdout
+    assert "  still missing: vengeance (offline" in told.stdout
     assert "  deregistered: spare (" in told.stdout
     assert told.stdout.endswith("1 node (0 active, 0 warning, 1 offline); 2 transitions of 1 node\n")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from exporter.client.events import MAX_EVENT_BYTES, Event, parse_stream
+from exporter.client.events import MAX_EVENT_BYTES, Event, parse_frames, parse_stream
 
 STREAM = b"""\
 : hello
@@ -62,6 +62,17 @@ def test_lines_make_events():
         Event("x", {}, "5"),
         Event("message", 1, "5"),
     ]
+
+
+def test_an_id_alone_says_from_where_to_resume():
+    assert list(parse_frames([b"retry: 2000\n", b"id: 7\n", b"\n", b": ping\n", b"\n"])) == [Event("", id="7")]
+
+
+def test_values_of_any_kind_are_shown(registry, shows):
+    registry.answer(
+        "/events", b'data: {"node": "a", "role": {"x": [1]}, "by": null}\n\n', media_type="text/event-stream"
+    )
+    assert shows("events", "--limit=1") == 'message  a  role={"x": [1]}\n'
 
 
 def test_an_event_without_end_takes_no_memory():

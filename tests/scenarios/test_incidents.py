@@ -73,13 +73,55 @@ def a_gpu_falls_off_the_bus(play: Scenario) -> None:
 
 @DAY.scenario
 def a_site_goes_silent(play: Scenario) -> None:
-    """Ten nodes are one message about their site; they are named once they are back, in the message that says so."""
+    """Ten nodes are one message about their site, and one when they are back."""
     nodes = play.nodes_of("cellar", 10)
     play.at(1).do(*(node.stop for node in nodes))
     play.at(20).do(*(node.resume for node in nodes))
-    play.between(3, 6).expect("pager", "AuroraSiteDisrupted cellar firing")
-    back = [f"AuroraNodeOffline {node.name} resolved" for node in nodes]
-    play.between(30, 39).expect("pager", "AuroraSiteDisrupted cellar resolved", *back)
+    play.between(3, 7).expect("pager", "AuroraSiteDisrupted cellar firing")
+    play.between(22, 30).expect("pager", "AuroraSiteDisrupted cellar resolved")
+
+
+@DAY.scenario
+def a_server_dies_after_the_laptops_went_home(play: Scenario) -> None:
+    """The laptops are one message about their site; the server that dies later pages as any other."""
+    laptops, servers = play.nodes_of("notebook", 10, site="branch"), play.nodes_of("rack-server", 3, site="branch")
+    play.at(1).do(*(laptop.stop for laptop in laptops))
+    play.at(21).do(servers[0].stop)
+    play.between(3, 7).expect("pager", "AuroraSiteDisrupted branch firing")
+    play.between(23, 29).expect("chat", "AuroraNodeWarning rack-server-1 firing")
+    both = ("AuroraNodeOffline rack-server-1 firing", "AuroraSiteDisrupted branch firing")
+    play.between(26, 34).expect("pager", *both)
+
+
+@DAY.scenario
+def what_is_left_of_a_disruption_is_told_by_name(play: Scenario) -> None:
+    """Most nodes of the site are back for the time of a reboot; one is not."""
+    nodes = play.nodes_of("barn", 5)
+    play.at(1).do(*(node.stop for node in nodes))
+    play.at(9.4).do(*(node.resume for node in nodes[1:]))
+    play.between(3, 7).expect("pager", "AuroraSiteDisrupted barn firing")
+    play.between(22, 29).expect("pager", "AuroraNodeOffline barn-1 firing", "AuroraSiteDisrupted barn resolved")
+
+
+@DAY.scenario
+def two_nodes_without_a_site_die(play: Scenario) -> None:
+    """They have nothing in common: each is told of in its own time."""
+    first, second = play.node("loose-1", site=""), play.node("loose-2", site="")
+    play.at(1).do(first.stop)
+    play.at(2.5).do(second.stop)
+    play.between(3, 7).expect("chat", "AuroraNodeWarning loose-1 firing")
+    play.between(4.5, 8).expect("chat", "AuroraNodeWarning loose-2 firing")
+    play.between(7, 10).expect("pager", "AuroraNodeOffline loose-1 firing")
+    play.between(8, 11).expect("pager", "AuroraNodeOffline loose-2 firing")
+
+
+@DAY.scenario
+def a_drain_ends_and_the_node_is_dead(play: Scenario) -> None:
+    """It should be alive, and pages."""
+    node = play.node("drained-1", site="drained")
+    play.at(0).do(lambda: node.maintain("8s", "drain"))
+    play.at(1).do(node.stop)
+    play.between(23, 29).expect("pager", "AuroraMaintenanceOverdue drained-1 firing")
 
 
 @DAY.scenario
@@ -129,6 +171,25 @@ def a_node_departs_as_planned(play: Scenario) -> None:
     """Nobody is told of a node that took its leave."""
     node = play.node("guest-1", site="guest")
     play.at(1).do(node.depart)
+
+
+@DAY.scenario
+def a_host_gets_another_name(play: Scenario) -> None:
+    """The same machine lives on, so nobody is told of its old name."""
+    node = play.node("before-1", site="renamed", node_id="machine-1")
+    play.nodes.add("after-1")
+    play.at(1).do(lambda: node.rename("after-1"))
+
+
+@DAY.scenario
+def an_inventory_registers_a_dead_node_again_and_again(play: Scenario) -> None:
+    """That is no heartbeat: the node is told of as every other."""
+    node = play.node("shelf-1", site="shelf")
+    play.at(1).do(node.stop)
+    for second in (2, 6, 10, 14, 18):
+        play.at(second).do(node.be_inventoried)
+    play.between(3, 7).expect("chat", "AuroraNodeWarning shelf-1 firing")
+    play.between(7, 11).expect("pager", "AuroraNodeOffline shelf-1 firing")
 
 
 @DAY.scenario

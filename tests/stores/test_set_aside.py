@@ -109,8 +109,9 @@ def test_a_record_in_redis_that_cannot_be_is_set_aside(open_redis, run, redis_se
         ("heard", "good", b"junk"),
         ("heard", "good", b"%020dhttp" % (10**19)),
         ("heard", "good", b"-0000000000000000001http"),
-        ("heard", "good", b"%020dpigeon" % NOW),
-        ("heard", "no name!", b"%020dhttp" % NOW),
+        ("heard", "good", b"%020d%020dpigeon" % (NOW, NOW)),
+        ("heard", "no name!", b"%020d%020dhttp" % (NOW, NOW)),
+        ("heard", "good", b"%020d%020dhttp no name!" % (NOW, NOW)),
         ("recorded", "good", b"%020djunk" % NOW),
         ("recorded", "good", b"9" * 20 + b"offline"),
         ("marks", "other", b'{"alive_ns": "soon"}'),
@@ -137,7 +138,7 @@ def test_nothing_that_stands_beside_the_records_ends_a_load(open_redis, run, red
 
 
 @pytest.mark.servers
-@pytest.mark.parametrize("key", ["tombstones", "heard", "recorded", "marks", "changes", "recent", "transitions:good"])
+@pytest.mark.parametrize("key", ["tombstones", "heard", "recorded", "marks", "changes", "recent", "history:good"])
 def test_a_key_of_another_type_is_renamed_and_serves_again(open_redis, run, redis_server, key):
     store, _ = open_redis()
     run(store.load())
@@ -185,7 +186,7 @@ def test_junk_in_a_history_is_left_out(open_redis, run, redis_server):
     store, rejected = open_redis()
     run(store.load())
     run(store.save(Batch({"good": record("good")}, {}, [transition("good", at=5)])))
-    redis_server.cli("LPUSH", PREFIX + "transitions:good", "junk")
+    redis_server.cli("ZADD", PREFIX + "history:good", 0, "junk")
     redis_server.cli("ZADD", PREFIX + "recent", 0, "9" * 20 + "junk")
 
     assert run(store.transitions("good", 10)) == [transition("good", at=5)]
@@ -215,7 +216,7 @@ def sqlite_file(tmp_path, run):
         "UPDATE nodes SET record = NULL WHERE 0",
         "UPDATE heard SET last_seen_ns = 'never'",
         "UPDATE mark SET record = 'x'",
-        "INSERT INTO tombstones VALUES ('good', 'x', 'y', 'z', 0)",
+        "INSERT INTO tombstones VALUES ('good', 'x', 'y', 'z', 'r', 0)",
     ],
 )
 def test_a_row_of_sqlite_altered_while_running_ends_nothing(sqlite_file, run, statement):

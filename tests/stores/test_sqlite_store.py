@@ -71,7 +71,7 @@ def test_a_missing_file_is_created(open_sqlite, run, path):
         for name in ("journal_mode", "application_id", "user_version")
     ]
     connection.close()
-    assert answers == ["delete", 0x4155524F, 1]
+    assert answers == ["delete", 0x4155524F, 2]
     assert sorted(found.name for found in path.parent.iterdir()) == [
         "aurora.db",
         "aurora.db-journal",
@@ -153,10 +153,10 @@ def test_the_database_of_another_application_is_refused_and_not_touched(open_sql
 
 
 def test_a_file_of_a_newer_version_is_refused(open_sqlite, run, filled):
-    change(filled, "PRAGMA user_version = 2")
+    change(filled, "PRAGMA user_version = 3")
 
     assert refusal(open_sqlite, run) == (
-        f"the store {filled} cannot be used: a newer version of the registry wrote it (format 2, this one knows 1): "
+        f"the store {filled} cannot be used: a newer version of the registry wrote it (format 3, this one knows 2): "
         "install that version again, or restore a backup"
     )
 

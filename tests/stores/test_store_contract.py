@@ -5,9 +5,10 @@ import msgspec
 from exporter.domain.clock import HOUR
 from exporter.domain.durable import LastHeartbeat
 from exporter.domain.lifecycle import Lifecycle, Phase
-from exporter.domain.node import NodeRecord, Removal
+from exporter.domain.node import NodeRecord, Removal, Tombstone
 from exporter.domain.registration import Link
-from exporter.domain.status import Transport
+from exporter.domain.status import Status, Transport
+from exporter.domain.transition import Transition
 from exporter.stores.base import Batch, Mark, Recent, Saved, Snapshot
 from tests.support.durables import NOW, heartbeats, record, stored, tombstone, transition
 
@@ -41,7 +42,7 @@ def test_what_was_saved_is_loaded(store, run):
     )
 
     assert saved == Saved({"a"}, set(), [transition("a", at=20)])
-    assert run(store.load()) == Snapshot([stored(record("a"), 10, "bus", "warning", 20)], [], mark)
+    assert run(store.load()) == Snapshot([stored(record("a"), 10, "bus", transition("a", at=20))], [], mark)
 
 
 def test_a_record_comes_back_as_it_was(store, run):
@@ -86,7 +87,7 @@ def test_nodes_are_loaded_in_order_of_registration(store, run):
 def test_a_node_that_was_never_heard_was_heard_when_it_registered(store, run):
     run(store.save(batch(record("a", registered=5))))
 
-    assert run(store.load()).nodes == [stored(record("a", registered=5), 5, since=5)]
+    assert run(store.load()).nodes == [stored(record("a", registered=5), 5)]
 
 
 def test_a_later_record_replaces_and_is_no_news(store, run):
@@ -160,7 +161,7 @@ def test_a_record_that_is_not_older_than_the_tombstone_is_new(store, run):
     run(store.save(batch(tombstone(at=5))))
 
     assert run(store.save(batch(record(revision=5, registered=5)))) == Saved({"a"}, set(), [])
-    assert run(store.load()) == Snapshot([stored(record(revision=5, registered=5), 5, since=5)], [], None)
+    assert run(store.load()) == Snapshot([stored(record(revision=5, registered=5), 5)], [], None)
 
 
 def test_a_node_registered_again_starts_active_and_keeps_its_history(store, run):
@@ -168,7 +169,9 @@ def test_a_node_registered_again_starts_active_and_keeps_its_history(store, run)
     run(store.save(batch(tombstone(at=30))))
     run(store.save(batch(record(revision=40, registered=40))))
 
-    assert run(store.load()).nodes == [stored(record(revision=40, registered=40), 40, since=40)]
+    assert run(store.load()).nodes == [
+        stored(record(revision=40, registered=40), 40, last=transition(at=20, to="offline", from_="warning"))
+    ]
     assert run(store.transitions("a", 9)) == [transition(at=20, to="offline", from_="warning"), transition(at=10)]
 
 
@@ -178,7 +181,7 @@ def test_a_node_registered_again_may_enter_the_status_that_it_left_in(store, run
     run(store.save(batch(record(revision=40, registered=40))))
 
     assert run(store.save(batch(transition(at=50)))) == Saved(set(), set(), [transition(at=50)])
-    assert run(store.load()).nodes == [stored(record(revision=40, registered=40), 40, status="warning", since=50)]
+    assert run(store.load()).nodes == [stored(record(revision=40, registered=40), 40, last=transition(at=50))]
 
 
 def test_a_heartbeat_goes_forward_only(store, run):
@@ -225,7 +228,7 @@ def test_transitions_of_one_batch_follow_each_other(store, run):
     assert run(store.save(batch(record(), *steps))).transitions == steps
     assert run(store.transitions("a", 9)) == steps[::-1]
     assert run(store.transitions("a", 2)) == steps[:0:-1]
-    assert run(store.load()).nodes == [stored(record(), since=3)]
+    assert run(store.load()).nodes == [stored(record(), last=steps[-1])]
 
 
 def test_the_last_transition_of_a_node_that_leaves_is_kept(store, run):
@@ -277,7 +280,7 @@ def test_an_empty_batch_changes_nothing(store, run):
 
 
 def test_saving_a_batch_again_changes_nothing(store, run):
-    """After StoreUnavailable nobody knows whether it was applied."""
+    """After StoreUnavailable nobody knows whether it was applied. Its transitions are news still: nobody was told."""
     run(store.save(batch(record("b"))))
     whole = batch(
         *(record("a"), tombstone("b", at=3), transition("a", at=2)), heartbeats={"a": heartbeats(1)}, mark=Mark(NOW + 4)
@@ -285,7 +288,7 @@ def test_saving_a_batch_again_changes_nothing(store, run):
     run(store.save(whole))
     before = run(store.load())
 
-    assert run(store.save(whole)) == Saved()
+    assert run(store.save(whole)) == Saved(set(), set(), whole.transitions)
     assert run(store.load()) == before
 
 
@@ -307,7 +310,7 @@ def test_five_thousand_nodes_are_one_batch(store, run):
     assert sorted(saved.transitions, key=lambda transition: transition.node) == changes.transitions
     snapshot = run(store.load())
     assert snapshot.nodes == [
-        stored(record(name, registered=at), 15_000, "bus", "warning", 20_000)
+        stored(record(name, registered=at), 15_000, "bus", transition(name, at=20_000))
         for at, name in enumerate(names)
         if name not in set(leaving)
     ]
@@ -362,3 +365,55 @@ def test_recent_keeps_the_transitions_of_a_node_that_is_gone(store, run):
     run(store.save(batch(tombstone("a", at=30))))
 
     assert run(store.recent(NOW, 10)) == Recent([transition("a", at=20)], [tombstone("a", at=30)])
+
+
+def later(sequence, to, *, from_="active", at=0):
+    """A transition by a wall clock that was set back: its number is later, its time is not."""
+    return Transition("a", Status(from_), Status(to), NOW + at, NOW + sequence, NOW + sequence)
+
+
+def test_no_wall_clock_orders_transitions(store, run):
+    """It was set back by an hour, also to before the registration."""
+    run(store.save(batch(record(registered=10), later(11, "warning", at=10))))
+    back = later(12, "offline", from_="warning", at=-HOUR)
+
+    assert run(store.save(batch(back))).transitions == [back]
+    assert run(store.transitions("a", 9)) == [back, later(11, "warning", at=10)]
+    assert run(store.load()).nodes[0].status is Status.OFFLINE
+    assert run(store.recent(NOW - 2 * HOUR, 9)).transitions == [back, later(11, "warning", at=10)]
+    assert run(store.recent(NOW, 9)).transitions == [later(11, "warning", at=10)]
+
+
+def test_no_wall_clock_orders_heartbeats(store, run):
+    run(store.save(batch(record(), heartbeats={"a": LastHeartbeat(NOW + 50, Transport.BUS, NOW + 50)})))
+    back = LastHeartbeat(NOW + 50, Transport.BUS, NOW + 51)
+    run(store.save(batch(heartbeats={"a": back})))
+    run(store.save(batch(heartbeats={"a": LastHeartbeat(NOW + 90, Transport.BUS, NOW + 49)})))
+
+    assert run(store.load()).nodes[0].last_heartbeat == back
+
+
+def test_no_wall_clock_orders_a_departure(store, run):
+    """Its time is shown; its revision decides."""
+    run(store.save(batch(record(revision=5))))
+    gone = Tombstone("a", NOW - HOUR, Removal.DEPARTED, NOW, NOW + 6, NOW)
+
+    assert run(store.save(batch(gone))).tombstones == {"a"}
+    assert run(store.load()).tombstones == [gone]
+
+
+def test_a_history_that_is_told_again_is_no_news_and_fills_every_gap(store, run):
+    """Two registries re-seed an emptied store, one of which knows less than the other."""
+    steps = [later(1, "warning"), later(2, "offline", from_="warning"), later(3, "active", from_="offline")]
+
+    assert run(store.save(Batch({"a": record()}, history=steps[2:]))) == Saved({"a"}, set(), [])
+    assert run(store.save(Batch({"a": record()}, history=steps))) == Saved()
+    assert run(store.transitions("a", 9)) == steps[::-1]
+    assert run(store.load()).nodes == [stored(record(), last=steps[2])]
+    assert run(store.save(batch(later(2, "offline", at=7)))) == Saved()
+
+
+def test_a_history_of_a_name_that_nobody_knows_is_dropped(store, run):
+    run(store.save(Batch(history=[later(1, "warning")])))
+
+    assert run(store.transitions("a", 9)) == []

@@ -31,6 +31,8 @@ def batches(draw):
             batch.tombstones[name] = tombstone(name, revision, registered)
     for name, when, to in draw(st.lists(st.tuples(st.sampled_from(NAMES), at, statuses), max_size=5)):
         batch.transitions.append(transition(name, when, to))
+    for name, when, to in draw(st.lists(st.tuples(st.sampled_from(NAMES), at, statuses), max_size=3)):
+        batch.history.append(transition(name, when, to))
     for name in draw(st.sets(st.sampled_from(NAMES))):
         batch.heartbeats[name] = heartbeats(draw(at), draw(st.sampled_from(["http", "bus"])))
     return batch
@@ -42,7 +44,7 @@ class Model:
     def __init__(self):
         self.here, self.gone, self.heartbeats, self.history = {}, {}, {}, {}
 
-    def save(self, batch):  # noqa: C901 - the rules in one piece, to be read beside their words
+    def save(self, batch):  # noqa: C901, PLR0912 - the rules in one piece, to be read beside their words
         saved = Saved()
         for name, new in batch.records.items():
             there = self.here.get(name) or self.gone.get(name)
@@ -53,7 +55,7 @@ class Model:
                 self.gone.pop(name, None)
         for name, new in batch.tombstones.items():
             there = self.here.get(name) or self.gone.get(name)
-            if there is None or new.at_ns > revision(there):
+            if there is None or new.revision_ns > revision(there):
                 if name not in self.gone:
                     saved.tombstones.add(name)
                 self.gone[name] = new
@@ -64,10 +66,16 @@ class Model:
             last = self.history.get(new.node, [None])[0]
             if owner is None:
                 continue
-            status = last and (last.to if last.at_ns > owner.registered_at_ns else "active")
-            if last is None or (new.at_ns > last.at_ns and new.to != status):
+            status = last and (last.to if last.sequence > owner.epoch else "active")
+            if last is None or (new.sequence > last.sequence and new.to != status):
                 self.history.setdefault(new.node, []).insert(0, new)
                 saved.transitions.append(new)
+            elif new in self.history[new.node]:
+                saved.transitions.append(new)
+        for new in batch.history:
+            known = self.history.get(new.node, [])
+            if (new.node in self.here or new.node in self.gone) and new.sequence not in {old.sequence for old in known}:
+                self.history[new.node] = sorted([*known, new], key=lambda old: -old.sequence)
         for name, new in batch.heartbeats.items():
             if name in self.here and (
                 name not in self.heartbeats or new.last_seen_ns > self.heartbeats[name].last_seen_ns
@@ -78,27 +86,18 @@ class Model:
     def nodes(self):
         found = []
         for name, there in self.here.items():
-            registered_at_ns = there.registered_at_ns
             beat = self.heartbeats.get(name)
             last = self.history.get(name, [None])[0]
-            since = registered_at_ns - NOW
-            node = stored(there, since, beat.transport if beat else "http", since=since)
-            if beat and beat.last_seen_ns >= registered_at_ns:
-                node = stored(there, beat.last_seen_ns - NOW, beat.transport, since=since)
-            if last and last.at_ns > registered_at_ns:
-                node = stored(
-                    there,
-                    node.last_heartbeat.last_seen_ns - NOW,
-                    node.last_heartbeat.transport,
-                    last.to,
-                    last.at_ns - NOW,
-                )
+            seen = there.epoch - NOW
+            if beat and beat.stamp_ns >= there.epoch:
+                seen = beat.last_seen_ns - NOW
+            node = stored(there, seen, beat.transport if beat else "http", last)
             found.append(node)
-        return sorted(found, key=lambda node: (node.record.registered_at_ns, node.record.name))
+        return sorted(found, key=lambda node: (node.record.epoch, node.record.name))
 
 
 def revision(there):
-    return there.revision_ns if hasattr(there, "revision_ns") else there.at_ns
+    return there.revision_ns
 
 
 @pytest.mark.servers

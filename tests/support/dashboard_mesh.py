@@ -37,6 +37,23 @@ class GpuNode(SimulatedNode):
                 "memory_used_bytes": gpu["index"] * 2**30 + self._sequence * 2**26,
                 "temperature_celsius": 40 + 45 * load,
                 "power_watts": 80 + 300 * load,
+                "health": {
+                    "xid_errors": {"79": self._sequence // 5},
+                    "ecc_uncorrected_errors": self._sequence // 7,
+                    "remapped_rows": 1,
+                    "remap_pending": True,
+                    "remap_failed": False,
+                    "retired_pages": 2,
+                    "recovery_needed": False,
+                    "throttled": ["sw_power_cap"] if self._sequence % 2 else [],
+                    "pcie_degraded": gpu["index"] == 1,
+                    "fan": 0.3 + load / 2,
+                    "sm_clock_hertz": 2_520_000_000,
+                    "memory_clock_hertz": 10_501_000_000,
+                    "energy_joules": 300.0 * self._sequence,
+                    "mig_enabled": False,
+                    "processes": 1 + gpu["index"],
+                },
             }
         return beat
 

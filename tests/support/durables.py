@@ -39,7 +39,7 @@ def heartbeats(at: int = 0, transport: str = "http") -> LastHeartbeat:
 
 
 def stored(
-    record: NodeRecord, last_seen: int = 0, transport: str = "http", status: str = "active", since: int = 0
+    record: NodeRecord, last_seen: int = 0, transport: str = "http", last: Transition | None = None
 ) -> StoredNode:
     """A node as it is loaded."""
-    return StoredNode(record, heartbeats(last_seen, transport), Status(status), NOW + since)
+    return StoredNode(record, heartbeats(last_seen, transport), last)

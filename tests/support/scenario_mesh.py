@@ -89,9 +89,20 @@ class SimulatedNode:
         self.alive = False
         assert self._mesh.ask("DELETE", f"/nodes/{self.name}").status_code == requests.codes.no_content
 
-    def maintain(self, until: str) -> None:
-        """People take it into maintenance."""
-        answer = self._mesh.ask("PUT", f"/nodes/{self.name}/maintenance", {"reason": "new fans", "until": until})
+    def maintain(self, until: str, phase: str = "maintenance") -> None:
+        """People take it into maintenance, or drain it (`drain`)."""
+        answer = self._mesh.ask("PUT", f"/nodes/{self.name}/{phase}", {"reason": "new fans", "until": until})
+        assert answer.status_code == requests.codes.ok, answer.text
+
+    def rename(self, name: str) -> None:
+        """Its agent starts again under another name, on the same machine."""
+        answer = self._mesh.ask("POST", "/nodes/register", {**self.registration, "name": name})
+        assert answer.status_code == requests.codes.created, answer.text
+        self.name = self.registration["name"] = name
+
+    def be_inventoried(self) -> None:
+        """Somebody else registers it once more, and says so."""
+        answer = self._mesh.ask("POST", "/nodes/register?heartbeat=false", self.registration)
         assert answer.status_code == requests.codes.ok, answer.text
 
     def be_impersonated(self) -> None:

@@ -69,9 +69,10 @@ class Scenario:
     expected: list[Expected] = field(default_factory=list)
 
     def node(self, name: str, *, site: str, **facts: Any) -> SimulatedNode:
-        """A node of this scenario, as SimulatedNode takes it."""
+        """A node of this scenario, as SimulatedNode takes it; `site` may be empty."""
         self.nodes.add(name)
-        self.sites.add(site)
+        if site:
+            self.sites.add(site)
         return self.stack.mesh.node(name, site=site, **facts)
 
     def nodes_of(self, name: str, count: int, *, site: str = "", **facts: Any) -> list[SimulatedNode]:
@@ -101,15 +102,17 @@ class Scenario:
             for second, notification in heard
             if (own := [str(told) for told in notification.alerts if self.owns(told)])
         ]
-        as_expected = [message for _, message in messages] == [expected.message for expected in self.expected] and all(
-            expected.first <= second <= expected.last
-            for (second, _), expected in zip(messages, self.expected, strict=True)
-        )
-        if as_expected:
+        # To each receiver in its order: which of two receivers is told first is nobody's promise.
+        got = sorted(messages, key=lambda message: _receiver(message[1]))
+        wanted = sorted(self.expected, key=lambda expected: _receiver(expected.message))
+        if [message for _, message in got] == [expected.message for expected in wanted] and all(
+            expected.first <= second <= expected.last for (second, _), expected in zip(got, wanted, strict=True)
+        ):
             return None
         expected = [f"  {window.first:g}-{window.last:g}: {window.message}" for window in self.expected]
-        got = [f"  {second:.1f}: {message}" for second, message in messages]
-        return "\n".join(["expected", *expected, "got", *got])
+        return "\n".join(
+            ["expected", *expected, "got", *(f"  {second:.1f}: {message}" for second, message in messages)]
+        )
 
 
 Declare = Callable[[Scenario], None]
@@ -162,9 +165,10 @@ class Stage:
         with stack(directory, replicas=self.replicas, instant=self.instant, generation=generation) as servers:
             for number in range(self.bystanders):
                 servers.mesh.node(f"backbone-{number}", site="backbone", gpus=1)
-            scenarios = {declare.__name__: Scenario(servers) for declare in self.declared}
-            for declare in self.declared:
-                declare(scenarios[declare.__name__])
+            scenarios = {}
+            for number, declare in enumerate(self.declared, start=1):
+                scenarios[f"{number}. {declare.__name__}"] = scenario = Scenario(servers)
+                declare(scenario)
             servers.open_curtain()
             began, blind_before = time.monotonic(), _blind_seconds(servers)
             actions = [action for scenario in scenarios.values() for action in scenario.actions]
@@ -210,6 +214,10 @@ def news(notifications: Iterable[Notification]) -> list[Notification]:
 
 def _message(receiver: str, alerts: Any) -> str:
     return f"{receiver}: {', '.join(sorted(alerts))}"
+
+
+def _receiver(message: str) -> str:
+    return message.partition(":")[0]
 
 
 def _blind_seconds(servers: Stack) -> float:

@@ -25,6 +25,8 @@ from tests.support.server_process import until
 ALERTS = ROOT / "alerts"
 FACTOR = 60
 """A minute of production is a second here."""
+SCRAPE_INTERVAL = "500ms"
+"""The shipped fifteen seconds would be 250 ms; this machine may delay a scrape for longer, and then it failed."""
 PROMETHEUS_FLAGS = ("--query.lookback-delta=5s", "--rules.alert.resend-delay=2s")
 
 
@@ -99,8 +101,7 @@ def _settings(alertmanagers: list[str]) -> dict[str, Any]:
         "thresholds": {name: _quick(getattr(defaults.thresholds, name)) for name in _names(defaults.thresholds)},
         "site": {"recent": _quick(defaults.site.recent)},
     }
-    if alertmanagers:
-        settings["alertmanager"] = {"urls": alertmanagers}
+    settings["alertmanager"] = {"urls": alertmanagers, "scrape_interval": _quick(defaults.alertmanager.scrape_interval)}
     return settings
 
 
@@ -116,8 +117,11 @@ def _prometheus(
     rules: Path, registries: tuple[RegistryProcess, ...], alertmanager: AlertmanagerServer
 ) -> dict[str, Any]:
     return {
-        # The shipped fifteen seconds would be 250 ms; this machine may delay a scrape for longer, and then it failed.
-        "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "250ms"},
+        "global": {
+            "scrape_interval": SCRAPE_INTERVAL,
+            "scrape_timeout": SCRAPE_INTERVAL,
+            "evaluation_interval": "250ms",
+        },
         "rule_files": [str(rules / "*.rules.yml")],
         "scrape_configs": [{"job_name": "node-registry", "static_configs": [{"targets": _hosts(*registries)}]}],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": _hosts(alertmanager)}]}]},

@@ -19,6 +19,7 @@ from tests.support.clock import ManualClock
 FAMILIES = {
     "aurora_registry_build": "info",
     "aurora_registry_store_up": "gauge",
+    "aurora_registry_store_durable": "gauge",
     "aurora_registry_event_bus_up": "gauge",
     "aurora_registry_blind": "gauge",
     "aurora_registry_blind_seconds": "counter",

@@ -78,7 +78,7 @@ def rehearse(context: Context) -> None:
     if other.warning_after_ns >= other.offline_after_ns:
         raise Failure("--warning-after: expected less than --offline-after", exit_status=2)
     recent = client.recent(arguments.since, limit=10_000)
-    gaps = gaps_of(recent, now.warning_after_ns)
+    gaps = gaps_of(recent, now)
     before, after = messages_of(gaps, nodes, now), messages_of(gaps, nodes, other)
     if arguments.json:
         described = {"thresholds_now": asdict(now), "thresholds_then": asdict(other)}
@@ -88,8 +88,8 @@ def rehearse(context: Context) -> None:
     context.show(_told(recent, (now, before), (other, after), context.terminal))
 
 
-def gaps_of(recent: Recent, warning_after_ns: int) -> list[Gap]:
-    """The gaps in the recorded time, oldest first."""
+def gaps_of(recent: Recent, setting: Setting) -> list[Gap]:
+    """The gaps in the recorded time, oldest first. `setting`: what the transitions were recorded under."""
     end_ns = parse_timestamp(recent.timestamp)
     left = {departure.node: parse_timestamp(departure.at) for departure in recent.departures}
     open_gaps: dict[str, int] = {}
@@ -100,7 +100,10 @@ def gaps_of(recent: Recent, warning_after_ns: int) -> list[Gap]:
             if name in open_gaps:
                 gaps.append(Gap(name, open_gaps.pop(name), at_ns))
         elif transition.to == "warning":
-            open_gaps[name] = at_ns - warning_after_ns
+            open_gaps[name] = at_ns - setting.warning_after_ns
+        else:
+            # Its warning may lie before the time that was asked for.
+            open_gaps.setdefault(name, at_ns - setting.offline_after_ns)
     for name, from_ns in open_gaps.items():
         gaps.append(Gap(name, from_ns, max(from_ns, left.get(name, end_ns))))
     return sorted(gaps, key=lambda gap: gap.from_ns)

@@ -1,0 +1,100 @@
+"""AMD's GPUs, as the kernel's driver tells of them in sysfs; it needs no library.
+
+Source: Linux, the driver amdgpu's documents of its files.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from exporter.agent.checks import clean_text
+from exporter.agent.gpus import MAX_GPUS, MAX_MEMORY, Gpu, Look, Sight, reading_of
+
+DRM = Path("/sys/class/drm")
+VENDOR = "0x1002"
+LEAST_MEMORY = 4 * 2**30
+"""A processor's own graphics have less: nobody means them by the node's GPUs."""
+_CARD = re.compile(r"card(\d+)")
+
+
+class Amd:
+    """The cards of this machine."""
+
+    def __init__(self, drm: Path = DRM) -> None:
+        self._drm = drm
+
+    def look(self) -> Look:
+        """What is there now."""
+        try:
+            cards = self._cards()
+        except OSError as error:
+            return Look(Sight.ABSENT, reason=str(error))
+        if not cards:
+            return Look(Sight.ABSENT, reason="no GPU of AMD")
+        gpus = [self._gpu(index, card) for index, card in enumerate(cards[:MAX_GPUS])]
+        return Look(Sight.SEEN, len(gpus), tuple(gpus))
+
+    def health(self) -> dict[int, dict[str, Any]]:
+        """Their fans and links."""
+        try:
+            return {index: self._health(card) for index, card in enumerate(self._cards()[:MAX_GPUS])}
+        except OSError:
+            return {}
+
+    def _cards(self) -> list[Path]:
+        found = []
+        for path in self._drm.iterdir():
+            match = _CARD.fullmatch(path.name)
+            device = path / "device"
+            if match and _text(device / "vendor") == VENDOR:
+                total = _number(device / "mem_info_vram_total")
+                if total is not None and LEAST_MEMORY <= total <= MAX_MEMORY:
+                    found.append((int(match[1]), device))
+        return [device for _, device in sorted(found)]
+
+    @staticmethod
+    def _gpu(index: int, device: Path) -> Gpu:
+        total = _number(device / "mem_info_vram_total") or 0
+        busy = _number(device / "gpu_busy_percent")
+        sensors = next(iter(sorted(device.glob("hwmon/hwmon*"))), device)
+        millidegrees = _number(sensors / "temp1_input")
+        microwatts = _number(sensors / "power1_average")
+        if microwatts is None:
+            microwatts = _number(sensors / "power1_input")
+        values = {
+            "uuid": _text(device / "unique_id"),
+            "utilization": None if busy is None else busy / 100,
+            "memory_used_bytes": _number(device / "mem_info_vram_used"),
+            "temperature_celsius": None if millidegrees is None else millidegrees / 1000,
+            "power_watts": None if microwatts is None else microwatts / 1_000_000,
+        }
+        name = clean_text(_text(device / "product_name")) or "AMD GPU"
+        return Gpu(index, name, total, reading_of(index, total, values))
+
+    @staticmethod
+    def _health(device: Path) -> dict[str, Any]:
+        health: dict[str, Any] = {}
+        sensors = next(iter(sorted(device.glob("hwmon/hwmon*"))), device)
+        fan, fastest = _number(sensors / "pwm1"), _number(sensors / "pwm1_max") or 255
+        if fan is not None and 0 <= fan <= fastest:
+            health["fan"] = fan / fastest
+        width, widest = _number(device / "current_link_width"), _number(device / "max_link_width")
+        if width and widest:
+            health["pcie_degraded"] = width < widest
+        return health
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(_text(path))
+    except ValueError:
+        return None

@@ -1,0 +1,165 @@
+"""GPUs as another exporter on this node tells of them: `--gpu-source URL`. Any vendor's, by a mapping of names."""
+
+from __future__ import annotations
+
+import json
+import math
+import pkgutil
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from exporter.agent.checks import clean_text
+from exporter.agent.exits import UsageError
+from exporter.agent.gpus import MAX_GPUS, MAX_MEMORY, Gpu, Look, Sight, reading_of
+from exporter.agent.http import BadAnswer, HttpRegistry
+
+MAPPINGS = ("dcgm-exporter", "nvidia_gpu_exporter", "all-smi", "amd-device-metrics-exporter")
+MAX_TOTAL = 2**53
+OK = 200
+_SAMPLE = re.compile(r'([A-Za-z_:][\w:]*)(?:\{((?:\s*\w+="(?:[^"\\]|\\.)*"\s*,?)*)\s*\})?\s+(\S+)')
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_MAKER = re.compile(r"^(?:NVIDIA )?(?:GeForce )?(?=.)")
+
+
+class Sample(NamedTuple):
+    """One line of an exporter's answer."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+class ExporterSource:
+    """Reads one exporter at each look. That it cannot be reached says nothing of the GPUs."""
+
+    def __init__(self, url: str) -> None:
+        """Raises UsageError for what is no URL."""
+        try:
+            self._http = HttpRegistry(url)
+        except UsageError:
+            raise UsageError(
+                "--gpu-source (AURORA_GPU_SOURCE): expected an exporter's URL, such as http://127.0.0.1:9400/metrics"
+            ) from None
+        self._path = "" if self._http.endpoint.count("/") > 2 else "/metrics"  # noqa: PLR2004 - those of http://host
+        self._mappings = [
+            json.loads(pkgutil.get_data(__package__, f"mappings/{name}.json") or b"{}") for name in MAPPINGS
+        ]
+        self._health: dict[int, dict[str, Any]] = {}
+
+    def look(self) -> Look:
+        """What it tells now."""
+        try:
+            response = self._http.fetch("GET", self._path)
+        except (OSError, BadAnswer) as error:
+            return Look(Sight.UNSURE, reason=f"{self._http.endpoint} cannot be read: {error}")
+        if response.status != OK:
+            return Look(Sight.UNSURE, reason=f"{self._http.endpoint} answers {response.status}")
+        samples = list(samples_of(response.body.decode("utf-8", "replace")))
+        names = {sample.name for sample in samples}
+        known = [mapping for mapping in self._mappings if _names_of(mapping) & names]
+        if not known:
+            return Look(Sight.UNSURE, reason=f"{self._http.endpoint} tells of no GPU that we understand")
+        mapping = max(known, key=lambda each: len(_names_of(each) & names))
+        gpus, self._health = read(mapping, samples)
+        return Look(Sight.SEEN, len(gpus), tuple(gpus))
+
+    def health(self) -> dict[int, dict[str, Any]]:
+        """How the GPUs were at the latest look."""
+        return self._health
+
+    def close(self) -> None:
+        """End the connection."""
+        self._http.close()
+
+
+def samples_of(text: str) -> Iterator[Sample]:
+    """The samples of a text in Prometheus' format; lines that are none are passed over."""
+    for line in text.splitlines():
+        match = _SAMPLE.match(line)
+        if match is None:
+            continue
+        try:
+            value = float(match[3])
+        except ValueError:
+            continue
+        if math.isfinite(value):
+            yield Sample(match[1], dict(_LABEL.findall(match[2] or "")), value)
+
+
+def read(mapping: Mapping[str, Any], samples: list[Sample]) -> tuple[list[Gpu], dict[int, dict[str, Any]]]:
+    """The GPUs, and their health by index."""
+    cards: dict[str, dict[str, Any]] = {}
+    for sample in samples:
+        key = _first(sample.labels, [*mapping.get("uuid", ()), *mapping.get("index", ())])
+        # A part of a GPU (MIG) is not the GPU.
+        if not key or _first(sample.labels, mapping.get("instance", [])):
+            continue
+        if sample.name in _names_of(mapping):
+            card = cards.setdefault(key, {"labels": {}, "samples": {}})
+            card["labels"].update(sample.labels)
+            card["samples"].setdefault(sample.name, sample.value)
+    gpus: list[Gpu] = []
+    health: dict[int, dict[str, Any]] = {}
+    for position, card in enumerate(sorted(cards.values(), key=lambda card: _index(mapping, card))):
+        if position == MAX_GPUS:
+            break
+        index = _index(mapping, card)
+        index = index if index not in health else max(health) + 1
+        values: dict[str, Any] = dict(_values(mapping["values"], card["samples"]))
+        total = values.get("memory_total_bytes") or values.get("memory_used_bytes", 0) + values.get(
+            "memory_free_bytes", math.nan
+        )
+        memory = round(total) if 0 < total <= MAX_MEMORY else 0
+        if "memory_used_bytes" in values:
+            values["memory_used_bytes"] = round(values["memory_used_bytes"])
+        values["uuid"] = _first(card["labels"], mapping.get("uuid", []))
+        name = _MAKER.sub("", clean_text(_first(card["labels"], mapping.get("type", []))))
+        gpus.append(Gpu(index, name, memory, reading_of(index, memory, values)))
+        health[index] = _health(mapping, card["samples"])
+    return gpus, health
+
+
+def _health(mapping: Mapping[str, Any], samples: Mapping[str, float]) -> dict[str, Any]:
+    health: dict[str, Any] = {}
+    for key, value in _values(mapping.get("health", {}), samples).items():
+        if not 0 <= value < MAX_TOTAL or (key == "fan" and value > 2):  # noqa: PLR2004 - the registry's limit
+            continue
+        if key == "remap_failed":
+            health[key] = value > 0
+        else:
+            health[key] = value if key in {"fan", "energy_joules"} else round(value)
+    for name in mapping.get("last_xid", ()):
+        if name in samples:
+            code = round(samples[name])
+            # It tells the latest code and not how often it came.
+            health["xid_errors"] = {str(code): 1} if 0 < code < 1_000_000 else {}  # noqa: PLR2004 - as above
+    return health
+
+
+def _values(wanted: Mapping[str, Any], samples: Mapping[str, float]) -> dict[str, float]:
+    values = {}
+    for key, alternatives in wanted.items():
+        for name, scale in alternatives:
+            if name in samples:
+                values[key] = samples[name] * scale
+                break
+    return values
+
+
+def _names_of(mapping: Mapping[str, Any]) -> set[str]:
+    names = {name for part in ("values", "health") for wanted in mapping.get(part, {}).values() for name, _ in wanted}
+    names.update(mapping.get("last_xid", ()))
+    names.update(filter(None, (mapping.get("index_metric"), mapping.get("info"))))
+    return names
+
+
+def _index(mapping: Mapping[str, Any], card: Mapping[str, Any]) -> int:
+    text = _first(card["labels"], mapping.get("index", []))
+    if not text and mapping.get("index_metric") in card["samples"]:
+        text = str(round(card["samples"][mapping["index_metric"]]))
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 4 else 0  # noqa: PLR2004 - no more GPUs
+
+
+def _first(labels: Mapping[str, str], names: list[str]) -> str:
+    return next((labels[name] for name in names if labels.get(name)), "")

@@ -1,0 +1,169 @@
+"""How NVIDIA's GPUs are, beyond what they do: errors, worn memory, throttling, links."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+Ask = Callable[..., Any]
+"""Calls a function of NVML; None where it says nothing."""
+UNCORRECTED, VOLATILE = 1, 0
+CLOCK_SM, CLOCK_MEMORY = 1, 2
+BUSY_STATE = 2
+"""Performance states above it save power: a link at a low generation is no fault then."""
+MAX_TOTAL = 2**53
+MAX_HERTZ = 10_000_000_000
+MAX_FAN = 200
+MAX_CODES, MAX_CODE = 64, 1_000_000
+THROTTLING = {
+    0x04: "sw_power_cap",
+    0x20: "sw_thermal",
+    0x08: "hw_slowdown",
+    0x40: "hw_thermal",
+    0x80: "hw_power_brake",
+}
+"""By the bits of NVML's reasons; those that somebody chose, or that an idle GPU has, are none."""
+WAIT_MS, PAUSE = 1000, 0.01
+STOP_SECONDS = 3.0
+
+
+def health_of(nvml: Any, ask: Ask, handle: Any) -> dict[str, Any]:
+    """One GPU's health, as a heartbeat carries it. `ask` may raise what says that the GPU is lost."""
+    health: dict[str, Any] = {
+        "ecc_uncorrected_errors": _total(ask(nvml.nvmlDeviceGetTotalEccErrors, handle, UNCORRECTED, VOLATILE)),
+        "throttled": _throttled(ask(nvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle)),
+        "pcie_degraded": _pcie_degraded(nvml, ask, handle),
+        "sm_clock_hertz": _hertz(ask(nvml.nvmlDeviceGetClockInfo, handle, CLOCK_SM)),
+        "memory_clock_hertz": _hertz(ask(nvml.nvmlDeviceGetClockInfo, handle, CLOCK_MEMORY)),
+        "recovery_needed": _recovery_needed(nvml, ask, handle),
+    }
+    rows = ask(nvml.nvmlDeviceGetRemappedRows, handle)
+    if rows is not None:
+        health["remapped_rows"] = _total(rows[1])
+        health["remap_pending"], health["remap_failed"] = bool(rows[2]), bool(rows[3])
+    else:
+        # Before Ampere, pages were retired in place of rows.
+        pages = [ask(nvml.nvmlDeviceGetRetiredPages, handle, cause) for cause in (0, 1)]
+        health["retired_pages"] = None if None in pages else sum(map(len, pages))
+    fan = ask(nvml.nvmlDeviceGetFanSpeed, handle)
+    health["fan"] = fan / 100 if fan is not None and fan <= MAX_FAN else None
+    millijoules = _total(ask(nvml.nvmlDeviceGetTotalEnergyConsumption, handle))
+    health["energy_joules"] = None if millijoules is None else millijoules / 1000
+    mig = ask(nvml.nvmlDeviceGetMigMode, handle)
+    health["mig_enabled"] = None if mig is None else mig[0] == 1
+    processes = ask(nvml.nvmlDeviceGetComputeRunningProcesses, handle)
+    health["processes"] = None if processes is None else len(processes)
+    return {key: value for key, value in health.items() if value is not None}
+
+
+def _throttled(reasons: int | None) -> list[str] | None:
+    return None if reasons is None else [name for bit, name in THROTTLING.items() if reasons & bit]
+
+
+def _pcie_degraded(nvml: Any, ask: Ask, handle: Any) -> bool | None:
+    width, widest = ask(nvml.nvmlDeviceGetCurrPcieLinkWidth, handle), ask(nvml.nvmlDeviceGetMaxPcieLinkWidth, handle)
+    if not width or not widest:
+        return None
+    if width < widest:
+        return True
+    state = ask(nvml.nvmlDeviceGetPerformanceState, handle)
+    if state is None or state > BUSY_STATE:
+        return False
+    generation = ask(nvml.nvmlDeviceGetCurrPcieLinkGeneration, handle)
+    newest = ask(nvml.nvmlDeviceGetMaxPcieLinkGeneration, handle)
+    return bool(generation and newest and generation < newest)
+
+
+def _recovery_needed(nvml: Any, ask: Ask, handle: Any) -> bool | None:
+    field = getattr(nvml, "NVML_FI_DEV_GET_GPU_RECOVERY_ACTION", None)
+    values = None if field is None else ask(nvml.nvmlDeviceGetFieldValues, handle, [field])
+    if values is None or values[0].nvmlReturn != 0:
+        return None
+    return bool(values[0].value.uiVal != nvml.NVML_GPU_RECOVERY_ACTION_NONE)
+
+
+def _total(value: int | None) -> int | None:
+    return value if value is not None and 0 <= value < MAX_TOTAL else None
+
+
+def _hertz(megahertz: int | None) -> int | None:
+    return None if megahertz is None or megahertz * 1_000_000 > MAX_HERTZ else megahertz * 1_000_000
+
+
+class XidWatch:
+    """Counts XID errors as the driver reports them, in a thread of its own, which waits in the driver."""
+
+    def __init__(self, nvml: Any) -> None:
+        self._nvml = nvml
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._counts: dict[int, dict[str, int]] = {}
+
+    def start(self, handles: dict[int, Any]) -> None:
+        """Wait for events of these GPUs, by their index; without, where the driver has none."""
+        self._stopping = False
+        nvml = self._nvml
+        try:
+            events = nvml.nvmlEventSetCreate()
+        except Exception:  # noqa: BLE001 - whatever a driver does
+            return
+        positions = {}
+        for index, handle in handles.items():
+            try:
+                nvml.nvmlDeviceRegisterEvents(handle, nvml.nvmlEventTypeXidCriticalError, events)
+            except Exception:  # noqa: BLE001, S112 - not supported, as on a laptop's GPU
+                continue
+            positions[_address(handle)] = index
+        self._thread = threading.Thread(target=self._wait, args=(events, positions), name="aurora-xids", daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it waits for events."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def of(self, index: int) -> dict[str, int]:
+        """The errors of a GPU, by their code."""
+        return dict(self._counts.get(index, {}))
+
+    def stop(self) -> bool:
+        """End the thread; whether it ended, so that the driver's library may be let go."""
+        self._stopping = True
+        if self._thread is not None:
+            self._thread.join(STOP_SECONDS)
+        return not self.running
+
+    def _wait(self, events: Any, positions: dict[int | None, int]) -> None:
+        nvml = self._nvml
+        while not self._stopping:
+            began = time.monotonic()
+            try:
+                event = nvml.nvmlEventSetWait_v2(events, WAIT_MS)
+            except nvml.NVMLError as error:
+                if error.value != nvml.NVML_ERROR_TIMEOUT:
+                    break
+                # A driver that does not wait must not keep a processor busy.
+                time.sleep(max(0.0, began + WAIT_MS / 1000 - time.monotonic()))
+            except Exception:  # noqa: BLE001 - whatever a driver does
+                break
+            else:
+                self._count(positions.get(_address(event.device)), int(event.eventData))
+                time.sleep(PAUSE)
+        try:
+            nvml.nvmlEventSetFree(events)
+        except Exception:  # noqa: BLE001 - as above
+            return
+
+    def _count(self, index: int | None, code: int) -> None:
+        if index is None or not 0 < code < MAX_CODE:
+            return
+        counts = self._counts.setdefault(index, {})
+        if str(code) in counts or len(counts) < MAX_CODES:
+            counts[str(code)] = counts.get(str(code), 0) + 1
+
+
+def _address(handle: Any) -> int | None:
+    return ctypes.cast(handle, ctypes.c_void_p).value

@@ -1,0 +1,1 @@
+"""Who somebody is: tokens, passwords, certificates; and the record of who changed what."""

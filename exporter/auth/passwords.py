@@ -1,0 +1,71 @@
+"""Passwords against bcrypt hashes: first in a thread, then from memory, so that a scrape does not pay for it."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import bcrypt
+
+MAX_BYTES = 72
+"""bcrypt looks at no more of a password."""
+MAX_REMEMBERED = 1_000
+MAX_WAITING = 32
+"""Checks that wait for one another; each takes its tenth of a second."""
+_NOBODYS = bcrypt.hashpw(secrets.token_bytes(16).hex().encode(), bcrypt.gensalt(10))
+"""What the password of an unknown user is compared with, so that it takes as long."""
+
+
+class TooMany(Exception):
+    """Too many passwords wait to be checked."""
+
+
+class Passwords:
+    """What was right and what was wrong lately is remembered, keyed by a code that nobody else can work out."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._wrong: OrderedDict[bytes, None] = OrderedDict()
+        self._lock = asyncio.Lock()
+        self._waiting = 0
+
+    def remembered(self, users: Mapping[str, bytes], user: str, password: bytes) -> bool | None:
+        """Whether it is right, if it was checked lately; None otherwise."""
+        code = self._code(users, user, password)
+        return True if code in self._right else False if code in self._wrong else None
+
+    async def check(self, users: Mapping[str, bytes], user: str, password: bytes) -> bool:
+        """Whether it is the user's; raises TooMany."""
+        if self._waiting >= MAX_WAITING:
+            raise TooMany
+        self._waiting += 1
+        try:
+            async with self._lock:
+                known = self.remembered(users, user, password)
+                if known is not None:
+                    return known
+                hashed = users.get(user)
+                matches = await asyncio.to_thread(_matches, password, hashed or _NOBODYS)
+        finally:
+            self._waiting -= 1
+        right = matches and hashed is not None
+        book = self._right if right else self._wrong
+        book[self._code(users, user, password)] = None
+        if len(book) > MAX_REMEMBERED:
+            book.popitem(last=False)
+        return right
+
+    def _code(self, users: Mapping[str, bytes], user: str, password: bytes) -> bytes:
+        parts = (user.encode("utf-8", "replace"), users.get(user, b""), password)
+        return hmac.digest(self._key, b"".join(b"%d:%b" % (len(part), part) for part in parts), "sha256")
+
+
+def _matches(password: bytes, hashed: bytes) -> bool:
+    try:
+        return bcrypt.checkpw(password[:MAX_BYTES], hashed)
+    except ValueError:
+        return False

@@ -1,0 +1,31 @@
+"""Mesh time: one timeline that the registries on a store share, and that no wall clock moves."""
+
+from __future__ import annotations
+
+
+class MeshTime:
+    """Counts with the monotonic clock. It started at the wall clock's reading once, and never goes back since.
+
+    Registries on one store follow the one that is ahead, so that they agree to within a message's way; a start goes on
+    from what the store has. Stamps and revisions come from it. Source: hybrid logical clocks, with the monotonic clock
+    in the place of the physical one.
+    """
+
+    def __init__(self, now_ns: int, start_ns: int) -> None:
+        self._offset_ns = start_ns - now_ns
+
+    def restart(self, now_ns: int, mesh_ns: int) -> None:
+        """It is this late now: a process goes on from what the store has."""
+        self._offset_ns = mesh_ns - now_ns
+
+    def at(self, monotonic_ns: int) -> int:
+        """The mesh time at a moment of the monotonic clock."""
+        return monotonic_ns + self._offset_ns
+
+    def local(self, stamp_ns: int) -> int:
+        """The moment of the monotonic clock that had this mesh time."""
+        return stamp_ns - self._offset_ns
+
+    def advance(self, now_ns: int, mesh_ns: int) -> None:
+        """It is at least so late now."""
+        self._offset_ns = max(self._offset_ns, mesh_ns - now_ns)

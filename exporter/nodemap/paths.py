@@ -1,0 +1,103 @@
+"""The ways on which heartbeats come: our own of each transport, and through every other registry on the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from exporter.domain.reception import Reception, Source
+from exporter.domain.status import Transport
+
+NEVER = 1 << 62
+STOPPED = 0
+"""What stands for a registry that stopped in good order."""
+
+
+class Path:
+    """One way. The age of a node counts by the reception of the path that its last heartbeat came on."""
+
+    __slots__ = ("lease_until_ns", "reception", "transport", "via")
+
+    def __init__(self, transport: Transport, reception: Reception, via: str = "") -> None:
+        self.transport = transport
+        self.reception = reception
+        self.via = via
+        """The other registry; empty where we receive ourselves."""
+        self.lease_until_ns = NEVER
+        """Until when (monotonic) heartbeats may be acknowledged on it."""
+
+
+class _Peer:
+    __slots__ = ("changed_ns", "source", "writes")
+
+    def __init__(self, name: str, now_ns: int) -> None:
+        self.source = Source(f"registry {name}", now_ns)
+        self.writes: int | None = None
+        self.changed_ns = now_ns
+        """When (monotonic) we last saw that it had written."""
+
+
+class Peers:
+    """The other registries on the store: each is alive while the count of its writes grows.
+
+    Each holds a lease with every write: for so long it may acknowledge heartbeats without another, and for so long the
+    others hold the nodes that they know through it. Both sides measure by their own monotonic clock, and its write
+    came before we saw it: while it acknowledges, we hold.
+    """
+
+    def __init__(self, lease_ns: int) -> None:
+        self.lease_ns = lease_ns
+        self._peers: dict[str, _Peer] = {}
+
+    def source(self, name: str, now_ns: int) -> Source:
+        """The proof that it receives, or that there is nothing to wait for: it stopped, or its lease ended."""
+        return self._peer(name, now_ns).source
+
+    def observe(self, now_ns: int, writes: Mapping[str, int]) -> None:
+        """Take note of how often each has written, as the store said just now."""
+        for name, count in writes.items():
+            peer = self._peer(name, now_ns)
+            if count != peer.writes:
+                peer.writes = count
+                peer.changed_ns = now_ns
+        for peer in self._peers.values():
+            if peer.changed_ns == now_ns or not self._may_acknowledge(peer, now_ns):
+                peer.source.mark_alive(now_ns)
+
+    def any_alive(self, now_ns: int) -> bool:
+        """Whether another registry receives heartbeats now, as far as we know."""
+        return any(self._may_acknowledge(peer, now_ns) for peer in self._peers.values())
+
+    def _may_acknowledge(self, peer: _Peer, now_ns: int) -> bool:
+        return peer.writes != STOPPED and now_ns - peer.changed_ns <= self.lease_ns
+
+    def _peer(self, name: str, now_ns: int) -> _Peer:
+        peer = self._peers.get(name)
+        if peer is None:
+            peer = self._peers[name] = _Peer(name, now_ns)
+        return peer
+
+
+class Paths:
+    """Every path, ours first; those through other registries are made when the first heartbeat comes that way."""
+
+    def __init__(self, own: dict[Transport, Path]) -> None:
+        self._own = own
+        self._others: dict[str, Path] = {}
+
+    def __getitem__(self, transport: Transport) -> Path:
+        """Our own."""
+        return self._own[transport]
+
+    def __iter__(self) -> Iterator[Path]:
+        """All of them."""
+        yield from self._own.values()
+        yield from self._others.values()
+
+    def find(self, via: str) -> Path | None:
+        """The path through that registry."""
+        return self._others.get(via)
+
+    def add(self, path: Path) -> Path:
+        """Another registry was heard of."""
+        self._others[path.via] = path
+        return path

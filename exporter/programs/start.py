@@ -1,0 +1,29 @@
+"""Where programs start whose packages may be missing: the base installation has none of a server's."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+INSTALL = "pip install 'aurora-node-registry[registry]'"
+
+
+def registry() -> int:
+    """aurora-registry."""
+    return _run("aurora-registry", "exporter.programs.registry")
+
+
+def simulator() -> int:
+    """aurora-simulator."""
+    return _run("aurora-simulator", "exporter.programs.simulator")
+
+
+def _run(name: str, module: str) -> int:
+    try:
+        main = import_module(module).main
+        return int(main())
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "exporter":
+            raise
+        print(f"{name}: {error.name} is not installed. Install what it needs: {INSTALL}", file=sys.stderr)
+        return 1

@@ -1,0 +1,269 @@
+"""GPUs of any vendor: by another exporter on the node, and AMD's by sysfs."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from exporter.agent.amd import Amd
+from exporter.agent.exits import UsageError
+from exporter.agent.exporters import ExporterSource, samples_of
+from exporter.agent.gpus import Sight
+from exporter.domain.heartbeat import Heartbeat
+from exporter.domain.parsing import parse_heartbeat
+from tests.support.server_process import until
+
+MIB = 2**20
+DCGM = """\
+# HELP DCGM_FI_DEV_GPU_UTIL GPU utilization (in %).
+# TYPE DCGM_FI_DEV_GPU_UTIL gauge
+DCGM_FI_DEV_GPU_UTIL{gpu="1", UUID="GPU-b",device="nvidia1",modelName="NVIDIA L40S",Hostname="n"} 7
+DCGM_FI_DEV_GPU_UTIL{gpu="0",UUID="GPU-a",device="nvidia0",modelName="NVIDIA L40S",Hostname="n"} 93
+DCGM_FI_DEV_GPU_UTIL{gpu="0",UUID="GPU-a",GPU_I_ID="3",GPU_I_PROFILE="1g.5gb",modelName="NVIDIA L40S"} 50
+DCGM_FI_DEV_FB_USED{gpu="0",UUID="GPU-a",modelName="NVIDIA L40S",pod="a}b \\" c"} 40000
+DCGM_FI_DEV_FB_FREE{gpu="0",UUID="GPU-a",modelName="NVIDIA L40S"} 5000
+DCGM_FI_DEV_FB_USED{gpu="1",UUID="GPU-b",modelName="NVIDIA L40S"} 9223372036854775794
+DCGM_FI_DEV_GPU_TEMP{gpu="0",UUID="GPU-a",modelName="NVIDIA L40S"} 61
+DCGM_FI_DEV_POWER_USAGE{gpu="0",UUID="GPU-a",modelName="NVIDIA L40S"} 122.855
+DCGM_FI_DEV_SM_CLOCK{gpu="0",UUID="GPU-a",modelName="NVIDIA L40S"} 2520
+DCGM_FI_DEV_XID_ERRORS{gpu="0",UUID="GPU-a",modelName="NVIDIA L40S",err_code="79"} 79
+DCGM_FI_DEV_XID_ERRORS{gpu="1",UUID="GPU-b",modelName="NVIDIA L40S"} 0
+"""
+SMI = """\
+nvidia_smi_gpu_info{name="NVIDIA GeForce RTX 2080 SUPER",uuid="df6e"} 1
+nvidia_smi_index{uuid="df6e"} 2
+nvidia_smi_utilization_gpu_ratio{uuid="df6e"} 0.5
+nvidia_smi_memory_used_bytes{uuid="df6e"} 1024
+nvidia_smi_memory_total_bytes{uuid="df6e"} 8589934592
+nvidia_smi_temperature_gpu{uuid="df6e"} 44
+nvidia_smi_power_draw_watts{uuid="df6e"} 30.5
+nvidia_smi_fan_speed_ratio{uuid="df6e"} 0.3
+"""
+ALL_SMI = """\
+all_smi_gpu_utilization{gpu="Apple M2", instance="node", uuid="GPU-1", index="0"} 25.5
+all_smi_gpu_memory_used_bytes{gpu="Apple M2", instance="node", uuid="GPU-1", index="0"} 8589934592
+all_smi_gpu_memory_total_bytes{gpu="Apple M2", instance="node", uuid="GPU-1", index="0"} 34359738368
+all_smi_gpu_temperature_celsius{gpu="Apple M2", instance="node", uuid="GPU-1", index="0"} 50
+all_smi_gpu_power_consumption_watts{gpu="Apple M2", instance="node", uuid="GPU-1", index="0"} 12
+"""
+AMD = """\
+gpu_gfx_activity{gpu_id="0",serial_number="69",card_model="MI300X"} 50
+gpu_used_vram{gpu_id="0",serial_number="69",card_model="MI300X"} 283
+gpu_total_vram{gpu_id="0",serial_number="69",card_model="MI300X"} 196592
+gpu_junction_temperature{gpu_id="0",serial_number="69",card_model="MI300X"} 41
+gpu_package_power{gpu_id="0",serial_number="69",card_model="MI300X"} 139
+"""
+
+
+@pytest.fixture
+def exporter():
+    """An exporter that answers what it is given; nothing makes it a 500."""
+
+    class Exporter(ThreadingHTTPServer):
+        text = ""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = server.text.encode("latin-1")
+            self.send_response(200 if body and self.path == "/metrics" else 500)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            """Nobody reads it."""
+
+    server = Exporter(("127.0.0.1", 0), Handler)
+    server.url = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]  # for the tests
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def source_of():
+    """Opens sources, and closes them."""
+    sources = []
+
+    def do(url):
+        sources.append(ExporterSource(url))
+        return sources[-1]
+
+    yield do
+    for source in sources:
+        source.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "readings", "inventory"),
+    [
+        (
+            DCGM,
+            [
+                {
+                    "index": 0,
+                    "uuid": "GPU-a",
+                    "utilization": 0.93,
+                    "memory_used_bytes": 40000 * MIB,
+                    "temperature_celsius": 61.0,
+                    "power_watts": 122.855,
+                },
+                {"index": 1, "uuid": "GPU-b", "utilization": 0.07},
+            ],
+            (2, "L40S", 0),
+        ),
+        (
+            SMI,
+            [
+                {
+                    "index": 2,
+                    "uuid": "df6e",
+                    "utilization": 0.5,
+                    "memory_used_bytes": 1024,
+                    "temperature_celsius": 44.0,
+                    "power_watts": 30.5,
+                }
+            ],
+            (1, "RTX 2080 SUPER", 2**33),
+        ),
+        (
+            ALL_SMI,
+            [
+                {
+                    "index": 0,
+                    "uuid": "GPU-1",
+                    "utilization": 0.255,
+                    "memory_used_bytes": 2**33,
+                    "temperature_celsius": 50.0,
+                    "power_watts": 12.0,
+                }
+            ],
+            (1, "Apple M2", 2**35),
+        ),
+        (
+            AMD,
+            [
+                {
+                    "index": 0,
+                    "uuid": "69",
+                    "utilization": 0.5,
+                    "memory_used_bytes": 283 * MIB,
+                    "temperature_celsius": 41.0,
+                    "power_watts": 139.0,
+                }
+            ],
+            (1, "MI300X", 196592 * MIB),
+        ),
+    ],
+    ids=["dcgm-exporter", "nvidia_gpu_exporter", "all-smi", "amd-device-metrics-exporter"],
+)
+def test_an_exporters_values_are_readings(exporter, source_of, text, readings, inventory):
+    """By its mapping; what it writes for "unknown", and parts of a GPU, are left out."""
+    exporter.text = text
+    source = source_of(exporter.url)
+    look = source.look()
+    assert (look.sight, [pytest.approx(reading) for reading in look.readings]) == (Sight.SEEN, readings)
+    assert look.inventory[:3] == inventory
+    with_health = [{**reading, "health": source.health()[reading["index"]]} for reading in look.readings]
+    assert type(parse_heartbeat(json.dumps({"gpus": with_health}).encode())) is Heartbeat
+
+
+def test_dcgms_latest_xid_is_told(exporter, source_of):
+    exporter.text = DCGM
+    source = source_of(f"{exporter.url}/metrics")
+    source.look()
+    assert source.health()[0]["xid_errors"] == {"79": 1}
+    assert (source.health()[1]["xid_errors"], source.health()[0]["sm_clock_hertz"]) == ({}, 2_520_000_000)
+
+
+@pytest.mark.parametrize("text", ["", "up 1\n", "<html>", "\xff{", "DCGM_FI_DEV_GPU_UTIL{gpu=} x\n"])
+def test_an_exporter_that_tells_nothing_says_nothing_of_the_gpus(exporter, source_of, text):
+    exporter.text = text
+    assert source_of(exporter.url).look().sight is Sight.UNSURE
+    with pytest.raises(UsageError, match="--gpu-source"):
+        ExporterSource("ftp://a")
+
+
+def test_samples_are_read_as_prometheus_writes_them():
+    text = 'a 1\nb{x="1",y="a\\"}"} 2.5 1700000000\n# c 3\nd{} NaN\ne{x="1"} +Inf\nf{ x="1", } 1e3\n'
+    assert [(name, dict(labels), value) for name, labels, value in samples_of(text)] == [
+        ("a", {}, 1.0),
+        ("b", {"x": "1", "y": 'a\\"}'}, 2.5),
+        ("f", {"x": "1"}, 1000.0),
+    ]
+
+
+def test_a_node_reads_its_exporter(mesh, agents, exporter):
+    """End to end: what it tells stands in the registry, and a card that is gone from it is missed."""
+    exporter.text = DCGM
+    agents.start("--registry", mesh.url, "--node-name=a", "--gpu-source", exporter.url)
+    until(lambda: [gpu["uuid"] for gpu in mesh.nodes().get("a", {}).get("gpus", [])], ["GPU-a", "GPU-b"])
+    exporter.text = "".join(line for line in DCGM.splitlines(keepends=True) if "GPU-b" not in line)
+    observed = 'aurora_node_gpus_observed{node="a"}'
+    until(lambda: (mesh.metric('aurora_node_gpus{node="a"}'), mesh.metric(observed)), (2.0, 1.0))
+    exporter.text = ""
+    goal = mesh.metric('aurora_registry_heartbeats_total{transport="http"}') + 3
+    until(lambda: mesh.metric('aurora_registry_heartbeats_total{transport="http"}') >= goal, expected=True)
+    assert mesh.metric(observed) == 1
+
+
+def card(directory, name, **files):
+    """A card in sysfs."""
+    device = directory / name / "device"
+    for file, content in files.items():
+        path = device / file.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
+    (directory / f"{name}-DP-1").mkdir()
+
+
+def test_amds_cards_are_read_from_sysfs(tmp_path):
+    """A processor's own graphics, and other vendors' cards, are left out."""
+    sensors = {"hwmon__hwmon3__temp1_input": 61000, "hwmon__hwmon3__power1_average": 139_000_000}
+    card(
+        tmp_path,
+        "card1",
+        vendor="0x1002",
+        mem_info_vram_total=2**34,
+        mem_info_vram_used=2**30,
+        gpu_busy_percent=50,
+        unique_id="e4a5",
+        product_name="Radeon RX 7800",
+        current_link_width=8,
+        max_link_width=16,
+        hwmon__hwmon3__pwm1=51,
+        **sensors,
+    )
+    card(
+        tmp_path,
+        "card10",
+        vendor="0x1002",
+        mem_info_vram_total=2**34,
+        gpu_busy_percent=b"\xff",
+        mem_info_vram_used=2**40,
+    )
+    card(tmp_path, "card0", vendor="0x1002", mem_info_vram_total=2**29)
+    card(tmp_path, "card2", vendor="0x10de")
+    look = Amd(tmp_path).look()
+    assert look.readings == [
+        {
+            "index": 0,
+            "uuid": "e4a5",
+            "utilization": 0.5,
+            "memory_used_bytes": 2**30,
+            "temperature_celsius": 61.0,
+            "power_watts": 139.0,
+        },
+        {"index": 1},
+    ]
+    assert look.inventory[:3] == (2, "Radeon RX 7800, AMD GPU", 2**35)
+    assert Amd(tmp_path).health() == {0: {"fan": 0.2, "pcie_degraded": True}, 1: {}}
+
+
+def test_no_sysfs_is_no_card(tmp_path):
+    assert Amd(tmp_path / "none").look().sight is Sight.ABSENT
+    assert Amd(tmp_path / "none").health() == {}

@@ -1,0 +1,81 @@
+"""`GET /audit`: who changed what."""
+
+from __future__ import annotations
+
+from exporter.auth import audit
+from exporter.auth.audit import Actor, AuditLog, Entry
+from tests.support.clock import ManualClock
+
+
+def told(client, **query):
+    path = "/audit?" + "&".join(f"{name}={value}" for name, value in query.items())
+    return [(entry["action"], entry.get("node"), entry.get("detail")) for entry in client.get(path).json()["entries"]]
+
+
+def test_every_change_is_recorded_newest_first(client, register, service):
+    """A heartbeat, a repeated registration and a refused request are none."""
+    register("v", role="compute", vpn_ip="10.0.0.4", node_id="one")
+    register("v", role="compute", vpn_ip="10.0.0.4", node_id="one")
+    register("v", role="lead", vpn_ip="10.0.0.5", node_id="one")
+    client.post("/nodes/register", {"name": "v", "node_id": "two"})
+    client.post("/nodes/v/heartbeat")
+    client.put("/nodes/v/maintenance", {"reason": "new fan"})
+    client.delete("/nodes/v/maintenance")
+    client.delete("/nodes/v/maintenance")
+    client.put("/nodes/v/drain")
+    client.post("/nodes/v/accept", {"gpus": 2})
+    client.put("/nodes/unknown/drain")
+    client.delete("/nodes/v")
+    client.delete("/nodes/v")
+
+    assert told(client) == [
+        ("deregister", "v", None),
+        ("accept", "v", "2 GPUs"),
+        ("drain", "v", None),
+        ("in_service", "v", None),
+        ("maintenance", "v", "new fan"),
+        ("claim_refused", "v", None),
+        ("update", "v", "role: compute -> lead, vpn_ip: 10.0.0.4 -> 10.0.0.5"),
+        ("register", "v", None),
+    ]
+    assert told(client, limit=1) == told(client)[:1]
+    assert told(client, node="w") == []
+    service.pass_time(60)
+    assert told(client, since="30s") == []
+
+
+def test_an_entry_says_who_and_by_which_request(client, service, caplog):
+    """As the log line does; listeners receive the same."""
+    heard: list[Entry] = []
+    service.audit.listeners.append(heard.append)
+    with caplog.at_level("INFO", "aurora.audit"):
+        client.post("/nodes/register", {"name": "v"}, x_request_id="abc")
+    (entry,) = client.get("/audit").json()["entries"]
+
+    assert entry == {
+        "at": entry["at"],
+        "action": "register",
+        "node": "v",
+        "by": "trusted network",
+        "address": "127.0.0.1",
+        "request_id": "abc",
+    }
+    assert heard == [entry]
+    (record,) = caplog.records
+    assert (record.message, record.node, record.by, record.request_id) == ("register", "v", "trusted network", "abc")
+
+
+def test_the_record_is_bounded_and_refusals_do_not_push_it_out(monkeypatch):
+    monkeypatch.setattr(audit, "MAX_ENTRIES", 3)
+    monkeypatch.setattr(audit, "MAX_REPEATED", 2)
+    clock = ManualClock()
+    log = AuditLog(clock)
+    log.record("drain", Actor(), "v")
+    for _ in range(10):
+        log.record(audit.CLAIM_REFUSED, Actor(), "v")
+    assert [entry["action"] for entry in log.latest(10)] == ["claim_refused", "drain"]
+    clock.advance(61)
+    log.record(audit.CLAIM_REFUSED, Actor(), "v")
+    for name in "abc":
+        log.record("drain", Actor(), name)
+    assert [entry["node"] for entry in log.latest(10)] == ["c", "b", "a"]

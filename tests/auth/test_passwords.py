@@ -1,0 +1,82 @@
+"""Passwords are compared with bcrypt once; then they are remembered, right ones and wrong ones apart."""
+
+from __future__ import annotations
+
+import asyncio
+
+import bcrypt
+import pytest
+
+from exporter.auth import passwords
+from exporter.auth.passwords import Passwords, TooMany
+
+USERS = {"alice": bcrypt.hashpw(b"secret", bcrypt.gensalt(4))}
+
+
+@pytest.fixture
+def compared(monkeypatch):
+    """Which passwords were compared."""
+    seen: list[bytes] = []
+    matches = passwords._matches
+
+    def note(given, hashed):
+        seen.append(given)
+        return matches(given, hashed)
+
+    monkeypatch.setattr(passwords, "_matches", note)
+    return seen
+
+
+def test_each_password_is_compared_once(compared):
+    """An unknown user's too, so that nobody learns who there is."""
+
+    async def ask():
+        book = Passwords()
+        pairs = [("alice", b"secret"), ("alice", b"wrong"), ("bob", b"secret")] * 2
+        return [await book.check(USERS, user, password) for user, password in pairs]
+
+    assert asyncio.run(ask()) == [True, False, False] * 2
+    assert compared == [b"secret", b"wrong", b"secret"]
+
+
+def test_another_hash_is_another_password(compared):
+    async def ask():
+        book = Passwords()
+        await book.check(USERS, "alice", b"secret")
+        changed = {"alice": bcrypt.hashpw(b"new", bcrypt.gensalt(4))}
+        return book.remembered(USERS, "alice", b"secret"), book.remembered(changed, "alice", b"secret")
+
+    assert asyncio.run(ask()) == (True, None)
+    assert len(compared) == 1
+
+
+def test_wrong_passwords_push_out_no_right_one(monkeypatch):
+    """And only so many are remembered."""
+    monkeypatch.setattr(passwords, "MAX_REMEMBERED", 3)
+
+    async def ask():
+        book = Passwords()
+        await book.check(USERS, "alice", b"secret")
+        for number in range(5):
+            await book.check({"alice": USERS["alice"]}, "alice", b"%d" % number)
+        return book.remembered(USERS, "alice", b"secret"), len(book._wrong)
+
+    assert asyncio.run(ask()) == (True, 3)
+
+
+def test_only_so_many_wait(monkeypatch):
+    monkeypatch.setattr(passwords, "MAX_WAITING", 2)
+
+    async def ask():
+        book = Passwords()
+        return await asyncio.gather(
+            *(book.check(USERS, "alice", b"%d" % number) for number in range(3)), return_exceptions=True
+        )
+
+    first, second, third = asyncio.run(ask())
+    assert (first, second, type(third)) == (False, False, TooMany)
+
+
+@pytest.mark.parametrize("password", [b"", b"x" * 100, b"a\0b", b"\xff"])
+def test_odd_passwords_are_wrong_and_nothing_more(password):
+    assert asyncio.run(Passwords().check(USERS, "alice", password)) is False

@@ -1,0 +1,110 @@
+"""The definition of *one incident, one message*: who must be told what of an incident, when, and that nobody else is.
+
+A second is a minute. docs/alerting.md says the same in words; keep both in step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tests.support.scenario_sink import Notification
+
+WARNING, OFFLINE = 2.0, 5.0
+"""thresholds.warning_after and offline_after."""
+FOR = 1.0
+KEEP = 3.0
+GROUP_WAIT = 0.5
+GROUP_INTERVAL = 5.0
+LAG = 1.75
+"""A heartbeat, a scrape, an evaluation, and what a busy machine takes for them."""
+CERTAIN = FOR + LAG
+"""A status that lasts for so long is told of; one that lasts for less than FOR is not."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """One message of which an alert is part: who must be told of which state, between which seconds."""
+
+    receiver: str
+    alert: str
+    """`NAME SUBJECT`."""
+    status: str
+    first: float
+    last: float
+
+
+@dataclass(frozen=True)
+class Slack:
+    """What disturbances of a play add: `late` seconds to every end of a window; `early`: a restart of Prometheus."""
+
+    late: float = 0.0
+    early: bool = False
+
+
+def told_once(
+    receiver: str, alert: str, began: float, ended: float | None, *, slack: Slack, grouped: bool
+) -> list[Due]:
+    """An alert whose condition holds between two seconds (None: for ever): firing once, and resolved once.
+
+    `grouped`: others of its site may have been told of before, so that it may wait for the group's interval.
+    """
+    wait = GROUP_INTERVAL if grouped else GROUP_WAIT
+    due = [Due(receiver, alert, "firing", began, began + CERTAIN + wait + slack.late)]
+    if ended is not None:
+        last = ended + KEEP + LAG + GROUP_INTERVAL + GROUP_WAIT + slack.late
+        due.append(Due(receiver, alert, "resolved", ended + (0 if slack.early else KEEP - 0.5), last))
+    return due
+
+
+def silence(node: str, began: float, ended: float | None, *, slack: Slack, testing: bool = False) -> list[Due]:
+    """A node that nobody hears for a while, by itself: in warning from two minutes, offline past five."""
+    due: list[Due] = []
+    chat, pager = ("quiet", "quiet") if testing else ("chat", "pager")
+    lasted = float("inf") if ended is None else ended - began
+    if lasted >= WARNING + CERTAIN:
+        due += told_once(chat, f"AuroraNodeWarning {node}", began + WARNING, ended, slack=slack, grouped=testing)
+    if lasted >= OFFLINE + CERTAIN:
+        due += told_once(pager, f"AuroraNodeOffline {node}", began + OFFLINE, ended, slack=slack, grouped=testing)
+    return due
+
+
+def ambiguous(lasted: float) -> bool:
+    """Whether a silence of so long may or may not be told of, as its end and the alert's beginning race."""
+    return any(limit - 1.0 <= lasted < limit + CERTAIN + 0.5 for limit in (WARNING, OFFLINE))
+
+
+def events(notifications: Iterable[tuple[float, Notification]]) -> dict[tuple[str, str], list[tuple[float, str]]]:
+    """Each change that a receiver was told of an alert, in its order: a repetition says nothing new."""
+    found: dict[tuple[str, str], list[tuple[float, str]]] = {}
+    for second, notification in notifications:
+        for told in notification.alerts:
+            if told.name == "AuroraWatchdog":
+                continue
+            history = found.setdefault((notification.receiver, f"{told.name} {told.subject}".strip()), [])
+            if (history[-1][1] if history else "resolved") != told.status:
+                history.append((second, told.status))
+    return found
+
+
+def verdict(due: Iterable[Due], notifications: Iterable[tuple[float, Notification]], seconds: float) -> list[str]:
+    """What is missing, doubled, early, late or nobody's; nothing where all is as it must be.
+
+    A message whose window reaches beyond the play may be missing.
+    """
+    told, found = events(notifications), []
+    wanted: dict[tuple[str, str], list[Due]] = {}
+    for each in due:
+        wanted.setdefault((each.receiver, each.alert), []).append(each)
+    for key in sorted(wanted.keys() | told.keys()):
+        expected, got = sorted(wanted.get(key, []), key=lambda each: each.first), told.get(key, [])
+        certain = [each for each in expected if each.last < seconds]
+        pairs = list(zip(expected, got, strict=False))
+        fits = len(certain) <= len(got) <= len(expected) and all(
+            each.status == status and each.first <= second <= each.last for each, (second, status) in pairs
+        )
+        if not fits:
+            windows = ", ".join(f"{each.status} {each.first:.1f}-{each.last:.1f}" for each in expected) or "nothing"
+            moments = ", ".join(f"{status} {second:.1f}" for second, status in got) or "nothing"
+            found.append(f"{key[0]}: {key[1]}: must be {windows}; was {moments}")
+    return found

@@ -1,0 +1,55 @@
+"""Ten random incidents, judged by the oracle; `make incidents` plays many more."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.incidents.oracle import Due, verdict
+from tests.incidents.play import Play
+from tests.support.generations import DEFAULT
+from tests.support.scenario_sink import Notification, Told
+
+
+def told(second: float, status: str, receiver: str = "pager") -> tuple[float, Notification]:
+    alert = Told("AuroraNodeOffline", status, frozenset({("node", "a")}))
+    return second, Notification(second, receiver, (alert,))
+
+
+DUE = [
+    Due("pager", "AuroraNodeOffline a", "firing", 5, 9),
+    Due("pager", "AuroraNodeOffline a", "resolved", 20, 30),
+]
+
+
+@pytest.mark.parametrize(
+    ("heard", "right"),
+    [
+        ([told(6, "firing"), told(22, "resolved")], True),
+        ([told(6, "firing"), told(11, "firing"), told(22, "resolved"), told(24, "resolved")], True),
+        ([], False),
+        ([told(6, "firing")], False),
+        ([told(4, "firing"), told(22, "resolved")], False),
+        ([told(6, "firing"), told(31, "resolved")], False),
+        ([told(6, "firing"), told(22, "resolved"), told(23, "firing")], False),
+        ([told(6, "firing"), told(22, "resolved"), told(6, "firing", "chat")], False),
+    ],
+)
+def test_the_oracle_finds_what_is_missing_doubled_late_or_nobodys(heard, right):
+    """A repetition of what was told says nothing new."""
+    assert (verdict(DUE, heard, 60) == []) is right
+
+
+def test_what_is_due_after_the_play_may_be_missing():
+    assert verdict(DUE, [told(6, "firing")], 25) == []
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(300)
+def test_ten_random_incidents_are_told_of_as_they_must(tmp_path: Path) -> None:
+    """The seed is printed: `python -m tests.incidents --seed ... --count 10` plays them again."""
+    play = Play(f"{random.randrange(10**6):06}-0", 10)
+    print(play)  # noqa: T201 - shown with a failure
+    assert play.faults(tmp_path, DEFAULT) == []

@@ -1,0 +1,39 @@
+"""Where the server listens, and what is said where it cannot."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import pytest
+
+from exporter.wiring import server
+
+
+def test_a_port_that_is_taken_is_another_programs():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=rf"^cannot listen on 127.0.0.1:{port}: another program does\. Stop it"):
+            server.listen(f"127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (errno.EACCES, "ports below 1024 need root"),
+        (errno.EADDRNOTAVAIL, "this host has no such address"),
+        (errno.ENOBUFS, "No buffer space available"),
+        (-2, "no such host"),
+    ],
+)
+def test_the_reason_stands_there_once(monkeypatch, code, reason):
+    """It fits, and says what to do."""
+
+    def refuse(*_, **__):
+        raise OSError(code, "why not")
+
+    monkeypatch.setattr(socket, "create_server", refuse)
+    with pytest.raises(OSError, match=r"^cannot listen on 10.0.0.1:80: ") as refused:
+        server.listen("10.0.0.1:80")
+    text = str(refused.value)
+    assert (text.count(reason), "--web.listen-address" in text, "Errno" in text) == (1, True, False)
