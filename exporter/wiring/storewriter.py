@@ -100,8 +100,9 @@ class StoreWriter:
     async def submit(self, command: Command) -> Node | None:
         """Make the command durable and apply it; raises StoreUnavailable, and what the command itself may raise."""
         self.node_map.plan(command)
-        if not self.store_up:
+        if not self.store_up and self._down_reason:
             raise self._unavailable()
+        # Just loaded, and neither written to nor found down: the first write is under way.
         done: asyncio.Future[Node | None] = asyncio.get_running_loop().create_future()
         self._submitted.append((command, done))
         self._wake.set()
