@@ -195,6 +195,12 @@ class StoreWriter:
         if self._map is None:
             node_map = self._new_map()
             merging.load(node_map, snapshot)
+            try:
+                await self._store.probe()
+            except StoreUnavailable as error:
+                self._lose(error)  # What it has can be read all the same.
+            else:
+                self._gain()  # Before anybody sees the map: who is ready takes registrations.
             self._map = node_map
             news = node_map.pending.names
         else:
