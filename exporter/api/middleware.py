@@ -27,11 +27,14 @@ from exporter.api.tracing import request_id_of, trace_id_of
 from exporter.api.trust import Caller, Trust
 from exporter.auth.audit import ACTOR, Actor
 from exporter.auth.keyring import Principal
+from exporter.exposition.yielder import Turns
 from exporter.telemetry.logs import log_context
 
 CALLER_LEFT = 499
 """The code of a request whose caller left before it was whole, as nginx counts it."""
 UNMATCHED = "unmatched"
+REQUESTS = 32
+"""Requests other than heartbeats that begin before the loop serves its sockets again: some ten milliseconds."""
 OK, METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 200, 405, 413, 500
 _READS = frozenset({"GET", "HEAD"})
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -53,6 +56,7 @@ class Middleware:
         self._access = Access(service)
         self._origins = Origins()
         self._hosts = Hosts()
+        self._turns = Turns(REQUESTS)
         self._rates = RateLimits(service.clock, service.telemetry.refuse)
         self._nodes = NodesByAddress(service)
 
@@ -84,6 +88,7 @@ class Middleware:
                 if method not in _READS and method != "OPTIONS":
                     types = JSON_OR_LINES if scope["path"] == HEARTBEATS else JSON_ONLY
                     check_body(headers, config.limits.max_body, types)
+                await self._turns.wait()
                 with self._log_context(headers, caller, request_id):
                     await self._route(scope, receive, answer)
         except Disconnected:

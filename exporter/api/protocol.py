@@ -41,6 +41,10 @@ def _ignore(_: str) -> None:
     return None
 
 
+class _Refused(Exception):
+    """The request was refused while it was parsed."""
+
+
 class DeadlineProtocol(HttpToolsProtocol):
     """A request that is not whole in time is answered 408, one with an endless head or trailers 431; a reader that does
     not read is cut off. Then the connection ends.
@@ -87,6 +91,8 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._in_head = True
         self._progressed = False
         self._overhead = 0
+        self._fields = 0
+        """Headers and trailers of the request."""
         self._refused = False
         self._turned_away = ""
         """Why there is no room for this connection: it is told at its first request."""
@@ -132,20 +138,24 @@ class DeadlineProtocol(HttpToolsProtocol):
         """The first byte of a request; it may follow another one's last byte at once."""
         super().on_message_begin()
         self._in_head = True
+        self._fields = 0
         if self.since is None:
             self.since = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; what comes behind a body (trailers) is dropped."""
-        if self._in_head and len(self.headers) <= MAX_HEADERS:
+        self._fields += 1
+        if self._fields > MAX_HEADERS:
+            # What a callback raises ends the parsing of this read.
+            self._too_large_a_head()
+            raise _Refused
+        if self._in_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """What follows is the body."""
         self._in_head, self._progressed = False, True
-        if len(self.headers) > MAX_HEADERS:
-            self._too_large_a_head()
-        elif self._turned_away:
+        if self._turned_away:
             self.refuse(Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"}))
         elif not self.parser.should_upgrade():
             self._shared.busy(self)

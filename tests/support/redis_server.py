@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -40,12 +42,18 @@ class RedisServer:
     """
 
     def __init__(
-        self, *arguments: str, password: str = "", sentinel: bool = False, program: str = "redis-server"
+        self,
+        *arguments: str,
+        password: str = "",
+        sentinel: bool = False,
+        program: str = "redis-server",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.program = program
         self.arguments = arguments
         self.password = password
         self.sentinel = sentinel
+        self.environment = {**os.environ, **(environment or {})}
         self.port = free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="aurora-redis-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -65,7 +73,9 @@ class RedisServer:
     def start(self) -> None:
         """Start, and return once it answers. A port that was taken meanwhile is changed for another."""
         for _ in range(5):
-            self._process = subprocess.Popen(self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                self._command(), env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
             if self._answers():
                 return
             self.port = free_port()
