@@ -68,6 +68,10 @@ servers: # what the tests start, installed where it is missing
 incidents: servers $(VENV)/installed-dev ## Play random incidents with real servers: make incidents SEED=... COUNT=200
 	$(BIN)/python -m tests.incidents $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
+.PHONY: faults
+faults: servers $(VENV)/installed-dev ## Real faults: cut cables, clocks that are set, stores that forget; what held, and how long each took
+	$(BIN)/python -m pytest tests/faults tests/acceptance/test_redis_outage.py tests/acceptance/test_restart.py --durations=0 -v
+
 .PHONY: bench
 bench: $(VENV)/installed-dev ## Measure, beside what one would use instead
 	@scripts/need $(SERVERS) prometheus-pushgateway wrk
