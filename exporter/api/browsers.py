@@ -55,7 +55,7 @@ def refuse_cross_site(headers: Mapping[bytes, bytes]) -> None:
     foreign = site is not None and site.strip().lower() not in OWN
     if not foreign and origin is not None:
         host = headers.get(b"host", b"").strip().lower()
-        foreign = len(origin) > LONGEST or origin.strip().lower().partition(b"://")[2] != host
+        foreign = len(origin) > LONGEST or not host or origin.strip().lower().partition(b"://")[2] != host
     if foreign:
         raise Problem(403, HOW_TO_WRITE, kind="cross-site")
 

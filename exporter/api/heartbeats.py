@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from exporter.api.bodies import NDJSON, media_type, read_body
+from exporter.api.bodies import NDJSON, media_type, read_body, turn_for
 from exporter.api.problems import Problem
 from exporter.api.responses import Handler, document_response, encode
 from exporter.api.service import Service
@@ -68,6 +68,7 @@ class TakeHeartbeat:
         if refused is None:
             try:
                 body = await read_body(receive, service.config.limits.max_body)
+                await turn_for(body)
             except Problem as problem:
                 refused = problem
         if refused is not None:
@@ -104,9 +105,10 @@ def take_heartbeats(service: Service) -> Handler:
 
     async def handle(request: Request) -> Response:
         body = await read_body(request.receive, service.config.limits.max_body)
+        await turn_for(body)
         items = _lines(body) if media_type(request.headers.get("content-type")) == NDJSON else _array(body)
         if len(items) > MAX_TOGETHER:
-            raise Invalid.of("", f"expected at most {MAX_TOGETHER} heartbeats at once, got {len(items)}")
+            raise _too_many(len(items))
         node_map, yielder = service.node_map, Yielder()
         actor: Actor = request.scope[ACTOR]
         accepted, rejected = 0, []
@@ -146,7 +148,14 @@ def _named(item: Any) -> Heartbeat:
 
 
 def _lines(body: bytes) -> list[Any]:
+    # Empty ones are no heartbeats, but splitting costs time for them too.
+    if (ends := body.count(b"\n")) > 2 * MAX_TOGETHER:
+        raise _too_many(ends)
     return [line for line in body.split(b"\n") if line.strip()]
+
+
+def _too_many(number: int) -> Invalid:
+    return Invalid.of("", f"expected at most {MAX_TOGETHER} heartbeats at once, got {number}")
 
 
 def _array(body: bytes) -> list[Any]:

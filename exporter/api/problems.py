@@ -14,6 +14,7 @@ from exporter.domain.errors import (
     DepartedNode,
     Fault,
     Invalid,
+    LeaseExpired,
     NameConflict,
     NodeLimit,
     StillLoading,
@@ -30,6 +31,7 @@ _KNOWN: dict[type[AuroraError], tuple[int, str, str]] = {
     DepartedNode: (410, "departed-node", ""),
     NameConflict: (409, "name-conflict", ""),
     NodeLimit: (429, "node-limit", "60"),
+    LeaseExpired: (503, "cut-off", "5"),
     StoreUnavailable: (503, "store-unavailable", "5"),
     StillLoading: (503, "still-loading", LOADING_RETRY),
 }

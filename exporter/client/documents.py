@@ -219,6 +219,24 @@ class Departure(msgspec.Struct, frozen=True):
     at: str
 
 
+class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A change that a person or a program made; `by` is the token's or user's name, or what let it in."""
+
+    at: str
+    action: str
+    by: str
+    node: str = ""
+    address: str = ""
+    request_id: str = ""
+    detail: str = ""
+
+
+class AuditLog(msgspec.Struct, frozen=True):
+    """`GET /audit`, newest first."""
+
+    entries: list[AuditEntry]
+
+
 class Recent(msgspec.Struct, frozen=True):
     """`GET /transitions`, newest first."""
 

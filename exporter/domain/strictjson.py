@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from exporter.domain.errors import Invalid
 from exporter.domain.text import clipped, has_surrogate, shown
 
 MAX_DEPTH = 32
-MAX_COMMAS = 40_000
+MAX_COMMAS = 10_000
 """Of a text: more than the largest registration holds, and few enough to be read in some milliseconds."""
 _MAX_DIGITS = 40
+Container = dict[str, Any] | list[Any]
+_NESTED = (dict, list)
 
 
 def loads(body: bytes) -> Any:
@@ -33,7 +35,8 @@ def loads(body: bytes) -> Any:
         raise Invalid.of("", f"the body is nested deeper than {MAX_DEPTH} levels") from None
     except json.JSONDecodeError as error:
         raise Invalid.of("", f"the body is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
-    _check(value)
+    # Text of valid UTF-8 has surrogates by escapes only.
+    _check(value, escapes=b"\\u" in body)
     return value
 
 
@@ -72,9 +75,10 @@ def loads_leniently(body: bytes) -> Any:
 
 def reject_unwritable(value: Any, path: str) -> None:
     """Raise Invalid for a non-finite number anywhere in the value: no JSON writer could give it back."""
-    for child, where in _walk(value):
-        if isinstance(child, float) and not math.isfinite(child):
-            raise Invalid.of(_path_of(where, path), f"expected a finite number, got {child}")
+    for within, where in _containers(value):
+        for step, child in _items(within):
+            if isinstance(child, float) and not math.isfinite(child):
+                raise Invalid.of(_path_of(_Where(where, step, 0), path), f"expected a finite number, got {child}")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -109,17 +113,21 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def _check(value: Any) -> None:
-    for child, where in _walk(value):
-        if where is not None and where.depth > MAX_DEPTH:
+def _check(value: Any, *, escapes: bool) -> None:
+    for within, where in _containers(value):
+        if where is not None and where.depth >= MAX_DEPTH:
             raise Invalid.of(_path_of(where, "", 1), f"nested deeper than {MAX_DEPTH} levels")
+        if escapes:
+            _reject_surrogates(within, where)
+
+
+def _reject_surrogates(within: Container, where: _Where | None) -> None:
+    for step, child in _items(within):
+        if isinstance(step, str) and has_surrogate(step):
+            raise Invalid.of(_path_of(where, ""), f"expected keys without lone surrogates, got {shown(step)}")
         if isinstance(child, str) and has_surrogate(child):
-            raise Invalid.of(_path_of(where, ""), f"expected text without lone surrogates, got {shown(child)}")
-        if isinstance(child, dict):
-            for key in child:
-                if has_surrogate(key):
-                    message = f"expected keys without lone surrogates, got {shown(key)}"
-                    raise Invalid.of(_path_of(where, ""), message)
+            message = f"expected text without lone surrogates, got {shown(child)}"
+            raise Invalid.of(_path_of(_Where(where, step, 0), ""), message)
 
 
 class _Where(NamedTuple):
@@ -130,17 +138,24 @@ class _Where(NamedTuple):
     depth: int
 
 
-def _walk(value: Any) -> Iterator[tuple[Any, _Where | None]]:
-    """Every value within, parents first; paths are worked out only for those that need one."""
-    waiting: list[tuple[Any, _Where | None]] = [(value, None)]
+def _containers(value: Any) -> Iterator[tuple[Container, _Where | None]]:
+    """Every object and array within that is not empty, parents first; paths are worked out where one is needed."""
+    # A single value is looked at as if it were in an object.
+    root = value if isinstance(value, dict | list) else {"": value}
+    waiting: list[tuple[Container, _Where | None]] = [(root, None)]
     while waiting:
-        value, where = waiting.pop()
-        yield value, where
+        within, where = waiting.pop()
+        yield within, where
         depth = where.depth + 1 if where else 1
-        if isinstance(value, dict):
-            waiting += [(child, _Where(where, key, depth)) for key, child in value.items()]
-        elif isinstance(value, list):
-            waiting += [(child, _Where(where, index, depth)) for index, child in enumerate(value)]
+        waiting += [
+            (child, _Where(where, step, depth))
+            for step, child in _items(within)
+            if child and isinstance(child, _NESTED)
+        ]
+
+
+def _items(within: Container) -> Iterable[tuple[str | int, Any]]:
+    return within.items() if isinstance(within, dict) else enumerate(within)
 
 
 def _path_of(where: _Where | None, prefix: str, steps: int = MAX_DEPTH) -> str:

@@ -10,6 +10,7 @@ from itertools import chain
 
 import msgspec
 
+from exporter.domain.command import Register
 from exporter.domain.durable import Batch, LastHeartbeat, Mark, Snapshot, StoredNode
 from exporter.domain.node import Live, Node, NodeRecord, Tombstone
 from exporter.domain.registration import with_held_id
@@ -18,6 +19,7 @@ from exporter.domain.transition import Transition
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.paths import Path
 from exporter.nodemap.pending import PendingChanges
+from exporter.nodemap.planning import PlannedWrite, is_heartbeat
 
 MAX_OUTAGES = 64
 """Older outages are dropped from the mark: a silence through so many of them has had all the grace there is."""
@@ -117,6 +119,20 @@ def batch_of(node_map: NodeMap, taken: PendingChanges) -> Batch:
     """What a store shall save of the pending changes, with the mark."""
     heartbeats = {node.name: _last_heartbeat(node_map, node) for node in taken.heartbeats}
     return Batch(taken.records, taken.tombstones, taken.transitions, heartbeats, mark_of(node_map), taken.history)
+
+
+def heartbeats_of(node_map: NodeMap, planned: list[PlannedWrite]) -> dict[str, LastHeartbeat]:
+    """The heartbeats that registrations are: saved with them, so that others know at once who received them."""
+    wall_ns, stamp_ns = node_map.clock.wall_ns(), node_map.mesh_time.at(node_map.clock.monotonic_ns())
+    heartbeats = {}
+    for plan in planned:
+        if isinstance(plan.command, Register) and (plan.base is None or plan.command.heartbeat):
+            node, transport = node_map.find(plan.command.name), plan.command.transport
+            via = node_map.instance if transport is Transport.HTTP else ""
+            last_seen_ns = max(wall_ns, node.last_seen_ns if node else 0)
+            if node is None or is_heartbeat(plan.command, node):
+                heartbeats[plan.command.name] = LastHeartbeat(last_seen_ns, transport, stamp_ns, via)
+    return heartbeats
 
 
 def _last_heartbeat(node_map: NodeMap, node: Node) -> LastHeartbeat:

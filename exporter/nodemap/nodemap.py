@@ -156,6 +156,7 @@ class NodeMap(MapState):
         """Judge every node by new rules, at once."""
         self.thresholds, self.max_nodes, self.totals.site_rule = thresholds, max_nodes, site_rule
         self._gap_ns = thresholds.gap
+        self._renames.tolerance_ns = thresholds.heartbeat_interval
         self.peers.lease_ns = thresholds.lease
         for reception in (path.reception for path in self.paths):
             reception.gap_ns, reception.grace_ns, reception.budget_ns = (

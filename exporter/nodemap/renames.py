@@ -11,12 +11,14 @@ from exporter.domain.status import Status
 class Renames:
     """Knows which nodes share a `node_id`, and marks (`Node.renamed_to`) the one that a later one stands for.
 
-    A node was renamed where it is missing and another one with its `node_id` was registered after its last heartbeat.
-    Two machines that are alive with one `node_id`, such as clones, are heard on after the other's registration.
+    A node was renamed where it is missing and another one with its `node_id` was registered after its last heartbeat,
+    or so shortly before that the heartbeat was still on its way. Two machines that are alive with one `node_id`, such
+    as clones, go on sending after the other's registration.
     """
 
-    def __init__(self, on_mark: Callable[[Node], None]) -> None:
-        """`on_mark` is called for each node whose mark changed."""
+    def __init__(self, tolerance_ns: int, on_mark: Callable[[Node], None]) -> None:
+        """`on_mark` is called for each node whose mark changed. `tolerance_ns`: a heartbeat interval."""
+        self.tolerance_ns = tolerance_ns
         self._on_mark = on_mark
         self._machines: dict[str, dict[str, Node]] = {}
 
@@ -47,7 +49,7 @@ class Renames:
             renamed = (
                 node is not latest
                 and node.status is not Status.ACTIVE
-                and latest.record.registered_at_ns >= node.last_seen_ns
+                and latest.record.registered_at_ns >= node.last_seen_ns - self.tolerance_ns
             )
             renamed_to = latest.name if renamed else ""
             if renamed_to != node.renamed_to:

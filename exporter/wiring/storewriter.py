@@ -242,6 +242,7 @@ class StoreWriter:
         batch = Batch(
             records={result.name: result for result in results if not isinstance(result, Tombstone)},
             tombstones={result.name: result for result in results if isinstance(result, Tombstone)},
+            heartbeats=merging.heartbeats_of(self.node_map, [plan for plan, _ in planned]),
         )
         try:
             if results:

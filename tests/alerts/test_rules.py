@@ -93,6 +93,7 @@ def test_the_capacity_alert_is_there_where_it_is_asked_for(tmp_path, generation)
         ("nodes", 'increase(aurora_node_status_transitions_total{status="warning"}[1h])', "aurora_node_status * 0"),
         ("nodes", "max_over_time(node:aurora_node_lifecycle:planned[1h])", "node:aurora_node_lifecycle:planned"),
         ("nodes", "max_over_time(node:aurora_node_disruption_start_timestamp_seconds:max[1h])", "vector(0)"),
+        ("nodes", "max by (node) (aurora_node_renamed_info)", "vector(0)"),
         ("nodes", "(aurora_node_status_held == 0)", "(aurora_node_status_held == 1)"),
         ("nodes", '(up{job="node-registry"} == 1)', '(up{job="node-registry"} == 0)'),
         ("nodes", '(up{job="node-registry"} == 1)', '(up{job="node-registry"} >= 0)'),

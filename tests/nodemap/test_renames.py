@@ -44,6 +44,7 @@ def test_the_old_name_of_a_machine_is_marked_once_it_is_missing(machines: Machin
     machines.register("old", node_id="m1")
     machines.pass_time(60, "old")
     machines.register("new", node_id="m1")
+    machines.pass_time(1, "old", "new")  # still on its way
     machines.pass_time(119, "new")
     assert machines.renamed() == {}
     machines.pass_time(1, "new")
@@ -56,7 +57,7 @@ def test_clones_that_are_both_alive_are_no_rename(machines: Machines) -> None:
     """The one that dies was heard after the other registered."""
     machines.register("one", node_id="image")
     machines.register("two", node_id="image")
-    machines.pass_time(10, "one", "two")
+    machines.pass_time(60, "one", "two")
     machines.pass_time(400, "two")
     assert machines.renamed() == {}
 

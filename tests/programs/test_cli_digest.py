@@ -75,6 +75,25 @@ def test_the_digest_groups_by_node_and_names_everybody_who_is_quiet(shows):
     )
 
 
+@pytest.mark.usefixtures("eventful")
+def test_the_digest_says_who_did_what(registry, shows):
+    """Of registrations how many; a newline in a reason breaks nothing."""
+    entry = {"at": "2025-10-06T11:58:00Z", "by": "operator alice", "address": "10.0.0.4", "request_id": "abc"}
+    joined = {"at": "2025-10-06T11:00:00Z", "action": "register", "by": "join", "node": "n"}
+    maintenance = {**entry, "action": "maintenance", "node": "vengeance", "detail": "new fan"}
+    reload = {"at": "2025-10-05T13:00:00Z", "action": "reload", "by": "signal"}
+    registry.answer("/audit?since=24h&limit=10000", {"entries": [maintenance, joined, joined, reload, *[reload] * 25]})
+
+    assert shows("digest").partition("transitions of 4 nodes\n")[2].splitlines()[:4] == [
+        "",
+        "  2 nodes registered by join",
+        "  11:58  maintenance vengeance by operator alice (10.0.0.4): new fan",
+        "  2025-10-05 13:00  reload by signal",
+    ]
+    assert shows("digest").endswith("  and 7 more, in GET /audit\n")
+    assert json.loads(shows("digest", "--json"))["audit"][0] == maintenance
+
+
 def test_a_quiet_mesh_says_that_everybody_was_looked_at(registry, seed, shows):
     """Each list is there, with none in it; a list that was cut says so."""
     del seed["nodes"]["robbiebook1"]
@@ -103,7 +122,7 @@ def test_a_quiet_mesh_says_that_everybody_was_looked_at(registry, seed, shows):
 def test_json_has_what_happened_and_the_nodes(shows, registry, seed):
     happened = json.loads(registry.answers[DIGEST][2])
 
-    assert json.loads(shows("digest", "--json")) == {**happened, "nodes": seed["nodes"]}
+    assert json.loads(shows("digest", "--json")) == {**happened, "nodes": seed["nodes"], "audit": []}
 
 
 @pytest.mark.servers

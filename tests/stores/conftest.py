@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 
 import pytest
 
+from demo.servers import NEWEST
 from exporter.redislink.url import parse_redis_url
 from exporter.stores.base import Store
 from exporter.stores.memory import MemoryStore
 from exporter.stores.redis import RedisStore
 from exporter.stores.sqlite import SqliteStore
+from tests.support.generations import required
 from tests.support.redis_server import RedisServer
 
 
@@ -16,6 +19,23 @@ from tests.support.redis_server import RedisServer
 def shared_redis():
     with RedisServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def shared_valkey():
+    """The newest Valkey that runs on this machine."""
+    program = required(NEWEST).program("valkey-server")
+    if shutil.which(program) is None:
+        pytest.skip("no Valkey runs on this machine")
+    with RedisServer(program=program) as server:
+        yield server
+
+
+@pytest.fixture
+def valkey_server(shared_valkey):
+    """A Valkey of the whole session, empty for this test."""
+    shared_valkey.cli("FLUSHALL")
+    return shared_valkey
 
 
 @pytest.fixture
@@ -32,15 +52,17 @@ def run():
         yield runner.run
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("redis", marks=pytest.mark.servers)])
+@pytest.fixture(
+    params=["memory", "sqlite", *(pytest.param(name, marks=pytest.mark.servers) for name in ("redis", "valkey"))]
+)
 def make_store(request, tmp_path, run):
     """Makes an opened and loaded store of each kind; what it made is closed."""
     made = []
 
     def make():
         store: Store
-        if request.param == "redis":
-            store = RedisStore(parse_redis_url(request.getfixturevalue("redis_server").url))
+        if request.param in {"redis", "valkey"}:
+            store = RedisStore(parse_redis_url(request.getfixturevalue(f"{request.param}_server").url))
         elif request.param == "sqlite":
             store = SqliteStore(tmp_path / "aurora.db")
         else:

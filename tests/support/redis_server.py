@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,10 +41,19 @@ class RedisServer:
     `sentinel=True` runs the file `redis.conf` that the test wrote into `directory` as a Sentinel's.
     """
 
-    def __init__(self, *arguments: str, password: str = "", sentinel: bool = False) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        password: str = "",
+        sentinel: bool = False,
+        program: str = "redis-server",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.program = program
         self.arguments = arguments
         self.password = password
         self.sentinel = sentinel
+        self.environment = {**os.environ, **(environment or {})}
         self.port = free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="aurora-redis-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -62,7 +73,9 @@ class RedisServer:
     def start(self) -> None:
         """Start, and return once it answers. A port that was taken meanwhile is changed for another."""
         for _ in range(5):
-            self._process = subprocess.Popen(self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                self._command(), env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
             if self._answers():
                 return
             self.port = free_port()
@@ -115,7 +128,7 @@ class RedisServer:
         if self.sentinel:
             return ["redis-sentinel", str(self.directory / "redis.conf"), *common, *self.arguments]
         login = ["--requirepass", self.password] if self.password else []
-        return ["redis-server", *common, "--save", "", "--appendonly", "no", *login, *self.arguments]
+        return [self.program, *common, "--save", "", "--appendonly", "no", *login, *self.arguments]
 
     def _answers(self) -> bool:
         """Whether it came up; False when the process ended instead."""

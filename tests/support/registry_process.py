@@ -24,6 +24,8 @@ class RegistryProcess(ServerProcess):
     ) -> None:
         super().__init__("registry", directory)
         self.arguments = arguments
+        self.variables: dict[str, str] = {}
+        """Added to the environment."""
         self.store = store
         self.event_bus = event_bus
         self.configuration = directory / f"config-{self.port}.yaml"
@@ -47,7 +49,7 @@ class RegistryProcess(ServerProcess):
 
     def environment(self) -> Mapping[str, str]:
         """Ours, without settings that the caller may have for a registry of their own."""
-        return clean_env()
+        return clean_env(**self.variables)
 
     def run(self) -> subprocess.CompletedProcess[str]:
         """Run it where it is expected to end by itself; exit status and outputs."""

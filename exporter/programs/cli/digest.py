@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from exporter.client.documents import Departure, Node, Recent, RecentTransition
+import msgspec
+
+from exporter.client.documents import AuditEntry, AuditLog, Departure, Node, Recent, RecentTransition
+from exporter.client.errors import NotARegistry, Refused
 from exporter.domain.clock import SECOND
 from exporter.domain.duration import format_duration
 from exporter.domain.timestamp import format_timestamp, parse_timestamp
@@ -13,6 +17,8 @@ from exporter.programs.cli.humanize import count, listed, phase
 from exporter.programs.cli.terminal import Terminal
 from exporter.programs.cli.wrap import hanging, paragraph
 
+MAX_AUDIT, SHOWN_AUDIT = 10_000, 20
+"""Entries of the audit that are asked for, and shown one by one."""
 Moment = Callable[[str], str]
 
 
@@ -21,12 +27,42 @@ def digest(context: Context) -> None:
     arguments = context.arguments
     reply = context.client.get("/transitions", {"since": arguments.since, "limit": arguments.limit})
     pages = list(context.client.pages())
+    entries = _audit(context)
     if arguments.json:
         nodes = {name: node for page, _ in pages for name, node in page.document()["nodes"].items()}
-        context.show_json({**reply.document(), "nodes": nodes})
+        context.show_json(
+            {**reply.document(), "nodes": nodes, "audit": [msgspec.to_builtins(entry) for entry in entries]}
+        )
     else:
         nodes_now = [node for _, page in pages for node in page.nodes.values()]
-        context.show(show_digest(reply.of(Recent), nodes_now, context.terminal))
+        recent = reply.of(Recent)
+        context.show(show_digest(recent, nodes_now, context.terminal))
+        context.show(show_audit(entries, _moment_of(recent.timestamp), context.terminal))
+
+
+def _audit(context: Context) -> list[AuditEntry]:
+    """Who changed what since then; nothing from a registry that does not tell."""
+    try:
+        return context.client.get("/audit", {"since": context.arguments.since, "limit": MAX_AUDIT}).of(AuditLog).entries
+    except (Refused, NotARegistry):
+        return []
+
+
+def show_audit(entries: Sequence[AuditEntry], moment: Moment, terminal: Terminal) -> Iterator[str]:
+    """What people and programs changed, newest first; registrations of new nodes only counted, by who made them."""
+    registered = Counter(entry.by for entry in entries if entry.action == "register")
+    others = [entry for entry in entries if entry.action != "register"]
+    if entries:
+        yield ""
+    for by, number in registered.items():
+        yield from hanging(f"{count(number, 'node')} registered by {by}", terminal)
+    for entry in others[:SHOWN_AUDIT]:
+        where = f" ({entry.address})" if entry.address else ""
+        detail = f": {entry.detail}" if entry.detail else ""
+        what = f"{phase(entry.action)} {entry.node}".rstrip()
+        yield from hanging(f"{moment(entry.at)}  {what} by {entry.by}{where}{detail}", terminal)
+    if len(others) > SHOWN_AUDIT:
+        yield from hanging(f"and {len(others) - SHOWN_AUDIT} more, in GET /audit", terminal)
 
 
 def show_digest(recent: Recent, nodes: Sequence[Node], terminal: Terminal) -> Iterator[str]:
