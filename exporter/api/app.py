@@ -16,6 +16,7 @@ from exporter.api import (
     mesh,
     metrics,
     nodes,
+    openapi,
     overview,
     registration,
     transitions,
@@ -75,4 +76,5 @@ def create_app(service: Service) -> ASGIApp:
         Route("/-/ready", health.is_ready(service)),
         Route("/-/reload", health.reload(service), methods=["POST"]),
     ]
+    routes.append(Route(openapi.PATH, openapi.show_schema(routes)))
     return Middleware(service, routes, take_heartbeat)

@@ -36,6 +36,12 @@ def has_body(headers: Mapping[bytes, bytes]) -> bool:
     return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
 
 
+def is_large(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the body may be too large to be parsed at once, by what the request announces."""
+    length = headers.get(b"content-length", b"0")
+    return b"transfer-encoding" in headers or len(length) > MAX_DIGITS or int(length) > SMALL
+
+
 def check_body(headers: Mapping[bytes, bytes], limit: int, media_types: tuple[str, ...]) -> None:
     """Refuse by its headers what cannot be taken: before it is received."""
     encoding = headers.get(b"content-encoding")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import httptools
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -39,6 +40,19 @@ def _trust_all(_: str) -> bool:
 
 def _ignore(_: str) -> None:
     return None
+
+
+class _Flow(FlowControl):
+    """Reads nothing while requests wait behind the one that is answered: uvicorn's reads on, and keeps all it gets."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        """Read on, unless a whole request waits already."""
+        if not self._waiting:
+            super().resume_reading()
 
 
 class _Refused(Exception):
@@ -101,6 +115,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a request, if there is room for another connection."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         host = self.client[0] if self.client else ""
         self.source, self.trusted = source_of(host), self.is_trusted(host)
         sweep = self._sweeps.get(self.server_state)

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from exporter.api.problems import Problem
 from exporter.exposition.yielder import Turns
 
-SLICE = 2**17
+SLICE = 2**16
 """Bytes written at once: so much of a body, and not all of it, lies in the buffer of a reader that is slow."""
 MAX_WAITING = 64
 REFUSED_AFTER = 0.5
@@ -20,8 +20,8 @@ REFUSED_AFTER = 0.5
 MAX_BYTES = 2**28
 """Of all bodies that somebody still reads."""
 RETRY_AFTER = {"Retry-After": "1"}
-SLICES = 8
-"""Slices of all answers that are written before the loop serves its sockets again: a megabyte."""
+SLICES = 4
+"""Slices of all answers that are written before the loop serves its sockets again: a quarter of a megabyte."""
 _slices = Turns(SLICES)
 
 

@@ -9,12 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter import __version__
+from exporter.api.access import Access
 from exporter.api.problems import Problem
 from exporter.api.responses import Handler, document_response, seconds
 from exporter.api.service import Service
 from exporter.api.trust import Trust
 
 ROOT = Path(__file__).parents[1] / "ui"
+WRITE = "/nodes/any/maintenance"
+"""Whoever may write this may do all that the page offers."""
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -75,17 +78,23 @@ def asset(files: Files) -> Handler:
 
 def session(service: Service) -> Handler:
     """What the page needs to know of us and of its reader: whether a write from its address would be taken."""
-    trust = Trust()
+    trust, access = Trust(), Access(service)
 
     async def handle(request: Request) -> Response:
         config = service.config
-        caller = trust.judge(config.auth, request.scope, dict(request.scope["headers"]))
+        headers = dict(request.scope["headers"])
+        caller = trust.judge(config.auth, request.scope, headers)
+        refusal = ""
+        try:
+            access.check_write(WRITE, access.identify(headers), caller, headers)
+        except Problem as problem:
+            refusal = problem.detail
         thresholds = config.thresholds
         return document_response(
             {
                 "version": __version__,
-                "may_write": not caller.refusal,
-                "refusal": caller.refusal,
+                "may_write": not refusal,
+                "refusal": refusal,
                 "telemetry_path": config.web.telemetry_path,
                 "heartbeat_interval_seconds": seconds(thresholds.heartbeat_interval),
                 "warning_after_seconds": seconds(thresholds.warning_after),

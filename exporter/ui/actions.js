@@ -1,6 +1,6 @@
 /** What people change on the page: maintenance, drain, deregister. The registry decides whether they may. */
 
-import { hasToken, json, loadSession, setToken, state } from "./data.js";
+import { json, loadSession, setToken, state } from "./data.js";
 import { h } from "./dom.js";
 import { nodePath, words } from "./format.js";
 
@@ -78,7 +78,7 @@ function signIn() {
 
 /** @param {NodeDoc} node */
 export function actions(node) {
-  const allowed = state.session?.may_write || hasToken();
+  const allowed = state.session?.may_write;
   const button = (/** @type {string} */ text, /** @type {() => void} */ run) => h("button", { type: "button", onclick: run, disabled: !allowed }, text);
   const end = async () => {
     const kind = node.lifecycle === "draining" ? "drain" : "maintenance";
@@ -90,6 +90,6 @@ export function actions(node) {
     node.lifecycle === "maintenance" ? null : button("Maintenance…", () => takeOut(node, "maintenance")),
     node.lifecycle === "draining" ? null : button("Drain…", () => takeOut(node, "drain")),
     button("Deregister…", () => deregister(node)),
-    allowed ? null : h("span", { class: "muted" }, "Read only from here. "),
+    allowed ? null : h("span", { class: "muted" }, `Read only: ${state.session?.refusal ?? ""}`),
     allowed ? null : h("button", { type: "button", onclick: signIn }, "Use an operator token…"));
 }

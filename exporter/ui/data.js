@@ -52,8 +52,6 @@ export function setToken(token) {
   else sessionStorage.removeItem(TOKEN);
 }
 
-export const hasToken = () => sessionStorage.getItem(TOKEN) !== null;
-
 /**
  * @param {string} path
  * @param {RequestInit} [init]

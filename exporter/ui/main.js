@@ -44,7 +44,7 @@ function showStream() {
 
 function drawFoot() {
   const session = state.session;
-  const links = ["/nodes", "/topology", "/stats", session?.telemetry_path ?? "/metrics", "/sd/prometheus"];
+  const links = ["/nodes", "/topology", "/stats", session?.telemetry_path ?? "/metrics", "/sd/prometheus", "/openapi.json"];
   foot.replaceChildren(
     h("p", {}, ...links.flatMap((link) => [h("a", { href: link }, link), " "])),
     h("p", { class: "muted" }, "In Prometheus: ", h("code", {}, "sum by (status) (aurora_node_status)"), " ", h("code", {}, "aurora_node_last_seen_age_seconds > 60")),
