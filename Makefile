@@ -7,6 +7,7 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 HARNESS := tests/grafana/node
+PAGE := tests/ui/node
 QUICK := $(addprefix tests/,api bus client configuration domain exposition nodemap notifier programs stores telemetry wiring)
 SERVERS := redis-server redis-sentinel prometheus promtool prometheus-alertmanager amtool
 CLIENTS := chromium curl wget perl node npm shellcheck docker-compose zsh fish
@@ -31,7 +32,7 @@ demo: $(VENV)/installed ## The registry, Prometheus, Alertmanager and a mesh tha
 	@exec $(BIN)/python -m demo
 
 .PHONY: test
-test: servers lint $(HARNESS)/node_modules/installed ## Everything that must hold before a change goes in; installs the servers that tests start
+test: servers lint $(HARNESS)/node_modules/installed $(PAGE)/node_modules/installed ## Everything that must hold before a change goes in; installs the servers that tests start
 	$(BIN)/python -m pytest -n 2 --ignore tests/scenarios --ignore tests/grafana
 	$(BIN)/python -m pytest tests/scenarios tests/grafana  # meshes that keep time in tenths of a second: alone
 
@@ -67,6 +68,10 @@ servers: # what the tests start, installed where it is missing
 incidents: servers $(VENV)/installed-dev ## Play random incidents with real servers: make incidents SEED=... COUNT=200
 	$(BIN)/python -m tests.incidents $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
+.PHONY: faults
+faults: servers $(VENV)/installed-dev ## Real faults: cut cables, clocks that are set, stores that forget; what held, and how long each took
+	$(BIN)/python -m pytest tests/faults tests/acceptance/test_redis_outage.py tests/acceptance/test_restart.py --durations=0 -v
+
 .PHONY: bench
 bench: $(VENV)/installed-dev ## Measure, beside what one would use instead
 	@scripts/need $(SERVERS) prometheus-pushgateway wrk
@@ -88,7 +93,7 @@ constraints: ## Take the newest versions of all that we depend on into constrain
 
 .PHONY: clean
 clean: ## Remove what make made; the registry's database stays
-	rm -rf $(VENV) $(HARNESS)/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(HARNESS)/node_modules $(PAGE)/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The stamps: pip is asked again only when what it would install has changed.
 
@@ -108,4 +113,9 @@ $(VENV)/installed-dev: $(BIN)/python pyproject.toml constraints.txt
 $(HARNESS)/node_modules/installed: $(HARNESS)/package.json $(HARNESS)/.npmrc | servers
 	@echo "Installing Grafana's front-end library into $(HARNESS)/node_modules ..."
 	@npm install --prefix $(HARNESS) --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+
+$(PAGE)/node_modules/installed: $(PAGE)/package.json $(PAGE)/.npmrc | servers
+	@echo "Installing what checks the status page into $(PAGE)/node_modules ..."
+	@npm install --prefix $(PAGE) --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import memory, over_bus, over_http, rules, scraping, waiting
+from benchmarks import attacks, memory, over_bus, over_http, rules, scraping, waiting
 from benchmarks.plan import FULL, QUICK
 from benchmarks.report import results
 
@@ -18,6 +18,7 @@ MEASUREMENTS = {
     "bus": over_bus.measure,
     "memory": memory.measure,
     "wait": waiting.measure,
+    "attacks": attacks.measure,
     "rules": rules.measure,
 }
 

@@ -26,16 +26,17 @@ def measure(plan: Plan, directory: Path) -> Section:
     with contenders.registry(directory) as registry:
         mesh.register(registry.port, plan.wait_nodes)
         client.scrape(registry.port, gzip=True)
-        alone, _ = _waits(registry, plan.wait_seconds, scraping=False)
-        beside, scrapes = _waits(registry, plan.wait_seconds, scraping=True)
-    rows = [_row("no scrapes", alone), _row(f"{scrapes} scrapes of {plan.wait_nodes:,} nodes, gzip", beside)]
+        alone, _ = waits(registry, plan.wait_seconds, scraping=False)
+        beside, scrapes = waits(registry, plan.wait_seconds, scraping=True)
+    rows = [row("no scrapes", alone), row(f"{scrapes} scrapes of {plan.wait_nodes:,} nodes, gzip", beside)]
     target = Target(
-        "99 % of heartbeats during scrapes answered within", 10, 1000 * _percentile(beside, 99), "ms", at_most=True
+        "99 % of heartbeats during scrapes answered within", 10, 1000 * percentile(beside, 99), "ms", at_most=True
     )
     return Section("Waiting", COMPARED, ("heartbeat's answer", "p50", "p99", "max"), rows, [target])
 
 
-def _waits(registry: Process, seconds: int, *, scraping: bool) -> tuple[list[float], int]:
+def waits(registry: Process, seconds: int, *, scraping: bool) -> tuple[list[float], int]:
+    """Seconds that heartbeats waited, and how many scrapes there were beside them."""
     argv = [sys.executable, "-m", "benchmarks.peers.prober", str(registry.port), str(seconds)]
     scrapes = 0
     # To a file: nobody empties a pipe while the scrapes go on.
@@ -45,14 +46,16 @@ def _waits(registry: Process, seconds: int, *, scraping: bool) -> tuple[list[flo
             scrapes += 1
         prober.wait()
         output.seek(0)
-        waits: list[float] = json.load(output)
-    return waits, scrapes
+        found: list[float] = json.load(output)
+    return found, scrapes
 
 
-def _percentile(waits: list[float], percent: int) -> float:
-    return statistics.quantiles(waits, n=100)[percent - 1]
+def percentile(found: list[float], percent: int) -> float:
+    """So many percent of the waits are at most this long."""
+    return statistics.quantiles(found, n=100)[percent - 1]
 
 
-def _row(label: str, waits: list[float]) -> tuple[str, ...]:
-    figures = (_percentile(waits, 50), _percentile(waits, 99), max(waits))
+def row(label: str, found: list[float]) -> tuple[str, ...]:
+    """The label, the median, the 99th percentile and the longest wait."""
+    figures = (percentile(found, 50), percentile(found, 99), max(found))
     return (label, *(f"{1000 * figure:.2f} ms" for figure in figures))

@@ -40,8 +40,8 @@ class Times:
         return format_duration(max(_SHORTEST_SCRAPE, parse_duration(self.of(SCRAPE_INTERVAL))))
 
 
-def write_registry(path: Path, times: Times) -> None:
-    """The registry's configuration: the defaults, in the demo's time."""
+def write_registry(path: Path, times: Times, *, prometheus: str = "") -> None:
+    """The registry's configuration: the defaults, in the demo's time; `prometheus`: whose alerts its page shows."""
     config = Config()
     thresholds = {field.name: times.of(getattr(config.thresholds, field.name)) for field in fields(config.thresholds)}
     _write(
@@ -50,6 +50,7 @@ def write_registry(path: Path, times: Times) -> None:
             "thresholds": thresholds,
             "site": {"recent": times.of(config.site.recent)},
             "alertmanager": {"scrape_interval": times.scrape},
+            "alerting": {"prometheus_url": prometheus},
         },
     )
 

@@ -110,7 +110,7 @@ class Stack:
 
     def _write(self, receiver: str) -> None:
         here, times = self.directory, self.times
-        files.write_registry(here / "registry.yml", times)
+        files.write_registry(here / "registry.yml", times, prometheus=self.prometheus_url)
         files.write_alertmanager(here / "alertmanager.yml", times, receiver=receiver)
         files.write_prometheus(
             here / "prometheus.yml", times, registry=self._host("registry"), alertmanager=self._host("alertmanager")

@@ -43,11 +43,12 @@ def where_text(stack: Stack, *, kept: bool) -> str:
     registry = "" if stack.registry_url == _DEFAULT_REGISTRY else f" --registry {stack.registry_url}"
     return f"""\
 Look:
-  status page   {stack.registry_url}/
+  status page   {stack.registry_url}/  (live, with the alerts that fire)
   metrics       {stack.registry_url}/metrics
   Prometheus    {stack.prometheus_url}/alerts
   a graph       {graph}
   Alertmanager  {stack.alertmanager_url}/#/alerts?inhibited=true
+                (without its web page: amtool alert --inhibited --alertmanager.url={stack.alertmanager_url})
 Ask, from another terminal:
   {_CLI} nodes{registry}
   {_CLI} digest --since 10m{registry}

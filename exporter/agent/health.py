@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,7 @@ THROTTLING = {
     0x80: "hw_power_brake",
 }
 """By the bits of NVML's reasons; those that somebody chose, or that an idle GPU has, are none."""
-WAIT_MS = 1000
+WAIT_MS, PAUSE = 1000, 0.01
 STOP_SECONDS = 3.0
 
 
@@ -138,15 +139,19 @@ class XidWatch:
     def _wait(self, events: Any, positions: dict[int | None, int]) -> None:
         nvml = self._nvml
         while not self._stopping:
+            began = time.monotonic()
             try:
                 event = nvml.nvmlEventSetWait_v2(events, WAIT_MS)
             except nvml.NVMLError as error:
-                if error.value == nvml.NVML_ERROR_TIMEOUT:
-                    continue
-                break
+                if error.value != nvml.NVML_ERROR_TIMEOUT:
+                    break
+                # A driver that does not wait must not keep a processor busy.
+                time.sleep(max(0.0, began + WAIT_MS / 1000 - time.monotonic()))
             except Exception:  # noqa: BLE001 - whatever a driver does
                 break
-            self._count(positions.get(_address(event.device)), int(event.eventData))
+            else:
+                self._count(positions.get(_address(event.device)), int(event.eventData))
+                time.sleep(PAUSE)
         try:
             nvml.nvmlEventSetFree(events)
         except Exception:  # noqa: BLE001 - as above

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -38,6 +39,8 @@ SETTINGS = (
 )
 FLAGS = ("leave-on-stop", "self-upgrade")
 TOKEN = "/join-token"  # noqa: S105 - the name of its file
+JOIN_STATE = "/var/lib/aurora-agent-join"
+"""Of the one heartbeat that joining sends; the agent itself is another user, with a state of its own."""
 ONCE_SECONDS = 60
 
 
@@ -160,7 +163,7 @@ class Installation:
         environment.pop("AURORA_SELF_UPGRADE", None)
         command = [sys.executable, agent, "--once"]
         if places.system and self._live:
-            command += ["--state-dir", "/var/lib/aurora-agent-join"]
+            command += ["--state-dir", JOIN_STATE]
         done = subprocess.run(command, env=environment, timeout=ONCE_SECONDS, check=False)
         if done.returncode != 0:
             print(f"join: the agent could not register: correct {places.settings}, or run this again", file=sys.stderr)
@@ -184,5 +187,7 @@ class Installation:
         files.remove(places.settings)
         files.remove(str(Path(places.settings).parent) + TOKEN)
         files.remove_home()
+        if places.system and self._live and not self._arguments.dry_run:
+            shutil.rmtree(JOIN_STATE, ignore_errors=True)
         print("the agent is gone from this machine; the node stays registered until it is forgotten or deregistered")
         return 0

@@ -101,6 +101,9 @@ class Access:
                 raise Problem(403, caller.refusal, kind="untrusted")
             return
         node = node_in(path) if is_heartbeat(path) else ""
+        if principal is not None and principal.kind is Kind.NODE and path == f"/nodes/{principal.name}":
+            # The one write of this path is DELETE: a node may leave by itself.
+            return
         needed = "the node's own token or an operator token" if node else _NEEDED.get(path, "an operator token")
         if principal is None:
             raise _unauthenticated(f"this needs {needed}, as Authorization: Bearer", _bearer(headers))

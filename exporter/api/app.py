@@ -6,18 +6,21 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from exporter.api import (
+    alerts,
     auditing,
     discovery,
     events,
     health,
     join,
-    landing,
     lifecycle,
+    mesh,
     metrics,
     nodes,
+    openapi,
     overview,
     registration,
     transitions,
+    ui,
     why,
 )
 from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, take_heartbeats
@@ -32,8 +35,16 @@ def create_app(service: Service) -> ASGIApp:
     take_heartbeat = TakeHeartbeat(service)
     # Scrapes do not wait for those who list nodes.
     listings, scrapes = (Renderings(at_once, service.telemetry.refuse) for at_once in (1, 2))
+    files = ui.Files()
     routes = [
-        Route("/", landing.landing_page(service)),
+        Route("/", ui.page(files)),
+        Route("/ui/session", ui.session(service)),
+        Route("/ui/nodes/{name}", ui.page(files)),
+        Route("/ui/{file}", ui.asset(files)),
+        Route("/mesh", mesh.show_mesh(service)),
+        Route("/alerts", alerts.show_alerts(service)),
+        Route("/badge/mesh.svg", mesh.mesh_badge(service)),
+        Route("/badge/{name}.svg", mesh.node_badge(service)),
         Route("/nodes/register", registration.register(service), methods=["POST"]),
         Route(HEARTBEAT, take_heartbeat, methods=["POST"]),
         Route(HEARTBEATS, take_heartbeats(service), methods=["POST"]),
@@ -65,4 +76,5 @@ def create_app(service: Service) -> ASGIApp:
         Route("/-/ready", health.is_ready(service)),
         Route("/-/reload", health.reload(service), methods=["POST"]),
     ]
+    routes.append(Route(openapi.PATH, openapi.show_schema(routes)))
     return Middleware(service, routes, take_heartbeat)

@@ -11,14 +11,20 @@ from starlette.types import Receive
 from exporter.api.problems import Problem
 from exporter.api.responses import JSON
 from exporter.domain import strictjson
+from exporter.exposition.yielder import Turns
 
 NDJSON = "application/x-ndjson"
 JSON_ONLY = (JSON,)
 JSON_OR_LINES = (JSON, NDJSON)
 MAX_DIGITS = 18
+SMALL = 16_384
+"""Bytes that are parsed in less than a millisecond, whatever they are."""
 PLAIN = frozenset({b"", b"identity"})
 """Values of Content-Encoding that change nothing."""
 _PLAIN_JSON = JSON.encode()
+
+
+_large = Turns(1)
 
 
 class Disconnected(Exception):
@@ -28,6 +34,12 @@ class Disconnected(Exception):
 def has_body(headers: Mapping[bytes, bytes]) -> bool:
     """Whether the request has a body at all. Source: RFC 9112 6.3: without either field it has none."""
     return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+
+
+def is_large(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the body may be too large to be parsed at once, by what the request announces."""
+    length = headers.get(b"content-length", b"0")
+    return b"transfer-encoding" in headers or len(length) > MAX_DIGITS or int(length) > SMALL
 
 
 def check_body(headers: Mapping[bytes, bytes], limit: int, media_types: tuple[str, ...]) -> None:
@@ -78,7 +90,14 @@ async def read_body(receive: Receive, limit: int) -> bytes:
             return b"".join(parts)
 
 
+async def turn_for(body: bytes) -> None:
+    """Wait for a turn to parse the body, if it is a large one: one at a time, so that many do not stall the others."""
+    if len(body) > SMALL:
+        await _large.wait()
+
+
 async def read_json(request: Request, limit: int) -> Any:
     """The JSON value of the body; None where there is no body. Raises Invalid as strictjson does."""
     body = await read_body(request.receive, limit)
+    await turn_for(body)
     return strictjson.loads(body) if body else None

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from exporter.api.bodies import NDJSON, media_type, read_body
+from exporter.api.bodies import NDJSON, media_type, read_body, turn_for
 from exporter.api.problems import Problem
 from exporter.api.responses import Handler, document_response, encode
 from exporter.api.service import Service
@@ -68,6 +68,7 @@ class TakeHeartbeat:
         if refused is None:
             try:
                 body = await read_body(receive, service.config.limits.max_body)
+                await turn_for(body)
             except Problem as problem:
                 refused = problem
         if refused is not None:
@@ -104,6 +105,7 @@ def take_heartbeats(service: Service) -> Handler:
 
     async def handle(request: Request) -> Response:
         body = await read_body(request.receive, service.config.limits.max_body)
+        await turn_for(body)
         items = _lines(body) if media_type(request.headers.get("content-type")) == NDJSON else _array(body)
         if len(items) > MAX_TOGETHER:
             raise _too_many(len(items))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -13,7 +15,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from exporter.api.access import Access
-from exporter.api.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_body, has_body, read_body
+from exporter.api.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_body, has_body, is_large, read_body
 from exporter.api.browsers import Hosts, Origins, is_browser, refuse_cross_site
 from exporter.api.callers import NodesByAddress
 from exporter.api.connections import source_of
@@ -27,12 +29,18 @@ from exporter.api.tracing import request_id_of, trace_id_of
 from exporter.api.trust import Caller, Trust
 from exporter.auth.audit import ACTOR, Actor
 from exporter.auth.keyring import Principal
+from exporter.exposition.yielder import Turns
 from exporter.telemetry.logs import log_context
 
 CALLER_LEFT = 499
 """The code of a request whose caller left before it was whole, as nginx counts it."""
 UNMATCHED = "unmatched"
+LARGE_BODIES = 64
+"""So many are received and parsed at the same time; the others wait, and lie in the sender's memory meanwhile."""
+REQUESTS = 32
+"""Requests other than heartbeats that begin before the loop serves its sockets again: some ten milliseconds."""
 OK, METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 200, 405, 413, 500
+_ROOM = nullcontext()
 _READS = frozenset({"GET", "HEAD"})
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _log = logging.getLogger(__name__)
@@ -53,6 +61,8 @@ class Middleware:
         self._access = Access(service)
         self._origins = Origins()
         self._hosts = Hosts()
+        self._turns = Turns(REQUESTS)
+        self._bodies = asyncio.Semaphore(LARGE_BODIES)
         self._rates = RateLimits(service.clock, service.telemetry.refuse)
         self._nodes = NodesByAddress(service)
 
@@ -77,15 +87,18 @@ class Middleware:
                 too_large = _too_large(headers, config.limits.max_body)
                 if too_large is not None and b"expect" in headers:
                     common.append((b"connection", b"close"))
-                node = await self._take_heartbeat.take(scope, receive, too_large)
+                async with self._room_for(headers):
+                    node = await self._take_heartbeat.take(scope, receive, too_large)
                 answer.status = await self._take_heartbeat.answer(node, send, common)
             else:
                 scope[ACTOR] = Actor(principal, caller.address, request_id.decode())
                 if method not in _READS and method != "OPTIONS":
                     types = JSON_OR_LINES if scope["path"] == HEARTBEATS else JSON_ONLY
                     check_body(headers, config.limits.max_body, types)
-                with self._log_context(headers, caller, request_id):
-                    await self._route(scope, receive, answer)
+                await self._turns.wait()
+                async with self._room_for(headers):
+                    with self._log_context(headers, caller, request_id):
+                        await self._route(scope, receive, answer)
         except Disconnected:
             answer.status = answer.status or CALLER_LEFT
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer and the log the cause
@@ -159,6 +172,9 @@ class Middleware:
             allowed = ", ".join(sorted(self._methods[self._template(scope)]))
             problem = Problem(METHOD_NOT_ALLOWED, f"expected one of {allowed} at this path", headers={"Allow": allowed})
         await answer.problem(problem, close=b"expect" in headers)
+
+    def _room_for(self, headers: Mapping[bytes, bytes]) -> AbstractAsyncContextManager[Any]:
+        return self._bodies if is_large(headers) else _ROOM
 
     def _template(self, scope: Scope) -> str:
         return self._templates[scope["endpoint"]] if "endpoint" in scope else UNMATCHED

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import httptools
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -39,6 +40,23 @@ def _trust_all(_: str) -> bool:
 
 def _ignore(_: str) -> None:
     return None
+
+
+class _Flow(FlowControl):
+    """Reads nothing while requests wait behind the one that is answered: uvicorn's reads on, and keeps all it gets."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        """Read on, unless a whole request waits already."""
+        if not self._waiting:
+            super().resume_reading()
+
+
+class _Refused(Exception):
+    """The request was refused while it was parsed."""
 
 
 class DeadlineProtocol(HttpToolsProtocol):
@@ -87,6 +105,8 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._in_head = True
         self._progressed = False
         self._overhead = 0
+        self._fields = 0
+        """Headers and trailers of the request."""
         self._refused = False
         self._turned_away = ""
         """Why there is no room for this connection: it is told at its first request."""
@@ -95,6 +115,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a request, if there is room for another connection."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         host = self.client[0] if self.client else ""
         self.source, self.trusted = source_of(host), self.is_trusted(host)
         sweep = self._sweeps.get(self.server_state)
@@ -132,20 +153,24 @@ class DeadlineProtocol(HttpToolsProtocol):
         """The first byte of a request; it may follow another one's last byte at once."""
         super().on_message_begin()
         self._in_head = True
+        self._fields = 0
         if self.since is None:
             self.since = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; what comes behind a body (trailers) is dropped."""
-        if self._in_head and len(self.headers) <= MAX_HEADERS:
+        self._fields += 1
+        if self._fields > MAX_HEADERS:
+            # What a callback raises ends the parsing of this read.
+            self._too_large_a_head()
+            raise _Refused
+        if self._in_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """What follows is the body."""
         self._in_head, self._progressed = False, True
-        if len(self.headers) > MAX_HEADERS:
-            self._too_large_a_head()
-        elif self._turned_away:
+        if self._turned_away:
             self.refuse(Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"}))
         elif not self.parser.should_upgrade():
             self._shared.busy(self)

@@ -10,13 +10,19 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from exporter.api.problems import Problem
+from exporter.exposition.yielder import Turns
 
-SLICE = 2**17
+SLICE = 2**16
 """Bytes written at once: so much of a body, and not all of it, lies in the buffer of a reader that is slow."""
 MAX_WAITING = 64
+REFUSED_AFTER = 0.5
+"""Seconds before a refusal: callers that do not heed Retry-After cost little meanwhile."""
 MAX_BYTES = 2**28
 """Of all bodies that somebody still reads."""
 RETRY_AFTER = {"Retry-After": "1"}
+SLICES = 4
+"""Slices of all answers that are written before the loop serves its sockets again: a quarter of a megabyte."""
+_slices = Turns(SLICES)
 
 
 class Body:
@@ -53,6 +59,7 @@ class Renderings:
         if task is None:
             if len(self._running) >= MAX_WAITING or self._bytes > MAX_BYTES:
                 self._refused("busy")
+                await asyncio.sleep(REFUSED_AFTER)
                 detail = "too many large answers are being read: try again soon, or ask for less (limit=, filters)"
                 raise Problem(503, detail, kind="busy", headers=RETRY_AFTER)
             task = self._running[key] = asyncio.create_task(self._render(render))
@@ -86,5 +93,6 @@ class SharedResponse(Response):
             for piece in self._shared.pieces:
                 view = memoryview(piece)
                 for start in range(0, len(view), SLICE):
+                    await _slices.wait()
                     await send({"type": "http.response.body", "body": view[start : start + SLICE], "more_body": True})
         await send({"type": "http.response.body", "body": b""})

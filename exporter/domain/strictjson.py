@@ -11,7 +11,7 @@ from exporter.domain.errors import Invalid
 from exporter.domain.text import clipped, has_surrogate, shown
 
 MAX_DEPTH = 32
-MAX_COMMAS = 40_000
+MAX_COMMAS = 10_000
 """Of a text: more than the largest registration holds, and few enough to be read in some milliseconds."""
 _MAX_DIGITS = 40
 Container = dict[str, Any] | list[Any]

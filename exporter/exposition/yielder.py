@@ -1,11 +1,61 @@
-"""Long work on the event loop, in short stretches."""
+"""Long work on the event loop, in short stretches, and only a few of them before the loop serves its sockets again."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 
 STRETCH_NS = 1_000_000
+STRETCHES = 4
+
+
+class Turns:
+    """At most `per_round` pass between two looks of the event loop at its sockets; the others wait, first come first.
+
+    So whatever does not wait here, such as a heartbeat, waits for no more than one round of what does.
+    """
+
+    def __init__(self, per_round: int) -> None:
+        self._per_round = per_round
+        self._left = per_round
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop whose next round is scheduled."""
+
+    async def wait(self) -> None:
+        """Return when it is the caller's turn: at once while few ask."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._begin(loop)
+        if self._left and not self._waiting:
+            self._left -= 1
+            return
+        turn = loop.create_future()
+        self._waiting.append(turn)
+        await turn
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not None and self._loop.is_closed():
+            self._waiting.clear()
+        self._loop, self._left = loop, self._per_round
+        loop.call_soon(self._next_round)
+
+    def _next_round(self) -> None:
+        self._left = self._per_round
+        while self._waiting and self._left:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                self._left -= 1
+        loop = self._loop
+        if self._waiting and loop is not None:
+            loop.call_soon(self._next_round)
+        else:
+            self._loop = None
+
+
+_stretches = Turns(STRETCHES)
 
 
 class Yielder:
@@ -18,4 +68,5 @@ class Yielder:
         """Call it between small steps; whatever may have changed in between must be read again."""
         if time.perf_counter_ns() - self._since_ns > STRETCH_NS:
             await asyncio.sleep(0)
+            await _stretches.wait()
             self._since_ns = time.perf_counter_ns()

@@ -178,8 +178,11 @@ class NodeMap(MapState):
 
     # Time
 
-    def tick(self) -> None:
-        """Make the transitions whose threshold passed, forget whom it is time to forget, end what has its end."""
+    def tick(self, at_most: int | None = None) -> bool:
+        """Make the transitions whose threshold passed, forget whom it is time to forget, end what has its end.
+
+        `at_most`: so many transitions; True where more remain, for which to call again.
+        """
         now_ns, wall_ns = self.clock.monotonic_ns(), self.clock.wall_ns()
         self._process.mark_alive(now_ns)
         self.wall_time.follow(now_ns, wall_ns)
@@ -192,8 +195,11 @@ class NodeMap(MapState):
         if hold != self._hold:
             self._hold = hold
             self.version += 1
+        left = at_most
         for queue in self.queues:
-            self._apply_thresholds(queue)
+            left = self._apply_thresholds(queue, left)
+            if left == 0:
+                return True
         for name in self._ttls.pop_due(now_ns):
             self._forget_in_time(self._nodes[name], now_ns)
         for name in self._untils.pop_due(wall_ns):
@@ -206,8 +212,10 @@ class NodeMap(MapState):
         self._recently_offline.age(now_ns)
         self.disruptions.judge(self.thresholds, now_ns)
         self._expire_tombstones(now_ns)
+        return False
 
-    def _apply_thresholds(self, queue: Queue) -> None:
+    def _apply_thresholds(self, queue: Queue, left: int | None = None) -> int | None:
+        """Make the queue's transitions, `left` at most; how many more may be made (None: any number)."""
         reception, limits = queue.path.reception, self.thresholds
         while (node := queue.front()) is not None:
             counted_age_ns = reception.counted_age_ns(node.last_heartbeat_ns)
@@ -218,7 +226,12 @@ class NodeMap(MapState):
             elif queue.status is Status.OFFLINE and counted_age_ns >= limits.forget_after:
                 self._forget(node)
             else:
-                return
+                return left
+            if left is not None:
+                left -= 1
+                if not left:
+                    return 0
+        return left
 
     def _forget_in_time(self, node: Node, now_ns: int) -> None:
         remaining_ns = node.facts.ttl_ns - self.counted_age_ns(node)

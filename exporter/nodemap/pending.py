@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 
 from exporter.domain.node import Node, NodeRecord, Tombstone
 from exporter.domain.transition import Transition
@@ -40,6 +41,16 @@ class PendingChanges:
         """All of it; what is journalled from now on is the next taking's."""
         taken = PendingChanges(self.records, self.tombstones, self.transitions, self.heartbeats, self.history)
         self.records, self.tombstones, self.transitions, self.heartbeats, self.history = {}, {}, [], set(), []
+        return taken
+
+    def take_some(self, count: int) -> PendingChanges:
+        """So many transitions and heartbeats at most, and all else, which they may belong to."""
+        if len(self.transitions) <= count and len(self.heartbeats) <= count:
+            return self.take()
+        taken = self.take()
+        self.transitions, taken.transitions = taken.transitions[count:], taken.transitions[:count]
+        self.heartbeats, taken.heartbeats = taken.heartbeats, set(islice(taken.heartbeats, count))
+        self.heartbeats -= taken.heartbeats
         return taken
 
     def give_back(self, taken: PendingChanges) -> None:

@@ -20,6 +20,7 @@ from exporter.domain.status import Transport
 from exporter.nodemap.changes import Change
 from exporter.nodemap.nodemap import NodeMap
 from exporter.telemetry import logs
+from exporter.telemetry.looplag import LoopLag
 from exporter.telemetry.requests import RequestDurations
 
 K = TypeVar("K", bound=str)
@@ -111,6 +112,7 @@ class Telemetry(Collector):
         self.scrape_seconds = 0.0
         """How long the latest scrape took."""
         self.requests = RequestDurations()
+        self.loop_lag = LoopLag()
         self._build = {"version": version, "revision": revision, "python": platform.python_version()}
         self._store_up = store_up
         self._event_bus_up = event_bus_up
@@ -247,6 +249,11 @@ class Telemetry(Collector):
             "aurora_registry_config_last_reload_success_timestamp_seconds",
             "When the configuration in use was loaded.",
             self._reloaded_ns / SECOND,
+        )
+        yield _gauge(
+            "aurora_registry_event_loop_lag_seconds",
+            "The longest time within the last minute that everything waited for the event loop.",
+            self.loop_lag.seconds,
         )
         yield self.requests.family(
             "aurora_registry_http_request_duration_seconds", "How long HTTP requests took until answered."

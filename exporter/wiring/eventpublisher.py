@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import deque
+from collections.abc import Iterator
 
 from exporter.bus.publisher import BusPublisher
 from exporter.domain.durable import Batch
@@ -11,6 +14,8 @@ from exporter.domain.node import Removal
 from exporter.domain.timestamp import format_timestamp
 from exporter.stores.base import Saved
 
+TOGETHER = 200
+"""So many are told before others have their turn."""
 log = logging.getLogger("aurora.nodes")
 
 
@@ -20,22 +25,55 @@ class EventPublisher:
     def __init__(self, publisher: BusPublisher | None) -> None:
         """Without a publisher, only the log hears of it."""
         self._publisher = publisher
+        self._saved: deque[tuple[Batch, Saved]] = deque()
+        self._telling: Iterator[tuple[str, dict[str, str]]] = iter(())
+        self._arrived = asyncio.Event()
 
     def __call__(self, batch: Batch, saved: Saved) -> None:
+        """Take note; `run` comes to it."""
+        if saved.records or saved.transitions or saved.tombstones:
+            self._saved.append((batch, saved))
+            self._arrived.set()
+
+    async def run(self) -> None:
+        """Tell until cancelled, a few at a time, so that a change of the whole mesh keeps nobody waiting."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._tell_some(TOGETHER):  # noqa: ASYNC110 - it waits for nothing, it gives way
+                await asyncio.sleep(0)
+
+    def flush(self) -> None:
+        """Tell all that is left."""
+        while self._tell_some(TOGETHER):
+            pass
+
+    def _tell_some(self, count: int) -> bool:
+        """Tell so many; whether there were as many."""
+        for _ in range(count):
+            while (event := next(self._telling, None)) is None:
+                if not self._saved:
+                    return False
+                self._telling = self._events(*self._saved.popleft())
+            self._tell(*event)
+        return True
+
+    @staticmethod
+    def _events(batch: Batch, saved: Saved) -> Iterator[tuple[str, dict[str, str]]]:
         """Registrations, transitions and departures, in this order."""
         for name in saved.records:
             record = batch.records[name]
             data = {"node": name, "role": record.registration.role, "at": format_timestamp(record.registered_at_ns)}
-            self._tell(REGISTERED, data)
+            yield REGISTERED, data
         for transition in saved.transitions:
             at = format_timestamp(transition.at_ns)
             data = {"node": transition.node, "from": transition.from_, "to": transition.to, "at": at}
-            self._tell(STATUS_CHANGED, data)
+            yield STATUS_CHANGED, data
         for name in saved.tombstones:
             tombstone = batch.tombstones[name]
             departed = tombstone.removal is Removal.DEPARTED
             data = {"node": name, "at": format_timestamp(tombstone.at_ns)}
-            self._tell(DEREGISTERED if departed else FORGOTTEN, data)
+            yield (DEREGISTERED if departed else FORGOTTEN), data
 
     def _tell(self, event_type: str, data: dict[str, str]) -> None:
         log.info(event_type, extra=data)

@@ -44,6 +44,8 @@ from exporter.wiring.storewriter import StoreWriter
 log = logging.getLogger("aurora.registry")
 
 FLUSH_SECONDS = 2.0
+TOGETHER = 250
+"""So many nodes change their status at a time before others have their turn."""
 SETTLE_EVERY = 1000
 REREAD_SECONDS = 2.0
 """Between two looks whether files of secrets changed."""
@@ -85,12 +87,13 @@ class Registry:
             telemetry=self.telemetry,
             clock=self.clock,
         )
+        self._announce = EventPublisher(self._publisher)
         self._store_writer = StoreWriter(
             store,
             self.clock,
             self._new_map,
             source=self._store_source,
-            announce=EventPublisher(self._publisher),
+            announce=self._announce,
             telemetry=self.telemetry,
         )
 
@@ -195,7 +198,15 @@ class Registry:
 
     async def run(self, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run every part until `serve` returns, then write and publish what is left. Raises StoreRefused."""
-        parts = [serve(), self._store_writer.run(), self._tick(), self._notifier.run(), self._reread()]
+        parts = [
+            serve(),
+            self._store_writer.run(),
+            self._tick(),
+            self._notifier.run(),
+            self._reread(),
+            self._announce.run(),
+            self.telemetry.loop_lag.watch(),
+        ]
         if self._listener:
             parts.append(self._listener.run())
         tasks = [asyncio.create_task(part) for part in parts]
@@ -206,6 +217,7 @@ class Registry:
             self.stopping()
             await end_tasks(tasks)
             await self._store_writer.stop()
+            self._announce.flush()
             if self._publisher and publishing:
                 await self._publisher.flush(FLUSH_SECONDS)
                 await end_tasks([publishing])
@@ -224,7 +236,8 @@ class Registry:
             await asyncio.sleep(self._config.thresholds.tick / SECOND)
             if not self._store_writer.loaded:
                 continue
-            self.node_map.tick()
+            while self.node_map.tick(TOGETHER):  # noqa: ASYNC110 - it waits for nothing, it gives way
+                await asyncio.sleep(0)
             self._notifier.look(self.node_map)
             if self.node_map.pending.transitions and self.store_up:
                 self._store_writer.hurry()

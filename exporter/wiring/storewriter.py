@@ -35,6 +35,8 @@ ANSWER_WITHIN = 1.8
 """Seconds after which a command that the store did not take is given up: every answer comes within two."""
 RETRY_SECONDS = (0.5, 2.0)
 """A store that is down is asked again after so long; doubled each time up to the second, less a random half."""
+MAX_BEHIND = 5000
+"""Transitions, and heartbeats, that are written together; more are written right after."""
 MAX_COMMANDS = 1000
 """Commands that become durable together."""
 MARK_EVERY = 5 * SECOND
@@ -100,8 +102,9 @@ class StoreWriter:
     async def submit(self, command: Command) -> Node | None:
         """Make the command durable and apply it; raises StoreUnavailable, and what the command itself may raise."""
         self.node_map.plan(command)
-        if not self.store_up:
+        if not self.store_up and self._down_reason:
             raise self._unavailable()
+        # Just loaded, and neither written to nor found down: the first write is under way.
         done: asyncio.Future[Node | None] = asyncio.get_running_loop().create_future()
         self._submitted.append((command, done))
         self._wake.set()
@@ -172,7 +175,7 @@ class StoreWriter:
         try:
             if self._map is not None and self.store_up:
                 await self._write_commands()
-                await self._write_behind()
+                await self._write_behind(whole=True)
         except StoreUnavailable as error:
             log.error("the last changes were not written", extra={"reason": str(error)})  # noqa: TRY400 - no bug of ours
         finally:
@@ -193,6 +196,12 @@ class StoreWriter:
         if self._map is None:
             node_map = self._new_map()
             merging.load(node_map, snapshot)
+            try:
+                await self._store.probe()
+            except StoreUnavailable as error:
+                self._lose(error)  # What it has can be read all the same.
+            else:
+                self._gain()  # Before anybody sees the map: who is ready takes registrations.
             self._map = node_map
             news = node_map.pending.names
         else:
@@ -201,7 +210,7 @@ class StoreWriter:
             merging.merge(self._map, snapshot)
         self._out_of_line = False
         log.info("memory and store agree", extra={"nodes": len(self._map)})
-        await self._write_behind(news)
+        await self._write_behind(news, whole=True)
 
     async def _turn(self) -> None:
         pause_s = max(0, self._due_ns - self._clock.monotonic_ns()) / SECOND
@@ -271,7 +280,7 @@ class StoreWriter:
             if not done.done():
                 done.set_result(node)
 
-    async def _write_behind(self, news: frozenset[str] | None = None) -> None:
+    async def _write_behind(self, news: frozenset[str] | None = None, *, whole: bool = False) -> None:
         node_map, now_ns = self.node_map, self._clock.monotonic_ns()
         warning_after_ns = node_map.thresholds.warning_after
         # A shared store is a source of hearing: its proofs must come as often as transitions must be prompt.
@@ -279,7 +288,9 @@ class StoreWriter:
         marked = now_ns - self._marked_ns < min(MARK_EVERY, warning_after_ns // 10)
         if marked and self.store_up and not self._store.shared and not node_map.pending:
             return
-        taken = node_map.pending.take()
+        taken = node_map.pending.take() if whole else node_map.pending.take_some(MAX_BEHIND)
+        if node_map.pending.transitions or node_map.pending.heartbeats:
+            self.hurry()
         try:
             saved = await self._save(merging.batch_of(node_map, taken), news)
         except BaseException:

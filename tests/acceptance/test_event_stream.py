@@ -33,7 +33,9 @@ class Following:
 
     def _follow(self) -> None:
         for event in self._client.events(self._last_id, retry=False):
-            self.events.append(event)
+            # Who changed what is told beside what happened, by the registry that was asked.
+            if event.type != "audit":
+                self.events.append(event)
 
     def about(self, node: str) -> list[str]:
         return [

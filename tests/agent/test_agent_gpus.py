@@ -265,3 +265,16 @@ nvml.close()
 assert "libnvidia-ml" not in open("/proc/self/maps").read()
 """
     assert json.loads(look(driver, script)[4]) == {"79": 2, "13": 1}
+
+
+def test_a_driver_that_does_not_wait_keeps_no_processor_busy(driver):
+    """Its events time out at once; nobody asks again at once."""
+    driver.answer(hasty=1)
+    script = """
+import time
+look = nvml.look(); nvml.health()
+began = time.process_time()
+time.sleep(0.5)
+look = look._replace(reason=str(time.process_time() - began))
+"""
+    assert float(look(driver, script)[4]) < 0.25

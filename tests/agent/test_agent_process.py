@@ -271,6 +271,25 @@ def test_a_look_beside_the_agent_is_no_second_machine(mesh, start, run):
     until(lambda: mesh.metric(sample) > 0, expected=True)
 
 
+def test_with_tokens_it_registers_signs_and_leaves(tmp_path, redis, start, run):
+    """A registry that asks for a join token and for signatures: over HTTP, over the bus, and over both."""
+    token = tmp_path / "token"
+    token.write_text("join-token-of-the-tests-0123456789\n")
+    token.chmod(0o600)
+    settings = {**FAST, "auth": {"join_token_file": str(token), "require_signed_events": True}}
+    with RegistryProcess(tmp_path / "registry", event_bus=redis.url, settings=settings) as registry:
+        assert run("--once", "--registry", registry.url, "--node-name=nobody").returncode == 1
+        given = ("--token-file", str(token))
+        http, _ = start("--registry", registry.url, "--node-name=http", "--leave-on-stop", *given)
+        start("--registry", registry.url, "--event-bus", redis.url, "--node-name=both", *given)
+        start("--event-bus", redis.url, "--heartbeat-interval=200ms", "--node-name=bus", *given)
+        expected = {"http": "http", "both": "bus", "bus": "bus"}
+        until(lambda: {name: node["transport"] for name, node in registry.nodes().items()}, expected)
+        http.terminate()
+        assert http.wait(10) == 0
+        assert sorted(registry.nodes()) == ["both", "bus"]
+
+
 def test_once_is_enough_for_cron(mesh, run):
     assert run("--once", "--registry", mesh.url, "--node-name=cron").returncode == 0
     assert mesh.nodes()["cron"]["status"] == "active"

@@ -36,6 +36,7 @@ OPERATORS = {"operator"}
 MAY = {
     "register": {"join", "old join", "operator", "own", "own, before"},
     "heartbeat": {"operator", "own", "own, before"},
+    "deregister": {"operator", "own", "own, before"},
 }
 READS = ("/nodes", "/nodes/v", "/nodes/v/why", "/topology", "/stats", "/sd/prometheus", "/metrics", "/audit", "/")
 OPEN = ("/health", "/-/healthy", "/-/ready", "/join", "/agent/aurora-agent.pyz")

@@ -21,6 +21,7 @@ UNSEEN = {
     "aurora_node_agent_info": "for joins, and for the question which version runs where",
     "aurora_registry_event_streams": "browsers and programs that follow events: many or few are no trouble",
     "aurora_registry_event_streams_dropped_total": "a slow reader harms itself alone, and is told why",
+    "aurora_registry_event_loop_lag_seconds": "for the question whether it was the registry that was slow",
     "aurora_registry_log_lines_dropped_total": "for the question why a log has gaps",
     "aurora_registry_store_durable": "a choice of whoever sets Redis up: said at the start, and by /health",
     "aurora_registry_store_records_rejected_total": "the log names each; no record of ours is ever among them",

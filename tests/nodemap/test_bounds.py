@@ -44,3 +44,23 @@ def test_ever_new_names_that_leave_are_remembered_to_a_limit(monkeypatch):
 
     assert list(node_map.departed) == [f"n{number}" for number in range(90, 100)]
     assert len(node_map._late_until_ns) == 10
+
+
+def test_a_change_of_the_whole_mesh_can_be_made_in_turns():
+    """A few at a time, and the same transitions as at once."""
+    clock = ManualClock()
+    node_map = NodeMap(clock, Thresholds())
+    for number in range(25):
+        node_map.commit(node_map.plan(Register(Registration(f"n{number}"))))
+    for _ in range(121):
+        clock.advance(1)
+        if clock.monotonic_ns() and _ < 119:
+            node_map.tick()
+    turns = 1
+    while node_map.tick(10):
+        turns += 1
+
+    assert turns == 3
+    assert len(node_map.pending.transitions) == 25
+    taken = [len(node_map.pending.take_some(10).transitions) for _ in range(3)]
+    assert taken == [10, 10, 5]

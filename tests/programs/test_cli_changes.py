@@ -151,6 +151,7 @@ def test_what_happens_is_followed_as_it_happens(live, run, tmp_path):
     """From a stream that is open before anything happens."""
     environment = clean_env(AURORA_REGISTRY=live.url)
     command = [*map(str, program("cli")), "events", "--limit=2", "--site=followed"]
+    command += ["--type=node_registered", "--type=node_lifecycle_changed"]
     with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as following:
         until(lambda: live.metric("aurora_registry_event_streams"), 1.0)
         run("register", "followed", "--site=followed")

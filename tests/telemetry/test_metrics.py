@@ -32,6 +32,7 @@ FAMILIES = {
     "aurora_registry_store_writes_failed": "counter",
     "aurora_registry_store_records_rejected": "counter",
     "aurora_registry_log_lines_dropped": "counter",
+    "aurora_registry_event_loop_lag_seconds": "gauge",
     "aurora_registry_notifications": "counter",
     "aurora_registry_notifications_queue_length": "gauge",
     "aurora_registry_event_streams": "gauge",

@@ -14,7 +14,7 @@ from exporter.programs.cli.terminal import Terminal, visible
 FILTERS = ("role", "site", "environment")
 TIMES = ("at", "timestamp")
 NODE_KEYS = ("node", "name")
-TOLD = ("role", "vpn_ip", "site", "lifecycle", "lifecycle_reason", "lifecycle_until", "reason", "by")
+TOLD = ("action", "role", "vpn_ip", "site", "lifecycle", "lifecycle_reason", "lifecycle_until", "reason", "by")
 """Of an event's data, what stands on its line; a node's whole document is what --json is for."""
 
 

@@ -242,8 +242,8 @@ int nvmlEventSetWait_v2(void *set, event *out, unsigned timeout_ms) {
     unsigned waited = 0;
     (void)set;
     BEGIN(-1);
-    for (; waited < timeout_ms; waited += 20) {
-        struct timespec pause = {0, 20000000};
+    for (; waited < timeout_ms && !number("hasty", -1, 0); waited += 100) {
+        struct timespec pause = {0, 100000000};
         if (number("xid_number", -1, 0) > told) {
             int index = (int)number("xid_gpu", -1, 0);
             told++;

@@ -1,0 +1,100 @@
+"""Hostile connections to a registry on this machine: `attacker KIND PORT CONNECTIONS SECONDS`; then it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+
+HEAD = b"POST /nodes/n1/heartbeat HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+BOMB = json.dumps({"name": "b", "capabilities": {"k" * 60_000: [0] * 30_000}}).encode()
+Writer = asyncio.StreamWriter
+Pieces = Callable[[], AsyncIterator[bytes]]
+
+
+async def _drip(head: bytes, piece: bytes) -> AsyncIterator[bytes]:
+    yield head
+    while True:
+        await asyncio.sleep(1)
+        yield piece
+
+
+async def _idle() -> AsyncIterator[bytes]:
+    yield b""
+    await asyncio.sleep(3600)
+
+
+async def _trailers() -> AsyncIterator[bytes]:
+    yield b"GET /nodes HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    while True:
+        yield b"a:\r\n" * 4000
+
+
+async def _requests(request: bytes) -> AsyncIterator[bytes]:
+    while True:
+        yield request
+
+
+def _get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+
+
+KINDS: dict[str, tuple[Pieces, bool]] = {
+    "idle": (_idle, True),
+    "slow heads": (lambda: _drip(b"GET / HTTP/1.1\r\n", b"a"), True),
+    "slow bodies": (lambda: _drip(HEAD + b"Content-Length: 9999\r\n\r\n", b"{"), True),
+    "endless trailers": (_trailers, True),
+    "readers of /metrics that do not read": (lambda: _requests(_get("/metrics")), False),
+    "readers of /nodes": (lambda: _requests(_get("/nodes")), True),
+    "readers of /nodes sorted": (lambda: _requests(_get("/nodes?sort=free_vram&limit=1")), True),
+    "readers of /topology": (lambda: _requests(_get("/topology")), True),
+    "JSON bombs": (
+        lambda: _requests(
+            b"POST /nodes/register HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(BOMB), BOMB)
+        ),
+        True,
+    ),
+}
+"""For each kind what a connection sends, and whether it reads what comes back."""
+
+
+async def _read(reader: asyncio.StreamReader) -> None:
+    while True:
+        if not await reader.read(2**20):
+            return
+        await asyncio.sleep(0.01)
+
+
+async def _attack(port: int, pieces: Pieces, *, reads: bool) -> None:
+    while True:
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**16)
+            reading = asyncio.create_task(_read(reader)) if reads else None
+            try:
+                async for piece in pieces():
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0.05)
+                    if reading and reading.done():
+                        break
+            finally:
+                if reading:
+                    reading.cancel()
+                writer.close()
+        await asyncio.sleep(0.1)
+
+
+async def main(kind: str, port: int, connections: int, seconds: float) -> None:
+    """Attack for so long."""
+    pieces, reads = KINDS[kind]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
+            for _ in range(connections):
+                tasks.create_task(_attack(port, pieces, reads=reads))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))

@@ -1,0 +1,106 @@
+"""`GET /alerts`: what fires in Prometheus now, asked on behalf of the status page, which asks nobody but us."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from exporter.api.responses import Handler, document_response
+from exporter.api.service import Service
+from exporter.client.http import NoAnswer, fetch
+from exporter.domain.errors import Invalid
+
+TIMEOUT_SECONDS = 2.0
+FRESH_SECONDS = 5.0
+MAX_ALERTS = 200
+PATH = "/api/v1/alerts"
+OK = 200
+
+
+class FiringAlert(msgspec.Struct):
+    """One alert that fires."""
+
+    name: str
+    severity: str
+    summary: str
+    node: str
+    site: str
+    since: str
+    runbook: str
+
+
+class Alerts(msgspec.Struct):
+    """The answer of `GET /alerts`. `error` says why Prometheus could not be asked; `configured`: whether it is."""
+
+    configured: bool
+    error: str = ""
+    alerts: list[FiringAlert] = []
+    omitted: int = 0
+
+
+class _Alert(msgspec.Struct):
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    state: str = ""
+    activeAt: str = ""  # noqa: N815 - Prometheus' own key
+
+
+class _Data(msgspec.Struct):
+    alerts: list[_Alert] = []
+
+
+class _Answer(msgspec.Struct):
+    data: _Data
+
+
+def show_alerts(service: Service) -> Handler:
+    """The alerts of this project that fire, the watchdog left out; Prometheus is asked once in five seconds at most."""
+    latest: tuple[float, str, asyncio.Task[Alerts]] | None = None
+
+    async def handle(_: Request) -> Response:
+        nonlocal latest
+        url = service.config.alerting.prometheus_url.rstrip("/")
+        if not url:
+            return document_response(Alerts(configured=False))
+        now = time.monotonic()
+        if latest is None or latest[1] != url or (now - latest[0] > FRESH_SECONDS and latest[2].done()):
+            latest = now, url, asyncio.create_task(asyncio.to_thread(_ask, url))
+        return document_response(await asyncio.shield(latest[2]))
+
+    return handle
+
+
+def _ask(url: str) -> Alerts:
+    try:
+        response = fetch(url + PATH, timeout_seconds=TIMEOUT_SECONDS)
+        if response.status != OK:
+            return Alerts(configured=True, error=f"Prometheus answered {response.status}")
+        answer = msgspec.json.decode(response.body, type=_Answer)
+    except (NoAnswer, Invalid, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return Alerts(configured=True, error=f"Prometheus could not be asked: {error}"[:256])
+    firing = [_shown(alert) for alert in answer.data.alerts if _is_ours(alert)]
+    return Alerts(configured=True, alerts=firing[:MAX_ALERTS], omitted=max(0, len(firing) - MAX_ALERTS))
+
+
+def _is_ours(alert: _Alert) -> bool:
+    name = alert.labels.get("alertname", "")
+    return alert.state == "firing" and name.startswith("Aurora") and name != "AuroraWatchdog"
+
+
+def _shown(alert: _Alert) -> FiringAlert:
+    labels, annotations = alert.labels, alert.annotations
+    runbook: Any = annotations.get("runbook_url", "")
+    return FiringAlert(
+        labels["alertname"],
+        labels.get("severity", ""),
+        annotations.get("summary", ""),
+        labels.get("node", ""),
+        labels.get("site", ""),
+        alert.activeAt,
+        runbook if runbook.startswith(("http://", "https://")) else "",
+    )

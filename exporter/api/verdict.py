@@ -1,0 +1,134 @@
+"""Is the mesh healthy, and if not, what is wrong? By the criteria of the alerts and the dashboards."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+
+import msgspec
+
+from exporter.alerting.setting import RUNBOOKS
+from exporter.api.service import Service
+from exporter.domain.lifecycle import Phase
+from exporter.domain.node import Node
+from exporter.domain.status import Status, Transport
+
+MAX_PROBLEMS = 200
+LEAD = "lead"
+
+
+class State(enum.StrEnum):
+    """The worst of what holds, in rising order; `empty` says that nobody registered yet."""
+
+    EMPTY = "empty"
+    HEALTHY = "healthy"
+    WARNING = "warning"
+    OFFLINE = "offline"
+    SITE_DISRUPTED = "site_disrupted"
+    MESH_SUSPECT = "mesh_suspect"
+    NOT_RECEIVING = "not_receiving"
+
+
+_RANK = {state: rank for rank, state in enumerate(State)}
+SENTENCES = {
+    State.EMPTY: "No node is registered yet",
+    State.HEALTHY: "The mesh is healthy",
+    State.WARNING: "Nodes are missing heartbeats",
+    State.OFFLINE: "Nodes are offline",
+    State.SITE_DISRUPTED: "A site is disrupted",
+    State.MESH_SUSPECT: "Most of the mesh went missing at once: suspect our own network",
+    State.NOT_RECEIVING: "The registry receives no heartbeats: statuses are frozen",
+}
+
+
+class Trouble(msgspec.Struct, omit_defaults=True):
+    """One thing that is wrong. `alert` is the rule that stands for it, `runbook` its page."""
+
+    state: State
+    severity: str
+    text: str
+    alert: str
+    runbook: str
+    node: str = ""
+    site: str = ""
+
+
+class Verdict(msgspec.Struct):
+    """The answer of `GET /mesh`."""
+
+    state: State
+    healthy: bool
+    text: str
+    problems: list[Trouble]
+    problems_omitted: int
+    planned: int
+    """Nodes in maintenance or draining."""
+
+
+def verdict_of(service: Service) -> Verdict:
+    """How the mesh stands now; raises StillLoading."""
+    node_map = service.node_map
+    troubles = [*_registry(service), *_mesh(service)]
+    planned = total = 0
+    for node in node_map.nodes():
+        out_of_service = node.lifecycle.phase is not Phase.IN_SERVICE
+        planned += out_of_service
+        if (out_of_service and node.lifecycle.overdue(node_map.clock.wall_ns())) or node.status is not Status.ACTIVE:
+            total += 1
+            if total <= MAX_PROBLEMS:
+                troubles += _node(node, node_map.clock.wall_ns())
+    state = max((trouble.state for trouble in troubles), key=_RANK.__getitem__, default=State.HEALTHY)
+    if not len(node_map) and state is State.HEALTHY:
+        state = State.EMPTY
+    troubles.sort(key=lambda trouble: -_RANK[trouble.state])
+    text = SENTENCES[state]
+    return Verdict(state, state in (State.HEALTHY, State.EMPTY), text, troubles, max(0, total - MAX_PROBLEMS), planned)
+
+
+def _trouble(state: State, severity: str, text: str, alert: str, *, node: str = "", site: str = "") -> Trouble:
+    return Trouble(state, severity, text, alert, f"{RUNBOOKS}{alert}.md", node, site)
+
+
+def _registry(service: Service) -> Iterator[Trouble]:
+    node_map = service.node_map
+    now_ns = node_map.clock.monotonic_ns()
+    if all(node_map.reception[transport].blind(now_ns) for transport in Transport):
+        text = "The registry receives no heartbeats; every status waits until it does"
+        yield _trouble(State.NOT_RECEIVING, "critical", text, "AuroraRegistryEventBusDown")
+    elif service.event_bus_up is False:
+        text = "The event bus is not received; nodes that report over it keep their status"
+        yield _trouble(State.WARNING, "warning", text, "AuroraRegistryEventBusDown")
+    if not service.store_up:
+        text = "The store is down; the registry answers from memory and takes no changes"
+        yield _trouble(State.WARNING, "warning", text, "AuroraRegistryStoreDown")
+
+
+def _mesh(service: Service) -> Iterator[Trouble]:
+    totals = service.node_map.totals
+    if totals.mesh_suspect:
+        text = "Most nodes of the mesh went missing together; the registry's own connection is the likeliest cause"
+        yield _trouble(State.MESH_SUSPECT, "critical", text, "AuroraMeshSuspect")
+    for site in totals.site_names():
+        if totals.disrupted(site):
+            text = f"Most nodes of the site {site} went missing together"
+            yield _trouble(State.SITE_DISRUPTED, "critical", text, "AuroraSiteDisrupted", site=site)
+    leads = sum(totals.nodes[LEAD, status] for status in Status)
+    if leads and not totals.nodes[LEAD, Status.ACTIVE] and _lead_in_service(service):
+        yield _trouble(State.OFFLINE, "critical", "No lead of the mesh is active", "AuroraMeshNoLead")
+
+
+def _lead_in_service(service: Service) -> bool:
+    nodes = service.node_map.nodes()
+    return any(node.facts.role == LEAD and node.lifecycle.phase is Phase.IN_SERVICE for node in nodes)
+
+
+def _node(node: Node, wall_ns: int) -> Iterator[Trouble]:
+    lifecycle = node.lifecycle
+    if lifecycle.phase is not Phase.IN_SERVICE:
+        if lifecycle.overdue(wall_ns) and node.status is not Status.ACTIVE:
+            text = f"It is in {lifecycle.phase} beyond its end and not active"
+            yield _trouble(State.WARNING, "warning", text, "AuroraMaintenanceOverdue", node=node.name)
+    elif node.status is Status.WARNING:
+        yield _trouble(State.WARNING, "warning", "Its heartbeats are missing", "AuroraNodeWarning", node=node.name)
+    elif node.status is Status.OFFLINE:
+        yield _trouble(State.OFFLINE, "critical", "It is offline", "AuroraNodeOffline", node=node.name)

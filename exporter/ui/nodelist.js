@@ -1,0 +1,195 @@
+/** Nodes as tiles and as a table; of the table only the rows in sight exist, so that thousands cost what dozens do. */
+
+import { gpuText, look, nodes, now, readings, site } from "./data.js";
+import { bar, h, setText } from "./dom.js";
+import { age, gigabytes, nodePage, percent, words } from "./format.js";
+
+/** @typedef {import("./data.js").NodeDoc} NodeDoc */
+
+const ROW = 40;
+const SPARE = 6;
+const NAMED_TILES = 300;
+
+/** @param {NodeDoc} node */
+export const ageOf = (node) => age((now() - Date.parse(node.last_seen)) / 1000);
+
+/** @param {NodeDoc} node */
+export function statusBadge(node) {
+  const text = node.held ? `${node.status}, frozen` : node.status;
+  const badge = h("span", { class: `badge ${node.held ? "held" : node.status}` }, text);
+  if (node.lifecycle === "in_service") return badge;
+  return h("span", {}, badge, " ", h("span", { class: "badge planned" }, words(node.lifecycle)));
+}
+
+/** @param {NodeDoc} node */
+function describe(node) {
+  const life = node.lifecycle === "in_service" ? "" : `, ${words(node.lifecycle)}`;
+  return `${node.name}: ${node.held ? "frozen at " : ""}${node.status}${life}, ${node.role}`;
+}
+
+/** The table. */
+export class Table {
+  constructor() {
+    /** @type {NodeDoc[]} */
+    this.rows = [];
+    /** @type {Map<string, {row: HTMLElement, node: NodeDoc, age: Element}>} */
+    this.shown = new Map();
+    this.body = h("div", { class: "rows", role: "rowgroup" });
+    const heads = ["Node", "Status", "Last heartbeat", "Role", "Site", "GPUs", "Load", "VRAM used"];
+    this.element = h(
+      "div",
+      { class: "table", role: "table", "aria-label": "Nodes" },
+      h("div", { class: "row head", role: "row", "aria-rowindex": 1 }, ...heads.map((t) => h("span", { role: "columnheader" }, t))),
+      this.body,
+    );
+    this.frame = 0;
+    const draw = () => {
+      this.frame ||= requestAnimationFrame(() => {
+        this.frame = 0;
+        this.draw();
+      });
+    };
+    addEventListener("scroll", draw, { passive: true });
+    addEventListener("resize", draw, { passive: true });
+  }
+
+  /** @param {NodeDoc[]} rows */
+  show(rows) {
+    this.rows = rows;
+    this.element.setAttribute("aria-rowcount", String(rows.length + 1));
+    this.body.style.height = `${rows.length * ROW}px`;
+    this.draw();
+  }
+
+  draw() {
+    if (!this.element.isConnected) return;
+    const top = this.body.getBoundingClientRect().top;
+    const first = Math.max(0, Math.floor(-top / ROW) - SPARE);
+    const last = Math.min(this.rows.length, Math.ceil((innerHeight - top) / ROW) + SPARE);
+    const wanted = new Set();
+    for (let index = first; index < last; index++) {
+      const node = this.rows[index];
+      wanted.add(node.name);
+      let entry = this.shown.get(node.name);
+      if (!entry || entry.node !== node) {
+        const made = this.row(node);
+        if (entry) entry.row.replaceWith(made.row);
+        else this.body.append(made.row);
+        entry = made;
+        this.shown.set(node.name, entry);
+      }
+      entry.row.style.transform = `translateY(${index * ROW}px)`;
+      entry.row.setAttribute("aria-rowindex", String(index + 2));
+    }
+    for (const [name, entry] of this.shown) {
+      if (wanted.has(name)) continue;
+      if (entry.row.contains(document.activeElement)) continue;
+      entry.row.remove();
+      this.shown.delete(name);
+    }
+  }
+
+  /** @param {NodeDoc} node */
+  row(node) {
+    const { load, used, usedBytes, totalBytes } = readings(node);
+    const ageCell = h("span", { role: "cell", class: "number" }, ageOf(node));
+    const row = h(
+      "div",
+      { class: "row", role: "row" },
+      h("span", { role: "cell" }, h("a", { href: nodePage(node.name) }, node.name)),
+      h("span", { role: "cell" }, statusBadge(node)),
+      ageCell,
+      h("span", { role: "cell" }, node.role),
+      h("span", { role: "cell" }, site(node) || "–"),
+      h("span", { role: "cell" }, gpuText(node)),
+      h("span", { role: "cell" }, bar("GPU load", load, load === null ? "" : percent(load))),
+      h("span", { role: "cell" }, bar("VRAM", used, `${gigabytes(usedBytes)} / ${gigabytes(totalBytes)} GB`)),
+    );
+    return { row, node, age: ageCell };
+  }
+
+  tick() {
+    for (const entry of this.shown.values()) setText(entry.age, ageOf(entry.node));
+  }
+}
+
+/** The tiles, by site and role; the arrow keys go from tile to tile, so that a group is one stop of the Tab key. */
+export class Tiles {
+  constructor() {
+    this.element = h("div", { class: "tiles" });
+    /** @type {Map<string, HTMLAnchorElement>} */
+    this.tiles = new Map();
+    this.shape = "";
+    this.element.addEventListener("keydown", (event) => this.move(event));
+  }
+
+  /** @param {NodeDoc[]} rows */
+  show(rows) {
+    /** @type {Map<string, NodeDoc[]>} */
+    const groups = new Map();
+    for (const node of [...rows].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      const key = `${site(node) || "no site"}\n${node.role}`;
+      const group = groups.get(key);
+      if (group) group.push(node);
+      else groups.set(key, [node]);
+    }
+    const keys = [...groups.keys()].sort();
+    const named = rows.length <= NAMED_TILES;
+    const shape = `${named}\n${keys.map((key) => `${key}:${groups.get(key)?.map((n) => n.name).join(" ")}`).join("\n")}`;
+    if (shape === this.shape) {
+      for (const node of rows) this.paint(node);
+      return;
+    }
+    this.shape = shape;
+    this.tiles.clear();
+    const parts = keys.map((key) => {
+      const [place, role] = key.split("\n");
+      const members = groups.get(key) ?? [];
+      const list = h("div", { class: named ? "grid" : "grid dots", role: "group", "aria-label": `${place}, ${role}` });
+      members.forEach((node, index) => {
+        const tile = h("a", { class: "tile", href: nodePage(node.name), tabindex: index ? -1 : 0 });
+        if (named) tile.append(h("span", {}, node.name));
+        this.tiles.set(node.name, tile);
+        this.paint(node);
+        list.append(tile);
+      });
+      return h("section", { class: "group" }, h("h3", {}, place, h("small", {}, ` ${role} · ${members.length}`)), list);
+    });
+    this.element.replaceChildren(...parts);
+  }
+
+  /** @param {NodeDoc} node */
+  paint(node) {
+    const tile = this.tiles.get(node.name);
+    if (!tile) return;
+    const text = describe(node);
+    if (tile.title === text) return;
+    tile.title = text;
+    tile.setAttribute("aria-label", text);
+    tile.className = `tile ${look(node)}`;
+  }
+
+  /** @param {Set<string>} changed whether all of them could be painted in place */
+  update(changed) {
+    for (const name of changed) {
+      const node = nodes.get(name);
+      if (!node || !this.tiles.has(name)) return false;
+    }
+    for (const name of changed) this.paint(/** @type {NodeDoc} */ (nodes.get(name)));
+    return true;
+  }
+
+  /** @param {KeyboardEvent} event */
+  move(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[event.key];
+    const tile = document.activeElement;
+    if (step === undefined || !tile?.parentElement?.classList.contains("grid")) return;
+    const siblings = /** @type {HTMLElement[]} */ ([...tile.parentElement.children]);
+    const index = siblings.indexOf(/** @type {HTMLElement} */ (tile)) + step;
+    const next = siblings[Math.max(0, Math.min(siblings.length - 1, index))];
+    tile.setAttribute("tabindex", "-1");
+    next.setAttribute("tabindex", "0");
+    next.focus();
+    event.preventDefault();
+  }
+}

@@ -1,0 +1,152 @@
+"""Leases of registries that share a store, and what one learns late from another."""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter.domain.clock import SECOND
+from exporter.domain.command import Register
+from exporter.domain.durable import Batch, LastHeartbeat, Snapshot, StoredNode
+from exporter.domain.errors import LeaseExpired
+from exporter.domain.heartbeat import Heartbeat
+from exporter.domain.node import NodeRecord
+from exporter.domain.registration import Registration
+from exporter.domain.status import Status, Thresholds, Transport
+from exporter.domain.transition import Transition
+from exporter.nodemap import merging
+from exporter.nodemap.nodemap import NodeMap
+from exporter.nodemap.paths import STOPPED, Peers
+from tests.support.clock import ManualClock
+
+WARNING_AFTER = 120
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def node_map(clock: ManualClock) -> NodeMap:
+    """Of the registry `ours`; another one, `theirs`, writes to the same store."""
+    made = NodeMap(clock, Thresholds(), instance="ours")
+    merging.load(made, Snapshot())
+    return made
+
+
+def pass_time(node_map: NodeMap, clock: ManualClock, seconds: int, *, writes: int | None = None) -> None:
+    """Second by second, in which the other registry writes, or does not (`writes`: the count that stays)."""
+    for _ in range(seconds):
+        clock.advance(1)
+        count = int(clock.monotonic_ns() // SECOND) if writes is None else writes
+        node_map.peers.observe(clock.monotonic_ns(), {"theirs": count})
+        node_map.tick()
+
+
+def told(node_map: NodeMap, clock: ManualClock, name: str = "x") -> None:
+    """The other registry tells of a node that it received just now."""
+    now_ns = node_map.mesh_time.at(clock.monotonic_ns())
+    record = NodeRecord(Registration(name), clock.wall_ns(), now_ns)
+    heartbeat = LastHeartbeat(clock.wall_ns(), Transport.HTTP, now_ns, "theirs")
+    merging.adopt(node_map, Batch(records={name: record}, heartbeats={name: heartbeat}))
+
+
+def test_a_peer_is_alive_while_its_count_grows() -> None:
+    """For the lease after that, and not once it stopped in good order."""
+    peers = Peers(10)
+    assert not peers.any_alive(0)
+    peers.observe(0, {"a": 7})
+    assert (peers.any_alive(10), peers.any_alive(11)) == (True, False)
+    peers.observe(20, {"a": 8})
+    assert peers.any_alive(25)
+    peers.observe(26, {"a": STOPPED})
+    assert not peers.any_alive(26)
+
+
+def test_nodes_of_a_registry_that_is_cut_off_are_held_for_its_lease(node_map: NodeMap, clock: ManualClock) -> None:
+    """Then they have a grace, and then their age counts on from where it stood."""
+    told(node_map, clock)
+    pass_time(node_map, clock, 10)
+    node = node_map.get("x")
+    pass_time(node_map, clock, WARNING_AFTER, writes=1)
+    assert (node.status, node_map.held_since_ns(node, clock.monotonic_ns()) is not None) == (Status.ACTIVE, True)
+    pass_time(node_map, clock, 60 + WARNING_AFTER - 20, writes=1)
+    statuses = [node.status]
+    pass_time(node_map, clock, 20, writes=1)
+    assert [*statuses, node.status] == ["active", "warning"]
+
+
+def test_nodes_of_a_registry_that_stopped_are_not_held(node_map: NodeMap, clock: ManualClock) -> None:
+    told(node_map, clock)
+    pass_time(node_map, clock, WARNING_AFTER, writes=STOPPED)
+    assert node_map.get("x").status is Status.WARNING
+
+
+def test_a_node_that_comes_to_us_is_held_no_longer(node_map: NodeMap, clock: ManualClock) -> None:
+    told(node_map, clock)
+    pass_time(node_map, clock, 60, writes=1)
+    node_map.heartbeat(Heartbeat(node="x"), Transport.HTTP)
+    assert node_map.held_since_ns(node_map.get("x"), clock.monotonic_ns()) is None
+
+
+def test_without_a_lease_heartbeats_over_http_are_refused(node_map: NodeMap, clock: ManualClock) -> None:
+    """Those over the bus are not: every registry receives them itself."""
+    node_map.commit(node_map.plan(Register(Registration("x"))))
+    node_map.paths[Transport.HTTP].lease_until_ns = clock.monotonic_ns()
+    node_map.heartbeat(Heartbeat(node="x"), Transport.HTTP)
+    clock.advance(0.001)
+    with pytest.raises(LeaseExpired):
+        node_map.heartbeat(Heartbeat(node="x"), Transport.HTTP)
+    node_map.heartbeat(Heartbeat(node="x"), Transport.BUS)
+
+
+def test_merging_makes_no_heartbeat(node_map: NodeMap, clock: ManualClock) -> None:
+    """A node that came and died while we were cut off is offline, and nobody is told."""
+    died_ns = node_map.mesh_time.at(clock.monotonic_ns())
+    clock.advance(1000)
+    record = NodeRecord(Registration("x"), clock.wall_ns() - 1000 * SECOND, died_ns)
+    offline_ns = died_ns + 300 * SECOND
+    last = Transition("x", Status.WARNING, Status.OFFLINE, offline_ns, record.epoch + 2, offline_ns)
+    heartbeat = LastHeartbeat(record.registered_at_ns, Transport.HTTP, died_ns, "theirs")
+    merging.merge(node_map, Snapshot([StoredNode(record, heartbeat, last)]))
+    node_map.tick()
+    node = node_map.get("x")
+    assert (node.status, node.last_seen_ns) == (Status.OFFLINE, record.registered_at_ns)
+    assert not node_map.pending.transitions
+    assert not node_map.pending.heartbeats
+
+
+def test_a_node_learned_of_late_meets_its_thresholds_in_time(node_map: NodeMap, clock: ManualClock) -> None:
+    """Although it stands behind others that were heard later."""
+    node_map.commit(node_map.plan(Register(Registration("ours"))))
+    heard_ns = node_map.mesh_time.at(clock.monotonic_ns()) - 100 * SECOND
+    record = NodeRecord(Registration("late"), clock.wall_ns(), heard_ns)
+    heartbeat = LastHeartbeat(clock.wall_ns(), Transport.BUS, heard_ns)
+    merging.merge(node_map, Snapshot([StoredNode(record, heartbeat)]))
+    pass_time(node_map, clock, 20)
+    assert (node_map.get("late").status, node_map.get("ours").status) == (Status.WARNING, Status.ACTIVE)
+
+
+def test_transitions_stay_in_order_when_the_wall_clock_goes_back(node_map: NodeMap, clock: ManualClock) -> None:
+    """To before the registration: numbers count on, and no time that people read goes back."""
+    node_map.commit(node_map.plan(Register(Registration("x"))))
+    pass_time(node_map, clock, WARNING_AFTER)
+    clock.jump_wall(-3600)
+    pass_time(node_map, clock, 181)
+    node_map.heartbeat(Heartbeat(node="x"), Transport.HTTP)
+    made = node_map.pending.transitions
+    epoch = node_map.get("x").record.epoch
+    assert [(each.to, each.sequence - epoch) for each in made] == [("warning", 1), ("offline", 2), ("active", 3)]
+    assert [each.at_ns for each in made] == sorted(each.at_ns for each in made)
+
+
+def test_what_another_registry_recorded_takes_the_place_of_ours(node_map: NodeMap, clock: ManualClock) -> None:
+    """Of one number there is one transition; ours goes on after it."""
+    node_map.commit(node_map.plan(Register(Registration("x"))))
+    pass_time(node_map, clock, WARNING_AFTER)
+    [ours] = node_map.pending.transitions
+    theirs = Transition("x", Status.ACTIVE, Status.WARNING, ours.at_ns + 5, ours.sequence, ours.stamp_ns + 5, "theirs")
+    merging.adopt(node_map, Batch(transitions=[theirs]))
+    assert list(node_map.recent) == [theirs]
+    node_map.heartbeat(Heartbeat(node="x"), Transport.HTTP)
+    assert node_map.pending.transitions[-1].sequence == theirs.sequence + 1

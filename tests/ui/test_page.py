@@ -1,0 +1,177 @@
+"""The status page, in a real Chromium, over a real registry."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import expect
+
+HERE = Path(__file__).parent
+NODE = HERE / "node"
+pytestmark = pytest.mark.servers
+PHONE = {"viewport": {"width": 390, "height": 844}}
+HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+
+
+def tile(page, name):
+    return page.get_by_role("link", name=f"{name}: ")
+
+
+def test_a_node_appears_warns_goes_offline_and_returns_without_a_reload(registry, open_page):
+    page = open_page()
+    expect(page.get_by_role("heading", level=1)).to_have_text("No node is registered yet")
+    expect(page.get_by_text("/join | sh")).to_be_visible()
+
+    registry.register(name="vengeance", role="compute", metadata={"site": "attic"})
+    expect(tile(page, "vengeance")).to_have_attribute("class", "tile active")
+    expect(page.get_by_role("heading", level=1)).to_have_text("The mesh is healthy")
+    expect(tile(page, "vengeance")).to_have_attribute("class", "tile warning")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nodes are missing heartbeats")
+    expect(tile(page, "vengeance")).to_have_attribute("class", "tile offline")
+    expect(page.locator(".problems")).to_contain_text("Nothing suppresses its alerts")
+    registry.ask("POST", "/nodes/vengeance/heartbeat")
+    expect(tile(page, "vengeance")).to_have_attribute("class", "tile active")
+    registry.ask("DELETE", "/nodes/vengeance")
+    expect(page.get_by_text("Add the first node")).to_be_visible()
+
+
+def test_filters_live_in_the_address(registry, open_page):
+    for name, role in (("prometheus", "lead"), ("vengeance", "compute"), ("serenity", "compute")):
+        registry.register(name=name, role=role)
+    page = open_page("/?view=table&role=compute")
+    rows = page.locator(".rows .row")
+
+    expect(rows).to_have_count(2)
+    page.get_by_label("Search nodes").fill("seren")
+    expect(rows).to_have_count(1)
+    assert "q=seren" in page.url
+    page.reload()
+    expect(rows).to_have_count(1)
+
+
+def test_topology_and_timeline_are_drawn(registry, open_page):
+    registry.register(name="prometheus", role="lead")
+    registry.register(name="vengeance", capabilities={"gpu": True})
+    page = open_page()
+
+    expect(page.locator(".topology circle")).to_have_count(2)
+    expect(page.locator(".topology line")).to_have_count(1)
+    expect(page.locator(".strips .strip").first).to_be_visible()
+
+
+def test_a_page_of_its_own_and_maintenance_from_it(registry, open_page):
+    registry.register(name="vengeance", vpn_ip="10.0.0.4", capabilities={"gpu": True, "gpu_memory": 24})
+    reading = {"index": 0, "utilization": 0.5, "memory_used_bytes": 12 * 2**30}
+    registry.ask("POST", "/nodes/vengeance/heartbeat", json={"gpus": [reading]})
+    page = open_page("/ui/nodes/vengeance")
+    expect(page.get_by_text("10.0.0.4")).to_be_visible()
+    expect(page.get_by_role("img", name="load 50 %")).to_be_visible()
+
+    page.get_by_role("button", name="Maintenance…").click()
+    page.get_by_label("Reason").fill("new fans")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_role("button", name="End maintenance")).to_be_visible()
+    assert registry.nodes()["vengeance"]["lifecycle_reason"] == "new fans"
+    page.get_by_role("button", name="End maintenance").click()
+    expect(page.get_by_role("button", name="End maintenance")).to_have_count(0)
+
+
+def test_a_cut_stream_is_said_and_taken_up_again(registry, open_page):
+    registry.register(name="vengeance")
+    page = open_page(tolerant=True)
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    registry.stop()
+    expect(page.get_by_text("Not live")).to_be_visible()
+    registry.start()
+    registry.register(name="serenity")
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    expect(tile(page, "serenity")).to_be_visible()
+
+
+def test_hostile_texts_are_texts(registry, open_page):
+    status = registry.register(name="vengeance", metadata={"site": HOSTILE[:60], "os": HOSTILE})
+    assert status == 201
+    page = open_page()
+    expect(page.locator(".group h3")).to_contain_text("<img src=x")
+    page.goto(f"{registry.url}/ui/nodes/vengeance")
+    expect(page.get_by_text("<script>").last).to_be_visible()
+    assert page.title().startswith("vengeance")
+    assert page.locator("main img").count() == 0
+
+
+def test_the_keyboard_alone_is_enough(registry, open_page):
+    registry.register(name="vengeance")
+    page = open_page()
+    expect(tile(page, "vengeance")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to content")).to_be_focused()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.classList.contains('tile')"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("vengeance")
+
+
+@pytest.mark.parametrize("settings", [{}, {"color_scheme": "dark"}, PHONE], ids=["light", "dark", "phone"])
+@pytest.mark.parametrize("path", ["/", "/?view=table", "/ui/nodes/vengeance"])
+def test_axe_finds_nothing_serious_and_nothing_overflows(registry, open_page, path, settings):
+    registry.register(name="prometheus", role="lead")
+    registry.register(name="vengeance", capabilities={"gpu": True, "gpu_memory": 24}, metadata={"site": "attic"})
+    page = open_page(path, bypass_csp=True, reduced_motion="reduce", **settings)
+    expect(page.get_by_text("vengeance").first).to_be_visible()
+    page.add_script_tag(path=NODE / "node_modules" / "axe-core" / "axe.min.js")
+
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+
+    serious = [
+        (each["id"], [node["html"] for node in each["nodes"]])
+        for each in found["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ]
+    assert serious == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("view", ["tiles", "table"])
+def test_five_thousand_nodes_are_few_elements_and_short_work(registry, open_page, view):
+    register_many(registry, 5000)
+    page = open_page(f"/?view={view}")
+    expect(page.locator(".counts")).to_contain_text("5000")
+    if view == "table":
+        assert page.locator(".rows .row").count() < 80
+    took = page.evaluate(WORK)
+    assert took < 50, f"one change took {took:.0f} ms"
+
+
+WORK = """async () => {
+  const data = await import("/ui/data.js");
+  const times = [];
+  for (let round = 0; round < 15; round++) {
+    const node = [...data.nodes.values()][round * 7];
+    data.nodes.set(node.name, { ...node, status: round % 2 ? "warning" : "offline" });
+    const began = performance.now();
+    for (const listener of data.listeners) listener(new Set([node.name]));
+    await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+    times.push(performance.now() - began);
+  }
+  return times.sort((a, b) => a - b)[7];
+}"""
+"""The median of fifteen changes, each from the news to the painted frame: one slow frame of a busy machine is none."""
+
+
+def register_many(registry, count):
+    with requests.Session() as session:
+        for number in range(count):
+            facts = {"name": f"node-{number:04}", "metadata": {"site": f"site-{number % 12}"}}
+            assert session.post(f"{registry.url}/nodes/register", json=facts, timeout=30).status_code == 201
+
+
+def test_its_types_hold():
+    """The JSDoc types of the page's modules, by TypeScript's own compiler."""
+    compiler = NODE / "node_modules" / "typescript" / "bin" / "tsc"
+    done = subprocess.run(["node", compiler, "-p", NODE], capture_output=True, text=True, check=False, timeout=110)
+    assert (done.returncode, done.stdout) == (0, "")
