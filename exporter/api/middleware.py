@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -22,7 +23,7 @@ from exporter.api.connections import source_of
 from exporter.api.events import EVENTS
 from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, is_heartbeat
 from exporter.api.problems import Problem, problem_of
-from exporter.api.rates import RateLimits
+from exporter.api.rates import NEW_NODE, RateLimits
 from exporter.api.sender import ResponseSender
 from exporter.api.service import Service
 from exporter.api.tracing import request_id_of, trace_id_of
@@ -91,6 +92,8 @@ class Middleware:
                     node = await self._take_heartbeat.take(scope, receive, too_large)
                 answer.status = await self._take_heartbeat.answer(node, send, common)
             else:
+                if caller.refusal:
+                    scope[NEW_NODE] = partial(self._rates.new_node, source_of(caller.address), config.limits)
                 scope[ACTOR] = Actor(principal, caller.address, request_id.decode())
                 if method not in _READS and method != "OPTIONS":
                     types = JSON_OR_LINES if scope["path"] == HEARTBEATS else JSON_ONLY

@@ -13,6 +13,8 @@ from exporter.domain.config import Limits
 MAX_SOURCES = 10_000
 """So many are remembered; the one that asked longest ago is forgotten first."""
 BURST_SECONDS = 5
+NEW_NODE = "new_node"
+"""The key of a request's scope under which stands what to call before a node that is new, if the caller is limited."""
 
 
 class Buckets:

@@ -11,6 +11,7 @@ from exporter.api.bodies import read_json
 from exporter.api.documents import Renderer
 from exporter.api.join import upgrade_of
 from exporter.api.problems import Problem
+from exporter.api.rates import NEW_NODE
 from exporter.api.responses import Handler, encode, json_response, seconds
 from exporter.api.service import Service
 from exporter.auth.audit import ACCEPTED, CLAIM_REFUSED, DEREGISTERED
@@ -38,6 +39,8 @@ def register(service: Service) -> Handler:
         node_map = service.node_map
         before = node_map.find(registration.name)
         facts = before.facts if before else None
+        if before is None and NEW_NODE in request.scope:
+            request.scope[NEW_NODE]()
         try:
             node = await service.submit(Register(registration, heartbeat=_is_heartbeat(request)))
         except NameConflict:

@@ -226,3 +226,15 @@ def test_refusals_are_counted(client, files, service):
 
     refused = service.telemetry.requests_refused
     assert (refused["unauthenticated"], refused["forbidden"]) == (1, 1)
+
+
+def test_a_stolen_join_token_fills_the_mesh_slowly(client, files, service):
+    """New nodes of one address that is not trusted have a rate; known ones register again as they like."""
+    files(join=JOIN)
+    service.set_config(limits=replace(service.config.limits, untrusted_new_nodes_per_minute=2))
+    client.peer = "8.8.8.8"
+    names = ("a", "b", "c", "a", "b")
+    answers = [client.post("/nodes/register", {"name": name}, **bearer(JOIN)) for name in names]
+
+    assert [answer.status for answer in answers] == [201, 201, 429, 200, 200]
+    assert int(answers[2].headers["retry-after"]) <= 30
