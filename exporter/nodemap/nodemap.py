@@ -67,7 +67,7 @@ class NodeMap(MapState):
         name, NodeLimit when the map is full), DepartedNode while the strays of a departed node are ignored, and
         LeaseExpired when we are cut off from the other registries for too long.
         """
-        now_ns, path = self.clock.monotonic_ns(), self.paths[transport]
+        now_ns, path = self.clock.monotonic_ns(), self.own_paths[transport]
         if now_ns - self.ticked_ns > self._gap_ns or now_ns > path.lease_until_ns:
             self._check_receiving(path, now_ns)
         node = self._nodes.get(beat.node)

@@ -62,7 +62,8 @@ class MapState:
         self._sources = {transport: (self._process, *(sources or {}).get(transport, ())) for transport in Transport}
         self.reception = {transport: self._new_reception(self._sources[transport]) for transport in Transport}
         """Of our own paths."""
-        self.paths = Paths({transport: Path(transport, reception) for transport, reception in self.reception.items()})
+        self.own_paths = {transport: Path(transport, reception) for transport, reception in self.reception.items()}
+        self.paths = Paths(self.own_paths)
         self.peers = Peers(thresholds.lease)
         self.mesh_time = MeshTime(now_ns, clock.wall_ns())
         self.totals = Totals(site_rule or SiteRule())
