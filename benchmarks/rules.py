@@ -8,6 +8,7 @@ import json
 import statistics
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,11 +26,12 @@ GROUPS = ("aurora-nodes", "aurora-mesh", "aurora-recording")
 JOINED = "node:aurora_node_info:topk"
 JOIN = "topk by (node) (1, max by (node, role, environment, site) (aurora_node_info))"
 OUTAGE = 0.3
+READY_SECONDS = 60
 COMPARED = """\
 Time that the newest Prometheus on this machine takes to evaluate all rule groups once, as it states itself: the median
 of several evaluations, with a scrape of all nodes every five seconds beside them. Every node has 24 series, every site
 a hundred nodes. In the outage three nodes of ten are offline, each for a reason of its own, so that each has an alert.
-*Joined in each rule*: the same rules, with the labels for routing computed in every one of them anew."""
+*Joined in each rule*: the same rules, with the labels for routing computed again in every one of them."""
 
 
 def measure(plan: Plan, directory: Path) -> Section:
@@ -73,6 +75,7 @@ def _evaluation_seconds(directory: Path, nodes: int, *, missing: float, joined: 
             "--log.level=warn",
         ]
         with running(argv, port=port, directory=here):
+            _await_ready(port)
             return _median(port, nodes, plan)
 
 
@@ -97,6 +100,19 @@ def _median(port: int, nodes: int, plan: Plan) -> float:
             seen[groups["aurora-nodes"]["lastEvaluation"]] = sum(group["evaluationTime"] for group in groups.values())
         time.sleep(1)
     return statistics.median(seen.values())
+
+
+def _await_ready(port: int) -> None:
+    """Return once Prometheus serves its API: it listens before that."""
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=60):
+                return
+        except urllib.error.HTTPError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
 
 
 def _api(port: int, path: str) -> Any:
