@@ -101,8 +101,8 @@ def test_the_capacity_alert_is_there_where_it_is_asked_for(tmp_path, generation)
         ("nodes", 'ALERTS{alertname="AuroraMeshNoLead", alertstate="firing"}', "vector(1) == 0"),
         (
             "nodes",
-            'ALERTS{alertname="AuroraNodeFlapping", alertstate="firing"}\n            )',
-            "ALERTS == 2\n            )",
+            'ALERTS{alertname="AuroraNodeFlapping", alertstate="firing"}\n                  )',
+            "ALERTS == 2\n                  )",
         ),
         ("nodes", "}}critical{{ else }}warning{{", "}}warning{{ else }}warning{{"),
         ("nodes", "min by (node) (", "max by (node) ("),

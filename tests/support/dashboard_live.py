@@ -27,6 +27,8 @@ NODE = "runpod-tx"
 """Whom the dashboard of one node shows: it has all that a node can have."""
 QUIET_SECONDS = 1.5
 """After a change: two scrapes, and rules that were evaluated since."""
+FIRST_SECONDS = 6.0
+"""Before the first look: longer than the step of the subqueries, which is five minutes in a sixtieth of the time."""
 Recording = dict[str, Any]
 
 
@@ -53,7 +55,7 @@ def _play(directory: Path, dashboards: Iterable[Json]) -> tuple[Recording, bool]
         stalled = False
         for state, act in zip(STATES, acts, strict=True):
             act()
-            time.sleep(QUIET_SECONDS)
+            time.sleep(QUIET_SECONDS if recording else FIRST_SECONDS)
             recording[state] = _state(running, dashboards)
             stalled |= state != "cut off" and any(_was_blind(registry) for registry in running.registries)
     return recording, stalled

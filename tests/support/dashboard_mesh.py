@@ -24,6 +24,8 @@ class GpuNode(SimulatedNode):
     """Whether every other heartbeat is lost on its way."""
     idle = False
     """Whether its GPUs do nothing."""
+    ill = False
+    """Whether its GPUs report errors."""
 
     def heartbeat(self, status: str = "active") -> dict[str, Any]:
         """Load rises from GPU to GPU and moves with each heartbeat; heat and power follow, and memory fills up."""
@@ -38,15 +40,15 @@ class GpuNode(SimulatedNode):
                 "temperature_celsius": 40 + 45 * load,
                 "power_watts": 80 + 300 * load,
                 "health": {
-                    "xid_errors": {"79": self._sequence // 5},
-                    "ecc_uncorrected_errors": self._sequence // 7,
+                    "xid_errors": {"79": self._sequence if self.ill else 0},
+                    "ecc_uncorrected_errors": self._sequence if self.ill else 0,
                     "remapped_rows": 1,
-                    "remap_pending": True,
+                    "remap_pending": self.ill,
                     "remap_failed": False,
                     "retired_pages": 2,
                     "recovery_needed": False,
                     "throttled": ["sw_power_cap"] if self._sequence % 2 else [],
-                    "pcie_degraded": gpu["index"] == 1,
+                    "pcie_degraded": self.ill,
                     "fan": 0.3 + load / 2,
                     "sm_clock_hertz": 2_520_000_000,
                     "memory_clock_hertz": 10_501_000_000,
@@ -98,6 +100,7 @@ def break_mesh(stack: Stack, nodes: dict[str, GpuNode]) -> None:
     nodes["bench"].stop()
     nodes["bench"].maintain("3s")  # by then it is in warning, so the maintenance becomes overdue
     nodes["runpod-tx"].lose_gpu()
+    nodes["runpod-ca"].ill = True
     nodes["runpod-tx"].set_clock(30)
     nodes["runpod-ca"].skipping = True
     nodes["runpod-ca"].be_impersonated()
