@@ -32,7 +32,7 @@ from exporter.telemetry.logs import log_context
 CALLER_LEFT = 499
 """The code of a request whose caller left before it was whole, as nginx counts it."""
 UNMATCHED = "unmatched"
-OK, METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 200, 405, 413, 500
+OK, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 200, 404, 405, 413, 500
 _READS = frozenset({"GET", "HEAD"})
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class Middleware:
                 return principal
             self._access.check_write(path, principal, caller, headers)
             browser = is_browser(headers)
-            self._hosts.check(service.config.web.allowed_hosts, scope["headers"], browser=browser)
+            self._hosts.check(service.config.web, scope["headers"], browser=browser)
             if browser:
                 refuse_cross_site(headers)
         except Problem as problem:
@@ -155,6 +155,8 @@ class Middleware:
         if answer.status:
             # Too late for another answer: one that breaks off cannot be taken for a whole one.
             return
+        if isinstance(error, HTTPException) and error.status_code == NOT_FOUND:
+            problem = Problem(NOT_FOUND, f"nothing answers at this path; there are {', '.join(self._methods)}")
         if isinstance(error, HTTPException) and error.status_code == METHOD_NOT_ALLOWED:
             allowed = ", ".join(sorted(self._methods[self._template(scope)]))
             problem = Problem(METHOD_NOT_ALLOWED, f"expected one of {allowed} at this path", headers={"Allow": allowed})
