@@ -8,7 +8,9 @@ from ipaddress import ip_address
 from typing import Any
 
 from exporter.api.problems import Problem
+from exporter.configuration.addresses import split_listen_address
 from exporter.configuration.pattern import compile_pattern
+from exporter.domain.config import Web
 
 Headers = list[tuple[bytes, bytes]]
 READS = b"GET, HEAD, OPTIONS"
@@ -63,15 +65,16 @@ def refuse_cross_site(headers: Mapping[bytes, bytes]) -> None:
 class Hosts:
     """Under which names writes are taken, so that a name that was rebound to our address is of no use.
 
-    Addresses, localhost, this machine's own name and those of the setting. A name without a dot is taken too from a
-    program (which sends no `Origin`): nobody outside can give such a name an address. Source: ICANN SAC053.
+    Addresses, localhost, this machine's own name, what `web.listen_address` names, and `web.allowed_hosts`. From a
+    program (which sends no `Origin`) a name without a dot is taken too: nobody outside can give such a name an address.
+    Source: ICANN SAC053.
     """
 
     def __init__(self) -> None:
-        self._setting: tuple[str, ...] | None = None
+        self._setting: Web | None = None
         self._judged: dict[bytes, bool] = {}
 
-    def check(self, setting: tuple[str, ...], headers: Iterable[tuple[bytes, bytes]], *, browser: bool) -> None:
+    def check(self, setting: Web, headers: Iterable[tuple[bytes, bytes]], *, browser: bool) -> None:
         """Raise Problem (400, 403) for a request whose `Host` is not ours."""
         named = [value for name, value in headers if name == b"host"]
         if len(named) > 1:
@@ -101,14 +104,16 @@ def _without_port(value: bytes) -> bytes:
     return host.partition(b":")[0].removesuffix(b".")
 
 
-def _is_ours(host: bytes, setting: tuple[str, ...]) -> bool:
+def _is_ours(host: bytes, setting: Web) -> bool:
     if len(host) > LONGEST:
         return False
     name = host.decode("latin-1")
     try:
         ip_address(name.partition("%")[0])
     except ValueError:
-        own = {"localhost", socket.gethostname().lower()}
-        allowed = any(name == each or (each[:2] == "*." and name.endswith(each[1:])) for each in setting)
+        listener = split_listen_address(setting.listen_address)[0].lower().removesuffix(".")
+        own = {"localhost", socket.gethostname().lower(), listener or "localhost"}
+        names = setting.allowed_hosts
+        allowed = any(name == each or (each[:2] == "*." and name.endswith(each[1:])) for each in names)
         return allowed or name in own or name.endswith(".localhost")
     return True

@@ -40,7 +40,7 @@ LARGE_BODIES = 64
 """So many are received and parsed at the same time; the others wait, and lie in the sender's memory meanwhile."""
 REQUESTS = 32
 """Requests other than heartbeats that begin before the loop serves its sockets again: some ten milliseconds."""
-OK, METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 200, 405, 413, 500
+OK, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 200, 404, 405, 413, 500
 _ROOM = nullcontext()
 _READS = frozenset({"GET", "HEAD"})
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -130,7 +130,7 @@ class Middleware:
                 return principal
             self._access.check_write(path, principal, caller, headers)
             browser = is_browser(headers)
-            self._hosts.check(service.config.web.allowed_hosts, scope["headers"], browser=browser)
+            self._hosts.check(service.config.web, scope["headers"], browser=browser)
             if browser:
                 refuse_cross_site(headers)
         except Problem as problem:
@@ -171,6 +171,8 @@ class Middleware:
         if answer.status:
             # Too late for another answer: one that breaks off cannot be taken for a whole one.
             return
+        if isinstance(error, HTTPException) and error.status_code == NOT_FOUND:
+            problem = Problem(NOT_FOUND, f"nothing answers at this path; there are {', '.join(self._methods)}")
         if isinstance(error, HTTPException) and error.status_code == METHOD_NOT_ALLOWED:
             allowed = ", ".join(sorted(self._methods[self._template(scope)]))
             problem = Problem(METHOD_NOT_ALLOWED, f"expected one of {allowed} at this path", headers={"Allow": allowed})

@@ -35,7 +35,6 @@ _KNOWN: dict[type[AuroraError], tuple[int, str, str]] = {
     StoreUnavailable: (503, "store-unavailable", "5"),
     StillLoading: (503, "still-loading", LOADING_RETRY),
 }
-_PHRASES = {404: "nothing answers at this path: GET / lists what does"}
 
 
 class Problem(AuroraError):
@@ -80,7 +79,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, Invalid):
         return Problem(400, str(error), kind="invalid", title="The request is invalid", faults=error.faults)
     if isinstance(error, HTTPException):
-        return Problem(error.status_code, _PHRASES.get(error.status_code, error.detail), headers=error.headers)
+        return Problem(error.status_code, error.detail, headers=error.headers)
     for known, (status, kind, retry_after) in _KNOWN.items():
         if isinstance(error, known):
             detail = f"{error}: {NOT_ACKNOWLEDGED}" if known is StoreUnavailable else str(error)

@@ -121,16 +121,15 @@ def test_the_node_that_called_is_known_by_its_address(client, log):
 
 
 def test_what_answers_nowhere(client):
-    """404 as a problem document."""
+    """404 as a problem document, which lists what does answer."""
     answer = client.get("/nope")
 
     assert (answer.status, answer.headers["content-type"]) == (404, "application/problem+json")
-    assert answer.json() == {
-        "type": "about:blank",
-        "title": "Not Found",
-        "status": 404,
-        "detail": "nothing answers at this path: GET / lists what does",
-    }
+    document = answer.json()
+    assert (document["type"], document["title"], document["status"]) == ("about:blank", "Not Found", 404)
+    said, _, paths = document["detail"].partition("; there are ")
+    assert said == "nothing answers at this path"
+    assert {"/", "/nodes", "/nodes/{name}/heartbeat", "/metrics"} <= set(paths.split(", "))
 
 
 @pytest.mark.parametrize(
@@ -236,6 +235,7 @@ OURS = "10.0.0.1:9999"
         ({"origin": "http://evil.example"}, 403),
         ({"origin": f"http://{OURS}.evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "null", "host": ""}, 403),
         ({}, 204),
     ],
 )
@@ -276,6 +276,7 @@ def test_a_preflight_allows_reads_only(client):
         (socket.gethostname(), True, True),
         ("registry.example.org:9999", True, True),
         ("a.mesh.example.", True, True),
+        ("listener.example:9999", True, True),
         ("mesh.example", True, False),
         ("rebind.test:9999", True, False),
         ("rebind.test:9999", False, False),
@@ -287,7 +288,8 @@ def test_a_preflight_allows_reads_only(client):
 )
 def test_writes_are_taken_under_our_own_names(client, service, host, browser, taken):
     """A name that was rebound to our address is of no use; single names of a VPN or of containers serve programs."""
-    service.set_config(web=replace(Web(), allowed_hosts=("registry.example.org", "*.mesh.example")))
+    names = ("registry.example.org", "*.mesh.example")
+    service.set_config(web=replace(Web(), listen_address="listener.example:80", allowed_hosts=names))
     page = {"origin": f"http://{host}"} if browser else {}
     headers = {"host": host, "content-type": "application/json", **page}
     answer = client.call("POST", "/nodes/register", b'{"name": "n1"}', headers=headers)
