@@ -16,7 +16,7 @@ from tests.support.server_process import until
 pytestmark = pytest.mark.servers
 
 STARTS = 8
-"""A soak of its own ran 200; here the kind is kept from coming back."""
+"""Registries that are stopped, each at another moment of its life."""
 
 
 @pytest.mark.parametrize("bus", [True, False])
