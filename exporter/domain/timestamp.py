@@ -18,7 +18,8 @@ def format_timestamp(wall_ns: int) -> str:
 def parse_timestamp(text: str) -> int:
     """Nanoseconds since the epoch of an RFC 3339 time with an offset; ValueError says what was expected."""
     try:
-        when = dt.datetime.fromisoformat(text)
+        # RFC 3339 5.6 allows a small t and z, which Python 3.11 does not read.
+        when = dt.datetime.fromisoformat(text.upper())
     except ValueError:
         raise ValueError(f"expected {EXPECTED}, got {shown(text)}") from None
     if when.tzinfo is None:
