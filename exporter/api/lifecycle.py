@@ -9,7 +9,7 @@ from starlette.responses import Response
 from exporter.api.access import actor_of
 from exporter.api.bodies import read_json
 from exporter.api.documents import Renderer
-from exporter.api.moments import parse_moment
+from exporter.api.queries import parse_moment
 from exporter.api.responses import Handler, json_response
 from exporter.api.service import Service
 from exporter.auth.audit import BACK, DRAIN, MAINTENANCE

@@ -101,7 +101,7 @@ class Middleware:
                 await self._turns.wait()
                 async with self._room_for(headers):
                     with self._log_context(headers, caller, request_id):
-                        await self._route(scope, receive, answer)
+                        await self._route(scope, headers, receive, answer)
         except Disconnected:
             answer.status = answer.status or CALLER_LEFT
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer and the log the cause
@@ -152,11 +152,13 @@ class Middleware:
             common += [header for header in web.headers if header not in common]
         return common
 
-    async def _route(self, scope: Scope, receive: Receive, answer: ResponseSender) -> None:
+    async def _route(
+        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, answer: ResponseSender
+    ) -> None:
         if scope["method"] == "OPTIONS":
             await Response(status_code=204)(scope, receive, answer)
         else:
-            if scope["method"] in _READS and has_body(dict(scope["headers"])):
+            if scope["method"] in _READS and has_body(headers):
                 # Nothing uses it, but the request is not whole before: what surrounds a body has its limits too.
                 await read_body(receive, self._service.config.limits.max_body)
             scope["app"] = self

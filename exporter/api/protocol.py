@@ -212,11 +212,6 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().resume_writing()
         self.blocked_since = None
 
-    def send_400_response(self, msg: str) -> None:
-        """A problem document in place of uvicorn's plain text."""
-        del msg
-        self._malformed()
-
     def close_idle(self) -> None:
         """Make room for another connection."""
         self._refused = True

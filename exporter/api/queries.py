@@ -1,4 +1,4 @@
-"""Query parameters: each is known or refused by name, with its value and what was expected."""
+"""Query parameters, and points in time as people write them: known, or refused with value and expectation."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qsl
 
+from exporter.domain.duration import parse_duration
 from exporter.domain.errors import Fault, Invalid
 from exporter.domain.node import Node
 from exporter.domain.registration import GIB
 from exporter.domain.status import Status
 from exporter.domain.text import MAX_SHOWN, NAME_EXPECTED, is_name, shown, text_fault
+from exporter.domain.timestamp import parse_timestamp
 
 MAX_PARAMETERS = 64
 MAX_COUNT = 1_000_000
@@ -132,3 +134,18 @@ FILTERS: dict[str, Callable[[str], Test]] = {
     "min_gpus": _min_gpus,
 }
 """What nodes may be chosen by; a node must pass all that are given."""
+
+
+def parse_moment(text: str, wall_ns: int, *, direction: int, expected: str) -> int:
+    """Nanoseconds since the epoch; a duration counts on (`direction` 1) or back (-1) from `wall_ns`.
+
+    Raises ValueError that says what was `expected`.
+    """
+    try:
+        return wall_ns + direction * parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        return parse_timestamp(text)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{expected}, got {shown(text)}") from None

@@ -8,8 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.api.documents import timestamp
-from exporter.api.moments import parse_moment
-from exporter.api.queries import integer, parse_query
+from exporter.api.queries import integer, parse_moment, parse_query
 from exporter.api.responses import Handler, document_response
 from exporter.api.service import Service
 from exporter.domain.duration import DAY

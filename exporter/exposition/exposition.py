@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from exporter.domain.node import Node
 from exporter.domain.topology import DEFAULT_RULES, EdgeRule
 from exporter.exposition.chunk import SIZE, Chunk
-from exporter.exposition.edges import EdgeLines, edge_lines
 from exporter.exposition.families import EDGE_INFO, EDGES_OMITTED, FAMILIES, HELD
 from exporter.exposition.family import Family, LiveFamily, MeshFamily, NodeFamily
 from exporter.exposition.gzipping import Piece, deflate, gzip_body, plain_body
 from exporter.exposition.render import held
+from exporter.exposition.topology import EdgeLines, edge_lines
 from exporter.exposition.yielder import Yielder
 from exporter.nodemap.changes import Change
 from exporter.nodemap.nodemap import NodeMap

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from exporter.domain.node import Node
 from exporter.domain.registration import Registration
 from exporter.domain.topology import EdgeRule, Selector
+from exporter.exposition.families import EDGE_INFO, EDGES_OMITTED
+from exporter.exposition.gzipping import Piece, deflate
 from exporter.exposition.yielder import Yielder
+from exporter.nodemap.nodemap import NodeMap
 
 CHUNK = 500
 
 
 class Walk:
-    """The lines of the first edges, in the order of `domain.topology.edges`, and how many edges there are in all.
+    """The lines of the first edges, those of the rules in their order, then nodes' own links; and their number.
 
     Rules look at nothing but a node's role and whether it has GPUs. Nodes that are alike in these are of one kind, and
     one of them stands for all; kinds are numbers, since so many tuples would call the garbage collector.
@@ -97,3 +101,25 @@ class Walk:
                     if len(self.lines) < self._limit:
                         self.lines.append(self._template % (facts.name, link.target, link.type, 1))
             await self._yielder.maybe_yield()
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeLines:
+    """The lines of the topology's two families: they stay valid until a node appears, leaves or registers again."""
+
+    facts_version: int
+    info: list[Piece]
+    omitted: Piece
+
+
+async def edge_lines(node_map: NodeMap, rules: tuple[EdgeRule, ...], max_edges: int, yielder: Yielder) -> EdgeLines:
+    """Walk the topology as it is now; what changes meanwhile is the next version's."""
+    facts_version = node_map.facts_version
+    walk = Walk(EDGE_INFO.template, rules, max_edges, yielder)
+    await walk.go(list(node_map.nodes()))
+    info = []
+    for start in range(0, len(walk.lines), CHUNK):
+        info.append(deflate("".join(walk.lines[start : start + CHUNK]).encode()))
+        await yielder.maybe_yield()
+    omitted = EDGES_OMITTED.template % (walk.total - len(walk.lines))
+    return EdgeLines(facts_version, info, deflate(omitted.encode()))

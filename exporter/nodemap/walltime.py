@@ -28,12 +28,3 @@ class WallTime:
             if monotonic_ns < jump_ns:
                 return monotonic_ns + offset_ns
         return monotonic_ns + self.offset_ns
-
-    def skipped(self) -> list[tuple[int, int]]:
-        """The stretches of wall time that never passed, since the clock was set forward: from, to."""
-        stretches = []
-        for jump_ns, offset_ns in self._jumps:
-            before_ns, after_ns = jump_ns + offset_ns, self.at(jump_ns)
-            if after_ns > before_ns:
-                stretches.append((before_ns, after_ns))
-        return stretches

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.domain.registration import Link, Registration
-from exporter.domain.topology import DEFAULT_RULES, Edge, EdgeRule, Selector, count_edges, edges
+from exporter.domain.topology import DEFAULT_RULES, EdgeRule, Selector
+from tests.support.topology import Edge, count_edges, edges
 
 LEAD = Registration("aurora", role="lead")
 RUNPOD = Registration("runpod-tx", gpus=2)

@@ -16,10 +16,11 @@ from prometheus_client.registry import Collector
 from exporter.domain.lifecycle import Phase
 from exporter.domain.node import Node
 from exporter.domain.status import Status
-from exporter.domain.topology import DEFAULT_RULES, EdgeRule, count_edges, edges
+from exporter.domain.topology import DEFAULT_RULES, EdgeRule
 from exporter.exposition.exposition import FAMILIES
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.totals import MESH
+from tests.support.topology import count_edges, edges
 
 HELP = {family.name: family.help for family in FAMILIES}
 STATUSES = tuple(Status)

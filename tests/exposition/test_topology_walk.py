@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from exporter.domain.node import Live, Node, NodeRecord
 from exporter.domain.registration import Link, Registration
 from exporter.domain.status import Status, Transport
-from exporter.domain.topology import EdgeRule, Selector, count_edges, edges
+from exporter.domain.topology import EdgeRule, Selector
 from exporter.exposition.topology import Walk
 from exporter.exposition.yielder import Yielder
+from tests.support.topology import count_edges, edges
 
 ROLES = st.sampled_from(["lead", "compute", "edge"])
 NAMES = [f"n{number}" for number in range(8)]

@@ -51,8 +51,8 @@ def tell_why(why: Why, terminal: Terminal) -> Iterator[str]:
 
 
 def _heard(why: Why) -> str:
-    ok = why.last_heard
-    told = f"It was last heard {duration(ok.age_seconds)} ago, over {transport(ok.transport)} ({ok.at})."
+    last = why.last_heard
+    told = f"It was last heard {duration(last.age_seconds)} ago, over {transport(last.transport)} ({last.at})."
     if why.not_counted_seconds < 1:
         # Silence is counted up to the last proof of hearing, which is always a moment ago.
         return told
