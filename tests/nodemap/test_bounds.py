@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -58,7 +59,7 @@ def test_ever_new_names_that_leave_are_remembered_to_a_limit(monkeypatch):
     assert len(node_map._late_until_ns) == 10
 
 
-def registered(node_map: NodeMap, name: str, **facts: object) -> Node:
+def registered(node_map: NodeMap, name: str, **facts: Any) -> Node:
     """The node of this name, registered."""
     node = node_map.commit(node_map.plan(Register(Registration(name, **facts))))
     assert node is not None
