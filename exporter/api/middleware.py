@@ -102,7 +102,8 @@ class Middleware:
                 async with _ROOM if method in _READS else self._room_for(headers):
                     with self._log_context(headers, caller, request_id):
                         await self._route(scope, headers, receive, answer)
-        except Disconnected:
+        except (Disconnected, asyncio.CancelledError):
+            # Only the end of the program cancels a request, and only once its connection is cut.
             answer.status = answer.status or CALLER_LEFT
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer and the log the cause
             with self._log_context(headers, caller, request_id):

@@ -8,14 +8,16 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from exporter.api.connections import ConnectionLimits, source_of
 from exporter.api.events import ABORT, EVENTS
-from exporter.api.problems import MEDIA_TYPE, Problem
+from exporter.api.problems import MEDIA_TYPE, NOT_ACKNOWLEDGED, Problem
+from exporter.api.stream import STOPPING
 from exporter.api.tracing import request_id_of
 from exporter.domain.clock import SECOND
 from exporter.domain.config import Limits
@@ -31,6 +33,7 @@ PROGRESS = 65_536
 TOLD_WHY = 64
 """So many connections above the limit are told why they are refused; the others are closed at once."""
 HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
+RETRY = {"Retry-After": "2"}
 NOT_HTTP = "this is no HTTP/1.1 request"
 
 
@@ -97,6 +100,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.source = ""
         self.trusted = False
+        self._answering: RequestResponseCycle | None = None
         self.since: float | None = self.loop.time()
         """Since when a request is arriving; None between requests, where uvicorn's keep-alive ends the wait."""
         self.blocked_since: float | None = None
@@ -131,6 +135,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room."""
         self._shared.leave(self)
+        self._leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -212,6 +217,27 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().resume_writing()
         self.blocked_since = None
 
+    def shutdown(self) -> None:
+        """The server ends: so does the connection, once its request is answered; one that is not whole is refused."""
+        cycle = self.cycle
+        if self.transport.is_closing():
+            return
+        if cycle is not None and cycle.more_body and not cycle.response_started and not self.pipeline:
+            self.refuse(Problem(503, f"the registry is stopping: {NOT_ACKNOWLEDGED}", kind=STOPPING, headers=RETRY))
+        else:
+            super().shutdown()
+
+    def under_way(self) -> bool:
+        """Whether an answer is not made yet, or not all of it was taken."""
+        waiting = [cycle for cycle in (self._answering, self.cycle) if cycle is not None and not cycle.disconnected]
+        unfinished = not all(cycle.response_complete for cycle in waiting)
+        return unfinished or self.transport.get_write_buffer_size() > 0
+
+    def cut(self) -> None:
+        """End the connection at once, whatever is still to be sent."""
+        self._leave()
+        self.transport.abort()
+
     def close_idle(self) -> None:
         """Make room for another connection."""
         self._refused = True
@@ -245,12 +271,21 @@ class DeadlineProtocol(HttpToolsProtocol):
             body, request_id = problem.body(), request_id_of(dict(self.headers) if ours else {})
             more = b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in problem.headers.items())
             self.transport.write(STATUS_LINE[problem.status] + HEAD % (MEDIA_TYPE, len(body), request_id, more) + body)
-        if cycle is not None and not cycle.response_complete:
-            # Whatever answers it now answers nobody.
-            cycle.disconnected = True
-            cycle.message_event.set()
+        self._leave()
         self._refused = True
         self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        # `cycle` of the base is the last request that came; others may wait before it.
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _leave(self) -> None:
+        """Whatever answers a request now answers nobody."""
+        for cycle in (self._answering, self.cycle):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def _malformed(self) -> None:
         if not self._refused:
