@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sized
+from collections import deque
+from collections.abc import Callable
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from exporter.api.connections import ConnectionLimits, source_of
 from exporter.api.events import ABORT, EVENTS
 from exporter.api.problems import MEDIA_TYPE, NOT_ACKNOWLEDGED, Problem
+from exporter.api.rounds import SLICE, Flow, Rounds, is_heartbeat
 from exporter.api.stream import STOPPING
+from exporter.api.sweep import Sweep
 from exporter.api.tracing import request_id_of
-from exporter.domain.clock import SECOND
 from exporter.domain.config import Limits
 
 HEAD = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%bconnection: close\r\n\r\n"
 MAX_HEAD = 65_536
 """Bytes of a request's line and headers; and of whatever is neither a head nor a body, such as trailers."""
 MAX_HEADERS = 256
-LONGEST_PAUSE, LOOKS = 1.0, 4
-"""Connections are checked every second, or four times in the timeout where that is shorter."""
 PROGRESS = 65_536
 """Bytes that a reader must take in each `limits.send_timeout`."""
 TOLD_WHY = 64
@@ -43,19 +42,6 @@ def _trust_all(_: str) -> bool:
 
 def _ignore(_: str) -> None:
     return None
-
-
-class _Flow(FlowControl):
-    """Reads nothing while requests wait behind the one that is answered: uvicorn's reads on, and keeps all it gets."""
-
-    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
-        super().__init__(transport)
-        self._waiting = waiting
-
-    def resume_reading(self) -> None:
-        """Read on, unless a whole request waits already."""
-        if not self._waiting:
-            super().resume_reading()
 
 
 class _Refused(Exception):
@@ -74,7 +60,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     limits: Callable[[], Limits] = staticmethod(Limits)
     is_trusted: Callable[[str], bool] = staticmethod(_trust_all)
     refused: Callable[[str], None] = staticmethod(_ignore)
-    _sweeps: ClassVar[WeakKeyDictionary[ServerState, _Sweep]] = WeakKeyDictionary()
+    _sweeps: ClassVar[WeakKeyDictionary[ServerState, Sweep]] = WeakKeyDictionary()
 
     @classmethod
     def within(
@@ -115,16 +101,20 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._turned_away = ""
         """Why there is no room for this connection: it is told at its first request."""
         self._shared = ConnectionLimits.of(server_state)
+        self._rounds = Rounds.of(server_state, self.loop)
+        self._unparsed: deque[bytes] = deque()
+        self._read_on: Callable[[], None] = lambda: None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a request, if there is room for another connection."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
+        self.flow = flow = Flow(transport, self.pipeline, self._unparsed)
+        self._read_on = flow.go_on
         host = self.client[0] if self.client else ""
         self.source, self.trusted = source_of(host), self.is_trusted(host)
         sweep = self._sweeps.get(self.server_state)
         if sweep is None:
-            sweep = self._sweeps[self.server_state] = _Sweep(self.loop, self.connections)
+            sweep = self._sweeps[self.server_state] = Sweep(self.loop, self.connections)
         sweep.begin(self.limits)
         self._turned_away = self._shared.admit(self, self.limits(), self.refused)
         if self._turned_away:
@@ -135,15 +125,43 @@ class DeadlineProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room."""
         self._shared.leave(self)
+        self._unparsed.clear()
         self._leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, as long as its head, or what surrounds its body, ends somewhere."""
+        """Parse what came, at once or in slices when it is this connection's turn. A heartbeat never waits."""
         if self._refused:
             return
         if self.since is None:
             self.since = self.loop.time()
+        if not self._unparsed:
+            if is_heartbeat(data):
+                self._take(data)
+                return
+            if len(data) <= SLICE and self._rounds.has_room():
+                self._rounds.spend(self._take, data)
+                return
+            self.transport.pause_reading()
+            self._rounds.wait(self._parse_slice)
+        self._unparsed.append(data)
+
+    def _parse_slice(self) -> None:
+        """It is this connection's turn."""
+        if self._unparsed and not self._refused:
+            data = self._unparsed.popleft()
+            if len(data) > SLICE:
+                self._unparsed.appendleft(data[SLICE:])
+            self._rounds.spend(self._take, data[:SLICE])
+        if self._refused:
+            self._unparsed.clear()
+        elif self._unparsed:
+            self._rounds.wait(self._parse_slice)
+        else:
+            self._read_on()
+
+    def _take(self, data: bytes) -> None:
+        """Parse it, as long as the head, or what surrounds the body, ends somewhere."""
         self._progressed = False
         self._unset_keepalive_if_required()
         try:
@@ -248,7 +266,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         serving = self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
-        if self.flow.read_paused:
+        if self.flow.read_paused or self._unparsed:
             self.since = self.loop.time()
         elif not serving:
             self.refused("receive_timeout")
@@ -316,31 +334,3 @@ class DeadlineProtocol(HttpToolsProtocol):
                 self.parser.feed_data(b"%b%b\r\n" % (line, b"".join(kept)))
             else:
                 return
-
-
-class _Sweep:
-    """Checks all connections of a server from time to time, as long as there are any."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
-        self._loop = loop
-        self._connections = connections
-        self._timer: asyncio.TimerHandle | None = None
-
-    def begin(self, limits: Callable[[], Limits]) -> None:
-        """Begin to check, unless that goes on already."""
-        if self._timer is None:
-            shortest_ns = min(limits().receive_timeout, limits().send_timeout)
-            pause = min(LONGEST_PAUSE, shortest_ns / SECOND / LOOKS)
-            self._timer = self._loop.call_later(pause, self._look, limits)
-
-    def _look(self, limits: Callable[[], Limits]) -> None:
-        self._timer = None
-        now = self._loop.time()
-        late, blocked = (now - each / SECOND for each in (limits().receive_timeout, limits().send_timeout))
-        for connection in list(self._connections):
-            if connection.since is not None and connection.since <= late:
-                connection.overdue()
-            if connection.blocked_since is not None and connection.blocked_since <= blocked:
-                connection.cut_slow_reader(now)
-        if self._connections:
-            self.begin(limits)
