@@ -11,8 +11,11 @@ from types import ModuleType
 import pynvml  # type: ignore[import-untyped]  # it ships without types
 import pytest
 
+from exporter.agent import archive
 from exporter.agent.excerpt import excerpt, identifiers
 from tests.agent.conftest import agent_file
+from tests.support.pythons import PYTHONS
+from tests.support.registry_process import run_program
 
 MODULE = '''\
 # Licence
@@ -79,3 +82,19 @@ def test_the_binding_in_the_file_is_a_small_part_of_nvidias(monkeypatch):
     exec(text, vars(module))
     errors = {name for name in vars(pynvml) if name.startswith("NVML_ERROR_")}
     assert errors | (identifiers(text) & set(vars(pynvml))) <= set(vars(module))
+
+
+@pytest.mark.parametrize("python", PYTHONS, ids=str)
+def test_its_help_and_complaints_are_the_same_on_any_python(python, tmp_path):
+    """Argparse changes with each version: without colours, and no wider than a terminal of 80."""
+    path = tmp_path / archive.NAME
+    path.write_bytes(agent_file())
+    told = run_program([python, "-S", path, "--help"], tmp_path)
+    assert (told.returncode, told.stderr, "\x1b" in told.stdout) == (0, "", False)
+    assert max(map(len, told.stdout.splitlines())) <= 79
+    assert "its GPUs:\n  --gpus NUMBER             how many there are" in told.stdout
+    wrong = run_program([python, "-S", path, "--log.level=loud"], tmp_path)
+    assert (wrong.returncode, wrong.stderr.splitlines()[-1]) == (
+        2,
+        "aurora-agent: error: argument --log.level: expected one of debug, info, warn, warning, error, got 'loud'",
+    )
