@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 
 from exporter.api.connections import ConnectionLimits, source_of
 from exporter.api.events import ABORT, EVENTS
+from exporter.api.heads import JUDGED, fault_of_latest, take_host_of_target
 from exporter.api.problems import MEDIA_TYPE, Problem
 from exporter.api.tracing import request_id_of
 from exporter.domain.clock import SECOND
@@ -32,6 +33,7 @@ TOLD_WHY = 64
 """So many connections above the limit are told why they are refused; the others are closed at once."""
 HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
 NOT_HTTP = "this is no HTTP/1.1 request"
+SEPARATORS = len(b": \r\n")
 
 
 def _trust_all(_: str) -> bool:
@@ -107,6 +109,10 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._overhead = 0
         self._fields = 0
         """Headers and trailers of the request."""
+        self._head = 0
+        """Bytes of the request's target and headers, or of its trailers."""
+        self._fault: Problem | None = None
+        """What is wrong with the head, once it is whole."""
         self._refused = False
         self._turned_away = ""
         """Why there is no room for this connection: it is told at its first request."""
@@ -153,25 +159,36 @@ class DeadlineProtocol(HttpToolsProtocol):
         """The first byte of a request; it may follow another one's last byte at once."""
         super().on_message_begin()
         self._in_head = True
-        self._fields = 0
+        self._fields = self._head = 0
+        self._fault = None
         if self.since is None:
             self.since = self.loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the request's target."""
+        self._add_to_head(len(url))
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; what comes behind a body (trailers) is dropped."""
         self._fields += 1
-        if self._fields > MAX_HEADERS:
-            # What a callback raises ends the parsing of this read.
-            self._too_large_a_head()
-            raise _Refused
+        self._add_to_head(len(name) + len(value) + SEPARATORS)
         if self._in_head:
             super().on_header(name, value)
+            if self.headers[-1][0] in JUDGED:
+                self._fault = self._fault or fault_of_latest(self.headers)
 
     def on_headers_complete(self) -> None:
         """What follows is the body."""
         self._in_head, self._progressed = False, True
+        self._head = 0
+        if not self.url.startswith(b"/"):
+            take_host_of_target(self.url, self.headers)
         if self._turned_away:
             self.refuse(Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"}))
+        elif self._fault is not None:
+            self.refused("malformed")
+            self.refuse(self._fault)
         elif not self.parser.should_upgrade():
             self._shared.busy(self)
             super().on_headers_complete()
@@ -251,6 +268,13 @@ class DeadlineProtocol(HttpToolsProtocol):
             cycle.message_event.set()
         self._refused = True
         self.transport.close()
+
+    def _add_to_head(self, size: int) -> None:
+        self._head += size
+        if self._head > MAX_HEAD or self._fields > MAX_HEADERS:
+            # What a callback raises ends the parsing of this read.
+            self._too_large_a_head()
+            raise _Refused
 
     def _malformed(self) -> None:
         if not self._refused:
