@@ -373,3 +373,24 @@ def test_the_timeout_follows_the_configuration(service, serve):
         answer = connection.remainder()
 
     assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_caller_that_leaves_with_requests_waiting_is_no_error(serve, caplog):
+    """What is answered then is answered to nobody, in the middle of an answer too."""
+    left, ended = threading.Event(), threading.Event()
+
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(200):
+            await send({"type": "http.response.body", "body": bytes(65_536), "more_body": True})
+        await asyncio.to_thread(left.wait)
+        for _ in range(3):
+            await send({"type": "http.response.body", "body": bytes(65_536), "more_body": True})
+        ended.set()
+
+    with Connection(serve(app)) as connection:
+        connection.send(b"GET /first HTTP/1.1\r\nHost: registry\r\n\r\n" * 5)
+        assert connection.socket.recv(1000).startswith(b"HTTP/1.1 200 ")
+    left.set()
+    assert ended.wait(30)
+    assert caplog.messages == []
