@@ -21,7 +21,6 @@ from exporter.api.problems import MEDIA_TYPE, NOT_ACKNOWLEDGED, Problem
 from exporter.api.stream import STOPPING
 from exporter.api.sweep import Sweep
 from exporter.api.tracing import request_id_of
-from exporter.domain.clock import SECOND
 from exporter.domain.config import Limits
 
 HEAD = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%bconnection: close\r\n\r\n"
