@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
@@ -16,8 +15,9 @@ from uvicorn.server import ServerState
 
 from exporter.api.connections import ConnectionLimits, source_of
 from exporter.api.events import ABORT, EVENTS
+from exporter.api.heads import JUDGED, fault_of_latest, take_host_of_target
 from exporter.api.problems import MEDIA_TYPE, NOT_ACKNOWLEDGED, Problem
-from exporter.api.rounds import SLICE, Flow, Rounds, is_heartbeat
+from exporter.api.rounds import Inflow, Rounds
 from exporter.api.stream import STOPPING
 from exporter.api.sweep import Sweep
 from exporter.api.tracing import request_id_of
@@ -34,6 +34,7 @@ TOLD_WHY = 64
 HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
 RETRY = {"Retry-After": "2"}
 NOT_HTTP = "this is no HTTP/1.1 request"
+SEPARATORS = len(b": \r\n")
 
 
 def _trust_all(_: str) -> bool:
@@ -97,19 +98,21 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._overhead = 0
         self._fields = 0
         """Headers and trailers of the request."""
+        self._head = 0
+        """Bytes of the request's target and headers, or of its trailers."""
+        self._fault: Problem | None = None
+        """What is wrong with the head, once it is whole."""
         self._refused = False
         self._turned_away = ""
         """Why there is no room for this connection: it is told at its first request."""
         self._shared = ConnectionLimits.of(server_state)
-        self._rounds = Rounds.of(server_state, self.loop)
-        self._unparsed: deque[bytes] = deque()
-        self._read_on: Callable[[], None] = lambda: None
+        self._inflow: Inflow
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a request, if there is room for another connection."""
         super().connection_made(transport)
-        self.flow = flow = Flow(transport, self.pipeline, self._unparsed)
-        self._read_on = flow.go_on
+        rounds = Rounds.of(self.server_state, self.loop)
+        self.flow = self._inflow = Inflow(transport, rounds, self.pipeline, self._take)
         host = self.client[0] if self.client else ""
         self.source, self.trusted = source_of(host), self.is_trusted(host)
         sweep = self._sweeps.get(self.server_state)
@@ -125,43 +128,22 @@ class DeadlineProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room."""
         self._shared.leave(self)
-        self._unparsed.clear()
+        self._inflow.drop()
         self._leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, at once or in slices when it is this connection's turn. A heartbeat never waits."""
+        """Parse what came, or keep it until it is this connection's turn."""
         if self._refused:
             return
         if self.since is None:
             self.since = self.loop.time()
-        if not self._unparsed:
-            if is_heartbeat(data):
-                self._take(data)
-                return
-            if len(data) <= SLICE and self._rounds.has_room():
-                self._rounds.spend(self._take, data)
-                return
-            self.transport.pause_reading()
-            self._rounds.wait(self._parse_slice)
-        self._unparsed.append(data)
-
-    def _parse_slice(self) -> None:
-        """It is this connection's turn."""
-        if self._unparsed and not self._refused:
-            data = self._unparsed.popleft()
-            if len(data) > SLICE:
-                self._unparsed.appendleft(data[SLICE:])
-            self._rounds.spend(self._take, data[:SLICE])
-        if self._refused:
-            self._unparsed.clear()
-        elif self._unparsed:
-            self._rounds.wait(self._parse_slice)
-        else:
-            self._read_on()
+        self._inflow.receive(data)
 
     def _take(self, data: bytes) -> None:
         """Parse it, as long as the head, or what surrounds the body, ends somewhere."""
+        if self._refused:
+            return
         self._progressed = False
         self._unset_keepalive_if_required()
         try:
@@ -176,25 +158,36 @@ class DeadlineProtocol(HttpToolsProtocol):
         """The first byte of a request; it may follow another one's last byte at once."""
         super().on_message_begin()
         self._in_head = True
-        self._fields = 0
+        self._fields = self._head = 0
+        self._fault = None
         if self.since is None:
             self.since = self.loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the request's target."""
+        self._add_to_head(len(url))
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; what comes behind a body (trailers) is dropped."""
         self._fields += 1
-        if self._fields > MAX_HEADERS:
-            # What a callback raises ends the parsing of this read.
-            self._too_large_a_head()
-            raise _Refused
+        self._add_to_head(len(name) + len(value) + SEPARATORS)
         if self._in_head:
             super().on_header(name, value)
+            if self.headers[-1][0] in JUDGED:
+                self._fault = self._fault or fault_of_latest(self.headers)
 
     def on_headers_complete(self) -> None:
         """What follows is the body."""
         self._in_head, self._progressed = False, True
+        self._head = 0
+        if not self.url.startswith(b"/"):
+            take_host_of_target(self.url, self.headers)
         if self._turned_away:
             self.refuse(Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"}))
+        elif self._fault is not None:
+            self.refused("malformed")
+            self.refuse(self._fault)
         elif not self.parser.should_upgrade():
             self._shared.busy(self)
             super().on_headers_complete()
@@ -266,7 +259,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         serving = self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
-        if self.flow.read_paused or self._unparsed:
+        if self.flow.read_paused or len(self._inflow):
             self.since = self.loop.time()
         elif not serving:
             self.refused("receive_timeout")
@@ -292,6 +285,13 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._leave()
         self._refused = True
         self.transport.close()
+
+    def _add_to_head(self, size: int) -> None:
+        self._head += size
+        if self._head > MAX_HEAD or self._fields > MAX_HEADERS:
+            # What a callback raises ends the parsing of this read.
+            self._too_large_a_head()
+            raise _Refused
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         # `cycle` of the base is the last request that came; others may wait before it.

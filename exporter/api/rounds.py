@@ -29,30 +29,6 @@ def is_heartbeat(data: bytes) -> bool:
     return len(data) <= SMALL and data.startswith(BEGIN) and data.find(HEARTBEAT, len(BEGIN), FIRST_LINE) > 0
 
 
-class Flow(FlowControl):
-    """Reads nothing while requests wait behind the one that is answered, or what was read waits to be parsed.
-
-    uvicorn's reads on, and keeps all it gets.
-    """
-
-    def __init__(self, transport: asyncio.Transport, requests: Sized, unparsed: Sized) -> None:
-        super().__init__(transport)
-        self._transport = transport
-        self._requests = requests
-        self._unparsed = unparsed
-
-    def resume_reading(self) -> None:
-        """Read on, unless a whole request waits already."""
-        if not self._requests and self.read_paused:
-            self.read_paused = False
-            self.go_on()
-
-    def go_on(self) -> None:
-        """Read on, unless something speaks against it."""
-        if not self._unparsed and not self.read_paused and not self._transport.is_closing():
-            self._transport.resume_reading()
-
-
 class Rounds:
     """Of one server; what has no place in a round waits for one of the next, first come, first served."""
 
@@ -95,3 +71,61 @@ class Rounds:
         self._left = ROUND_SECONDS
         while self._waiting and self._left > 0:
             self._waiting.popleft()()
+
+
+class Inflow(FlowControl):
+    """What one connection sends: parsed at once, or in slices when it is its turn. A heartbeat never waits.
+
+    Nothing is read while requests wait behind the one that is answered, or while something waits to be parsed:
+    uvicorn's reads on, and keeps all it gets.
+    """
+
+    def __init__(
+        self, transport: asyncio.Transport, rounds: Rounds, requests: Sized, parse: Callable[[bytes], None]
+    ) -> None:
+        """`requests`: those that are whole, and wait."""
+        super().__init__(transport)
+        self._transport = transport
+        self._rounds = rounds
+        self._requests = requests
+        self._parse = parse
+        self._unparsed = b""
+
+    def __len__(self) -> int:
+        return len(self._unparsed)
+
+    def receive(self, data: bytes) -> None:
+        """The connection sent this."""
+        if self._unparsed:
+            self._unparsed += data
+        elif is_heartbeat(data):
+            self._parse(data)
+        elif len(data) <= SLICE and self._rounds.has_room():
+            self._rounds.spend(self._parse, data)
+        else:
+            self._unparsed = data
+            self._transport.pause_reading()
+            self._rounds.wait(self._take_turn)
+
+    def resume_reading(self) -> None:
+        """Read on, unless a whole request waits already."""
+        if self.read_paused and not self._requests:
+            self.read_paused = False
+            self._read_on()
+
+    def drop(self) -> None:
+        """Nobody wants what is not parsed yet."""
+        self._unparsed = b""
+
+    def _take_turn(self) -> None:
+        data, self._unparsed = self._unparsed[:SLICE], self._unparsed[SLICE:]
+        if data:
+            self._rounds.spend(self._parse, data)
+        if self._unparsed:
+            self._rounds.wait(self._take_turn)
+        else:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if not (self._unparsed or self.read_paused or self._transport.is_closing()):
+            self._transport.resume_reading()

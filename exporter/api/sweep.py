@@ -30,19 +30,21 @@ class Sweep:
             pause = min(LONGEST_PAUSE, shortest_ns / SECOND / LOOKS)
             self._timer = self._loop.call_later(pause, self._look, limits)
 
-    def _look(self, limits: Callable[[], Limits]) -> None:
+    def _look(self, limits: Callable[[], Limits], rest: list[Any] | None = None) -> None:
+        """Look at all of them, or at the rest."""
         self._timer = None
         now, ended = self._loop.time(), 0
+        connections = list(self._connections) if rest is None else rest
         late, blocked = (now - each / SECOND for each in (limits().receive_timeout, limits().send_timeout))
-        for connection in list(self._connections):
+        for position, connection in enumerate(connections, 1):
             if connection.since is not None and connection.since <= late:
                 connection.overdue()
                 ended += 1
             if connection.blocked_since is not None and connection.blocked_since <= blocked:
                 connection.cut_slow_reader(now)
                 ended += 1
-            if ended == TOGETHER:
-                self._timer = self._loop.call_soon(self._look, limits)
+            if ended >= TOGETHER:
+                self._timer = self._loop.call_soon(self._look, limits, connections[position:])
                 return
         if self._connections:
             self.begin(limits)
