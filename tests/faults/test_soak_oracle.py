@@ -191,8 +191,7 @@ def test_a_transition_is_the_same_everywhere(story):
 def test_a_transition_follows_from_the_one_before(story, history):
     story.oracle.see_histories(A, 10, 10.1, {"n": history})
     from_, to, at = history[-1]
-    before = history[0][1] if len(history) > 1 else None
-    assert story.found == [f"{A}: n: a transition from {from_} to {to} at {at} follows on {before}"]
+    assert story.found == [f"{A}: n: a transition from {from_} to {to} at {at} follows on {history[:-1]}"]
 
 
 EVENT = {"type": "node_status_changed", "data": {"node": "n", "from": "active", "to": "warning", "at": "12:00:06"}}

@@ -15,7 +15,7 @@ Times are seconds of one monotonic clock. Each rule holds whatever faults there 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -321,11 +321,14 @@ class Oracle:
                 said = f"it sent nothing for {age:.1f} s, {counted:.1f} of them calm, and is {status}"
                 self._say(look.registry, node, said, "dead")
 
-    def _chain(self, registry: str, node: str, history: Iterable[Transition]) -> None:
+    def _chain(self, registry: str, node: str, history: Sequence[Transition]) -> None:
         status = None
-        for from_, to, at in history:
+        for position, (from_, to, at) in enumerate(history):
             if from_ not in LIVED[to] or (status is not None and from_ != status):
-                self._say(registry, node, f"a transition from {from_} to {to} at {at} follows on {status}", "chain")
+                said = (
+                    f"a transition from {from_} to {to} at {at} follows on {history[max(0, position - 4) : position]}"
+                )
+                self._say(registry, node, said, "chain")
             status = to
 
     def _say(self, registry: str, node: str, what: str, kind: str) -> None:
