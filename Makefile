@@ -74,7 +74,7 @@ faults: servers $(VENV)/installed-dev ## Real faults: cut cables, clocks that ar
 
 .PHONY: bench
 bench: $(VENV)/installed-dev ## Measure, beside what one would use instead
-	@scripts/need $(SERVERS) prometheus-pushgateway wrk
+	@scripts/need $(SERVERS) prometheus-pushgateway wrk chromium
 	@scripts/newest-servers || true
 	$(BIN)/python -m benchmarks
 
