@@ -29,6 +29,7 @@ class Plan:
     rule_nodes: tuple[int, ...] = (10_000, 30_000)
     rule_warm_seconds: int = 150
     rule_rounds: int = 3
+    agent_seconds: int = 120
 
 
 FULL = Plan()
@@ -52,4 +53,5 @@ QUICK = Plan(
     rule_nodes=(1_000,),
     rule_warm_seconds=40,
     rule_rounds=1,
+    agent_seconds=5,
 )
