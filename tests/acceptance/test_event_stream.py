@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -66,12 +65,11 @@ def test_open_streams_end_with_the_registry_and_do_not_hold_it_up(new_registry: 
         for _ in range(5):
             stack.enter_context(unread(registry))
         until(lambda: streams(registry), 25)
-        began = time.monotonic()
 
         assert registry.stop() == 0
 
-        # uvicorn's own grace, in which it waits for open connections, is 10 seconds.
-        assert time.monotonic() - began < 8
+        # What uvicorn says when it had to cut connections because its grace was over.
+        assert "graceful shutdown exceeded" not in registry.log
         for reader in readers:
             reader.thread.join(10)
             assert [event.type for event in reader.events] == ["stream_end"]
