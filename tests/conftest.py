@@ -11,8 +11,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that runs us in the background has this; programs that tests interrupt would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-from demo.servers import Generation
-from tests.support.generations import GENERATIONS, INSTALLED, required
+from demo.servers import INSTALLED, Generation
+from tests.support.generations import GENERATIONS, required
 
 # Two busy cores make single examples slow at random: how long one takes is no property of ours.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
