@@ -131,7 +131,7 @@ class Middleware:
                 return principal
             self._access.check_write(path, principal, caller, headers)
             browser = is_browser(headers)
-            self._hosts.check(service.config.web, scope["headers"], browser=browser)
+            self._hosts.check(service.config.web, headers, browser=browser)
             if browser:
                 refuse_cross_site(headers)
         except Problem as problem:
