@@ -235,9 +235,9 @@ class Oracle:
         node = str(data.get("node"))
         words = " ".join(str(data[key]) for key in ("from", "to", "at") if key in data)
         # A clock that was set back may give another life of a node the times of the one before.
-        event = where, kind, node, f"{words} in life {self.subject(node).lives}"
-        self._events[event] += 1
-        if self._events[event] > 1:
+        key = where, kind, node, f"{words} in life {self.subject(node).lives}"
+        self._events[key] += 1
+        if self._events[key] > 1:
             self.duplicates.append(f"{where}: {kind} {node} {words} once more")
         if kind == "node_status_changed":
             self._heard_at.setdefault((node, (data["from"], data["to"], data["at"])), now)
