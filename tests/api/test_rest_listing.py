@@ -187,9 +187,11 @@ def test_pages_of_nodes_by_free_vram_are_one_order(client, service):
     for limit in (37, 600):
         found: list[str] = []
         query = f"/nodes?sort=free_vram&role=edge&limit={limit}"
-        page = client.get(query)
-        while found.extend(names(page)) or "next" in page.json():
-            page = client.get(f"{query}&after={page.json()['next']}")
+        page, more = client.get(query), True
+        while more:
+            found += names(page)
+            more = "next" in page.json()
+            page = client.get(f"{query}&after={page.json()['next']}") if more else page
         assert (found, page.json()["total"], page.json()["active"]) == (expected, len(expected), len(expected))
 
 
