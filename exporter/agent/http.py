@@ -39,7 +39,7 @@ class Response(NamedTuple):
 
 
 class BadAnswer(Exception):
-    """What answered does not speak HTTP, or breaks off."""
+    """What answered is not HTTP, or breaks off."""
 
 
 class HttpRegistry:
@@ -240,7 +240,7 @@ class _Reader:
         return int(words[1]), headers
 
     def body(self, headers: Mapping[str, str]) -> bytes:
-        """The body, whole, however its length is told."""
+        """The body, whole, however its length is stated."""
         if headers.get("transfer-encoding", "").lower() == "chunked":
             return self._chunks()
         length = headers.get("content-length")
