@@ -38,7 +38,7 @@ test: servers lint $(HARNESS)/node_modules/installed $(PAGE)/node_modules/instal
 
 .PHONY: check
 check: lint ## The quick look while you work: lint, types, and every test that starts no server
-	@scripts/need promtool
+	@scripts/need promtool amtool shellcheck docker-compose zsh fish
 	$(BIN)/python -m pytest -q -n 2 -m "not servers" --ignore tests/grafana
 
 .PHONY: lowest

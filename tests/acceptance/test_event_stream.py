@@ -17,6 +17,7 @@ from tests.support.registry_process import RegistryProcess
 from tests.support.server_process import until
 
 QUICK = {"thresholds": {"warning_after": "1s", "offline_after": "2s", "heartbeat_interval": "300ms"}}
+pytestmark = pytest.mark.servers
 NewRegistry = Callable[..., RegistryProcess]
 
 
@@ -90,7 +91,6 @@ def test_a_reader_that_takes_nothing_is_cut_while_others_go_on(new_registry: New
         assert streams(registry) == 1
 
 
-@pytest.mark.servers
 def test_each_event_comes_once_whichever_registry_is_followed(new_registry: NewRegistry) -> None:
     with RedisServer() as server:
         settings = {**QUICK}
@@ -113,7 +113,6 @@ def test_each_event_comes_once_whichever_registry_is_followed(new_registry: NewR
             until(partial(follower.about, "vengeance"), [*expected, "node_deregistered"])
 
 
-@pytest.mark.servers
 def test_a_reader_moves_to_another_registry_and_misses_nothing(new_registry: NewRegistry) -> None:
     with RedisServer() as server:
         one, other = (new_registry(store=server.url).start() for _ in range(2))
