@@ -73,7 +73,9 @@ def _is_heartbeat(request: Request) -> bool:
     return value == "true"
 
 
-class _Accepted(msgspec.Struct, forbid_unknown_fields=True):
+class GpusAccepted(msgspec.Struct, forbid_unknown_fields=True):
+    """How many GPUs the node shall have; what it has now where it is left out."""
+
     gpus: Count | None = None
 
 
@@ -82,7 +84,7 @@ def accept(service: Service) -> Handler:
 
     async def handle(request: Request) -> Response:
         body = await read_json(request, service.config.limits.max_body)
-        count = shaped({} if body is None else body, _Accepted).gpus
+        count = shaped({} if body is None else body, GpusAccepted).gpus
         node = service.node_map.get(request.path_params["name"])
         if count is None:
             count = node.gpus_observed

@@ -66,6 +66,10 @@ class Registered(Node, frozen=True, kw_only=True):
     """The answer to a registration: the node's document, and how often the registry wants its heartbeats."""
 
     heartbeat_interval_seconds: float
+    token: str = ""
+    """The node's own, where tokens are asked for."""
+    agent_upgrade: dict[str, str] | None = None
+    """Where the agent is older than the registry: version, path and SHA-256 of the one that the registry serves."""
 
 
 class NodePage(msgspec.Struct, frozen=True):
@@ -73,6 +77,9 @@ class NodePage(msgspec.Struct, frozen=True):
 
     nodes: dict[str, Node]
     next: str = ""
+    total: int = 0
+    active: int = 0
+    timestamp: str = ""
 
 
 class LastHeartbeat(msgspec.Struct, frozen=True):
@@ -130,6 +137,27 @@ class Accepted(msgspec.Struct, frozen=True):
     ignored: list[Ignored] = []
 
 
+class Rejected(msgspec.Struct, frozen=True):
+    """A heartbeat of many that was refused; `index` is its place, from 0."""
+
+    index: int
+    error: str
+
+
+class IgnoredOfMany(Ignored, frozen=True, kw_only=True):
+    """A part of one of many heartbeats that was left out."""
+
+    index: int
+
+
+class HeartbeatsAccepted(msgspec.Struct, frozen=True):
+    """The answer of `POST /heartbeats`."""
+
+    accepted: int
+    rejected: list[Rejected]
+    ignored: list[IgnoredOfMany] = []
+
+
 class Why(msgspec.Struct, frozen=True):
     """`GET /nodes/{name}/why`."""
 
@@ -155,6 +183,10 @@ class Vertex(msgspec.Struct, frozen=True):
 
     id: str
     status: str
+    label: str = ""
+    role: str = ""
+    vpn_ip: str = ""
+    capabilities: dict[str, Any] = {}
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -171,6 +203,7 @@ class Topology(msgspec.Struct, frozen=True):
     nodes: list[Vertex]
     connections: list[Connection]
     connections_omitted: int = 0
+    timestamp: str = ""
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -185,6 +218,7 @@ class Stats(msgspec.Struct, frozen=True):
     total_vram_gb: float
     active_gpus: int
     active_vram_gb: float
+    timestamp: str = ""
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -245,3 +279,35 @@ class Recent(msgspec.Struct, frozen=True):
     departures: list[Departure]
     timestamp: str
     complete: bool = True
+
+
+class TargetGroup(msgspec.Struct, frozen=True):
+    """One of `GET /sd/prometheus`."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+
+class Health(msgspec.Struct, frozen=True):
+    """`GET /health`; `status` is `ok` or `degraded`."""
+
+    status: str
+    store: str
+    event_bus: str
+    nodes: int
+    version: str
+    uptime_seconds: float
+    store_durable: bool = True
+
+
+class Session(msgspec.Struct, frozen=True):
+    """`GET /ui/session`: what the status page has to know of the registry and of its reader."""
+
+    version: str
+    may_write: bool
+    refusal: str
+    telemetry_path: str
+    heartbeat_interval_seconds: float
+    warning_after_seconds: float
+    offline_after_seconds: float
+    prometheus_url: str

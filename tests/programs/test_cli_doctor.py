@@ -7,9 +7,11 @@ import yaml
 
 from exporter.programs.cli.doctor.prometheus import shipped_alerts
 from tests.support.alertmanager_server import AlertmanagerServer
+from tests.support.generations import GENERATIONS, required
 from tests.support.prometheus_server import PrometheusServer
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, free_port
 from tests.support.registry_process import ROOT, RegistryProcess, program, run_program
+from tests.support.scenario_sink import Sink
 from tests.support.server_process import until
 
 HEALTH = {"status": "ok", "store": "up", "event_bus": "none", "nodes": 1, "version": "1.2.3", "uptime_seconds": 125.5}
@@ -278,6 +280,35 @@ def test_an_alertmanager_that_prometheus_does_not_tell_is_wrong(tmp_path):
     assert found.returncode == 1
     assert "wrong        watchdog: no AuroraWatchdog: alerts of Prometheus do not arrive." in found.stdout
     assert "AuroraDoctorTest with severity info goes to nobody" in found.stdout
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("generation", GENERATIONS, ids=lambda each: each.name)
+@pytest.mark.parametrize("arrives", [True, False], ids=["arrives", "fails"])
+def test_a_message_that_cannot_be_sent_is_wrong(tmp_path, generation, arrives):
+    """From the first attempt on, though Alertmanager goes on trying."""
+    alertmanager = AlertmanagerServer(tmp_path / "alertmanager", required(generation))
+    with RegistryProcess(tmp_path / "registry") as registry, Sink() as sink:
+        url = sink.url if arrives else f"http://127.0.0.1:{free_port()}/"
+        config = tmp_path / "alertmanager.yml"
+        routes = [{"matchers": ['alertname="AuroraDoctorTest"'], "receiver": "pager", "group_wait": "0s"}]
+        receivers = [{"name": "pager", "webhook_configs": [{"url": url}]}]
+        config.write_text(yaml.safe_dump({"route": {"receiver": "pager", "routes": routes}, "receivers": receivers}))
+        try:
+            alertmanager.start(config)
+            found = doctor(tmp_path, registry, "--alertmanager", alertmanager.url, "--send", "--json")
+        finally:
+            alertmanager.close()
+
+    [(state, told)] = [
+        (each["state"], each["told"]) for each in json.loads(found.stdout)["checks"] if each["check"] == "message"
+    ]
+    if arrives:
+        assert (state, told) == ("ok", "held for 2s, Alertmanager sent messages (1 by webhook): look whether it came")
+        assert len(sink.notifications) >= 1
+    else:
+        assert state == "wrong"
+        assert told.startswith("held for 2s: sending failed (")
 
 
 class PromptPrometheus(PrometheusServer):

@@ -29,7 +29,8 @@ DEFAULT_GROUP_WAIT = 30 * SECOND
 MARGIN, LONGEST_WAIT = 2 * SECOND, 15 * SECOND
 """How long after its group_wait a message is on its way, mostly and at most."""
 _GROUP_WAIT = re.compile(r"group_wait:\s*([0-9a-z]+)")
-SENT, FAILED = "alertmanager_notifications_total", "alertmanager_notifications_failed_total"
+TRIED, FAILED = "alertmanager_notification_requests_total", "alertmanager_notification_requests_failed_total"
+"""Counted once each attempt is over; alertmanager_notifications_total counts before it is known how the first ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +127,12 @@ def _held(grown: dict[tuple[str, str], int], hold_ns: int) -> Finding:
     """What Alertmanager did about it meanwhile."""
     held = f"held for {format_duration(hold_ns)}"
     failed = [f"{count} by {kind}" for (name, kind), count in grown.items() if name == FAILED]
-    sent = [f"{count} by {kind}" for (name, kind), count in grown.items() if name == SENT]
-    if failed:
+    sent = [
+        f"{count - failures} by {kind}"
+        for (name, kind), count in grown.items()
+        if name == TRIED and count > (failures := grown.get((FAILED, kind), 0))
+    ]
+    if failed and not sent:
         text = f"{held}: sending failed ({listed(failed)})"
         return Finding("wrong", "message", text, "Alertmanager's log says why.")
     if sent:
@@ -145,7 +150,7 @@ def _notifications(alertmanager: HttpEndpoint) -> dict[tuple[str, str], float]:
         return {}
     found: dict[tuple[str, str], float] = {}
     for sample in samples:
-        if sample.name in {SENT, FAILED}:
+        if sample.name in {TRIED, FAILED}:
             key = sample.name, sample.labels.get("integration", "?")
             found[key] = found.get(key, 0) + sample.value
     return found
