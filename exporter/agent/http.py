@@ -47,7 +47,7 @@ class HttpRegistry:
 
     `url` may hold `user:password@`, for a registry behind basic authentication, and a path, for one behind a proxy.
     `tls` wraps a socket for a host name; `token` gives what the registry wants to see, or nothing; `forget_token` is
-    told that it was refused, and says whether there is another.
+    called when it was refused, and says whether there is another.
     Raises UsageError for what is no such URL.
     """
 

@@ -26,7 +26,7 @@ class NodeMap(MapState):
     """The only mutable state of the registry, and the only place where a status changes.
 
     Single-threaded: every call is made from the event loop, and none waits. What must be durable before it counts is
-    worked out with `plan`, saved by the caller, and then applied with `commit`; all else is told to `journal`.
+    worked out with `plan`, saved by the caller, and then applied with `commit`; all else goes into `pending`.
     """
 
     # Commands

@@ -27,9 +27,9 @@ def run(arguments: Namespace) -> int:
         context.complain(str(known))
         return known.exit_status
     except ClientError as error:
-        known = failure_of(error)
-        context.complain(str(known))
-        return known.exit_status
+        failed = failure_of(error)
+        context.complain(str(failed))
+        return failed.exit_status
     except BrokenPipeError:
         # The reader has seen enough. What is still buffered would fail once more when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
