@@ -15,7 +15,7 @@ from benchmarks.processes import free_port, running
 from demo.servers import newest
 
 PATIENT = {"AURORA_THRESHOLDS_WARNING_AFTER": "2h", "AURORA_THRESHOLDS_OFFLINE_AFTER": "5h"}
-"""A peer may take minutes for its turn; nodes that fall silent meanwhile would be another measurement."""
+"""A peer may take minutes for its turn; nodes that go missing meanwhile would be another measurement."""
 
 
 @dataclass(frozen=True, slots=True)

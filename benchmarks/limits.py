@@ -22,8 +22,8 @@ disturbs least."""
 
 def measure(plan: Plan, directory: Path) -> Section:
     """CPU time of a heartbeat and of a scrape, with and without."""
-    body = directory / "told.json"
-    body.write_bytes(mesh.told_heartbeat(1))
+    body = directory / "readings.json"
+    body.write_bytes(mesh.full_heartbeat(1))
     load = Load("POST", "application/json", "/nodes/NODE/heartbeat", body, plan.http_nodes)
     with contextlib.ExitStack() as stack:
         both = [stack.enter_context(contenders.registry(directory, limits=limits)) for limits in (True, False)]

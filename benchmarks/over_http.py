@@ -42,10 +42,12 @@ class Load:
 
 def measure(plan: Plan, directory: Path) -> Section:
     """Requests a second of each."""
-    plain, told, push = (directory / name for name in ("plain.json", "told.json", "push.txt"))
+    plain, readings, push = (directory / name for name in ("plain.json", "readings.json", "push.txt"))
     plain.write_bytes(mesh.HEARTBEAT)
-    told.write_bytes(mesh.told_heartbeat(1))
-    beats = [Load("POST", "application/json", "/nodes/NODE/heartbeat", body, plan.http_nodes) for body in (plain, told)]
+    readings.write_bytes(mesh.full_heartbeat(1))
+    beats = [
+        Load("POST", "application/json", "/nodes/NODE/heartbeat", body, plan.http_nodes) for body in (plain, readings)
+    ]
     pushes = Load("PUT", "text/plain", "/metrics/job/aurora/instance/NODE", push, plan.pushgateway_groups)
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(contenders.registry(directory))

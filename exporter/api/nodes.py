@@ -22,7 +22,7 @@ DEFAULT_TRANSITIONS = 100
 
 def list_nodes(service: Service, renderings: Renderings) -> Handler:
     """All nodes that the query chooses. The ETag costs no look at them, so that polling for changes is cheap."""
-    # Versions begin anew with each process, so an ETag holds for this one only.
+    # Versions start at zero with each process, so an ETag holds for this one only.
     process = secrets.token_hex(6)
     roster = Roster()
 

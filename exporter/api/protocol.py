@@ -30,7 +30,7 @@ MAX_HEADERS = 256
 PROGRESS = 65_536
 """Bytes that a reader must take in each `limits.send_timeout`."""
 TOLD_WHY = 64
-"""So many connections above the limit are told why they are refused; the others are closed at once."""
+"""So many connections above the limit are answered why they are refused; the others are closed at once."""
 HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
 RETRY = {"Retry-After": "2"}
 NOT_HTTP = "this is no HTTP/1.1 request"
@@ -106,7 +106,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         """What is wrong with the head, once it is whole."""
         self._refused = False
         self._turned_away = ""
-        """Why there is no room for this connection: it is told at its first request."""
+        """Why there is no room for this connection: the answer to its first request."""
         self._shared = ConnectionLimits.of(server_state)
         self._inflow: Inflow
 

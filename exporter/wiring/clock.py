@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-# CLOCK_BOOTTIME goes on while the host is suspended, CLOCK_MONOTONIC on Linux does not: a laptop that slept was deaf.
+# CLOCK_BOOTTIME goes on while the host is suspended, CLOCK_MONOTONIC on Linux does not: a laptop asleep is blind.
 _MONOTONIC = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
