@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import agents, attacks, memory, over_bus, over_http, page, rules, scraping, waiting
+from benchmarks import agents, attacks, following, memory, over_bus, over_http, page, rules, scraping, waiting
 from benchmarks.plan import FULL, QUICK
 from benchmarks.report import results
 
@@ -19,6 +19,7 @@ MEASUREMENTS = {
     "memory": memory.measure,
     "wait": waiting.measure,
     "attacks": attacks.measure,
+    "events": following.measure,
     "page": page.measure,
     "rules": rules.measure,
     "agent": agents.measure,
