@@ -90,7 +90,7 @@ def accept(service: Service) -> Handler:
             count = node.gpus_observed
         if count is None:
             raise Problem(
-                409, 'no heartbeat of this node told of its GPUs yet: say how many there shall be, as {"gpus": 1}'
+                409, 'no heartbeat of this node reported its GPUs yet: say how many there shall be, as {"gpus": 1}'
             )
         accepted = await service.submit(SetGpuCount(node.name, count))
         if accepted is None:

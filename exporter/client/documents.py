@@ -82,7 +82,7 @@ class NodePage(msgspec.Struct, frozen=True):
     timestamp: str = ""
 
 
-class LastHeard(msgspec.Struct, frozen=True):
+class LastHeartbeat(msgspec.Struct, frozen=True):
     """When, over what, and how long ago by the registry's monotonic clock."""
 
     at: str
@@ -91,7 +91,7 @@ class LastHeard(msgspec.Struct, frozen=True):
 
 
 class BlindSpell(msgspec.Struct, frozen=True):
-    """Time in which the registry could not have heard the node; without `to` it still cannot."""
+    """Time in which the registry could not receive; without `to` it still cannot."""
 
     from_: str = msgspec.field(name="from")
     to: str = ""
@@ -116,7 +116,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
 
 
 class Thresholds(msgspec.Struct, frozen=True):
-    """The settings that turn silence into a status."""
+    """The settings that turn an age into a status."""
 
     heartbeat_interval_seconds: float
     warning_after_seconds: float
@@ -164,14 +164,14 @@ class Why(msgspec.Struct, frozen=True):
     node: str
     status: str
     status_since: str
-    last_heard: LastHeard
+    last_heartbeat: LastHeartbeat
     counted_age_seconds: float
     not_counted_seconds: float
     not_counted: list[BlindSpell]
     held: bool
     next: NextStatus
     lifecycle: Lifecycle
-    quiet: list[str]
+    suppressed: list[str]
     thresholds: Thresholds
     timestamp: str
     held_since: str = ""

@@ -33,7 +33,7 @@ class GpuKnowledge(enum.StrEnum):
     """How an agent knows the GPUs that it registers."""
 
     STATED = "stated"
-    """A person said so, or whoever registers is no agent: it stands as it is."""
+    """A person said so, or the sender is no agent: it stands as it is."""
     OBSERVED = "observed"
     """As many answer now; there may be more that are lost."""
     UNKNOWN = "unknown"
@@ -53,7 +53,7 @@ class Agent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     name: str
     version: str = ""
     instance: str = ""
-    """Another one with each start, so that two machines with one name can be told from one that started again."""
+    """Another one with each start, so that two machines with one name differ from one that started again."""
     gpus: GpuKnowledge = GpuKnowledge.STATED
 
 
@@ -70,7 +70,7 @@ class Registration(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     node_id: str = ""
     links: tuple[Link, ...] = ()
     ttl_ns: int = 0
-    """How long a silence until the node is forgotten; 0 means the configured `forget_after`."""
+    """Time without heartbeats until the node is forgotten; 0 means the configured `forget_after`."""
     gpus: int = 0
     gpu_memory_bytes: int = 0
     """VRAM of all the node's GPUs together."""
@@ -150,7 +150,7 @@ def parse_registration(value: Any) -> Registration:
 
 
 def identity_of(registration: Registration) -> str:
-    """What tells two machines that register under one name apart, beside their `node_id`."""
+    """What differs between two machines that register under one name, beside their `node_id`."""
     if registration.agent and registration.agent.instance:
         return registration.agent.instance
     address = registration.vpn_ip or registration.public_ip
@@ -166,7 +166,7 @@ def with_known_gpus(claim: Registration, known: Registration) -> Registration:
     """The claim of a node that is known, where what it says of its GPUs is no statement: then they never become fewer.
 
     An agent that could not ask the driver, or that found fewer GPUs than there were, has no say in how many there
-    should be. What it cannot tell of as many GPUs (their type, their memory) stands as well.
+    should be. What it does not state of as many GPUs (their type, their memory) stands as well.
     """
     knowledge = claim.agent.gpus if claim.agent else GpuKnowledge.STATED
     if knowledge is GpuKnowledge.STATED or not known.gpus:
@@ -175,8 +175,8 @@ def with_known_gpus(claim: Registration, known: Registration) -> Registration:
     if knowledge is GpuKnowledge.OBSERVED and claim.gpus >= known.gpus:
         if claim.gpus > known.gpus:
             return claim
-        told = {key: value for key, value in claimed.items() if value not in (None, "", 0)}
-        registered |= told
+        stated = {key: value for key, value in claimed.items() if value not in (None, "", 0)}
+        registered |= stated
     for key in GPU_KEYS:
         claimed.pop(key, None)
         if key in registered:
