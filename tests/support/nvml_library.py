@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 SOURCE = Path(__file__).parent / "nvml" / "nvml.c"
@@ -24,12 +25,22 @@ class NvmlLibrary:
         self.answer()
         self.install()
 
-    def install(self, version: int = 550) -> None:
-        """Put the library of that driver in place, as an upgrade does."""
+    def install(self, version: int = 550, without: Sequence[str] = ()) -> None:
+        """Put the library of that driver in place, as an upgrade does; an old one is without some functions."""
         fresh = self.directory / f"{NAME}.{version}"
         command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", f"-DVERSION={version}", str(SOURCE)]
+        command += [f"-D{function}=absent_{function}" for function in without]
         subprocess.run([*command, "-o", str(fresh)], check=True)
         fresh.replace(self.directory / NAME)
+
+    def install_needing(self, library: str) -> None:
+        """A library that needs another one, which is not there any more when somebody loads it."""
+        other = self.directory / library
+        command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-x", "none", "-Wl,--no-as-needed"]
+        for path, needed in ((other, []), (self.directory / NAME, [str(other)])):
+            name = f"-Wl,-soname,{path.name}"
+            subprocess.run([*command, *needed, name, "-o", str(path)], input=b"", check=True)
+        other.unlink()
 
     def remove(self) -> None:
         """The driver is not installed any more."""
