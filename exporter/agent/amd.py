@@ -1,4 +1,4 @@
-"""AMD's GPUs, as the kernel's driver tells of them in sysfs; it needs no library.
+"""AMD's GPUs, as the kernel's driver shows them in sysfs; it needs no library.
 
 Source: Linux, the driver amdgpu's documents of its files.
 """

@@ -110,7 +110,7 @@ class BusRegistry:
         token = self._token()
         if not token:
             return json.dumps({"type": event, "source_node": node, "data": data}, allow_nan=False).encode()
-        # Each later than the one before, whatever the clock does: a repeated event is told by that.
+        # Each later than the one before, whatever the clock does: a repeated event is recognized by that.
         self._signed_ms = max(self._signed_ms + 1, time.time_ns() // 1_000_000)
         return signed_event(token, event, str(node), data, self._signed_ms)
 

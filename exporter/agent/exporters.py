@@ -1,4 +1,4 @@
-"""GPUs as another exporter on this node tells of them: `--gpu-source URL`. Any vendor's, by a mapping of names."""
+"""GPUs as another exporter on this node shows them: `--gpu-source URL`. Any vendor's, by a mapping of names."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ExporterSource:
         self._health: dict[int, dict[str, Any]] = {}
 
     def look(self) -> Look:
-        """What it tells now."""
+        """What it shows now."""
         try:
             response = self._http.fetch("GET", self._path)
         except (OSError, BadAnswer) as error:
@@ -62,7 +62,7 @@ class ExporterSource:
         text = response.body.decode("utf-8", "replace")
         names = {sample.name for sample in samples_of(text, self._names)}
         if not names:
-            return Look(Sight.UNSURE, reason=f"{self._http.endpoint} tells of no GPU that we understand")
+            return Look(Sight.UNSURE, reason=f"{self._http.endpoint} has no GPU that we understand")
         mapping = max(self._mappings, key=lambda each: len(_names_of(each) & names))
         gpus, self._health = read(mapping, samples_of(text, _names_of(mapping)))
         if not gpus:
@@ -136,7 +136,7 @@ def _health(mapping: Mapping[str, Any], samples: Mapping[str, float]) -> dict[st
     for name in mapping.get("last_xid", ()):
         if name in samples:
             code = round(samples[name])
-            # It tells the latest code and not how often it came.
+            # It has the latest code and not how often it came.
             health["xid_errors"] = {str(code): 1} if 0 < code < 1_000_000 else {}  # noqa: PLR2004 - as above
     return health
 

@@ -48,7 +48,7 @@ class Nvml:
             return _failure(error)
 
     def health(self) -> dict[int, dict[str, Any]]:
-        """How the GPUs of the latest look are, by index; those that are lost tell no more than why."""
+        """The health of the GPUs of the latest look, by index; of those that are lost, no more than why."""
         known: dict[int, dict[str, Any]] = {}
         nvml = self._nvml
         if nvml is None:

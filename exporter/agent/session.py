@@ -260,7 +260,7 @@ class Session:
         return self._registered.number if self._registered else 0
 
     def _knows_more(self) -> bool:
-        """Whether a look told what the registry does not know."""
+        """Whether a look found what the registry does not know."""
         seen, known = self._watch.inventory(), self._registered
         if seen is None or known is None or seen.number < known.number:
             return False

@@ -73,7 +73,7 @@ class GpuWatch:
             self._note_unsure(f"the driver takes longer than {wait:g} s")
 
     def inventory(self) -> Inventory | None:
-        """What the node has, by the latest look; None where there was none that told."""
+        """What the node has, by the latest look; None where there was none that knew."""
         if self._sight is Sight.ABSENT and self._seen is None:
             return Inventory()
         return self._seen.inventory if self._seen is not None and self._sight is Sight.SEEN else None
@@ -140,14 +140,14 @@ class GpuWatch:
             self._note_unsure(look.reason)
             return
         self._unsure_since = None
-        self._tell(look.reason, look.sight)
+        self._log_reason(look.reason, look.sight)
 
     def _note_unsure(self, reason: str) -> None:
         if self._unsure_since is None:
             self._unsure_since = time.monotonic()
-        self._tell(reason, Sight.UNSURE)
+        self._log_reason(reason, Sight.UNSURE)
 
-    def _tell(self, reason: str, sight: Sight) -> None:
+    def _log_reason(self, reason: str, sight: Sight) -> None:
         if reason == self._told:
             return
         if not reason:

@@ -1,4 +1,4 @@
-"""What the node map tells, as events: what happened to which node, and how it stood before."""
+"""What the node map reports, as events: what happened to which node, and how it stood before."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Noted:
 
 
 class Noter:
-    """Compares each change with how the node stood: the map tells that something changed, not from what."""
+    """Compares each change with how the node stood: the map reports that something changed, not from what."""
 
     def __init__(self, node_map: NodeMap) -> None:
         self._map = node_map

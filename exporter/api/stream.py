@@ -21,7 +21,7 @@ from exporter.nodemap.changes import Change
 from exporter.nodemap.nodemap import NodeMap
 
 MAX_WAITING = 50_000
-"""Events that are noted and not encoded yet; beyond, all are dropped and readers are told to reload."""
+"""Events that are noted and not encoded yet; beyond, all are dropped and readers have to reload."""
 CHUNK = 50
 SLICE = 50
 """Readers woken at a time: in between, heartbeats are answered."""

@@ -11,7 +11,7 @@ from exporter.domain.node import Node
 from exporter.domain.registration import ADDRESS
 
 LATE_ARRIVALS = 16
-"""A sequence number that is lower by at most this came late; one lower still is an agent that began anew."""
+"""A sequence number that is lower by at most this came late; one lower still is an agent that restarted."""
 TOLERANCE = 1.1
 """Registered memory is often rounded, or stated by people."""
 FASTEST_INTERVAL = 100 * MILLISECOND
@@ -67,7 +67,7 @@ def by_somebody_else(node: Node, identity: str) -> bool:
 
 
 def is_clone(node: Node, identity: str, now_ns: int, within_ns: int) -> bool:
-    """Whether two take turns in speaking for the node: one that was replaced a while ago is back.
+    """Whether two take turns in sending for the node: one that was replaced a while ago is back.
 
     A machine that starts again, or moves, is another identity each time; only two machines alternate.
     """
@@ -130,7 +130,7 @@ def _take_sequence(node: Node, sequence: int, *, heartbeat_age_ns: int, received
         return False
     node.sequence = sequence
     missed = 0 if last is None else sequence - last - 1
-    # A jump by more than any agent could have sent meanwhile is an agent that began anew.
+    # A jump by more than any agent could have sent meanwhile is an agent that restarted.
     if missed <= 0 or not received_all or missed > heartbeat_age_ns // FASTEST_INTERVAL:
         return False
     node.missed += missed
