@@ -198,7 +198,7 @@ def test_samples_are_read_as_prometheus_writes_them():
 
 
 def test_a_node_reads_its_exporter(mesh, agents, exporter):
-    """End to end: what it tells stands in the registry, and a card that is gone from it is missed."""
+    """End to end: what it shows stands in the registry, and a card that is gone from it is missed."""
     exporter.text = DCGM
     agents.start("--registry", mesh.url, "--node-name=a", "--gpu-source", exporter.url)
     until(lambda: [gpu["uuid"] for gpu in mesh.nodes().get("a", {}).get("gpus", [])], ["GPU-a", "GPU-b"])
