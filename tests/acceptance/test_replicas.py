@@ -21,7 +21,7 @@ pytestmark = pytest.mark.servers
 QUICK = {"thresholds": {"warning_after": "2s", "offline_after": "3s", "heartbeat_interval": "500ms"}}
 
 
-class Overheard:
+class Recorded:
     """What the registries say on the bus, in order."""
 
     def __init__(self, bus: redis.Redis) -> None:
@@ -105,25 +105,25 @@ def test_heartbeat_at_one_keeps_the_node_alive_at_the_other(pair):
 def test_each_transition_is_published_once(pair, bus):
     """However many registries saw it."""
     first, second = pair
-    with Overheard(bus) as overheard, Heartbeats(over_bus(bus), ["aurora", "vengeance"]) as heartbeats:
+    with Recorded(bus) as recorded, Heartbeats(over_bus(bus), ["aurora", "vengeance"]) as heartbeats:
         until(first.statuses, {"aurora": "active", "vengeance": "active"})
         heartbeats.die("vengeance")
         until(lambda: [registry.statuses()["vengeance"] for registry in pair], ["offline", "offline"])
         over_bus(bus)("vengeance")
         until(lambda: [registry.statuses()["vengeance"] for registry in pair], ["active", "active"])
         assert second.ask("DELETE", "/nodes/aurora").status_code == 204
-        until(lambda: overheard.count("node_deregistered", "aurora"), 1)
-        until(lambda: overheard.count("node_status_changed", "vengeance") >= 3, expected=True)
-        # Another event, published by each registry after all those: nothing that was published before is still on its way.
+        until(lambda: recorded.count("node_deregistered", "aurora"), 1)
+        until(lambda: recorded.count("node_status_changed", "vengeance") >= 3, expected=True)
+        # Another event, published by each registry after all those: nothing published before is still on its way.
         assert (first.register(name="last-at-first"), second.register(name="last-at-second")) == (201, 201)
         for name in ("last-at-first", "last-at-second"):
-            until(partial(overheard.count, "node_registered", name), 1)
-        changes = [(event["from"], event["to"]) for event in overheard.of("node_status_changed", "vengeance")]
+            until(partial(recorded.count, "node_registered", name), 1)
+        changes = [(event["from"], event["to"]) for event in recorded.of("node_status_changed", "vengeance")]
         assert changes[:3] == [("active", "warning"), ("warning", "offline"), ("offline", "active")]
-        assert overheard.count("node_registered", "aurora") == 1
-        assert overheard.count("node_registered", "vengeance") == 1
-        assert overheard.count("node_deregistered", "aurora") == 1
-        assert overheard.count("node_status_changed", "aurora") == 0
+        assert recorded.count("node_registered", "aurora") == 1
+        assert recorded.count("node_registered", "vengeance") == 1
+        assert recorded.count("node_deregistered", "aurora") == 1
+        assert recorded.count("node_status_changed", "aurora") == 0
 
 
 def test_one_registry_dies_and_the_other_goes_on(pair, bus):

@@ -1,4 +1,4 @@
-"""Cut cables, clocks that are set, stores that forget: no heartbeat is invented, no transition lost or published twice."""
+"""Cut cables, clocks that are set, stores that forget: no heartbeat is invented, no transition lost or sent twice."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ class Oracle:
                 self._recorded_at[node, each] = (asked, answered)
             self._history[node] = history
 
-    def hear(self, event: Mapping[str, Any], now: float, where: str) -> None:
+    def take_event(self, event: Mapping[str, Any], now: float, where: str) -> None:
         """An event of the registries, on that Redis."""
         kind, data = str(event.get("type")), event.get("data", {})
         if kind == "node_register_requested":
