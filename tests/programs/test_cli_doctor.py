@@ -5,11 +5,12 @@ import json
 import pytest
 import yaml
 
+from demo.ports import free_port
 from exporter.programs.cli.doctor.prometheus import shipped_alerts
 from tests.support.alertmanager_server import AlertmanagerServer
 from tests.support.generations import GENERATIONS, required
 from tests.support.prometheus_server import PrometheusServer
-from tests.support.redis_server import RedisServer, free_port
+from tests.support.redis_server import RedisServer
 from tests.support.registry_process import ROOT, RegistryProcess, program, run_program
 from tests.support.scenario_sink import Sink
 from tests.support.server_process import until
