@@ -14,6 +14,8 @@ LATE_ARRIVALS = 16
 """A sequence number that is lower by at most this came late; one lower still is an agent that restarted."""
 TOLERANCE = 1.1
 """Registered memory is often rounded, or stated by people."""
+PLAUSIBLE_GAP = 1_000
+"""So many heartbeats may be lost of those that a network held back and brought at once."""
 FASTEST_INTERVAL = 100 * MILLISECOND
 
 
@@ -130,8 +132,8 @@ def _take_sequence(node: Node, sequence: int, *, heartbeat_age_ns: int, received
         return False
     node.sequence = sequence
     missed = 0 if last is None else sequence - last - 1
-    # A jump by more than any agent could have sent meanwhile is an agent that restarted.
-    if missed <= 0 or not received_all or missed > heartbeat_age_ns // FASTEST_INTERVAL:
+    # A jump by more than that, and than any agent could have sent meanwhile, is an agent that restarted.
+    if missed <= 0 or not received_all or missed > max(PLAUSIBLE_GAP, heartbeat_age_ns // FASTEST_INTERVAL):
         return False
     node.missed += missed
     return True
