@@ -313,6 +313,16 @@ def test_what_is_no_http_is_answered_400(registry, nonsense):
     assert problem_of(answer)["detail"] == "this is no HTTP/1.1 request"
 
 
+def test_a_connection_that_waits_too_long_for_its_next_request_is_closed(service, serve):
+    """After an answer, without another one; one that is used again in time stays."""
+    port = serve(create_app(service), timeout_keep_alive=1)
+    with Connection(port) as connection:
+        for _ in range(3):
+            connection.send(b"GET /-/healthy HTTP/1.1\r\nHost: registry\r\n\r\n")
+            assert connection.socket.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        assert connection.remainder() == b""
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_huge_body_is_refused_and_thrown_away(registry, service, chunked):
     """413 that its sender gets to read, with a body announced or not."""

@@ -178,3 +178,21 @@ def test_a_heartbeat_that_another_registry_received_since_is_a_return() -> None:
     stamp_ns = node_map.mesh_time.at(clock.monotonic_ns()) - 10 * SECOND
     merging.adopt(node_map, Batch({}, {}, [], {"n": LastHeartbeat(clock.wall_ns(), Transport.BUS, stamp_ns)}))
     assert [(each.from_, each.to) for each in node_map.pending.transitions] == [(Status.OFFLINE, Status.ACTIVE)]
+
+
+def test_a_heartbeat_of_before_the_recorded_status_is_no_return() -> None:
+    """A registry that was blind for a while learns both from the others: by its own reckoning the node is young."""
+    clock = ManualClock()
+    node_map = loaded(clock, Snapshot())
+    node_map.heartbeat(Heartbeat("n"), Transport.BUS, appear=True)
+    node, at = node_map.get("n"), node_map.mesh_time.at
+    clock.advance(400)
+    stamp_ns, wall_ns = at(clock.monotonic_ns()), clock.wall_ns()
+    warning = Transition("n", Status.ACTIVE, Status.WARNING, wall_ns, node.sequence_now + 1, stamp_ns - 200 * SECOND)
+    offline = Transition("n", Status.WARNING, Status.OFFLINE, wall_ns, node.sequence_now + 2, stamp_ns - 20 * SECOND)
+    merging.adopt(node_map, Batch({}, {}, [warning, offline]))
+    heartbeat = LastHeartbeat(wall_ns, Transport.BUS, stamp_ns - 320 * SECOND)
+    merging.adopt(node_map, Batch({}, {}, [], {"n": heartbeat}))
+    pass_time(node_map, clock, 5)
+    assert (node.status, node_map.pending.transitions) == (Status.OFFLINE, [])
+    assert at(node.last_heartbeat_ns) == heartbeat.stamp_ns

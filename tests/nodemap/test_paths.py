@@ -10,6 +10,7 @@ from exporter.domain.durable import Batch, LastHeartbeat, Snapshot, StoredNode
 from exporter.domain.errors import LeaseExpired
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.node import NodeRecord
+from exporter.domain.reception import Source
 from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.domain.transition import Transition
@@ -150,3 +151,42 @@ def test_what_another_registry_recorded_takes_the_place_of_ours(node_map: NodeMa
     assert list(node_map.recent) == [theirs]
     node_map.heartbeat(Heartbeat(node="x"), Transport.HTTP)
     assert node_map.pending.transitions[-1].sequence == theirs.sequence + 1
+
+
+def test_what_waited_on_the_bus_while_we_were_stopped_brings_nobody_back(clock: ManualClock) -> None:
+    """It is of now only once the bus answered what was asked since; over HTTP, the sender waits for its answer."""
+    bus = Source("bus", clock.monotonic_ns())
+    node_map = NodeMap(clock, Thresholds(), sources={Transport.BUS: (bus,), Transport.HTTP: ()})
+    merging.load(node_map, Snapshot())
+    node_map.heartbeat(Heartbeat("n"), Transport.BUS, appear=True)
+    before_ns = node_map.get("n").last_heartbeat_ns
+
+    clock.advance(400)
+    bus.mark_alive(clock.monotonic_ns() - 399 * SECOND)
+    node_map.heartbeat(Heartbeat("n"), Transport.BUS)
+    assert node_map.get("n").last_heartbeat_ns == before_ns
+    node_map.heartbeat(Heartbeat("new"), Transport.BUS, appear=True)
+    assert node_map.find("new") is not None
+
+    clock.advance(1)
+    bus.mark_alive(clock.monotonic_ns())
+    node_map.heartbeat(Heartbeat("n"), Transport.BUS)
+    assert node_map.get("n").last_heartbeat_ns == clock.monotonic_ns()
+
+
+def test_over_http_nothing_is_taken_for_a_moment_after_a_stop(node_map: NodeMap, clock: ManualClock) -> None:
+    """Where another registry judges our nodes; alone on a store, nobody does."""
+    told(node_map, clock, "n")
+    path = node_map.paths[Transport.HTTP]
+    clock.advance(400)
+    node_map.heartbeat(Heartbeat("n"), Transport.HTTP)
+
+    clock.advance(400)
+    path.lease_until_ns = clock.monotonic_ns() + 100 * SECOND
+    for seconds in (0, 4):
+        clock.advance(seconds)
+        with pytest.raises(LeaseExpired):
+            node_map.heartbeat(Heartbeat("n"), Transport.HTTP)
+    clock.advance(1)
+    node_map.heartbeat(Heartbeat("n"), Transport.HTTP)
+    assert node_map.get("n").last_heartbeat_ns == clock.monotonic_ns()
