@@ -176,7 +176,7 @@ def test_what_waited_on_the_bus_while_we_were_stopped_brings_nobody_back(clock: 
 
 def test_over_http_nothing_is_taken_for_a_moment_after_a_stop(node_map: NodeMap, clock: ManualClock) -> None:
     """Where another registry judges our nodes; alone on a store, nobody does."""
-    told(node_map, clock, "n")
+    reported(node_map, clock, "n")
     path = node_map.paths[Transport.HTTP]
     clock.advance(400)
     node_map.heartbeat(Heartbeat("n"), Transport.HTTP)
