@@ -18,7 +18,7 @@ HEAD = b"POST /nodes/n1/heartbeat HTTP/1.1\r\nHost: registry\r\nContent-Type: ap
 
 
 class Connection:
-    """A connection that sends what it is told, as slowly as it is told."""
+    """A connection that sends what the test says, as slowly as the test says."""
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
@@ -71,7 +71,7 @@ def problem_of(answer):
 
 
 def test_a_connection_that_never_sends_anything_is_closed(registry):
-    """With 408, for whoever reads it."""
+    """With 408, for callers that read it."""
     with Connection(registry) as connection:
         answer = connection.remainder()
 

@@ -227,7 +227,7 @@ class Oracle:
                 self._recorded_at[node, each] = (asked, answered)
             self._history[node] = history
 
-    def hear(self, event: Mapping[str, Any], now: float, where: str) -> None:
+    def take_event(self, event: Mapping[str, Any], now: float, where: str) -> None:
         """An event of the registries, on that Redis."""
         kind, data = str(event.get("type")), event.get("data", {})
         if kind == "node_register_requested":
@@ -305,9 +305,9 @@ class Oracle:
     def _received(self, look: Look, node: str, subject: Subject, status: str) -> None:
         """What was acknowledged counts; what a registry received that is cut off, others cannot know."""
         for sent, done, by in subject.received if status != ACTIVE else ():
-            told = not by or self.disturbances.undisturbed(by, done, look.asked)
+            undisturbed = not by or self.disturbances.undisturbed(by, done, look.asked)
             early = done <= look.asked - self.limits.spread
-            if told and early and sent > look.answered - self.limits.warning_after + 0.5:
+            if undisturbed and early and sent > look.answered - self.limits.warning_after + 0.5:
                 said = f"a heartbeat of {look.answered - sent:.1f} s ago was acknowledged, and it is {status}"
                 self._say(look.registry, node, said, "false")
                 return
