@@ -71,8 +71,8 @@ class Hosts:
     """Under which names writes are taken, so that a name that was rebound to our address is of no use.
 
     Addresses, localhost, this machine's own name (with its domain where the resolver knows it), what
-    `web.listen_address` names, and `web.allowed_hosts`. From a program (which sends no `Origin`) a name without a dot is
-    taken too: nobody outside can give such a name an address.
+    `web.listen_address` names, and `web.allowed_hosts`. From a program (which sends no `Origin`) a name without a dot
+    is taken too: nobody outside can give such a name an address.
     Source: ICANN SAC053.
     """
 
