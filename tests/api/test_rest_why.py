@@ -29,6 +29,7 @@ def test_an_active_node(client, register, service):
         "lifecycle": {"phase": "in_service"},
         "ignored": [],
         "quiet": [],
+        "pages": True,
         "thresholds": {
             "heartbeat_interval_seconds": 30,
             "warning_after_seconds": 120,
@@ -70,7 +71,7 @@ def test_a_blind_spell_is_told(client, register, service):
     ]
     assert (waiting["counted_age_seconds"], waiting["not_counted_seconds"]) == (60, 610)
     assert waiting["next"] == {"status": "warning", "in_seconds": 50 + 60}
-    assert waiting["quiet"] == ["the registry cannot hear it or has not for long enough again, so its status waits"]
+    assert waiting["quiet"] == ["its status is frozen: no registry receives its heartbeats, or not for long enough yet"]
     service.pass_time(waiting["next"]["in_seconds"])
     assert why(client)["status"] == "warning"
 
@@ -90,10 +91,8 @@ def test_what_keeps_a_node_quiet(client, register, service):
         "set_by": "people",
         "overdue": False,
     }
-    assert why(client, "n1")["quiet"] == [
-        "it is in maintenance until 2025-10-06T12:10:00Z",
-        "its environment is staging: its alerts have severity info",
-    ]
+    assert why(client, "n1")["quiet"] == ["it is in maintenance until 2025-10-06T12:10:00Z"]
+    assert (why(client, "n1")["pages"], why(client, "n2")["pages"]) == (False, True)
     client.delete("/nodes/n1/maintenance")
     service.pass_time(1)
     assert why(client, "n2")["quiet"] == [
@@ -109,7 +108,7 @@ def test_an_overdue_maintenance_is_quiet_no_longer_by_itself(client, register, s
     service.pass_time(601)
 
     assert why(client)["lifecycle"]["overdue"] is True
-    assert why(client)["quiet"] == ["it is in maintenance beyond its end: AuroraMaintenanceOverdue tells of it instead"]
+    assert why(client)["quiet"] == ["it is in maintenance beyond its end: AuroraMaintenanceOverdue stands for it"]
 
 
 def test_a_node_of_the_bus(client, service):
