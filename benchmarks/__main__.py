@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import attacks, memory, over_bus, over_http, rules, scraping, waiting
+from benchmarks import agents, attacks, memory, over_bus, over_http, page, rules, scraping, waiting
 from benchmarks.plan import FULL, QUICK
 from benchmarks.report import results
 
@@ -19,7 +19,9 @@ MEASUREMENTS = {
     "memory": memory.measure,
     "wait": waiting.measure,
     "attacks": attacks.measure,
+    "page": page.measure,
     "rules": rules.measure,
+    "agent": agents.measure,
 }
 
 

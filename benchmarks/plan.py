@@ -24,9 +24,12 @@ class Plan:
     attack_nodes: int = 20_000
     attack_connections: int = 500
     attack_seconds: int = 8
+    page_nodes: int = 5_000
+    page_changes: int = 50
     rule_nodes: tuple[int, ...] = (10_000, 30_000)
     rule_warm_seconds: int = 150
     rule_rounds: int = 3
+    agent_seconds: int = 120
 
 
 FULL = Plan()
@@ -45,7 +48,10 @@ QUICK = Plan(
     attack_nodes=2_000,
     attack_connections=50,
     attack_seconds=2,
+    page_nodes=500,
+    page_changes=5,
     rule_nodes=(1_000,),
     rule_warm_seconds=40,
     rule_rounds=1,
+    agent_seconds=5,
 )

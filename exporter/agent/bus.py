@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -44,14 +45,7 @@ class BusRegistry:
         """The Redis, without user and password, and the channel."""
         self.timeout = TIMEOUT
         self.answers = False
-        try:
-            import redis  # noqa: PLC0415 - only where a bus is asked for
-        except ImportError:
-            raise UsageError(
-                "--event-bus (AURORA_EVENT_BUS): it needs the Python package redis (apt-get install python3-redis, "
-                "or pip install redis); without it, heartbeats go over HTTP with --registry"
-            ) from None
-        self._redis = redis
+        redis = self._redis = _client_library()
         self._listening = False
         try:
             self._client = self._connect()
@@ -133,6 +127,22 @@ class BusRegistry:
             return sentinel.master_for(service or "mymaster", db=int(database or 0), **options)
         nodes = [redis.cluster.ClusterNode(host, port) for host, port in places]
         return redis.RedisCluster(startup_nodes=nodes, **options)
+
+
+def _client_library() -> Any:
+    if sys.flags.no_site:
+        # As an installed agent is started; this is the one thing that it takes from the machine.
+        import site  # noqa: PLC0415 - as above
+
+        site.main()
+    try:
+        import redis  # noqa: PLC0415 - only where a bus is asked for
+    except ImportError:
+        raise UsageError(
+            "--event-bus (AURORA_EVENT_BUS): it needs the Python package redis (apt-get install python3-redis, "
+            "or pip install redis); without it, heartbeats go over HTTP with --registry"
+        ) from None
+    return redis
 
 
 def _split(url: str) -> tuple[str, str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -65,7 +65,7 @@ class HttpRegistry:
         self._authority = f"{shown_host}:{self._port}"
         self.endpoint = f"{self._scheme}://{self._authority}{self._prefix}"
         """The registry's URL, without user and password."""
-        self._basic = f"Basic {b64encode(login.encode()).decode()}" if login else ""
+        self._basic = f"Basic {b2a_base64(login.encode(), newline=False).decode()}" if login else ""
         self._token = token
         self._forget_token = forget_token
         self._tls = tls

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,25 @@ _UNITS = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1
 _DURATION = re.compile(r"(?:\d{1,9}(?:ms|[ywdhms]))+", re.ASCII)
 _PART = re.compile(r"(\d+)(ms|[ywdhms])", re.ASCII)
 _SIGNAL = re.compile(r"(USR1|USR2|HUP|PWR)=(active|draining|sleeping|leave)")
-_Formatter = partial(argparse.RawDescriptionHelpFormatter, width=79, max_help_position=28)
+
+
+class _NoColours:
+    """In place of a theme of argparse's."""
+
+    def __getattr__(self, name: str) -> str:
+        return ""
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=79, max_help_position=28)
+
+    if sys.version_info[:2] == (3, 14):
+
+        def _set_color(self, *_: object, **__: object) -> None:
+            # That Python calls it for each option, and it loads what stays as large as a fifth of the agent.
+            self._theme = _NoColours()
+            self._decolor = str
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:

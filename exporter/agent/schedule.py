@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+
+
+def random() -> float:
+    """From 0 to 1. Not by the module random, which brings much along."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 class Schedule(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from random import random
 from typing import Any, Protocol
 
 from exporter.agent.exits import AgentExit, Stopped
@@ -13,7 +12,7 @@ from exporter.agent.gpus import Inventory
 from exporter.agent.lean import give_back
 from exporter.agent.logs import Log
 from exporter.agent.replies import Outcome, Reply
-from exporter.agent.schedule import Backoff, Schedule
+from exporter.agent.schedule import Backoff, Schedule, random
 from exporter.agent.state import State
 from exporter.agent.watch import GpuWatch
 from exporter.agent.worker import Worker
@@ -146,7 +145,7 @@ class Session:
         interval = self._interval or (float(said) if isinstance(said, (int, float)) and said > 0 else DEFAULT_INTERVAL)
         if interval != self._schedule.interval or not self._ever_received:
             # A phase of its own, so that a mesh does not send all at once.
-            self._schedule = Schedule(time.monotonic() + random() * interval, interval)  # noqa: S311 - no secret
+            self._schedule = Schedule(time.monotonic() + random() * interval, interval)
         self._ever_received = True
         self._log.info(
             "registered", node=self._facts.name, endpoint=self._transport.endpoint, interval_seconds=interval

@@ -92,7 +92,8 @@ WRAPPER = """\
 #!/bin/sh
 # The agent with this machine's settings: @SETTINGS@
 export AURORA_SETTINGS="${AURORA_SETTINGS:-@SETTINGS@}"
-exec @PYTHON@ @HOME@/aurora-agent.pyz "$@"
+# -S: nothing that somebody installed into this Python is loaded, and costs memory, but what the agent asks for.
+exec @PYTHON@ -S @HOME@/aurora-agent.pyz "$@"
 """
 
 LOOP = """\

@@ -8,30 +8,33 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from exporter.api.connections import ConnectionLimits, source_of
 from exporter.api.events import ABORT, EVENTS
-from exporter.api.problems import MEDIA_TYPE, Problem
+from exporter.api.heads import JUDGED, fault_of_latest, take_host_of_target
+from exporter.api.problems import MEDIA_TYPE, NOT_ACKNOWLEDGED, Problem
+from exporter.api.stream import STOPPING
+from exporter.api.sweep import Sweep
 from exporter.api.tracing import request_id_of
-from exporter.domain.clock import SECOND
 from exporter.domain.config import Limits
 
 HEAD = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%bconnection: close\r\n\r\n"
 MAX_HEAD = 65_536
 """Bytes of a request's line and headers; and of whatever is neither a head nor a body, such as trailers."""
 MAX_HEADERS = 256
-LONGEST_PAUSE, LOOKS = 1.0, 4
-"""Connections are checked every second, or four times in the timeout where that is shorter."""
 PROGRESS = 65_536
 """Bytes that a reader must take in each `limits.send_timeout`."""
 TOLD_WHY = 64
 """So many connections above the limit are told why they are refused; the others are closed at once."""
 HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
+RETRY = {"Retry-After": "2"}
 NOT_HTTP = "this is no HTTP/1.1 request"
+SEPARATORS = len(b": \r\n")
 
 
 def _trust_all(_: str) -> bool:
@@ -71,7 +74,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     limits: Callable[[], Limits] = staticmethod(Limits)
     is_trusted: Callable[[str], bool] = staticmethod(_trust_all)
     refused: Callable[[str], None] = staticmethod(_ignore)
-    _sweeps: ClassVar[WeakKeyDictionary[ServerState, _Sweep]] = WeakKeyDictionary()
+    _sweeps: ClassVar[WeakKeyDictionary[ServerState, Sweep]] = WeakKeyDictionary()
 
     @classmethod
     def within(
@@ -97,6 +100,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.source = ""
         self.trusted = False
+        self._answering: RequestResponseCycle | None = None
         self.since: float | None = self.loop.time()
         """Since when a request is arriving; None between requests, where uvicorn's keep-alive ends the wait."""
         self.blocked_since: float | None = None
@@ -107,6 +111,10 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._overhead = 0
         self._fields = 0
         """Headers and trailers of the request."""
+        self._head = 0
+        """Bytes of the request's target and headers, or of its trailers."""
+        self._fault: Problem | None = None
+        """What is wrong with the head, once it is whole."""
         self._refused = False
         self._turned_away = ""
         """Why there is no room for this connection: it is told at its first request."""
@@ -120,7 +128,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         self.source, self.trusted = source_of(host), self.is_trusted(host)
         sweep = self._sweeps.get(self.server_state)
         if sweep is None:
-            sweep = self._sweeps[self.server_state] = _Sweep(self.loop, self.connections)
+            sweep = self._sweeps[self.server_state] = Sweep(self.loop, self.connections)
         sweep.begin(self.limits)
         self._turned_away = self._shared.admit(self, self.limits(), self.refused)
         if self._turned_away:
@@ -131,6 +139,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room."""
         self._shared.leave(self)
+        self._leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -153,25 +162,36 @@ class DeadlineProtocol(HttpToolsProtocol):
         """The first byte of a request; it may follow another one's last byte at once."""
         super().on_message_begin()
         self._in_head = True
-        self._fields = 0
+        self._fields = self._head = 0
+        self._fault = None
         if self.since is None:
             self.since = self.loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the request's target."""
+        self._add_to_head(len(url))
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; what comes behind a body (trailers) is dropped."""
         self._fields += 1
-        if self._fields > MAX_HEADERS:
-            # What a callback raises ends the parsing of this read.
-            self._too_large_a_head()
-            raise _Refused
+        self._add_to_head(len(name) + len(value) + SEPARATORS)
         if self._in_head:
             super().on_header(name, value)
+            if self.headers[-1][0] in JUDGED:
+                self._fault = self._fault or fault_of_latest(self.headers)
 
     def on_headers_complete(self) -> None:
         """What follows is the body."""
         self._in_head, self._progressed = False, True
+        self._head = 0
+        if not self.url.startswith(b"/"):
+            take_host_of_target(self.url, self.headers)
         if self._turned_away:
             self.refuse(Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"}))
+        elif self._fault is not None:
+            self.refused("malformed")
+            self.refuse(self._fault)
         elif not self.parser.should_upgrade():
             self._shared.busy(self)
             super().on_headers_complete()
@@ -212,6 +232,27 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().resume_writing()
         self.blocked_since = None
 
+    def shutdown(self) -> None:
+        """The server ends: so does the connection, once its request is answered; one that is not whole is refused."""
+        cycle = self.cycle
+        if self.transport.is_closing():
+            return
+        if cycle is not None and cycle.more_body and not cycle.response_started and not self.pipeline:
+            self.refuse(Problem(503, f"the registry is stopping: {NOT_ACKNOWLEDGED}", kind=STOPPING, headers=RETRY))
+        else:
+            super().shutdown()
+
+    def under_way(self) -> bool:
+        """Whether an answer is not made yet, or not all of it was taken."""
+        waiting = [cycle for cycle in (self._answering, self.cycle) if cycle is not None and not cycle.disconnected]
+        unfinished = not all(cycle.response_complete for cycle in waiting)
+        return unfinished or self.transport.get_write_buffer_size() > 0
+
+    def cut(self) -> None:
+        """End the connection at once, whatever is still to be sent."""
+        self._leave()
+        self.transport.abort()
+
     def close_idle(self) -> None:
         """Make room for another connection."""
         self._refused = True
@@ -245,12 +286,28 @@ class DeadlineProtocol(HttpToolsProtocol):
             body, request_id = problem.body(), request_id_of(dict(self.headers) if ours else {})
             more = b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in problem.headers.items())
             self.transport.write(STATUS_LINE[problem.status] + HEAD % (MEDIA_TYPE, len(body), request_id, more) + body)
-        if cycle is not None and not cycle.response_complete:
-            # Whatever answers it now answers nobody.
-            cycle.disconnected = True
-            cycle.message_event.set()
+        self._leave()
         self._refused = True
         self.transport.close()
+
+    def _add_to_head(self, size: int) -> None:
+        self._head += size
+        if self._head > MAX_HEAD or self._fields > MAX_HEADERS:
+            # What a callback raises ends the parsing of this read.
+            self._too_large_a_head()
+            raise _Refused
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        # `cycle` of the base is the last request that came; others may wait before it.
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _leave(self) -> None:
+        """Whatever answers a request now answers nobody."""
+        for cycle in (self._answering, self.cycle):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def _malformed(self) -> None:
         if not self._refused:
@@ -281,31 +338,3 @@ class DeadlineProtocol(HttpToolsProtocol):
                 self.parser.feed_data(b"%b%b\r\n" % (line, b"".join(kept)))
             else:
                 return
-
-
-class _Sweep:
-    """Checks all connections of a server from time to time, as long as there are any."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
-        self._loop = loop
-        self._connections = connections
-        self._timer: asyncio.TimerHandle | None = None
-
-    def begin(self, limits: Callable[[], Limits]) -> None:
-        """Begin to check, unless that goes on already."""
-        if self._timer is None:
-            shortest_ns = min(limits().receive_timeout, limits().send_timeout)
-            pause = min(LONGEST_PAUSE, shortest_ns / SECOND / LOOKS)
-            self._timer = self._loop.call_later(pause, self._look, limits)
-
-    def _look(self, limits: Callable[[], Limits]) -> None:
-        self._timer = None
-        now = self._loop.time()
-        late, blocked = (now - each / SECOND for each in (limits().receive_timeout, limits().send_timeout))
-        for connection in list(self._connections):
-            if connection.since is not None and connection.since <= late:
-                connection.overdue()
-            if connection.blocked_since is not None and connection.blocked_since <= blocked:
-                connection.cut_slow_reader(now)
-        if self._connections:
-            self.begin(limits)

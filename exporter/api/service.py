@@ -81,7 +81,8 @@ class Service(Protocol):
     async def submit(self, command: Command) -> Node | None:
         """Make the command durable, then apply it; the node, or None where it is gone.
 
-        Raises StillLoading, StoreUnavailable (not acknowledged, safe to repeat), NameConflict, NodeLimit, UnknownNode.
+        Raises StillLoading, StoreUnavailable (not acknowledged, safe to repeat), NameConflict, NodeLimit, StateLimit,
+        UnknownNode.
         """
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:

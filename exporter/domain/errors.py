@@ -69,6 +69,17 @@ class NodeLimit(AuroraError):
         self.limit = limit
 
 
+class StateLimit(AuroraError):
+    """Nodes state as much as the registry may keep; what is kept already is not affected."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"all nodes together state limits.max_state = {limit} bytes: "
+            "state less (capabilities, metadata, links), raise the limit or deregister some"
+        )
+        self.limit = limit
+
+
 class StoreUnavailable(AuroraError):
     """The store did not take a write or answer a read in time: not acknowledged, safe to repeat."""
 

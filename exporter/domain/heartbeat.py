@@ -41,6 +41,8 @@ class Reason(enum.StrEnum):
     """GPUs beyond MAX_GPUS."""
     IMPOSSIBLE = "impossible"
     """More memory in use than the node has."""
+    NO_ROOM = "no_room"
+    """Readings above limits.max_state."""
 
 
 Total = Annotated[int, msgspec.Meta(ge=0, le=2**53)]

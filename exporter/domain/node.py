@@ -120,6 +120,7 @@ class Node:
         "readings_ns",
         "record",
         "renamed_to",
+        "report_bytes",
         "reported_status",
         "sequence",
         "status",
@@ -174,6 +175,8 @@ class Node:
         self.identity_since_ns = 0
         self.ignored: tuple[Ignored, ...] = ()
         """What was left out of the latest heartbeat."""
+        self.report_bytes = 0
+        """What `readings` and `ignored` count as, of `limits.max_state`."""
 
     @property
     def name(self) -> str:

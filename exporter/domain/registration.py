@@ -12,7 +12,7 @@ from exporter.domain import strictjson
 from exporter.domain.clock import MILLISECOND
 from exporter.domain.duration import parse_duration
 from exporter.domain.errors import Fault, Invalid
-from exporter.domain.shape import shaped
+from exporter.domain.shape import fitting, shaped
 from exporter.domain.text import NAME, address_fault, shown, text_fault
 
 GIB = 2**30
@@ -113,12 +113,15 @@ def parse_registration(value: Any) -> Registration:
     """The registration that a decoded JSON value states; Invalid names every field that is at fault."""
     if not isinstance(value, dict):
         raise Invalid.of("", f"expected a registration as a JSON object, got {shown(value)}")
-    body = shaped(value, _Body)
-    strictjson.reject_unwritable(body.capabilities, "capabilities")
-    strictjson.reject_unwritable(body.metadata, "metadata")
-    capabilities = shaped(body.capabilities, _Capabilities, path="capabilities")
-    metadata = shaped(body.metadata, _Metadata, path="metadata")
-    _raise_faults(body, capabilities, metadata)
+    try:
+        body = shaped(value, _Body)
+        capabilities = shaped(body.capabilities, _Capabilities, path="capabilities")
+        metadata = shaped(body.metadata, _Metadata, path="metadata")
+        faults = _faults(body, capabilities, metadata)
+    except Invalid:
+        faults = _every_fault(value)
+    if faults:
+        raise Invalid(faults)
     return Registration(
         name=body.name,
         role=body.role,
@@ -207,8 +210,23 @@ def _gpus(capabilities: _Capabilities) -> int:
     return 1 if capabilities.gpu else 0
 
 
-def _raise_faults(body: _Body, capabilities: _Capabilities, metadata: _Metadata) -> None:
+def _every_fault(value: dict[str, Any]) -> list[Fault]:
+    """What is wrong with an object of which some values do not even have the right type."""
+    parts, faults = fitting(value, _Body)
+    sections: list[Any] = []
+    for name, shape in (("capabilities", _Capabilities), ("metadata", _Metadata)):
+        good, more = fitting(parts.get(name, {}), shape, path=name)
+        faults += more
+        sections.append(msgspec.convert(good, shape))
+    found = _faults(msgspec.convert({"name": "unnamed"} | parts, _Body), *sections)
+    # What is not finite is out of range too: the later fault says more.
+    return list({fault.field: fault for fault in faults + found}.values())
+
+
+def _faults(body: _Body, capabilities: _Capabilities, metadata: _Metadata) -> list[Fault]:
     found = {
+        **_unwritable(body.capabilities, "capabilities"),
+        **_unwritable(body.metadata, "metadata"),
         "vpn_ip": _address_fault(body.vpn_ip),
         "public_ip": _address_fault(body.public_ip),
         "node_id": text_fault(body.node_id or ""),
@@ -225,9 +243,15 @@ def _raise_faults(body: _Body, capabilities: _Capabilities, metadata: _Metadata)
     }
     if capabilities.gpu is False and capabilities.gpu_count:
         found["capabilities.gpu_count"] = f"expected 0 where gpu is false, got {capabilities.gpu_count}"
-    faults = [Fault(field, message) for field, message in found.items() if message]
-    if faults:
-        raise Invalid(faults)
+    return [Fault(field, message) for field, message in found.items() if message]
+
+
+def _unwritable(free: dict[str, Any], path: str) -> dict[str, str]:
+    try:
+        strictjson.reject_unwritable(free, path)
+    except Invalid as error:
+        return {fault.field: fault.message for fault in error.faults}
+    return {}
 
 
 def _address_fault(address: str | None) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import ValuesView
 from msgspec.structs import replace
 
 from exporter.domain.clock import Clock
+from exporter.domain.config import Limits
 from exporter.domain.errors import UnknownNode
 from exporter.domain.heartbeat import Reason
 from exporter.domain.lifecycle import IN_SERVICE, Lifecycle, Phase
@@ -24,6 +25,7 @@ from exporter.nodemap.paths import NEVER, Path, Paths, Peers
 from exporter.nodemap.pending import PendingChanges
 from exporter.nodemap.queues import Queue, Queues
 from exporter.nodemap.renames import Renames
+from exporter.nodemap.room import Room
 from exporter.nodemap.suppression import Disruptions
 from exporter.nodemap.totals import Totals
 from exporter.nodemap.walltime import WallTime
@@ -43,7 +45,7 @@ class MapState:
         thresholds: Thresholds,
         *,
         site_rule: SiteRule | None = None,
-        max_nodes: int = 1_000_000,
+        limits: Limits | None = None,
         sources: dict[Transport, tuple[Source, ...]] | None = None,
         instance: str = "",
         by: str = "",
@@ -54,7 +56,8 @@ class MapState:
         """
         self.clock = clock
         self.thresholds = thresholds
-        self.max_nodes = max_nodes
+        limits = limits or Limits()
+        self.room = Room(limits.max_nodes, limits.max_state)
         now_ns = clock.monotonic_ns()
         self.instance = instance
         self._by = by
@@ -152,6 +155,7 @@ class MapState:
     def put(self, record: NodeRecord, live: Live | None = None) -> Node:
         """Take the record as the node's own; one that is new stands as `live` says, or was heard just now."""
         node = self._nodes.get(record.name)
+        self.room.exchange(node.facts if node else None, record.registration)
         if node is None:
             now_ns = self.clock.monotonic_ns()
             live = live or Live(now_ns, self.clock.wall_ns(), Transport.HTTP, Status.ACTIVE, now_ns)
@@ -197,6 +201,9 @@ class MapState:
         node = self._nodes.pop(tombstone.name, None)
         if node is None:
             return
+        node.readings = node.ignored = ()
+        self.room.note_report(node)
+        self.room.exchange(node.facts, None)
         self.totals.discard(node)
         Queue.discard(node)
         self._recently_offline.drop(node)
@@ -262,6 +269,7 @@ class MapState:
         else:
             node.entered_offline += 1
             node.readings = node.gpu_health = ()
+            self.room.note_report(node)
             self._recently_offline.add(node)
         self.disruptions.note(node)
         self._renames.note(node)

@@ -12,7 +12,8 @@ The rules, which every store follows, for a node by name and in this order:
 - A record is taken if its `revision_ns` is not before that of the record or tombstone that is there; it takes the
   tombstone's place.
 - A tombstone is taken if its `revision_ns` is later than that of the record, or of the tombstone, that is there; record
-  and last heartbeat go, the history stays until the tombstone is pruned (7 days, at `load`).
+  and last heartbeat go, the history stays until the tombstone is pruned: after 7 days, at `load`, and the oldest at
+  once where there are more than 50,000.
 - A transition is taken if its `sequence` is above that of the node's last recorded one and it leads to another status
   than the recorded one; one that stands in the history exactly as it is told was taken, and its answer was lost. Of a
   name that is neither registered nor departed, none is. The newest 100 a node are kept.
@@ -125,7 +126,7 @@ class Store(Protocol):
     async def recent(self, since_ns: int, limit: int) -> Recent:
         """What happened at or after that time (wall clock) to any node, at most `limit` of each kind, the newest.
 
-        Of transitions, at least the latest 10,000 that are kept count.
+        At least the latest 10,000 of each kind count, and no more need to be looked at.
         """
 
     def changes(self) -> AsyncIterator[Batch]:

@@ -9,6 +9,7 @@ import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import replace
+from heapq import nlargest
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,6 +30,7 @@ from exporter.stores.redisscripts import PERSISTENCE, PRUNE, SAVE, STATE, TYPES,
 from exporter.stores.rules import (
     KEEP_MARKS,
     KEEP_TOMBSTONES,
+    MAX_TOMBSTONES,
     newest_first,
     registration_order,
     stored_node,
@@ -107,6 +109,7 @@ class RedisStore:
             mark = await self._load_marks(known.time_ns)
             tombstones = await self._load_hash(codec.TOMBSTONES, codec.read_tombstone)
             await self._expire_tombstones(tombstones, known.time_ns - KEEP_TOMBSTONES)
+            await self._index_tombstones(tombstones)
             recorded = await self._load_hash(codec.RECORDED, codec.read_recorded)
             heartbeats = await self._load_hash(codec.HEARD, codec.read_heard)
             records = await self._load_hash(codec.NODES, codec.read_record)
@@ -165,17 +168,34 @@ class RedisStore:
         """Newest first."""
         async with self._asking():
             items = await self._client.zrevrange(codec.history(name), 0, limit - 1) if limit else []
-        return [*self._readable(codec.history(name), codec.read_transition, name, items)]
+        return [*self._readable(codec.history(name), codec.read_transition, [(name, item) for item in items])]
 
     async def recent(self, since_ns: int, limit: int) -> Recent:
-        """Of the latest 10,000 transitions of all nodes, and of all tombstones."""
+        """Of the latest 10,000 transitions of all nodes, and of as many tombstones as are asked for."""
+        if not limit:
+            return Recent([], [])
         async with self._asking():
-            items = await self._client.zrevrange(codec.RECENT, 0, limit - 1) if limit else []
-        found = self._readable(codec.RECENT, codec.read_recent, "", items)
-        transitions = [transition for transition in found if transition.at_ns >= since_ns]
-        tombstones = await self._load_hash(codec.TOMBSTONES, codec.read_tombstone)
-        gone = (tombstone for tombstone in tombstones.values() if tombstone.at_ns >= since_ns)
-        return newest_first(transitions, gone, limit)
+            items = await self._client.zrevrange(codec.RECENT, 0, limit - 1)
+        async with self._asking():
+            members: Any = await self._client.zrevrange(codec.DEPARTURES, 0, limit - 1)
+        names = [codec.departed(member) for member in members]
+        values: list[Any] = []
+        if names:
+            async with self._asking():
+                values = await self._client.hmget(codec.TOMBSTONES, names)
+
+        def read() -> Recent:
+            transitions = self._readable(codec.RECENT, codec.read_recent, [("", item) for item in items])
+            found = [(name.decode(errors="replace"), value) for name, value in zip(names, values, strict=True) if value]
+            tombstones = self._readable(codec.TOMBSTONES, codec.read_tombstone, found)
+            return newest_first(
+                (transition for transition in transitions if transition.at_ns >= since_ns),
+                (tombstone for tombstone in tombstones if tombstone.at_ns >= since_ns),
+                limit,
+            )
+
+        # In a thread, since ten thousand of each would hold up the event loop.
+        return await asyncio.to_thread(read)
 
     async def changes(self) -> AsyncIterator[Batch]:
         """What other registries saved since the last load; heartbeats over the bus excepted, which all hear."""
@@ -347,23 +367,36 @@ class RedisStore:
         return max(marks.values(), key=lambda mark: mark.alive_ns, default=None)
 
     async def _expire_tombstones(self, tombstones: dict[str, Tombstone], before_ns: int) -> None:
-        """Remove old tombstones and the history of their nodes, in place and in Redis."""
+        """Remove old tombstones, and those that are too many, with their nodes' history, in place and in Redis."""
+        newest = nlargest(MAX_TOMBSTONES, (tombstone.revision_ns for tombstone in tombstones.values()))
+        if len(newest) == MAX_TOMBSTONES:
+            before_ns = max(before_ns, newest[-1])
         old = [name for name, tombstone in tombstones.items() if tombstone.revision_ns < before_ns]
         for start in range(0, len(old), codec.PART):
             names = old[start : start + codec.PART]
-            keys = [codec.TOMBSTONES, codec.RECORDED, *map(codec.history, names)]
+            keys = [codec.TOMBSTONES, codec.RECORDED, codec.DEPARTURES, *map(codec.history, names)]
             async with self._asking():
                 await self._prune(keys, [b"%020d" % before_ns, *names])
         for name in old:
             del tombstones[name]
 
+    async def _index_tombstones(self, tombstones: dict[str, Tombstone]) -> None:
+        """Bring into order what a registry of an earlier build, which knew no such order, wrote."""
+        async with self._asking():
+            if await self._client.zcard(codec.DEPARTURES) >= len(tombstones):
+                return
+        members = [codec.departure(tombstone) for tombstone in tombstones.values()]
+        for start in range(0, len(members), codec.PART):
+            async with self._asking():
+                await self._client.zadd(codec.DEPARTURES, dict.fromkeys(members[start : start + codec.PART], 0))
+
     def _reject_change(self, kind: bytes, error: Exception) -> None:
         self.on_rejected(f"{shown(kind)} in {codec.CHANGES}", fault_of(error), str(error))
 
     def _readable(
-        self, where: str, read: Callable[[str, Any], Value], name: str, items: Iterable[Any]
+        self, where: str, read: Callable[[str, Any], Value], items: Iterable[tuple[str, Any]]
     ) -> Iterator[Value]:
-        for item in items:
+        for name, item in items:
             try:
                 yield read(name, item)
             except (msgspec.MsgspecError, ValueError) as error:

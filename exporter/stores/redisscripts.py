@@ -7,7 +7,7 @@ zeros, and are compared as text. All keys share one hash tag, so that a cluster 
 from __future__ import annotations
 
 from exporter.domain.recordchecks import MAX_TIME_NS
-from exporter.stores.rules import MAX_TRANSITIONS
+from exporter.stores.rules import MAX_TOMBSTONES, MAX_TRANSITIONS
 
 MAX_CHANGES = 1_000
 """So many entries of the stream are kept, minutes of the busiest mesh; who is slower than that loads anew."""
@@ -67,7 +67,7 @@ the nodes can be known all the same, that is renamed, so that nothing is lost an
 
 SAVE = (
     """
-local dataset, nodes, tombstones, heard, recorded, marks, changes, recent, peers, time = unpack(KEYS, 1, 10)
+local dataset, nodes, tombstones, heard, recorded, marks, changes, recent, peers, time, departures = unpack(KEYS, 1, 11)
 
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
@@ -138,6 +138,7 @@ for _ = 1, counts[1] do
             tell('r', string.sub(value, 41))
         end
         redis.call('HDEL', tombstones, name)
+        if gone then redis.call('ZREM', departures, head(gone, 0) .. name) end
         if not before then new_records[#new_records + 1] = name end
     end
 end
@@ -148,10 +149,26 @@ for _ = 1, counts[2] do
     local latest = before or gone
     if not latest or head(value, 0) > head(latest, 0) then
         redis.call('HSET', tombstones, name, value)
+        if gone then redis.call('ZREM', departures, head(gone, 0) .. name) end
+        redis.call('ZADD', departures, 0, head(value, 0) .. name)
         redis.call('HDEL', nodes, name)
         redis.call('HDEL', heard, name)
         tell('d', string.sub(value, 41))
         if not gone then new_tombstones[#new_tombstones + 1] = name end
+    end
+end
+
+local excess = redis.call('ZCARD', departures) - MAX_TOMBSTONES
+if excess > 0 then
+    for _, oldest in ipairs(redis.call('ZRANGE', departures, 0, excess - 1)) do
+        local name = string.sub(oldest, 21)
+        redis.call('ZREM', departures, oldest)
+        if head(redis.call('HGET', tombstones, name), 0) == head(oldest, 0) then
+            redis.call('HDEL', tombstones, name)
+            redis.call('HDEL', recorded, name)
+            -- Of the same hash tag, and so on the same node of a cluster.
+            redis.call('DEL', string.sub(tombstones, 1, -11) .. 'history:' .. name)
+        end
     end
 end
 
@@ -161,7 +178,7 @@ for index = 1, counts[3] + counts[4] do
     local owner = get(nodes, name, 2) or get(tombstones, name, 2)
     if owner then
         -- Of one score, members stand by their text, and so by sequence or stamp: a score has no room for them.
-        local history, value = KEYS[10 + index], sequence .. text
+        local history, value = KEYS[11 + index], sequence .. text
         local kind = redis.call('TYPE', history).ok
         if kind ~= 'zset' and kind ~= 'none' then redis.call('RENAME', history, history .. ':aside') end
         local last = get(recorded, name, 1)
@@ -207,11 +224,13 @@ return {
     redis.call('HGETALL', peers), {redis.call('GET', time) or nil},
 }
 """.replace("MAX_TRANSITIONS", str(MAX_TRANSITIONS))
+    .replace("MAX_TOMBSTONES", str(MAX_TOMBSTONES))
     .replace("MAX_CHANGES", str(MAX_CHANGES))
     .replace("MAX_RECENT", str(MAX_RECENT))
     .replace("MAX_NUMBER", f"{MAX_TIME_NS:020d}")
 )
-"""KEYS: dataset, nodes, tombstones, heard, recorded, marks, changes, recent, peers, time, each transition's history.
+"""KEYS: dataset, nodes, tombstones, heard, recorded, marks, changes, recent, peers, time, departures, each transition's
+history.
 
 ARGV: dataset, run id, origin, instance, mark and its mesh time or nothing, and how many records, tombstones,
 transitions, transitions of the past and heartbeats follow: name and value of each. Records and tombstones: revision,
@@ -244,14 +263,17 @@ nodes' names. To run it again, or for a node that was done, changes nothing.
 """
 
 PRUNE = """
-for index = 3, #KEYS do
-    local name = ARGV[index - 1]
+for index = 4, #KEYS do
+    local name = ARGV[index - 2]
     local gone = redis.call('HGET', KEYS[1], name)
     if gone and string.sub(gone, 1, 20) < ARGV[1] then
         redis.call('HDEL', KEYS[1], name)
         redis.call('HDEL', KEYS[2], name)
         redis.call('DEL', KEYS[index])
+        redis.call('ZREM', KEYS[3], string.sub(gone, 1, 20) .. name)
     end
 end
 """
-"""KEYS: tombstones, recorded, and each node's history. ARGV: the time before which a tombstone is old, the names."""
+"""KEYS: tombstones, recorded, departures, and each node's history. ARGV: the time before which a tombstone is old, and
+the names.
+"""

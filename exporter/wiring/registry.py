@@ -177,7 +177,7 @@ class Registry:
         self._notifier.reconfigure(new)
         logs.setup(new.log.level, new.log.format)
         if self._store_writer.loaded:
-            self.node_map.reconfigure(new.thresholds, new.site, new.limits.max_nodes)
+            self.node_map.reconfigure(new.thresholds, new.site, new.limits)
             self.exposition.reconfigure(
                 disabled_families=new.metrics.disabled_families,
                 rules=new.topology.rules,
@@ -260,7 +260,7 @@ class Registry:
             self.clock,
             self._config.thresholds,
             site_rule=self._config.site,
-            max_nodes=self._config.limits.max_nodes,
+            limits=self._config.limits,
             sources={Transport.HTTP: shared, Transport.BUS: (*shared, *bus)},
             instance=self._store.instance,
             by=secrets.token_hex(4) if self._store.shared else "",

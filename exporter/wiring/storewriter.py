@@ -21,6 +21,7 @@ from exporter.nodemap import merging
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.paths import NEVER
 from exporter.nodemap.planning import PlannedWrite
+from exporter.nodemap.room import Growth
 from exporter.process.tasks import end_tasks
 from exporter.stores.base import Saved, Store
 from exporter.telemetry.metrics import Telemetry
@@ -196,6 +197,7 @@ class StoreWriter:
         if self._map is None:
             node_map = self._new_map()
             merging.load(node_map, snapshot)
+            node_map.room.warn_if_exceeded()
             try:
                 await self._store.probe()
             except StoreUnavailable as error:
@@ -234,9 +236,10 @@ class StoreWriter:
     async def _write_commands(self) -> None:
         taken = self._take_commands()
         planned: list[tuple[PlannedWrite, asyncio.Future[Node | None]]] = []
+        ahead = Growth()
         for command, done in taken:
             try:
-                planned.append((self.node_map.plan(command), done))
+                planned.append((self.node_map.plan(command, ahead), done))
             except AuroraError as error:
                 done.set_exception(error)
         results = [plan.result for plan, _ in planned]

@@ -15,7 +15,8 @@ def merge_unsaved(stored: Recent, node_map: NodeMap, since_ns: int, limit: int) 
     for transition in stored.transitions:
         latest.setdefault(transition.node, transition)
     transitions = list(stored.transitions)
-    for transition in node_map.recent:
+    # The latest stand last, in memory.
+    for transition in reversed([*islice(reversed(node_map.recent), limit)]):
         known = latest.get(transition.node)
         # As a store takes it: another registry may have told the same change a moment apart.
         if transition.at_ns >= since_ns and (
@@ -24,9 +25,8 @@ def merge_unsaved(stored: Recent, node_map: NodeMap, since_ns: int, limit: int) 
             latest[transition.node] = transition
             transitions.append(transition)
     gone = {tombstone.name: tombstone for tombstone in stored.tombstones}
-    # The latest stand last.
-    latest_gone = (tombstone for tombstone in reversed(node_map.departed.values()) if tombstone.at_ns >= since_ns)
-    gone.update((tombstone.name, tombstone) for tombstone in islice(latest_gone, limit))
+    latest_gone = islice(reversed(node_map.departed.values()), limit)
+    gone.update((tombstone.name, tombstone) for tombstone in latest_gone if tombstone.at_ns >= since_ns)
     still_gone = [tombstone for tombstone in gone.values() if node_map.find(tombstone.name) is None]
     return Recent(
         sorted(transitions, key=lambda transition: (transition.stamp_ns, transition.node), reverse=True)[:limit],

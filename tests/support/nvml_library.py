@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).parent / "nvml" / "nvml.c"
@@ -27,8 +29,7 @@ class NvmlLibrary:
     def install(self, version: int = 550) -> None:
         """Put the library of that driver in place, as an upgrade does."""
         fresh = self.directory / f"{NAME}.{version}"
-        command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", f"-DVERSION={version}", str(SOURCE)]
-        subprocess.run([*command, "-o", str(fresh)], check=True)
+        fresh.write_bytes(_compiled(version))
         fresh.replace(self.directory / NAME)
 
     def remove(self) -> None:
@@ -53,6 +54,15 @@ class NvmlLibrary:
         """What a process needs in order to find it."""
         paths = [str(self.directory), os.environ.get("LD_LIBRARY_PATH", "")]
         return {"LD_LIBRARY_PATH": ":".join(filter(None, paths)), "FAKE_NVML": str(self.answers)}
+
+
+@cache
+def _compiled(version: int) -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        library = Path(directory, NAME)
+        command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", f"-DVERSION={version}", str(SOURCE)]
+        subprocess.run([*command, "-o", str(library)], check=True)
+        return library.read_bytes()
 
 
 def _written(value: object) -> str:
