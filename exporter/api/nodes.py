@@ -36,9 +36,7 @@ def list_nodes(service: Service, renderings: Renderings) -> Handler:
             return Response(status_code=304, headers=headers)
         if request.method == "HEAD":
             return Response(headers=headers, media_type=JSON)
-        # The nodes of this moment: the ETag is of it, and so is the place.
-        nodes = list(node_map.nodes())
-        body = await renderings.get(etag, lambda: collect(render(node_map, nodes, listing, place)))
+        body = await renderings.get(etag, lambda: collect(render(node_map, listing, place)))
         return SharedResponse(body, headers, JSON)
 
     return handle

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -18,6 +17,7 @@ from exporter.api.connections import ConnectionLimits, source_of
 from exporter.api.events import ABORT, EVENTS
 from exporter.api.heads import JUDGED, fault_of_latest, take_host_of_target
 from exporter.api.problems import MEDIA_TYPE, NOT_ACKNOWLEDGED, Problem
+from exporter.api.rounds import Inflow, Rounds
 from exporter.api.stream import STOPPING
 from exporter.api.sweep import Sweep
 from exporter.api.tracing import request_id_of
@@ -43,19 +43,6 @@ def _trust_all(_: str) -> bool:
 
 def _ignore(_: str) -> None:
     return None
-
-
-class _Flow(FlowControl):
-    """Reads nothing while requests wait behind the one that is answered: uvicorn's reads on, and keeps all it gets."""
-
-    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
-        super().__init__(transport)
-        self._waiting = waiting
-
-    def resume_reading(self) -> None:
-        """Read on, unless a whole request waits already."""
-        if not self._waiting:
-            super().resume_reading()
 
 
 class _Refused(Exception):
@@ -119,11 +106,13 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._turned_away = ""
         """Why there is no room for this connection: it is told at its first request."""
         self._shared = ConnectionLimits.of(server_state)
+        self._inflow: Inflow
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a request, if there is room for another connection."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
+        rounds = Rounds.of(self.server_state, self.loop)
+        self.flow = self._inflow = Inflow(transport, rounds, self.pipeline, self._take)
         host = self.client[0] if self.client else ""
         self.source, self.trusted = source_of(host), self.is_trusted(host)
         sweep = self._sweeps.get(self.server_state)
@@ -139,15 +128,22 @@ class DeadlineProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room."""
         self._shared.leave(self)
+        self._inflow.drop()
         self._leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, as long as its head, or what surrounds its body, ends somewhere."""
+        """Parse what came, or keep it until it is this connection's turn."""
         if self._refused:
             return
         if self.since is None:
             self.since = self.loop.time()
+        self._inflow.receive(data)
+
+    def _take(self, data: bytes) -> None:
+        """Parse it, as long as the head, or what surrounds the body, ends somewhere."""
+        if self._refused:
+            return
         self._progressed = False
         self._unset_keepalive_if_required()
         try:
@@ -263,7 +259,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         serving = self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
-        if self.flow.read_paused:
+        if self.flow.read_paused or len(self._inflow):
             self.since = self.loop.time()
         elif not serving:
             self.refused("receive_timeout")

@@ -23,6 +23,9 @@ RETRY_AFTER = {"Retry-After": "1"}
 SLICES = 4
 """Slices of all answers that are written before the loop serves its sockets again: a quarter of a megabyte."""
 _slices = Turns(SLICES)
+STARTS = 16
+"""Answers that begin between two such looks: all who share a rendering have it at the same moment."""
+_starts = Turns(STARTS)
 
 
 class Body:
@@ -88,6 +91,7 @@ class SharedResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As an ASGI application."""
         del receive
+        await _starts.wait()
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if scope["method"] != "HEAD":
             for piece in self._shared.pieces:

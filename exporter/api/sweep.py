@@ -1,4 +1,4 @@
-"""One timer for all connections of a server, which ends those that are too slow."""
+"""One timer that looks for requests that do not arrive, and for readers that do not read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from exporter.domain.config import Limits
 
 LONGEST_PAUSE, LOOKS = 1.0, 4
 """Connections are checked every second, or four times in the timeout where that is shorter."""
+TOGETHER = 50
+"""So many are ended at once; in between, others have their turn."""
 
 
 class Sweep:
@@ -19,7 +21,7 @@ class Sweep:
     def __init__(self, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
         self._loop = loop
         self._connections = connections
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     def begin(self, limits: Callable[[], Limits]) -> None:
         """Begin to check, unless that goes on already."""
@@ -28,14 +30,21 @@ class Sweep:
             pause = min(LONGEST_PAUSE, shortest_ns / SECOND / LOOKS)
             self._timer = self._loop.call_later(pause, self._look, limits)
 
-    def _look(self, limits: Callable[[], Limits]) -> None:
+    def _look(self, limits: Callable[[], Limits], rest: list[Any] | None = None) -> None:
+        """Look at all of them, or at the rest."""
         self._timer = None
-        now = self._loop.time()
+        now, ended = self._loop.time(), 0
+        connections = list(self._connections) if rest is None else rest
         late, blocked = (now - each / SECOND for each in (limits().receive_timeout, limits().send_timeout))
-        for connection in list(self._connections):
+        for position, connection in enumerate(connections, 1):
             if connection.since is not None and connection.since <= late:
                 connection.overdue()
+                ended += 1
             if connection.blocked_since is not None and connection.blocked_since <= blocked:
                 connection.cut_slow_reader(now)
+                ended += 1
+            if ended >= TOGETHER:
+                self._timer = self._loop.call_soon(self._look, limits, connections[position:])
+                return
         if self._connections:
             self.begin(limits)

@@ -193,20 +193,21 @@ class Client:
     def events(self, last_id: str = "", *, retry: bool = True, **filters: Any) -> Iterator[Event]:
         """Events as they happen, without end; filters as of `nodes`. `last_id` resumes behind that event.
 
-        With `retry` a stream that breaks off is resumed, again and again; a refusal is raised at once.
+        With `retry` a stream that breaks off is resumed, again and again. What fails before it began, and a refusal,
+        is raised at once.
         """
-        pauses = waits()
+        pauses, begun = waits(), False
         while True:
             try:
                 for event in self._stream(last_id, filters):
-                    last_id, pauses = event.id or last_id, waits()
+                    last_id, pauses, begun = event.id or last_id, waits(), True
                     if event.type:
                         yield event
             except Unreachable:
-                if not retry:
+                if not (retry and begun):
                     raise
             except Refused as refused:
-                if not retry or refused.status < SERVER_ERRORS:
+                if not (retry and begun) or refused.status < SERVER_ERRORS:
                     raise
             if not retry:
                 return

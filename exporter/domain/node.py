@@ -202,5 +202,7 @@ class Node:
     @property
     def free_vram_bytes(self) -> int:
         """VRAM that nobody uses, as far as readings tell; all of it where there are none."""
-        used = sum(reading.memory_used_bytes or 0 for reading in self.readings)
-        return max(0, self.facts.gpu_memory_bytes - used)
+        total = self.record.registration.gpu_memory_bytes
+        if not self.readings:
+            return total
+        return max(0, total - sum(reading.memory_used_bytes or 0 for reading in self.readings))
