@@ -10,7 +10,7 @@ HARNESS := tests/grafana/node
 PAGE := tests/ui/node
 QUICK := $(addprefix tests/,api bus client configuration domain exposition nodemap notifier programs stores telemetry wiring)
 SERVERS := redis-server redis-sentinel prometheus promtool prometheus-alertmanager amtool
-CLIENTS := chromium curl wget perl node npm shellcheck docker-compose zsh fish
+CLIENTS := chromium curl wget perl node npm shellcheck docker-compose zsh fish nginx
 
 .PHONY: help
 help: ## This list
@@ -38,7 +38,7 @@ test: servers lint $(HARNESS)/node_modules/installed $(PAGE)/node_modules/instal
 
 .PHONY: check
 check: lint ## The quick look while you work: lint, types, and every test that starts no server
-	@scripts/need promtool amtool shellcheck docker-compose zsh fish
+	@scripts/need promtool amtool shellcheck docker-compose zsh fish nginx
 	$(BIN)/python -m pytest -q -n 2 -m "not servers" --ignore tests/grafana
 
 .PHONY: lowest

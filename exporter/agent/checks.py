@@ -1,4 +1,4 @@
-"""The registry's rules for names, texts and addresses, so that a mistake is told before anybody is asked."""
+"""The registry's rules for names, texts and addresses, so that a mistake is reported before any request."""
 
 from __future__ import annotations
 

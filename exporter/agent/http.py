@@ -39,7 +39,7 @@ class Response(NamedTuple):
 
 
 class BadAnswer(Exception):
-    """What answered does not speak HTTP, or breaks off."""
+    """What answered is not HTTP, or breaks off."""
 
 
 class HttpRegistry:
@@ -47,7 +47,7 @@ class HttpRegistry:
 
     `url` may hold `user:password@`, for a registry behind basic authentication, and a path, for one behind a proxy.
     `tls` wraps a socket for a host name; `token` gives what the registry wants to see, or nothing; `forget_token` is
-    told that it was refused, and says whether there is another.
+    called when it was refused, and says whether there is another.
     Raises UsageError for what is no such URL.
     """
 
@@ -240,7 +240,7 @@ class _Reader:
         return int(words[1]), headers
 
     def body(self, headers: Mapping[str, str]) -> bytes:
-        """The body, whole, however its length is told."""
+        """The body, whole, however its length is stated."""
         if headers.get("transfer-encoding", "").lower() == "chunked":
             return self._chunks()
         length = headers.get("content-length")

@@ -39,5 +39,5 @@ class Backoff:
         pause = self._pause * (1 - number / 2)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
         asked = at_least or 0.0
-        # A whole mesh is asked alike: whoever waits exactly so long comes together with all others.
+        # A whole mesh is asked alike: agents that wait exactly so long all come together.
         return max(pause, asked * (1 + number / 2))

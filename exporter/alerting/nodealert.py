@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from exporter.alerting.rule import Alert, Recording, block, indented
 from exporter.alerting.setting import NON_PRODUCTION
 
 NON_PRODUCTION_PATTERN = f"^({'|'.join(NON_PRODUCTION)})$"
-"""Environments in which nothing pages; whoever states none is in production."""
+"""Environments in which nothing pages; a node that states none is in production."""
 SCRAPED = "job, instance"
 HELD = "instance_node:aurora_node_status_held:true"
 MISSING = "instance_node:aurora_node_status:missing"
@@ -71,8 +73,9 @@ def grouped(expr: str) -> str:
     return f"(\n{indented(expr, 2)}\n)" if "\nor\n" in expr else expr
 
 
-def labels() -> Recording:
+def labels(conditions: Sequence[Recording]) -> Recording:
     """Labels for routing, of the nodes of which some condition holds."""
+    anywhere = "\nor on (node)\n".join(condition.name for condition in conditions)
     return Recording(
         LABELS,
         block("""
@@ -80,10 +83,12 @@ def labels() -> Recording:
               max by (node, role, environment, site) (
                   aurora_node_info
                 and on (node)
-                  {__name__=~"node:Aurora.+:condition"}
+                  (
+            @
+                  )
               )
             )
-        """),
+        """).replace("@", indented(anywhere, 8)),
         why="Once for all alerts, and of those nodes only that one of them may be about.",
     )
 

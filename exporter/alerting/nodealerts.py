@@ -35,7 +35,7 @@ it has no series, so that the joins cost nothing.
                                              as a plain group_left would
   or ALERTS{...} and on (node) ...:frozen    what nobody receives is unknown, not repaired: the alert goes on
 A node that is missing together with its site or the mesh has no alert of its own: that of the site or the mesh stands
-for it. Neither has a name that is missing because its machine registered under another one. What was told before goes
+for it. Neither has a name that is missing because its machine registered under another one. What was sent before goes
 on until the node is back.
 keep_firing_for: neither a failed scrape nor a restart of the registry looks like a repair.
 
@@ -47,7 +47,7 @@ def nodes(setting: Setting) -> str:
     """The text of nodes.rules.yml."""
     pairs = [*_missing(setting), *_unsteady(setting), *gpus(setting), *_others(setting)]
     conditions, alerts = [condition for condition, _ in pairs], [alert for _, alert in pairs]
-    return file(HEAD, "aurora-nodes", [*_recorded(setting), *conditions, labels(), *alerts], setting.runbooks)
+    return file(HEAD, "aurora-nodes", [*_recorded(setting), *conditions, labels(conditions), *alerts], setting.runbooks)
 
 
 def _recorded(setting: Setting) -> list[Recording]:
@@ -100,7 +100,7 @@ def _missing(setting: Setting) -> list[NodeAlert]:
             suppressed=f'{DISRUPTED}\nor\n{RENAMED}\nor\nALERTS{{alertname="AuroraNodeFlapping", alertstate="firing"}}',
             summary="Node {{ $labels.node }} is missing heartbeats",
             description=f"{missing} thresholds.warning_after. If none comes, it will be offline.",
-            why="Goes on while the node is offline: one that was told ends when the node is back, and not before.",
+            why="Goes on while the node is offline: one that fired before ends when the node is back, and not earlier.",
         ),
         about(
             "AuroraNodeOffline",

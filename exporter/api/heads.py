@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from exporter.api.problems import Problem
 
-JUDGED = frozenset({b"host", b"transfer-encoding"})
-"""Headers that `fault_of_latest` has a say about."""
+SEPARATORS = len(b": \r\n")
 Headers = list[tuple[bytes, bytes]]
 
 
-def fault_of_latest(headers: Headers) -> Problem | None:
-    """What is wrong with the latest header, a Host or Transfer-Encoding, beside those before it.
+def size_of(target: bytes, headers: Headers) -> int:
+    """Bytes of a request's target and headers, however they were read."""
+    return len(target) + sum(len(name) + len(value) + SEPARATORS for name, value in headers)
 
-    Two hosts are refused, so that no two programs on the way take different ones. Source: RFC 9112 3.2, 6.1.
-    """
-    name, value = headers[-1]
-    if name == b"host":
-        hosts = sum(each == b"host" for each, _ in headers)
-        return Problem(400, f"expected one Host header, got {hosts}") if hosts > 1 else None
+
+def two_hosts(count: int) -> Problem:
+    """Of several, programs on the way may take different ones. Source: RFC 9112 3.2."""
+    return Problem(400, f"expected one Host header, got {count}")
+
+
+def fault_of_coding(value: bytes) -> Problem | None:
+    """What is wrong with a Transfer-Encoding. Source: RFC 9112 6.1."""
     if value.strip().lower() == b"chunked":
         return None
     return Problem(415, "expected Transfer-Encoding chunked and no other: send the body as it is")

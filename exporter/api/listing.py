@@ -73,10 +73,25 @@ def place_of(node_map: NodeMap, listing: Listing) -> Place:
     return lambda nodes: bisect_right(nodes, since, key=lambda node: node.record.epoch)
 
 
-async def render(node_map: NodeMap, listing: Listing, place: Place) -> AsyncIterator[bytes]:
+class Roster:
+    """All nodes in order of registration, as one list for all who render: many copies keep the collector busy."""
+
+    def __init__(self) -> None:
+        self._of: NodeMap | None = None
+        self._version = -1
+        self._nodes: list[Node] = []
+
+    def nodes(self, node_map: NodeMap) -> list[Node]:
+        """Those of this moment; not to be changed."""
+        if self._of is not node_map or self._version != node_map.facts_version:
+            self._of, self._version, self._nodes = node_map, node_map.facts_version, list(node_map.nodes())
+        return self._nodes
+
+
+async def render(node_map: NodeMap, roster: Roster, listing: Listing, place: Place) -> AsyncIterator[bytes]:
     """The answer's JSON, piece by piece; each node stands as when it is rendered."""
     yielder = Yielder()
-    nodes = list(node_map.nodes())
+    nodes = roster.nodes(node_map)
     if listing.by_free_vram:
         chosen = await _by_free_vram(nodes, listing, place, yielder)
     else:

@@ -52,7 +52,7 @@ class Problem(AuroraError):
         faults: list[Fault] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """`kind`: what programs may tell it from others of the same status by."""
+        """`kind`: how programs distinguish it from others of the same status."""
         super().__init__(detail)
         self.status = status
         self.detail = detail
@@ -75,7 +75,7 @@ class Problem(AuroraError):
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that an error is to the caller; what is not one of ours is a 500 that tells nothing of our inside."""
+    """The problem that an error is to the caller; what is not one of ours is a 500 without details of our inside."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, Invalid):

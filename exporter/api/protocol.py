@@ -15,9 +15,9 @@ from uvicorn.server import ServerState
 
 from exporter.api.connections import ConnectionLimits, source_of
 from exporter.api.events import ABORT, EVENTS
-from exporter.api.heads import JUDGED, fault_of_latest, take_host_of_target
+from exporter.api.heads import fault_of_coding, size_of, take_host_of_target, two_hosts
 from exporter.api.problems import MEDIA_TYPE, NOT_ACKNOWLEDGED, Problem
-from exporter.api.rounds import Inflow, Rounds
+from exporter.api.rounds import SLICE, Inflow, Rounds, is_heartbeat
 from exporter.api.stream import STOPPING
 from exporter.api.sweep import Sweep
 from exporter.api.tracing import request_id_of
@@ -30,11 +30,14 @@ MAX_HEADERS = 256
 PROGRESS = 65_536
 """Bytes that a reader must take in each `limits.send_timeout`."""
 TOLD_WHY = 64
-"""So many connections above the limit are told why they are refused; the others are closed at once."""
+"""So many connections above the limit are answered why they are refused; the others are closed at once."""
 HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
 RETRY = {"Retry-After": "2"}
 NOT_HTTP = "this is no HTTP/1.1 request"
-SEPARATORS = len(b": \r\n")
+NOTED = frozenset({b"transfer-encoding", b"expect"})
+SURELY = MAX_HEAD - 2 * SLICE
+"""A head of at most so many bytes in the reads before the latest cannot be too large."""
+SLASH = ord("/")
 
 
 def _trust_all(_: str) -> bool:
@@ -96,15 +99,14 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._in_head = True
         self._progressed = False
         self._overhead = 0
-        self._fields = 0
-        """Headers and trailers of the request."""
-        self._head = 0
-        """Bytes of the request's target and headers, or of its trailers."""
+        self._hosts = self._trailers = 0
+        self._upgrading = False
+        """Whether the request asks for an upgrade."""
         self._fault: Problem | None = None
         """What is wrong with the head, once it is whole."""
         self._refused = False
         self._turned_away = ""
-        """Why there is no room for this connection: it is told at its first request."""
+        """Why there is no room for this connection: the answer to its first request."""
         self._shared = ConnectionLimits.of(server_state)
         self._inflow: Inflow
 
@@ -133,63 +135,75 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, or keep it until it is this connection's turn."""
-        if self._refused:
-            return
+        """Parse what came, or keep it until it is this connection's turn. A heartbeat never waits."""
         if self.since is None:
             self.since = self.loop.time()
-        self._inflow.receive(data)
+        if is_heartbeat(data) and not self._inflow.unparsed:
+            self._take(data)
+        elif not self._refused:
+            self._inflow.receive(data)
 
     def _take(self, data: bytes) -> None:
-        """Parse it, as long as the head, or what surrounds the body, ends somewhere."""
+        """Parse it, a slice at most, as long as the head, or what surrounds the body, ends somewhere."""
         if self._refused:
             return
         self._progressed = False
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
         try:
-            self._parse(data)
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._go_on_without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._malformed()
-        self._overhead = 0 if self._progressed else self._overhead + len(data)
-        if self._overhead > MAX_HEAD:
-            self._too_large_a_head()
+        if self._progressed:
+            self._overhead = 0
+        else:
+            self._overhead += len(data)
+            if self._overhead > MAX_HEAD:
+                self._too_large_a_head()
 
     def on_message_begin(self) -> None:
         """The first byte of a request; it may follow another one's last byte at once."""
         super().on_message_begin()
         self._in_head = True
-        self._fields = self._head = 0
-        self._fault = None
+        self._hosts = 0
         if self.since is None:
             self.since = self.loop.time()
 
-    def on_url(self, url: bytes) -> None:
-        """A part of the request's target."""
-        self._add_to_head(len(url))
-        super().on_url(url)
-
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; what comes behind a body (trailers) is dropped."""
-        self._fields += 1
-        self._add_to_head(len(name) + len(value) + SEPARATORS)
-        if self._in_head:
-            super().on_header(name, value)
-            if self.headers[-1][0] in JUDGED:
-                self._fault = self._fault or fault_of_latest(self.headers)
+        """A header, as the base takes it; what comes behind a body (trailers) is dropped."""
+        if not self._in_head:
+            self._trailers += 1
+            if self._trailers > MAX_HEADERS:
+                # What a callback raises ends the parsing of this read.
+                self._too_large_a_head()
+                raise _Refused
+            return
+        name = name.lower()
+        self.headers.append((name, value))
+        if name == b"host":
+            self._hosts += 1
+        elif name in NOTED:
+            self._note(name, value)
 
     def on_headers_complete(self) -> None:
         """What follows is the body."""
         self._in_head, self._progressed = False, True
-        self._head = 0
-        if not self.url.startswith(b"/"):
+        self._trailers = 0
+        self._upgrading = self.parser.should_upgrade()
+        if self.url[0] != SLASH:
             take_host_of_target(self.url, self.headers)
-        if self._turned_away:
+        if len(self.headers) > MAX_HEADERS or (self._overhead > SURELY and size_of(self.url, self.headers) > MAX_HEAD):
+            self._too_large_a_head()
+        elif self._turned_away:
             self.refuse(Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"}))
-        elif self._fault is not None:
+        elif self._hosts > 1 or self._fault is not None:
             self.refused("malformed")
-            self.refuse(self._fault)
-        elif not self.parser.should_upgrade():
-            self._shared.busy(self)
+            self.refuse(self._fault or two_hosts(self._hosts))
+        elif not self._upgrading:
+            if not self.trusted:
+                self._shared.busy(self)
             super().on_headers_complete()
             if self.scope["path"] == EVENTS:
                 # A stream whose reader takes nothing is cut at the end: a closing connection would wait for it.
@@ -204,17 +218,17 @@ class DeadlineProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._progressed = True
-        if self._refused or self.parser.should_upgrade():
+        if self._refused or self._upgrading:
             return
         super().on_message_complete()
         self.since = None
-        if self.cycle.response_complete:
+        if self.cycle.response_complete and not self.trusted:
             self._shared.idle(self)
 
     def on_response_complete(self) -> None:
         """The answer is written; the connection may wait for the next request."""
         super().on_response_complete()
-        if self.since is None and not self.pipeline:
+        if not self.trusted and self.since is None and not self.pipeline:
             self._shared.idle(self)
 
     def pause_writing(self) -> None:
@@ -259,7 +273,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         serving = self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
-        if self.flow.read_paused or len(self._inflow):
+        if self.flow.read_paused or self._inflow.unparsed:
             self.since = self.loop.time()
         elif not serving:
             self.refused("receive_timeout")
@@ -286,12 +300,11 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._refused = True
         self.transport.close()
 
-    def _add_to_head(self, size: int) -> None:
-        self._head += size
-        if self._head > MAX_HEAD or self._fields > MAX_HEADERS:
-            # What a callback raises ends the parsing of this read.
-            self._too_large_a_head()
-            raise _Refused
+    def _note(self, name: bytes, value: bytes) -> None:
+        if name == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+        else:
+            self._fault = self._fault or fault_of_coding(value)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         # `cycle` of the base is the last request that came; others may wait before it.
@@ -316,21 +329,16 @@ class DeadlineProtocol(HttpToolsProtocol):
             detail = f"expected a request line and at most {MAX_HEADERS} headers of at most {MAX_HEAD} bytes together"
             self.refuse(Problem(431, detail))
 
-    def _parse(self, data: bytes) -> None:
-        """Parse it; a head that asks for an upgrade is parsed again without what asks for it, and then what follows."""
-        while data:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                data = data[upgrade.args[0] :]
-                method = self.parser.get_method()
-                if method == b"CONNECT" or self._refused:
-                    self._malformed()
-                    return
-                kept = [b"%b: %b\r\n" % header for header in self.headers if header[0] not in HOP_BY_HOP]
-                line = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
-                self.parser = httptools.HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-                self.parser.feed_data(b"%b%b\r\n" % (line, b"".join(kept)))
-            else:
-                return
+    def _go_on_without_upgrade(self, data: bytes) -> None:
+        """The head asked for an upgrade: parse it again without what asks for it, and then what follows it."""
+        method = self.parser.get_method()
+        if method == b"CONNECT" or self._refused:
+            self._malformed()
+            return
+        kept = [b"%b: %b\r\n" % header for header in self.headers if header[0] not in HOP_BY_HOP]
+        line = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._take(b"%b%b\r\n" % (line, b"".join(kept)))
+        if data:
+            self._take(data)

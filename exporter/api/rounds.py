@@ -74,7 +74,7 @@ class Rounds:
 
 
 class Inflow(FlowControl):
-    """What one connection sends: parsed at once, or in slices when it is its turn. A heartbeat never waits.
+    """What one connection sends: parsed at once, or in slices when it is its turn.
 
     Nothing is read while requests wait behind the one that is answered, or while something waits to be parsed:
     uvicorn's reads on, and keeps all it gets.
@@ -89,21 +89,16 @@ class Inflow(FlowControl):
         self._rounds = rounds
         self._requests = requests
         self._parse = parse
-        self._unparsed = b""
-
-    def __len__(self) -> int:
-        return len(self._unparsed)
+        self.unparsed = b""
 
     def receive(self, data: bytes) -> None:
         """The connection sent this."""
-        if self._unparsed:
-            self._unparsed += data
-        elif is_heartbeat(data):
-            self._parse(data)
+        if self.unparsed:
+            self.unparsed += data
         elif len(data) <= SLICE and self._rounds.has_room():
             self._rounds.spend(self._parse, data)
         else:
-            self._unparsed = data
+            self.unparsed = data
             self._transport.pause_reading()
             self._rounds.wait(self._take_turn)
 
@@ -115,17 +110,17 @@ class Inflow(FlowControl):
 
     def drop(self) -> None:
         """Nobody wants what is not parsed yet."""
-        self._unparsed = b""
+        self.unparsed = b""
 
     def _take_turn(self) -> None:
-        data, self._unparsed = self._unparsed[:SLICE], self._unparsed[SLICE:]
+        data, self.unparsed = self.unparsed[:SLICE], self.unparsed[SLICE:]
         if data:
             self._rounds.spend(self._parse, data)
-        if self._unparsed:
+        if self.unparsed:
             self._rounds.wait(self._take_turn)
         else:
             self._read_on()
 
     def _read_on(self) -> None:
-        if not (self._unparsed or self.read_paused or self._transport.is_closing()):
+        if not (self.unparsed or self.read_paused or self._transport.is_closing()):
             self._transport.resume_reading()

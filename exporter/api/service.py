@@ -72,7 +72,7 @@ class Service(Protocol):
 
     @property
     def event_bus_up(self) -> bool | None:
-        """The bus is heard; None where none is configured."""
+        """The bus is received; None where none is configured."""
 
     @property
     def uptime_seconds(self) -> float:

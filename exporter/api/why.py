@@ -1,4 +1,4 @@
-"""`GET /nodes/{name}/why`: how a node's status came about, what comes next, and what keeps its alerts quiet."""
+"""`GET /nodes/{name}/why`: how a node got its status, what comes next, and what suppresses its alerts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _explanation(node_map: NodeMap, node: Node) -> dict[str, Any]:
         "node": node.name,
         "status": node.status,
         "status_since": timestamp(node_map.wall_time.at(node.status_since_ns)),
-        "last_heard": {
+        "last_heartbeat": {
             "at": timestamp(node.last_seen_ns),
             "transport": node.transport,
             "age_seconds": seconds(age_ns),
@@ -56,7 +56,7 @@ def _explanation(node_map: NodeMap, node: Node) -> dict[str, Any]:
         ),
         "lifecycle": _lifecycle(node, wall_ns),
         "ignored": [{"field": part.field, "message": part.message} for part in node.ignored],
-        "quiet": [each.text for each in Suppression(node_map).of(node)],
+        "suppressed": [each.text for each in Suppression(node_map).of(node)],
         "pages": node.facts.environment not in NON_PRODUCTION,
         "thresholds": {
             "heartbeat_interval_seconds": seconds(node_map.thresholds.heartbeat_interval),
@@ -69,7 +69,7 @@ def _explanation(node_map: NodeMap, node: Node) -> dict[str, Any]:
 
 
 def _not_counted(node_map: NodeMap, reception: Reception, node: Node, now_ns: int) -> list[dict[str, Any]]:
-    """The blind outages since the node was last heard, oldest first, each with the grace that followed it."""
+    """The outages since the node's last heartbeat, oldest first, each with the grace that followed it."""
     outages: list[dict[str, Any]] = [
         {
             "from": timestamp(node_map.wall_time.at(max(spell.from_ns, node.last_heartbeat_ns))),
@@ -87,7 +87,7 @@ def _not_counted(node_map: NodeMap, reception: Reception, node: Node, now_ns: in
 def _next(
     thresholds: Thresholds, reception: Reception, node: Node, counted_age_ns: int, *, held: bool, now_ns: int
 ) -> dict[str, Any]:
-    """What the next threshold makes of the node; `in_seconds` is null while only our hearing again can tell."""
+    """What the next threshold makes of the node; `in_seconds` is null while we are blind to it."""
     forget_after_ns = _forget_after(thresholds, node)
     status, at_ns = {
         Status.ACTIVE: (str(Status.WARNING), thresholds.warning_after),
@@ -98,7 +98,7 @@ def _next(
         status, at_ns = FORGOTTEN, forget_after_ns
     if reception.blind(now_ns):
         return {"status": status, "in_seconds": None}
-    # Silence is counted up to the last proof of hearing, and stands still until a grace is over.
+    # Age is counted up to the last proof of reception, and stands still until a grace is over.
     counts_from_ns = reception.outages[-1].grace_end_ns if held else reception.until_ns
     return {"status": status, "in_seconds": seconds(max(0, at_ns - counted_age_ns + counts_from_ns - now_ns))}
 

@@ -187,7 +187,7 @@ class BusConsumer:
         except StateLimit as fault:
             self._reject(Rejection.STATE_LIMIT, str(fault))
         except UnknownNode as fault:
-            # Another registry on the same store may have heard the same departure first.
+            # Another registry on the same store may have received the same departure first.
             if command.name not in self._node_map().departed:
                 self._reject(Rejection.UNKNOWN_NODE, str(fault))
         except (StoreUnavailable, StillLoading) as fault:

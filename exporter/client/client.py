@@ -219,7 +219,7 @@ class Client:
         return self.call("GET", f"{path}?{urlencode(parameters)}" if parameters else path)
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> JsonReply:
-        """The answer to any request, a body as JSON; the one place where refusals are told apart."""
+        """The answer to any request, a body as JSON; the one place where refusals are classified."""
         content = None if body is None else msgspec.json.encode(body)
         try:
             response = self._http.request(method, path, content)
@@ -266,7 +266,7 @@ def _parameter(value: Any) -> str:
 
 
 def _sent_at_ns(response: Response) -> int:
-    # Ages are told by the registry's clock: ours may be wrong, and is asked only where a proxy drops the Date.
+    # Ages are measured by the registry's clock: ours may be wrong, and is asked only where a proxy drops the Date.
     try:
         return int(parsedate_to_datetime(response.headers["date"]).timestamp()) * SECOND
     except (KeyError, ValueError, OverflowError):

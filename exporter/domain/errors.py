@@ -53,7 +53,7 @@ class NameConflict(AuroraError):
     """A living node with another `node_id` holds the name."""
 
     def __init__(self, name: str) -> None:
-        # The holder's node_id is not told: whoever knew it could take the name.
+        # The holder's node_id is not shown: with it, anybody could take the name.
         super().__init__(
             f"name {name!r} belongs to a living node with another node_id: "
             "choose another name, or deregister the holder first"

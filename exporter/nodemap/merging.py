@@ -1,4 +1,4 @@
-"""The node map meets a store: what it starts from, what other registries tell it, and what it tells them again.
+"""The node map and a store: what it starts from, what other registries write, and what it writes to them again.
 
 Nothing here compares wall clocks, and nothing here is a heartbeat: `last_seen` moves only to when somebody received one
 (docs/design/ordering.md).
@@ -22,7 +22,7 @@ from exporter.nodemap.pending import PendingChanges
 from exporter.nodemap.planning import PlannedWrite, is_heartbeat
 
 MAX_OUTAGES = 64
-"""Older outages are dropped from the mark: a silence through so many of them has had all the grace there is."""
+"""Older outages are dropped from the mark: an age through so many of them has had all the grace there is."""
 
 
 def load(node_map: NodeMap, snapshot: Snapshot) -> None:
@@ -51,7 +51,7 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
 
 
 def merge(node_map: NodeMap, snapshot: Snapshot) -> None:
-    """Agree with a store that was out of reach: the later word on each node stands, and the store is told ours."""
+    """Agree with a store that was unavailable: the later record of each node stands, and ours goes to the store."""
     node_map.mesh_time.advance(node_map.clock.monotonic_ns(), snapshot.mark.alive_ns if snapshot.mark else 0)
     pending = {id(transition) for transition in node_map.pending.transitions}
     late: list[Node] = []
@@ -190,7 +190,7 @@ def _adopt_record(node_map: NodeMap, record: NodeRecord) -> None:
         return
     node_map.pending.records.pop(record.name, None)
     if node.facts.node_id and not record.registration.node_id:
-        # Saved by a registry that had not learned who holds the name: the store is told, under a later revision.
+        # Saved by a registry that did not know who holds the name: the store is corrected, under a later revision.
         facts = with_held_id(record.registration, node.facts.node_id)
         record = msgspec.structs.replace(record, registration=facts, revision_ns=record.revision_ns + 1)
         node_map.pending.keep(record)
@@ -251,20 +251,20 @@ def _adopt_transition(node_map: NodeMap, transition: Transition) -> None:
             node.last_seen_ns = max(node.last_seen_ns, transition.at_ns)
             node.last_heartbeat_ns = at_ns
             node_map.arrange([node])
-        node_map.set_status(node, Status.ACTIVE, at_ns, told=False)
+        node_map.set_status(node, Status.ACTIVE, at_ns, recorded=False)
     elif at_ns > node.last_heartbeat_ns:
-        node_map.set_status(node, transition.to, at_ns, told=False)
+        node_map.set_status(node, transition.to, at_ns, recorded=False)
     else:
         node_map.assert_status(node)
 
 
 def _retell_history(node_map: NodeMap, recorded: dict[str, int], pending: set[int], *, everything: bool) -> None:
-    """Tell the store what was recorded before and is not there: all that memory has, or what came after its last."""
-    told: dict[tuple[str, int], Transition] = {}
+    """Write what was recorded before and is not in the store: all that memory has, or what came after its last."""
+    kept: dict[tuple[str, int], Transition] = {}
     lasts = (node.last_transition for node in node_map.nodes() if node.last_transition is not None)
     for transition in chain(node_map.recent, lasts):
         if id(transition) in pending:
             continue
         if everything or transition.sequence > recorded.get(transition.node, 0):
-            told.setdefault((transition.node, transition.sequence), transition)
-    node_map.pending.history[:] = sorted(told.values(), key=lambda transition: transition.sequence)
+            kept.setdefault((transition.node, transition.sequence), transition)
+    node_map.pending.history[:] = sorted(kept.values(), key=lambda transition: transition.sequence)

@@ -1,4 +1,4 @@
-"""The node map: which nodes there are, when each was heard, and what status its silence gives it."""
+"""The node map: which nodes there are, when each sent its last heartbeat, and which status follows from that."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NodeMap(MapState):
     """The only mutable state of the registry, and the only place where a status changes.
 
     Single-threaded: every call is made from the event loop, and none waits. What must be durable before it counts is
-    worked out with `plan`, saved by the caller, and then applied with `commit`; all else is told to `journal`.
+    worked out with `plan`, saved by the caller, and then applied with `commit`; all else goes into `pending`.
     """
 
     # Commands
@@ -102,9 +102,9 @@ class NodeMap(MapState):
             stale_after_ns=self.thresholds.warning_after,
         ):
             self.version += 1
-            self._tell(Change.REPORT, node)
+            self._notify(Change.REPORT, node)
             if note_health(node):
-                self._tell(Change.HEALTH, node)
+                self._notify(Change.HEALTH, node)
         if node.readings or node.report_bytes or node.ignored:
             self.room.note_report(node)
         if beat.status != ACTIVE or node.record.lifecycle.phase is not Phase.IN_SERVICE:
@@ -123,7 +123,7 @@ class NodeMap(MapState):
         node = self._nodes.get(name)
         if node is not None:
             node.conflicts += 1
-            self._tell(Change.REPORT, node)
+            self._notify(Change.REPORT, node)
 
     def _sift(self, node: Node, beat: Heartbeat) -> Heartbeat:
         """The heartbeat without what cannot be of this node, or has no room; what was left out is noted and counted."""
@@ -140,7 +140,7 @@ class NodeMap(MapState):
         now_ns = self.clock.monotonic_ns()
         if is_clone(node, identity, now_ns, self.thresholds.offline_after):
             node.conflicts += 1
-            self._tell(Change.REPORT, node)
+            self._notify(Change.REPORT, node)
 
     def begin(self, path: Path, outages: list[tuple[int, int]], nodes: list[Node]) -> None:
         """Take over the outages of an earlier process, and queue its nodes among them, highest heartbeat age first."""
@@ -218,7 +218,7 @@ class NodeMap(MapState):
                 self.set_lifecycle(node, IN_SERVICE)
             else:
                 self.version += 1
-                self._tell(Change.LIFECYCLE, node)
+                self._notify(Change.LIFECYCLE, node)
         self._recently_offline.age(now_ns)
         self.disruptions.judge(self.thresholds, now_ns)
         self._expire_tombstones(now_ns)

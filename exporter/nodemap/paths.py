@@ -98,6 +98,6 @@ class Paths:
         return self._others.get(via)
 
     def add(self, path: Path) -> Path:
-        """Another registry was heard of."""
+        """Another registry gave a sign of life."""
         self._others[path.via] = path
         return path

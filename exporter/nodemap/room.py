@@ -33,7 +33,7 @@ class Growth:
 
 
 class Room:
-    """Counts what the map holds. What is there already, and what other registries or the store tell, is never refused:
+    """Counts what the map holds. What is there, and what comes from other registries or the store, is never refused:
     only what would add to it.
     """  # noqa: D205 - one sentence
 

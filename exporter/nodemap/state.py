@@ -50,9 +50,9 @@ class MapState:
         instance: str = "",
         by: str = "",
     ) -> None:
-        """`sources`: what each transport needs to hear, beside this process itself; nothing by default.
+        """`sources`: what each transport needs to receive, beside this process itself; nothing by default.
 
-        `instance`: how other registries on the store know this one. `by`: tells this process' transitions from theirs.
+        `instance`: how other registries on the store know this one. `by`: marks this process' transitions.
         """
         self.clock = clock
         self.thresholds = thresholds
@@ -118,7 +118,7 @@ class MapState:
         return self._nodes.values()
 
     def counted_age_ns(self, node: Node) -> int:
-        """The silence that the node's status is derived from: blind time and grace left out."""
+        """The age that the node's status is derived from: outages and grace left out."""
         return self.reception_of(node).counted_age_ns(node.last_heartbeat_ns)
 
     def reception_of(self, node: Node) -> Reception:
@@ -126,7 +126,7 @@ class MapState:
         return node.path.reception if isinstance(node.path, Path) else self.reception[node.transport]
 
     def held_since_ns(self, node: Node, now_ns: int) -> int | None:
-        """Since when (monotonic) the node's status waits for us to hear it; None when it does not."""
+        """Since when (monotonic) the node's status is frozen, as we are blind to it; None where it is not."""
         return self.reception_of(node).held_since_ns(node.last_heartbeat_ns, now_ns)
 
     def anything_held(self) -> bool:
@@ -153,7 +153,7 @@ class MapState:
     # Single steps
 
     def put(self, record: NodeRecord, live: Live | None = None) -> Node:
-        """Take the record as the node's own; one that is new stands as `live` says, or was heard just now."""
+        """Take the record as the node's own; one that is new stands as `live` says, or as after a heartbeat now."""
         node = self._nodes.get(record.name)
         self.room.exchange(node.facts if node else None, record.registration)
         if node is None:
@@ -182,11 +182,11 @@ class MapState:
             self._renames.add(node)
             self.totals.add(node)
             self.disruptions.note(node)
-        self._appoint(node)
+        self._set_deadlines(node)
         if change is not Change.LIFECYCLE:
             self.facts_version += 1
         self.version += 1
-        self._tell(change, node)
+        self._notify(change, node)
         return node
 
     def remove(self, tombstone: Tombstone) -> None:
@@ -215,10 +215,10 @@ class MapState:
         self.pending.records.pop(node.name, None)
         self.version += 1
         self.facts_version += 1
-        self._tell(Change.DEPARTED if tombstone.removal is Removal.DEPARTED else Change.FORGOTTEN, node)
+        self._notify(Change.DEPARTED if tombstone.removal is Removal.DEPARTED else Change.FORGOTTEN, node)
 
     def record_heartbeat(self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, path: Path) -> None:
-        """The node was heard: its silence begins anew, and it is active."""
+        """The node sent a heartbeat: its age starts at zero, and it is active."""
         node.last_heartbeat_ns = last_heartbeat_ns
         if last_seen_ns > node.last_seen_ns:  # noqa: PLR1730 - a call to max() costs a heartbeat a tenth more
             node.last_seen_ns = last_seen_ns
@@ -236,13 +236,13 @@ class MapState:
             self.set_status(node, Status.ACTIVE, last_heartbeat_ns)
 
     def record_remote_heartbeat(self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, path: Path) -> None:
-        """Another registry heard the node, a moment ago; what we heard later ourselves stands."""
+        """Another registry received the node's heartbeat; a later one of our own stands."""
         if last_heartbeat_ns > node.last_heartbeat_ns:
             self.record_heartbeat(node, last_heartbeat_ns, last_seen_ns, path)
             self.pending.heartbeats.discard(node)
 
     def arrange(self, nodes: list[Node]) -> None:
-        """Queue nodes whose heartbeats we learned of late, by their age: they wait in line with nobody else."""
+        """Queue nodes whose heartbeats we learned of late, by their age: they wait in queues of their own."""
         for path in {id(node.path): node.path for node in nodes}.values():
             assert isinstance(path, Path)  # noqa: S101 - a node of the map has one
             waiting = sorted(
@@ -255,8 +255,8 @@ class MapState:
                 while waiting and waiting[-1].last_heartbeat_ns < end_ns:
                     self.enqueue(waiting.pop(), queue)
 
-    def set_status(self, node: Node, status: Status, at_ns: int, *, told: bool = True) -> None:
-        """The node's status changes, as of a moment of the monotonic clock; `told`: it is a transition of record."""
+    def set_status(self, node: Node, status: Status, at_ns: int, *, recorded: bool = True) -> None:
+        """The node's status changes, as of a moment of the monotonic clock; `recorded`: as a transition."""
         self.totals.discard(node)
         before, node.status, node.status_since_ns = node.status, status, at_ns
         node.long_offline = False
@@ -276,14 +276,14 @@ class MapState:
         if isinstance(node.queue, Queue):
             self.enqueue(node, node.queue)
         self.version += 1
-        if told:
+        if recorded:
             self._make_transition(node, before, status, at_ns)
-        self._tell(Change.STATUS, node)
+        self._notify(Change.STATUS, node)
         if status is Status.ACTIVE and node.lifecycle.overdue(self.clock.wall_ns()):
             self.set_lifecycle(node, IN_SERVICE)
 
     def set_lifecycle(self, node: Node, lifecycle: Lifecycle) -> None:
-        """The node's lifecycle changes by time or by its own word; the store hears of it with the next batch."""
+        """The node's lifecycle changes by time or by its own word; the store gets it with the next batch."""
         if lifecycle is not node.record.lifecycle:
             revision_ns = self.revision_ns(node.record.revision_ns)
             record = replace(node.record, revision_ns=revision_ns, lifecycle=lifecycle)
@@ -291,7 +291,7 @@ class MapState:
             self.put(record)
 
     def assert_status(self, node: Node) -> None:
-        """What another registry recorded is wrong, for we heard the node since: record its status as we know it."""
+        """What another registry recorded is wrong, as we have a later heartbeat: record the status that we know."""
         last = node.last_transition
         assert last is not None  # noqa: S101 - the one that is wrong
         self._make_transition(node, last.to, node.status, node.last_heartbeat_ns)
@@ -325,7 +325,7 @@ class MapState:
         parked = node.status is Status.OFFLINE and node.facts.ttl_ns
         queue.siblings[None if parked else node.status].push(node)
 
-    def _appoint(self, node: Node) -> None:
+    def _set_deadlines(self, node: Node) -> None:
         if node.lifecycle.phase is Phase.IN_SERVICE:
             self._untils.drop(node.name)
         else:
@@ -337,8 +337,8 @@ class MapState:
 
     def _note_suppression(self, node: Node) -> None:
         self.version += 1
-        self._tell(Change.SUPPRESSION, node)
+        self._notify(Change.SUPPRESSION, node)
 
-    def _tell(self, change: Change, node: Node) -> None:
+    def _notify(self, change: Change, node: Node) -> None:
         for listener in self.listeners:
             listener(change, node)

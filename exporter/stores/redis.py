@@ -61,7 +61,7 @@ class _Unusable(StoreUnavailable):
 
 
 class RedisStore:
-    """Hashes by node name, a list of transitions a node, and a stream that tells other registries what is new.
+    """Hashes by node name, a list of transitions a node, and a stream of what is new for other registries.
 
     Of a large batch, each part (1,000 nodes at most) is applied whole or not at all; to save it again completes it.
     Redis keeps what it acknowledged as well as its own settings say (`appendonly`, replicas); what a restart or a
@@ -79,7 +79,7 @@ class RedisStore:
         self._origin = secrets.token_hex(8)
         self._saves = 0
         self._unconfirmed: deque[int] = deque(maxlen=MAX_UNCONFIRMED)
-        """Saves whose answer we did not get: Redis may apply them long after, and then we must be told of them."""
+        """Saves whose answer we did not get: Redis may apply them long after, then we read them as others'."""
         self._client = connect(url)
         self._save = self._client.register_script(SAVE)
         self._state = self._client.register_script(STATE)
@@ -102,7 +102,7 @@ class RedisStore:
             )
 
     async def load(self) -> Snapshot:
-        """Everything, in parts, so that neither Redis nor we are held up; what is told meanwhile, `changes` has."""
+        """Everything, in parts, so that neither Redis nor we are held up; what is written meanwhile, `changes` has."""
         with _refusing():
             known = await self._adopt()
             await self._look_at_persistence()
@@ -123,7 +123,7 @@ class RedisStore:
         return snapshot
 
     async def save(self, batch: Batch) -> Saved:
-        """Apply the batch, and tell the other registries."""
+        """Apply the batch, and publish it to the other registries."""
         known = self._loaded()
         saved = Saved()
         for part in codec.parts(batch):
@@ -198,7 +198,7 @@ class RedisStore:
         return await asyncio.to_thread(read)
 
     async def changes(self) -> AsyncIterator[Batch]:
-        """What other registries saved since the last load; heartbeats over the bus excepted, which all hear."""
+        """What other registries saved since the last load; heartbeats over the bus excepted, which all receive."""
         known = self._loaded()
         position = known.last_change
         unfinished: Batch | None = None
@@ -240,7 +240,7 @@ class RedisStore:
         return (await self._ask_state()).time_ns
 
     async def close(self) -> None:
-        """Tell the other registries that we stopped in good order, and close all connections."""
+        """Write for the other registries that we stopped in good order, and close all connections."""
         if self._known is not None:
             known, self._known = self._known, None
             with contextlib.suppress(StoreUnavailable):

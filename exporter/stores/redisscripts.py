@@ -10,7 +10,7 @@ from exporter.domain.recordchecks import MAX_TIME_NS
 from exporter.stores.rules import MAX_TOMBSTONES, MAX_TRANSITIONS
 
 MAX_CHANGES = 1_000
-"""So many entries of the stream are kept, minutes of the busiest mesh; who is slower than that loads anew."""
+"""So many entries of the stream are kept, minutes of the busiest mesh; slower readers load everything again."""
 MAX_RECENT = 10_000
 """So many transitions of all nodes together are kept in order of time."""
 
@@ -84,23 +84,23 @@ local function take(count)
     return unpack(ARGV, first, first + count - 1)
 end
 
-local told = {}
+local entry = {}
 local function announce(last_of_batch)
-    if #told >= 2000 or (last_of_batch and #told > 0) then
+    if #entry >= 2000 or (last_of_batch and #entry > 0) then
         local last = redis.call('XREVRANGE', changes, '+', '-', 'COUNT', 1)[1]
         local id = last and tonumber(string.match(last[1], '^%d+')) + 1 or 1
         if not last_of_batch then
-            told[#told + 1] = 'more'
-            told[#told + 1] = '1'
+            entry[#entry + 1] = 'more'
+            entry[#entry + 1] = '1'
         end
-        redis.call('XADD', changes, 'MAXLEN', '~', MAX_CHANGES, string.format('%d-0', id), 'o', origin, unpack(told))
-        told = {}
+        redis.call('XADD', changes, 'MAXLEN', '~', MAX_CHANGES, string.format('%d-0', id), 'o', origin, unpack(entry))
+        entry = {}
     end
 end
-local function tell(kind, text)
+local function add_change(kind, text)
     -- Clients read an entry as a mapping: the same field twice would be one.
-    told[#told + 1] = kind .. #told
-    told[#told + 1] = text
+    entry[#entry + 1] = kind .. #entry
+    entry[#entry + 1] = text
     announce(false)
 end
 local function head(value, position)
@@ -135,7 +135,7 @@ for _ = 1, counts[1] do
     if not latest or head(value, 0) >= head(latest, 0) then
         if value ~= before then
             redis.call('HSET', nodes, name, value)
-            tell('r', string.sub(value, 41))
+            add_change('r', string.sub(value, 41))
         end
         redis.call('HDEL', tombstones, name)
         if gone then redis.call('ZREM', departures, head(gone, 0) .. name) end
@@ -153,7 +153,7 @@ for _ = 1, counts[2] do
         redis.call('ZADD', departures, 0, head(value, 0) .. name)
         redis.call('HDEL', nodes, name)
         redis.call('HDEL', heard, name)
-        tell('d', string.sub(value, 41))
+        add_change('d', string.sub(value, 41))
         if not gone then new_tombstones[#new_tombstones + 1] = name end
     end
 end
@@ -194,7 +194,7 @@ for index = 1, counts[3] + counts[4] do
         end
         if missing then
             if later then redis.call('HSET', recorded, name, value) end
-            tell(index <= counts[3] and 's' or 'p', text)
+            add_change(index <= counts[3] and 's' or 'p', text)
             redis.call('ZADD', history, 0, value)
             redis.call('ZREMRANGEBYRANK', history, 0, -MAX_TRANSITIONS - 1)
             redis.call('ZADD', recent, 0, stamp .. text)
@@ -213,8 +213,8 @@ for _ = 1, counts[5] do
     local before = get(heard, name, 1)
     if (not before or head(value, 0) > head(before, 0)) and redis.call('HEXISTS', nodes, name) == 1 then
         redis.call('HSET', heard, name, value)
-        -- The bus is heard by every registry itself; but for a node that some of them may not know yet.
-        if not before or string.sub(value, 41, 44) == 'http' then tell('h', name .. ' ' .. value) end
+        -- Every registry receives from the bus itself; but it may not know the node yet.
+        if not before or string.sub(value, 41, 44) == 'http' then add_change('h', name .. ' ' .. value) end
     end
 end
 

@@ -13,7 +13,7 @@ from exporter.domain.errors import StoreRefused, StoreUnavailable
 from exporter.stores.sqliteseal import RESTORE, Seal, check, check_missing, prepare
 
 APPLICATION_ID = 0x4155_524F
-"""`AURO`, so that `file` and we can tell the database from others."""
+"""`AURO`, so that `file` and we recognize the database."""
 FORMAT = 2
 """Of the tables; kept in `user_version`. A file of format 1 is upgraded when it is opened (sqliteupgrade)."""
 SCHEMA = """

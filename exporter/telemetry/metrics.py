@@ -128,7 +128,7 @@ class Telemetry(Collector):
         self._process = ProcessCollector(registry=None)
 
     def watch(self, node_map: NodeMap) -> None:
-        """Tell of this map from now on; until then we are blind to every node."""
+        """Report about this map from now on; until then we are blind to every node."""
         self._node_map = node_map
         node_map.listeners.append(self._note)
 

@@ -71,7 +71,7 @@ export function chosen() {
 }
 
 /**
- * Bring a sorted list up to date with a few changes, without sorting it anew.
+ * Bring a sorted list up to date with a few changes, without sorting it again.
  * @param {NodeDoc[]} rows
  * @param {Set<string>} changed
  */

@@ -1,4 +1,4 @@
-"""Telling the bus what the store took: once, whichever registry was the first to have it recorded."""
+"""Events on the bus for what the store took: once, by the registry that was the first to have it recorded."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from exporter.domain.timestamp import format_timestamp
 from exporter.stores.base import Saved
 
 TOGETHER = 200
-"""So many are told before others have their turn."""
+"""So many are published before others have their turn."""
 log = logging.getLogger("aurora.nodes")
 
 
 class EventPublisher:
-    """Called with each saved batch; logs and publishes what this registry was the first to tell."""
+    """Called with each saved batch; logs and publishes what this registry was the first to write."""
 
     def __init__(self, publisher: BusPublisher | None) -> None:
-        """Without a publisher, only the log hears of it."""
+        """Without a publisher, it is only logged."""
         self._publisher = publisher
         self._saved: deque[tuple[Batch, Saved]] = deque()
         self._telling: Iterator[tuple[str, dict[str, str]]] = iter(())
@@ -36,7 +36,7 @@ class EventPublisher:
             self._arrived.set()
 
     async def run(self) -> None:
-        """Tell until cancelled, a few at a time, so that a change of the whole mesh keeps nobody waiting."""
+        """Publish until cancelled, a few at a time, so that a change of the whole mesh keeps nobody waiting."""
         while True:
             await self._arrived.wait()
             self._arrived.clear()
@@ -44,18 +44,18 @@ class EventPublisher:
                 await asyncio.sleep(0)
 
     def flush(self) -> None:
-        """Tell all that is left."""
+        """Publish all that is left."""
         while self._tell_some(TOGETHER):
             pass
 
     def _tell_some(self, count: int) -> bool:
-        """Tell so many; whether there were as many."""
+        """Publish so many; whether there were as many."""
         for _ in range(count):
             while (event := next(self._telling, None)) is None:
                 if not self._saved:
                     return False
                 self._telling = self._events(*self._saved.popleft())
-            self._tell(*event)
+            self._publish(*event)
         return True
 
     @staticmethod
@@ -75,7 +75,7 @@ class EventPublisher:
             data = {"node": name, "at": format_timestamp(tombstone.at_ns)}
             yield (DEREGISTERED if departed else FORGOTTEN), data
 
-    def _tell(self, event_type: str, data: dict[str, str]) -> None:
+    def _publish(self, event_type: str, data: dict[str, str]) -> None:
         log.info(event_type, extra=data)
         if self._publisher is not None:
             self._publisher.publish(event_type, data)

@@ -144,7 +144,7 @@ class Registry:
 
     @property
     def event_bus_up(self) -> bool | None:
-        """The bus is heard; None where there is none."""
+        """The bus is received; None where there is none."""
         return self._listener.up if self._listener else None
 
     @property

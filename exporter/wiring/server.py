@@ -156,6 +156,6 @@ def who_may_read(registry: Registry) -> str:
 
 
 async def _reload(registry: Registry) -> None:
-    # A refusal is logged and told by a metric; a signal has nobody else to tell.
+    # A refusal is logged and shown by a metric; a signal has nobody to answer.
     with contextlib.suppress(Invalid):
         await registry.reload(LOCAL)

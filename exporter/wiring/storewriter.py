@@ -63,7 +63,7 @@ class StoreWriter:
         announce: Callable[[Batch, Saved], None],
         telemetry: Telemetry,
     ) -> None:
-        """`source`: the proof that a shared store is in reach. `announce`: told what a batch was the first to tell."""
+        """`source`: the proof that a shared store is available. `announce`: gets what a batch was first to write."""
         self.store_up = False
         self._store = store
         self._warnings = RateLimitedLogger(log, clock)
@@ -78,10 +78,10 @@ class StoreWriter:
         self._wake = asyncio.Event()
         self._due_ns = 0
         self._marked_ns = 0
-        self._told_time_ns = 0
+        self._logged_time_ns = 0
         self._down_reason = ""
         """Why the store is down; empty while it is up."""
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         """Why it was down since it was up; each is logged once."""
         self._retries = 0
         self._following: asyncio.Task[None] | None = None
@@ -133,7 +133,7 @@ class StoreWriter:
         return merge_unsaved(stored, node_map, since_ns, limit)
 
     def hurry(self) -> None:
-        """Write what waits now and not within a second: somebody shall be told of it."""
+        """Write what waits now and not within a second: somebody waits for the answer."""
         self._due_ns = 0
         self._wake.set()
 
@@ -190,7 +190,7 @@ class StoreWriter:
 
     async def _agree(self) -> None:
         if self._map is not None and self._down_reason:
-            # Nothing is read anew, nor is the store called up, until it takes writes again.
+            # Nothing is read again, nor is the store called up, until it takes writes again.
             await self._store.probe()
         snapshot = await self._store.load()
         await self._tell_time()
@@ -207,7 +207,7 @@ class StoreWriter:
             self._map = node_map
             news = node_map.pending.names
         else:
-            # Records told again are news to the store, but to nobody else.
+            # Records written again are new to the store, but to nobody else.
             news = self._map.pending.names
             merging.merge(self._map, snapshot)
         self._out_of_line = False
@@ -224,14 +224,14 @@ class StoreWriter:
             await self._write_commands()
         if self._clock.monotonic_ns() >= self._due_ns and not self._out_of_line:
             await self._write_behind()
-            if self._clock.monotonic_ns() >= self._told_time_ns + TELL_TIME_EVERY:
+            if self._clock.monotonic_ns() >= self._logged_time_ns + TELL_TIME_EVERY:
                 await self._tell_time()
 
     async def _tell_time(self) -> None:
         """Registries that share a store share its clock."""
         if self._store.shared:
             self._clock.follow(await self._store.time_ns())
-        self._told_time_ns = self._clock.monotonic_ns()
+        self._logged_time_ns = self._clock.monotonic_ns()
 
     async def _write_commands(self) -> None:
         taken = self._take_commands()
@@ -286,7 +286,7 @@ class StoreWriter:
     async def _write_behind(self, news: frozenset[str] | None = None, *, whole: bool = False) -> None:
         node_map, now_ns = self.node_map, self._clock.monotonic_ns()
         warning_after_ns = node_map.thresholds.warning_after
-        # A shared store is a source of hearing: its proofs must come as often as transitions must be prompt.
+        # A shared store is a source of reception: its proofs must come as often as transitions must be prompt.
         self._due_ns = now_ns + min(SECOND // 2 if self._store.shared else SECOND, warning_after_ns // 20)
         marked = now_ns - self._marked_ns < min(MARK_EVERY, warning_after_ns // 10)
         if marked and self.store_up and not self._store.shared and not node_map.pending:
@@ -307,7 +307,7 @@ class StoreWriter:
         self._prove(now_ns)
 
     def _prove(self, now_ns: int) -> None:
-        """The store answered what was asked then: whatever other registries heard before, we can know."""
+        """The store answered what was asked then: whatever other registries received before, we can know."""
         if self._source is not None:
             was_lost = self._source.lost
             self._source.mark_alive(now_ns)
@@ -351,7 +351,7 @@ class StoreWriter:
         if not self.store_up:
             self.store_up = True
             log.info("the store is up")
-            self._told.clear()
+            self._logged.clear()
         self._down_reason = ""
         self._retries = 0
 
@@ -362,8 +362,8 @@ class StoreWriter:
         if self._store.shared:
             self._out_of_line = True
         self._down_reason = str(error)
-        if self._down_reason not in self._told:
-            self._told.add(self._down_reason)
+        if self._down_reason not in self._logged:
+            self._logged.add(self._down_reason)
             log.warning("the store is down", extra={"reason": self._down_reason})
         self.store_up = False
         submitted, self._submitted = self._submitted, []

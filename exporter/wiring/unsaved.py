@@ -10,7 +10,7 @@ from exporter.nodemap.nodemap import NodeMap
 
 
 def merge_unsaved(stored: Recent, node_map: NodeMap, since_ns: int, limit: int) -> Recent:
-    """The store's, completed by those that it was not told yet; at most `limit` of each, newest first."""
+    """The store's, completed by those that it does not have yet; at most `limit` of each, newest first."""
     latest: dict[str, Transition] = {}
     for transition in stored.transitions:
         latest.setdefault(transition.node, transition)
@@ -18,7 +18,7 @@ def merge_unsaved(stored: Recent, node_map: NodeMap, since_ns: int, limit: int) 
     # The latest stand last, in memory.
     for transition in reversed([*islice(reversed(node_map.recent), limit)]):
         known = latest.get(transition.node)
-        # As a store takes it: another registry may have told the same change a moment apart.
+        # As a store takes it: another registry may have written the same change a moment apart.
         if transition.at_ns >= since_ns and (
             known is None or (transition.sequence > known.sequence and transition.to is not known.to)
         ):

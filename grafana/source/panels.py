@@ -79,9 +79,7 @@ def listing(
         .description(description)
         .datasource(SOURCE)
         .no_value(none)
-        .override_by_regexp(
-            ".*", [look.none(look.UNKNOWN)]
-        )  # not what stands for an empty table
+        .override_by_regexp(".*", [look.none(look.UNKNOWN)])  # not what stands for an empty table
         .filterable(True)
         .transformations([*_joined(join), _organized(columns)])
     )

@@ -251,6 +251,14 @@ def test_gaps_in_the_sequence_are_missed_heartbeats(
     assert node.missed == missed
 
 
+def test_heartbeats_that_are_lost_of_a_burst_are_missed(node_map: NodeMap) -> None:
+    """A network that held them back brings the others at once: no time passes between them."""
+    node = register(node_map)
+    for sequence in (1, 4, 5, 105, 3_000_000):
+        node_map.heartbeat(Heartbeat(node="vengeance", sequence=sequence), Transport.HTTP)
+    assert node.missed == 2 + 99
+
+
 def test_a_gap_in_the_sequence_that_we_were_blind_to_is_not_missed(node_map: NodeMap, clock: ManualClock) -> None:
     """Those heartbeats may have been sent."""
     node = register(node_map)

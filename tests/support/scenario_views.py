@@ -45,7 +45,7 @@ def alertmanager(stack: Stack) -> Views:
 def why(stack: Stack) -> Views:
     """By `GET /nodes/{name}/why`."""
     registry = stack.registries[0]
-    return {name: _word(not registry.get(f"/nodes/{name}/why").json()["quiet"]) for name in _missing(stack)}
+    return {name: _word(not registry.get(f"/nodes/{name}/why").json()["suppressed"]) for name in _missing(stack)}
 
 
 def digest(stack: Stack) -> Views:

@@ -107,6 +107,7 @@ int nvmlDeviceGetCount_v2(unsigned *count) {
 }
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, gpu **handle) {
     BEGIN((int)index);
+    if (index >= MAX_GPUS) return 2;
     gpus[index].index = (int)index;
     *handle = &gpus[index];
     return 0;
