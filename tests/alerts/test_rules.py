@@ -77,9 +77,9 @@ def test_the_capacity_alert_is_there_where_it_is_asked_for(tmp_path, generation)
 @pytest.mark.parametrize(
     ("file", "part", "instead", "noticed_by"),
     [
-        ("nodes", "for: 1m\n        keep_firing_for: 3m", "for: 1m", "a node in warning fires"),
+        ("nodes", "for: 1m\n        keep_firing_for: 3m", "for: 1m", "a node in warning fires after"),
         ("nodes", "for: 1m", "for: 0s", "a node that is"),
-        ("nodes", "for: 1m", "for: 90s", "a node in warning fires"),
+        ("nodes", "for: 1m", "for: 90s", "a node in warning fires after"),
         ("nodes", "expr: aurora_node_status_held == 1", "expr: aurora_node_status_held == 2", "a GPU that is"),
         ("nodes", 'lifecycle!="in_service"', 'lifecycle="maintenance"', "a GPU above 87"),
         (
@@ -113,11 +113,11 @@ def test_the_capacity_alert_is_there_where_it_is_asked_for(tmp_path, generation)
             "nodes",
             "max_over_time(node:aurora_node_disruption_start_timestamp_seconds:max[1h])",
             "vector(0)",
-            "a node in warning is",
+            "a node in warning fires until",
         ),
         ("nodes", "max by (node) (aurora_node_renamed_info)", "vector(0)", "a name that is"),
         ("nodes", "(aurora_node_status_held == 0)", "(aurora_node_status_held == 1)", "a frozen status is"),
-        ("nodes", '(up{job="node-registry"} == 1)', '(up{job="node-registry"} == 0)', "a node in warning fires"),
+        ("nodes", '(up{job="node-registry"} == 1)', '(up{job="node-registry"} == 0)', "a node in warning fires after"),
         ("nodes", '(up{job="node-registry"} == 1)', '(up{job="node-registry"} >= 0)', "what no registry receives"),
         (
             "nodes",
@@ -130,7 +130,7 @@ def test_the_capacity_alert_is_there_where_it_is_asked_for(tmp_path, generation)
             "nodes",
             'ALERTS{alertname="AuroraNodeFlapping", alertstate="firing"}\n                  )',
             "ALERTS == 2\n                  )",
-            "a node in warning is",
+            "a node in warning fires until",
         ),
         ("nodes", "}}critical{{ else }}warning{{", "}}warning{{ else }}warning{{", "work that ended without"),
         ("nodes", "min by (node) (", "max by (node) (", "a lasting loss of"),
