@@ -24,7 +24,7 @@ SETTLED = ("healthy", "broken")
 PLAYS = 3
 """How often the mesh is played at most, where the machine stops a registry for longer than it may."""
 STALL_SECONDS = 0.1
-"""More than a start takes, and less than any silence that counts here."""
+"""More than a start takes, and less than any age that counts here."""
 NODE = "runpod-tx"
 """Whom the dashboard of one node shows: it has all that a node can have."""
 QUIET_SECONDS = 1.5
@@ -212,5 +212,5 @@ def _graph(uid: str, panel: Json, recording: Mapping[str, Any], state: str) -> I
 
 
 def save(recording: Recording, path: Path) -> None:
-    """Write it out for whoever draws from it."""
+    """Write it out for programs that draw from it."""
     path.write_text(json.dumps(recording))

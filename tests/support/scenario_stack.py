@@ -36,7 +36,7 @@ class QuickPrometheus(PrometheusServer):
     """Prometheus whose own defaults of minutes are seconds too."""
 
     def command(self) -> list[str | Path]:
-        """It tells Alertmanager again every two seconds, not one: a stall of this machine must not end an alert."""
+        """It sends to Alertmanager again every two seconds, not one: a stall of this machine must not end an alert."""
         return [*super().command(), *PROMETHEUS_FLAGS]
 
 
@@ -55,7 +55,7 @@ class Stack:
     """By file, in the quicker time."""
 
     def open_curtain(self) -> None:
-        """Let the mesh speak, and return once an alert finds its whole way to the sink.
+        """Let the mesh send, and return once an alert finds its whole way to the sink.
 
         Prometheus takes up to five seconds to begin with its scrapes, which are minutes to the rules: they come after.
         """
@@ -67,7 +67,10 @@ class Stack:
         for name, text in self.rule_texts.items():
             (self.rules / name).write_text(text)
         self.prometheus.signal(signal.SIGHUP)
-        until(lambda: any(told.alerts[0].name == "AuroraWatchdog" for told in self.sink.notifications), expected=True)
+        until(
+            lambda: any(reported.alerts[0].name == "AuroraWatchdog" for reported in self.sink.notifications),
+            expected=True,
+        )
 
 
 @contextmanager
