@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import agents, attacks, limits, memory, over_bus, over_http, page, rules, scraping, waiting
+from benchmarks import agents, attacks, following, limits, memory, over_bus, over_http, page, rules, scraping, waiting
 from benchmarks.plan import FULL, QUICK
 from benchmarks.report import results
 
@@ -20,6 +20,7 @@ MEASUREMENTS = {
     "wait": waiting.measure,
     "limits": limits.measure,
     "attacks": attacks.measure,
+    "events": following.measure,
     "page": page.measure,
     "rules": rules.measure,
     "agent": agents.measure,

@@ -27,6 +27,8 @@ class Plan:
     attack_nodes: int = 20_000
     attack_connections: int = 500
     attack_seconds: int = 8
+    event_streams: int = 1_000
+    event_seconds: int = 15
     page_nodes: int = 5_000
     page_changes: int = 50
     rule_nodes: tuple[int, ...] = (10_000, 30_000)
@@ -54,6 +56,8 @@ QUICK = Plan(
     attack_nodes=2_000,
     attack_connections=50,
     attack_seconds=2,
+    event_streams=50,
+    event_seconds=2,
     page_nodes=500,
     page_changes=5,
     rule_nodes=(1_000,),

@@ -45,11 +45,14 @@ class BusRegistry:
         """The Redis, without user and password, and the channel."""
         self.timeout = TIMEOUT
         self.answers = False
-        redis = self._redis = _client_library()
+        self._redis = _client_library()
         self._listening = False
+        self._client: Any = None
+        if "cluster" in self._scheme:
+            return  # its client asks the nodes as soon as it is made, and they may not be there yet
         try:
             self._client = self._connect()
-        except (ValueError, redis.RedisError) as error:
+        except (ValueError, self._redis.RedisError) as error:
             raise UsageError(f"--event-bus (AURORA_EVENT_BUS): {EXPECTED}: {error}") from None
 
     def register(self, registration: Mapping[str, Any]) -> Reply:
@@ -90,8 +93,9 @@ class BusRegistry:
 
     def _publish(self, event: str, node: object, data: Mapping[str, Any]) -> Reply:
         try:
+            self._client = self._client or self._connect()
             listeners = self._client.publish(self._channel, self._payload(event, node, data))
-        except (OSError, ValueError, self._redis.RedisError) as error:
+        except Exception as error:  # noqa: BLE001 - not all that the library raises is of its own kinds
             return Reply(Outcome.UNREACHABLE, f"{self.endpoint}: {error}")
         # We listen ourselves, for what registries ask of us.
         if listeners <= int(self._listening) and "cluster" not in self._scheme:

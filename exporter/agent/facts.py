@@ -45,7 +45,7 @@ def node_id_of(state: State, machine_id: Path = MACHINE_ID) -> str:
         text = machine_id.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         text = ""
-    if _MACHINE_ID.fullmatch(text):  # `uninitialized`, in an image that never booted
+    if _MACHINE_ID.fullmatch(text) and text.strip("0\n"):  # `uninitialized`, in an image that never booted
         return hmac.new(bytes.fromhex(text.strip()), _APPLICATION, hashlib.sha256).hexdigest()[:32]
     path = state.directory / "node-id"
     try:

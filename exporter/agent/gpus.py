@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from exporter.agent.checks import MAX_TEXT, UNSAFE
 
 MAX_GPUS = 256
-MAX_MEMORY = 2**50
+LEAST_MEMORY, MAX_MEMORY = 2**26, 2**50
 LIMITS: Mapping[str, tuple[float, float]] = {
     "utilization": (0, 1),
     "memory_used_bytes": (0, MAX_MEMORY),
@@ -77,6 +77,11 @@ class Look(NamedTuple):
     def readings(self) -> list[dict[str, Any]]:
         """One for each GPU that answers."""
         return [dict(gpu.reading) for gpu in self.gpus]
+
+
+def total_of(memory_bytes: float) -> int:
+    """A GPU's memory as a source states it; 0 where that cannot be."""
+    return round(memory_bytes) if LEAST_MEMORY <= memory_bytes <= MAX_MEMORY else 0
 
 
 def reading_of(index: int, memory_bytes: int, values: Mapping[str, Any]) -> dict[str, Any]:

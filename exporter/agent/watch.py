@@ -59,7 +59,7 @@ class GpuWatch:
         """Look, if it is time to; what comes later than that is taken up by a later call."""
         now = time.monotonic()
         if self._health_call is not None and self._health_call.done:
-            self._health, self._health_call = self._health_call.value, None
+            self._health, self._health_call = self._health_call.value_or(self._health), None
         if self._call is None:
             if self._sight is not None and (self._every is None or now - self._began < self._every):
                 return
@@ -122,9 +122,12 @@ class GpuWatch:
 
     def _look_once(self) -> tuple[Look, float]:
         began = time.monotonic()
-        look = self._look()
-        if self._every is None or self._every > 0:
-            self._close()
+        try:
+            look = self._look()
+            if self._every is None or self._every > 0:
+                self._close()
+        except Exception as error:  # noqa: BLE001 - whatever a driver does, the node lives
+            look = Look(Sight.UNSURE, reason=f"{type(error).__name__}: {error}")
         return look, began
 
     def _take(self, look: Look, began: float) -> None:

@@ -190,6 +190,21 @@ def test_filters_choose_by_how_a_node_stands_or_stood(client, service, register)
     ]
 
 
+@pytest.mark.parametrize("silent_seconds", [0, 301])
+def test_filters_pass_what_takes_a_node_out_of_them(client, service, register, silent_seconds):
+    """A program that keeps the leads of a site must learn that one is none any more, or is elsewhere."""
+    register("lead", role="lead", metadata={"site": "attic"})
+    service.pass_time(silent_seconds)
+    status = "offline" if silent_seconds else "active"
+    readers = [follow(client, f"{query}&status={status}") for query in ("role=lead", "site=attic")]
+    register("lead", role="compute", metadata={"site": "cellar"})
+
+    for reader in readers:
+        run(client, reader.until_events(1))
+
+    assert [reader.happened()[0] for reader in readers] == [("node_updated", "lead")] * 2
+
+
 def test_an_unknown_filter_is_refused_by_name(client):
     answer = client.get("/events?colour=red")
 
@@ -234,7 +249,7 @@ def test_ids_go_on_for_readers_whose_filters_let_nothing_pass(client, register):
 
 
 def test_an_id_of_another_registry_resumes_from_the_record(client, service, register):
-    """The time in the id is what counts: of all that happened since, the record tells."""
+    """The time in the id is what counts: all that happened since is in the record."""
     register("one", capabilities={"gpu": True})
     register("gone")
     service.pass_time(60)
