@@ -211,7 +211,9 @@ def _adopt_heartbeat(node_map: NodeMap, node: Node, heartbeat: LastHeartbeat, la
     if heartbeat_ns <= node.last_heartbeat_ns:
         return
     path = node_map.path_via(heartbeat.via, heartbeat.transport)
-    if _changes_nothing(node_map, node, heartbeat_ns, path):
+    if node.status is not Status.ACTIVE and heartbeat_ns <= node.status_since_ns:
+        # No return: the recording registry knew of it, or the status is right all the same. Each registry stamps a
+        # heartbeat on the bus by itself.
         node.last_heartbeat_ns, node.path, node.transport = heartbeat_ns, path, path.transport
         node.last_seen_ns = max(node.last_seen_ns, heartbeat.last_seen_ns)
         node_map.version += 1
@@ -220,19 +222,6 @@ def _adopt_heartbeat(node_map: NodeMap, node: Node, heartbeat: LastHeartbeat, la
     node_map.record_remote_heartbeat(node, heartbeat_ns, heartbeat.last_seen_ns, path)
     if now_ns - heartbeat_ns > node_map.thresholds.gap:
         late.append(node)
-
-
-def _changes_nothing(node_map: NodeMap, node: Node, heartbeat_ns: int, path: Path) -> bool:
-    """Whether the node is as it would be with this heartbeat: it did not come back by it.
-
-    A heartbeat over the bus has another stamp at each registry. A later one than ours, of before the status changed, is
-    the same heartbeat, or leaves the node where it is.
-    """
-    if node.status is Status.ACTIVE or heartbeat_ns > node.status_since_ns:
-        return False
-    thresholds = node_map.thresholds
-    same = heartbeat_ns - node.last_heartbeat_ns <= thresholds.gap
-    return same or thresholds.status(path.reception.counted_age_ns(heartbeat_ns)) is node.status
 
 
 def _adopt_transition(node_map: NodeMap, transition: Transition) -> None:

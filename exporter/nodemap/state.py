@@ -87,6 +87,8 @@ class MapState:
         self._ttls = Deadlines()
         self._untils = Deadlines()
         self.ticked_ns = now_ns
+        self.resumed_ns = 0
+        """When we went on after a stop so long that nodes may have died in it; 0 once the bus answered a ping since."""
         self._gap_ns = thresholds.gap
         self.wall_time = WallTime(now_ns, clock.wall_ns())
         self.disruptions = Disruptions(self.totals, self.wall_time, self._note_suppression)
