@@ -87,6 +87,11 @@ bench: $(VENV)/installed-dev ## Measure, beside what one would use instead
 .PHONY: fuzz
 fuzz: $(VENV)/installed-dev ## A million mutated inputs for everything that reads what comes from outside
 	$(BIN)/python -m tests.fuzz
+	@for target in registration heartbeat event configuration; do \
+		if $(BIN)/python -c 'import atheris' 2>/dev/null; then \
+			$(BIN)/python -m tests.fuzz.guided $$target 250000 .cache/fuzz/$$target || exit 1; \
+		fi; \
+	done
 
 .PHONY: previews
 previews: $(VENV)/installed-dev $(HARNESS)/node_modules/installed ## Draw the dashboards from a Prometheus: make previews PROMETHEUS=http://...

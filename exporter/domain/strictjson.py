@@ -20,6 +20,10 @@ Container = dict[str, Any] | list[Any]
 _NESTED = (dict, list)
 
 
+class TooComplex(Invalid):
+    """More values, or nested deeper, than we read: it may be JSON."""
+
+
 def loads(body: bytes) -> Any:
     """The value that a JSON text stands for.
 
@@ -35,7 +39,7 @@ def loads(body: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise Invalid.of("", f"the body is not UTF-8 (byte {error.start})") from None
     except RecursionError:
-        raise Invalid.of("", f"the body is nested deeper than {MAX_DEPTH} levels") from None
+        raise TooComplex.of("", f"the body is nested deeper than {MAX_DEPTH} levels") from None
     except json.JSONDecodeError as error:
         raise Invalid.of("", f"the body is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
     # Text of valid UTF-8 has surrogates by escapes only.
@@ -47,7 +51,7 @@ def _check_size(body: bytes) -> None:
     # Each value costs hundreds of bytes and a microsecond: so many stall nothing.
     commas = body.count(b",")
     if commas > MAX_COMMAS:
-        raise Invalid.of("", f"expected a body of at most {MAX_COMMAS} commas, got {commas}")
+        raise TooComplex.of("", f"expected a body of at most {MAX_COMMAS} commas, got {commas}")
 
 
 class Ambiguous:
@@ -119,7 +123,7 @@ def _integer(digits: str) -> int:
 def _check(value: Any, *, escapes: bool) -> None:
     for within, where in _containers(value):
         if where is not None and where.depth >= MAX_DEPTH:
-            raise Invalid.of(_path_of(where, "", 1), f"nested deeper than {MAX_DEPTH} levels")
+            raise TooComplex.of(_path_of(where, "", 1), f"nested deeper than {MAX_DEPTH} levels")
         if escapes:
             _reject_surrogates(within, where)
 

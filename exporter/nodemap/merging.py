@@ -212,7 +212,7 @@ def _adopt_heartbeat(node_map: NodeMap, node: Node, heartbeat: LastHeartbeat, la
         return
     path = node_map.path_via(heartbeat.via, heartbeat.transport)
     if node.status is not Status.ACTIVE and heartbeat_ns <= node.status_since_ns:
-        # No return: whoever recorded the status knew of it, or the status is right all the same. Each registry stamps a
+        # No return: the recording registry knew of it, or the status is right all the same. Each registry stamps a
         # heartbeat on the bus by itself.
         node.last_heartbeat_ns, node.path, node.transport = heartbeat_ns, path, path.transport
         node.last_seen_ns = max(node.last_seen_ns, heartbeat.last_seen_ns)

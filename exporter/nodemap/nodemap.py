@@ -128,7 +128,7 @@ class NodeMap(MapState):
         """Whether a heartbeat on the path may be from the time in which we were stopped, and waited in a buffer since.
 
         We did not receive it then: it is not one of now, by which a node that died meanwhile would come back. On the
-        bus, the answer to a ping that was sent since tells; over HTTP nothing does, and other registries may judge.
+        bus, the answer to a ping that was sent since proves it; over HTTP nothing does, and other registries may judge.
         """
         bus = self.own_paths[Transport.BUS]
         waiting = not all(source.lost or source.proof_ns >= self.resumed_ns for source in bus.reception.sources)

@@ -55,7 +55,7 @@ def test_nobody_listens_at_the_address_of_redis(new_registry, redis_server):
 
 
 def test_redis_is_killed_and_comes_back_empty(new_registry, redis_server, timed):
-    """Reads stay 200, writes are 503, and the map is written anew; a deleted node stays deleted."""
+    """Reads stay 200, writes are 503, and the map is written again; a deleted node stays deleted."""
     registry = new_registry(store=redis_server.url, event_bus=redis_server.url, settings=QUICK).start()
     for registration in REGISTRATIONS.values():
         assert registry.register(**registration) == 201
@@ -71,7 +71,7 @@ def test_redis_is_killed_and_comes_back_empty(new_registry, redis_server, timed)
         assert codes(registry, *reads) == dict.fromkeys(reads, 200)
         assert registry.register(**NEWCOMER) == 503
         assert registry.ask("DELETE", "/nodes/vengeance").status_code == 503
-        # Both transports need the shared store to be heard at every replica: blind, for longer than offline_after.
+        # Both transports need the shared store to be received at every replica: blind, for longer than offline_after.
         until(lambda: registry.metric('aurora_registry_blind_seconds_total{transport="bus"}') > 4, expected=True)
         assert registry.metric("aurora_registry_event_bus_up") == 0
         assert {node["held"] for node in registry.nodes().values()} == {True}
@@ -82,7 +82,7 @@ def test_redis_is_killed_and_comes_back_empty(new_registry, redis_server, timed)
         assert {name: node["registered_at"] for name, node in registry.nodes().items()} == registered
         assert {name: registry.transitions(name) for name in living} == {name: [] for name in living}
 
-        # Whoever reads the store next finds all of it, and not what was deleted.
+        # The next reader of the store finds all of it, and not what was deleted.
         second = new_registry(store=redis_server.url, event_bus=redis_server.url, settings=QUICK).start()
         assert {name: node["registered_at"] for name, node in second.nodes().items()} == registered
         assert set(second.statuses().values()) == {"active"}
@@ -111,7 +111,7 @@ def test_redis_hangs(new_registry, redis_server, timed):
 
 
 def test_subscription_is_cut(new_registry, redis_server, timed):
-    """CLIENT KILL: it subscribes again by itself, and hears on."""
+    """CLIENT KILL: it subscribes again by itself, and goes on receiving."""
     registry = new_registry(event_bus=redis_server.url).start()
     until(lambda: registry.metric("aurora_registry_event_bus_up"), 1.0)
     with redis.Redis.from_url(redis_server.url) as bus:

@@ -71,7 +71,7 @@ def test_the_verdict_follows_the_mesh(client, service, register):
     service.pass_time(301)
     assert set(problems(client)) == {
         ("AuroraMeshNoLead", ""),
-        ("AuroraNodeOffline", "lead"),
+        ("AuroraMeshNoLead", "lead"),
         ("AuroraMaintenanceOverdue", "one"),
     }
 
@@ -85,6 +85,9 @@ def test_nodes_that_go_missing_together_are_one_problem_first(client, service, r
 
     assert verdict["state"] == "mesh_suspect"
     assert [each["alert"] for each in verdict["problems"]][:2] == ["AuroraMeshSuspect", "AuroraSiteDisrupted"]
+    assert {(each["alert"], each["severity"]) for each in verdict["problems"] if "node" in each} == {
+        ("AuroraMeshSuspect", "info")
+    }
     assert all(each["runbook"].endswith(f"{each['alert']}.md") for each in verdict["problems"])
 
 

@@ -1,4 +1,4 @@
-"""Cut cables, clocks that are set, stores that forget: no heartbeat is invented, no transition lost or told twice."""
+"""Cut cables, clocks that are set, stores that forget: no heartbeat is invented, no transition lost or sent twice."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def through(cable: ProxyThread) -> str:
 
 
 def histories(registry: RegistryProcess, names: list[str]) -> dict[str, Any]:
-    """All that is told of each node's past, times included."""
+    """All that is shown of each node's past, times included."""
     return {name: registry.get(f"/nodes/{name}/transitions").json()["transitions"] for name in names}
 
 
@@ -78,7 +78,7 @@ def test_merging_makes_no_heartbeat(
 
     cable.heal()
     timed("back", lambda: list(cut_off.nodes()), ["x"])
-    # A change that takes the whole way from there to here: whatever the merge had to tell is told by then.
+    # A change that takes the whole way from there to here: what the merge had to publish is published by then.
     until(lambda: cut_off.register(name="later"), 201)
     until(lambda: "later" in first.nodes(), expected=True)
     for registry in (first, cut_off):
@@ -259,7 +259,7 @@ def test_a_store_forgets(mesh: list[RegistryProcess], redis_server: RedisServer,
 
 
 def test_redis_restarts_empty_after_the_registry_did(new_registry: Registries, redis_server: RedisServer) -> None:
-    """The re-seed carries each node's last transition, and tells nobody of it."""
+    """The re-seed carries each node's last transition, and publishes none of it."""
     registry = new_registry(store=redis_server.url, event_bus=redis_server.url, settings=QUICK).start()
     assert registry.register(name="died") == 201
     until(lambda: registry.transitions("died"), DIED)

@@ -60,7 +60,7 @@ def test_a_life_and_a_death_are_true(story):
     story.shows(29, status="warning", last_seen="12:00:20")
     story.shows(40, status="offline", last_seen="12:00:20")
     for transition in DIED:
-        story.oracle.hear(event(transition), 35, "Redis")
+        story.oracle.take_event(event(transition), 35, "Redis")
     story.oracle.see_histories(A, 40, 40.1, {"n": DIED})
     story.oracle.see_histories(B, 40, 40.1, {"n": DIED})
     story.oracle.compare_events(60)
@@ -210,27 +210,27 @@ def test_a_transition_is_published_once(story, history, found):
     """A replica passes on what its master published: that is no second time; nor is another with the same time."""
     story.oracle.see_histories(A, 5, 5.1, {})
     story.oracle.see_histories(A, 6, 6.1, {"n": history})
-    story.oracle.hear(event(DIED[0]), 7, "Redis 1")
-    story.oracle.hear(event(DIED[0]), 7, "Redis 2")
-    story.oracle.hear(event(DIED[0]), 8, "Redis 1")
+    story.oracle.take_event(event(DIED[0]), 7, "Redis 1")
+    story.oracle.take_event(event(DIED[0]), 7, "Redis 2")
+    story.oracle.take_event(event(DIED[0]), 8, "Redis 1")
     if BACK in history:
-        story.oracle.hear(event(BACK), 8, "Redis 1")
+        story.oracle.take_event(event(BACK), 8, "Redis 1")
     story.oracle.compare_events(20)
     assert story.found == found
 
 
 def test_a_registration_is_published_once(story):
     registered = {"type": "node_registered", "data": {"node": "n", "at": "12:00:00"}}
-    story.oracle.hear(registered, 1, "Redis 1")
-    story.oracle.hear(registered, 1, "Redis 2")
+    story.oracle.take_event(registered, 1, "Redis 1")
+    story.oracle.take_event(registered, 1, "Redis 2")
     assert story.found == []
-    story.oracle.hear(registered, 8, "Redis 1")
+    story.oracle.take_event(registered, 8, "Redis 1")
     assert story.found == ["Redis 1: node_registered n 12:00:00 once more"]
 
 
 def test_what_is_published_is_recorded(story):
     story.oracle.see_histories(A, 5, 5.1, {})
-    story.oracle.hear(event(DIED[0]), 7, "Redis 1")
+    story.oracle.take_event(event(DIED[0]), 7, "Redis 1")
     story.oracle.see_histories(A, 20, 20.1, {})
     story.oracle.compare_events(20)
     assert story.found == [f"the bus: n: {DIED[0]} was published and is not recorded"]

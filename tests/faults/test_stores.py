@@ -20,7 +20,7 @@ REJECTED = 'aurora_registry_store_records_rejected_total{{reason="{}"}}'
 
 
 def reload_store(redis_server):
-    """Make the registry lose its Redis for a moment: what is in there is read anew."""
+    """Make the registry lose its Redis for a moment: what is in there is read again."""
     redis_server.restart()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from demo.servers import Generation
@@ -42,6 +42,8 @@ class Play:
 
     seed: str
     count: int
+    first_attempt: list[str] = field(default_factory=list, compare=False)
+    """What the first of two attempts found."""
 
     @property
     def drawn(self) -> tuple[Disturbance, int, bool, float]:
@@ -56,10 +58,11 @@ class Play:
         return f"seed {self.seed}: {self.count} incidents, {registries} registries, {how}, disturbance: {what}"
 
     def faults(self, directory: Path, generation: Generation) -> list[str]:
-        """What people were told wrongly; a play that this machine disturbed itself is given once more."""
+        """Messages that were wrong; a play that this machine disturbed itself is given once more."""
         found: list[str] = []
         for attempt in range(ATTEMPTS):
             found = self._once(directory / f"attempt-{attempt}", generation)
+            self.first_attempt.extend(found if attempt == 0 else ())
             if not found:
                 break
         return found
@@ -76,9 +79,9 @@ class Play:
             due.extend(_disturb(disturbance, play, second, registries))
 
         stage.scenario(disturb)
-        heard = stage.play(directory, generation).heard
+        received = stage.play(directory, generation).received
         due += [each for incident in incidents for each in incident.due]
-        return verdict(due, heard, SECONDS)
+        return verdict(due, received, SECONDS)
 
 
 class Declared:
@@ -93,7 +96,7 @@ class Declared:
 
 
 def _disturb(disturbance: Disturbance, play: Scenario, second: float, registries: int) -> list[Due]:
-    """Put it on the stage; what must be told of it."""
+    """Put it on the stage; the messages that are due."""
     stack = play.stack
     if disturbance.name in {"registry restarts", "registry is down"}:
         down = 0.2 if disturbance.name == "registry restarts" else 6.0

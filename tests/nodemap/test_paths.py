@@ -44,8 +44,8 @@ def pass_time(node_map: NodeMap, clock: ManualClock, seconds: int, *, writes: in
         node_map.tick()
 
 
-def told(node_map: NodeMap, clock: ManualClock, name: str = "x") -> None:
-    """The other registry tells of a node that it received just now."""
+def reported(node_map: NodeMap, clock: ManualClock, name: str = "x") -> None:
+    """The other registry reports a heartbeat that it received just now."""
     now_ns = node_map.mesh_time.at(clock.monotonic_ns())
     record = NodeRecord(Registration(name), clock.wall_ns(), now_ns)
     heartbeat = LastHeartbeat(clock.wall_ns(), Transport.HTTP, now_ns, "theirs")
@@ -66,7 +66,7 @@ def test_a_peer_is_alive_while_its_count_grows() -> None:
 
 def test_nodes_of_a_registry_that_is_cut_off_are_held_for_its_lease(node_map: NodeMap, clock: ManualClock) -> None:
     """Then they have a grace, and then their age counts on from where it stood."""
-    told(node_map, clock)
+    reported(node_map, clock)
     pass_time(node_map, clock, 10)
     node = node_map.get("x")
     pass_time(node_map, clock, WARNING_AFTER, writes=1)
@@ -78,13 +78,13 @@ def test_nodes_of_a_registry_that_is_cut_off_are_held_for_its_lease(node_map: No
 
 
 def test_nodes_of_a_registry_that_stopped_are_not_held(node_map: NodeMap, clock: ManualClock) -> None:
-    told(node_map, clock)
+    reported(node_map, clock)
     pass_time(node_map, clock, WARNING_AFTER, writes=STOPPED)
     assert node_map.get("x").status is Status.WARNING
 
 
 def test_a_node_that_comes_to_us_is_held_no_longer(node_map: NodeMap, clock: ManualClock) -> None:
-    told(node_map, clock)
+    reported(node_map, clock)
     pass_time(node_map, clock, 60, writes=1)
     node_map.heartbeat(Heartbeat(node="x"), Transport.HTTP)
     assert node_map.held_since_ns(node_map.get("x"), clock.monotonic_ns()) is None
@@ -102,7 +102,7 @@ def test_without_a_lease_heartbeats_over_http_are_refused(node_map: NodeMap, clo
 
 
 def test_merging_makes_no_heartbeat(node_map: NodeMap, clock: ManualClock) -> None:
-    """A node that came and died while we were cut off is offline, and nobody is told."""
+    """A node that came and died while we were cut off is offline, and no message is sent."""
     died_ns = node_map.mesh_time.at(clock.monotonic_ns())
     clock.advance(1000)
     record = NodeRecord(Registration("x"), clock.wall_ns() - 1000 * SECOND, died_ns)
@@ -118,7 +118,7 @@ def test_merging_makes_no_heartbeat(node_map: NodeMap, clock: ManualClock) -> No
 
 
 def test_a_node_learned_of_late_meets_its_thresholds_in_time(node_map: NodeMap, clock: ManualClock) -> None:
-    """Although it stands behind others that were heard later."""
+    """Although it stands behind others with later heartbeats."""
     node_map.commit(node_map.plan(Register(Registration("ours"))))
     heard_ns = node_map.mesh_time.at(clock.monotonic_ns()) - 100 * SECOND
     record = NodeRecord(Registration("late"), clock.wall_ns(), heard_ns)
@@ -176,7 +176,7 @@ def test_what_waited_on_the_bus_while_we_were_stopped_brings_nobody_back(clock: 
 
 def test_over_http_nothing_is_taken_for_a_moment_after_a_stop(node_map: NodeMap, clock: ManualClock) -> None:
     """Where another registry judges our nodes; alone on a store, nobody does."""
-    told(node_map, clock, "n")
+    reported(node_map, clock, "n")
     path = node_map.paths[Transport.HTTP]
     clock.advance(400)
     node_map.heartbeat(Heartbeat("n"), Transport.HTTP)

@@ -54,7 +54,7 @@ def test_the_old_name_of_a_machine_is_marked_once_it_is_missing(machines: Machin
 
 
 def test_clones_that_are_both_alive_are_no_rename(machines: Machines) -> None:
-    """The one that dies was heard after the other registered."""
+    """The one that dies sent a heartbeat after the other registered."""
     machines.register("one", node_id="image")
     machines.register("two", node_id="image")
     machines.pass_time(60, "one", "two")

@@ -57,7 +57,7 @@ class LightNode:
 
 
 class Fleet:
-    """All nodes. `run` sends until cancelled; everything that is sent or answered is told to the oracle."""
+    """All nodes. `run` sends until cancelled; everything that is sent or answered goes to the oracle."""
 
     def __init__(self, stack: Stack, oracle: Oracle, seed: str, count: int, interval: float) -> None:
         self.lagged: Callable[[float], None] = lambda _: None

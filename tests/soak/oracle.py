@@ -124,9 +124,9 @@ class Oracle:
         self._history: dict[str, list[Transition]] = {}
         self._recorded_at: dict[tuple[str, Transition], tuple[float, float]] = {}
         self._events: Counter[tuple[str, str, str, str]] = Counter()
-        self._heard: defaultdict[tuple[str, Transition], Counter[str]] = defaultdict(Counter)
+        self._received_times: defaultdict[tuple[str, Transition], Counter[str]] = defaultdict(Counter)
         """How often each Redis passed each transition on."""
-        self._heard_at: dict[tuple[str, Transition], float] = {}
+        self._received_at: dict[tuple[str, Transition], float] = {}
         self._said: set[tuple[str, str, str]] = set()
 
     def subject(self, node: str) -> Subject:
@@ -161,8 +161,8 @@ class Oracle:
             subject.attempted = NEVER
             subject.lifecycle = Fact({"in_service", *subject.lifecycle.values})
             self._history.pop(node, None)
-            for known in [known for known in self._heard_at if known[0] == node]:
-                del self._heard_at[known], self._heard[known]
+            for known in [known for known in self._received_at if known[0] == node]:
+                del self._received_at[known], self._received_times[known]
             for key in [key for key in self._seen if key[1] == node]:
                 del self._seen[key]
         elif kind == "presence" and acknowledged and subject.lifecycle.since < subject.epoch:
@@ -231,7 +231,7 @@ class Oracle:
                 self._recorded_at[node, each] = (asked, answered)
             self._history[node] = history
 
-    def hear(self, event: Mapping[str, Any], now: float, where: str) -> None:
+    def take_event(self, event: Mapping[str, Any], now: float, where: str) -> None:
         """An event of the registries, on that Redis."""
         kind, data = str(event.get("type")), event.get("data", {})
         if kind == "node_register_requested":
@@ -239,8 +239,8 @@ class Oracle:
         node = str(data.get("node"))
         if kind == "node_status_changed":
             transition = data["from"], data["to"], data["at"]
-            self._heard[node, transition][where] += 1
-            self._heard_at[node, transition] = now
+            self._received_times[node, transition][where] += 1
+            self._received_at[node, transition] = now
             return
         # A clock that was set back may give another life of a node the times of the one before.
         key = where, kind, node, f"{data.get('at')} in life {self.subject(node).lives}"
@@ -251,17 +251,17 @@ class Oracle:
     def compare_events(self, now: float) -> None:
         """Events that are not recorded; and of calm times, records that were no events."""
         calm_since = self.disturbances.calm_since(now)
-        for (node, transition), heard in list(self._heard_at.items()):
+        for (node, transition), received in list(self._received_at.items()):
             known, subject = self._history.get(node), self.subject(node)
-            if known is None or heard <= subject.epoch or heard < calm_since or now - heard < 3 * self.limits.spread:
+            if known is None or received <= subject.epoch or received < calm_since or now - received < 3 * self.limits.spread:
                 continue
             recorded = known.count(transition)
             if not recorded:
                 self._say("the bus", node, f"{transition} was published and is not recorded", "unrecorded")
             # While a clock is behind, transitions bear the time of the one before: two may be alike.
-            times = max(self._heard[node, transition].values())
+            times = max(self._received_times[node, transition].values())
             if times > recorded > 0:
-                self._heard[node, transition].clear()
+                self._received_times[node, transition].clear()
                 self.duplicates.append(
                     f"{node}: {transition} was published {times} times and recorded {recorded} times"
                 )
@@ -269,7 +269,7 @@ class Oracle:
             if now - asked < 2 * self.limits.spread or asked < self.subject(node).epoch:
                 continue
             del self._recorded_at[node, transition]
-            if (node, transition) not in self._heard_at and self.disturbances.undisturbed(
+            if (node, transition) not in self._received_at and self.disturbances.undisturbed(
                 "", asked - 3 * self.limits.spread, now
             ):
                 self._say("the bus", node, f"{transition} is recorded and was not published", "unpublished")
@@ -319,9 +319,9 @@ class Oracle:
     def _received(self, look: Look, node: str, subject: Subject, status: str) -> None:
         """What was acknowledged counts; what a registry received that is cut off, others cannot know."""
         for sent, done, by in subject.received if status != ACTIVE else ():
-            told = not by or self.disturbances.undisturbed(by, done, look.asked)
+            undisturbed = not by or self.disturbances.undisturbed(by, done, look.asked)
             early = done <= look.asked - self.limits.spread
-            if told and early and sent > look.answered - self.limits.warning_after + 0.5:
+            if undisturbed and early and sent > look.answered - self.limits.warning_after + 0.5:
                 said = f"a heartbeat of {look.answered - sent:.1f} s ago was acknowledged, and it is {status}"
                 self._say(look.registry, node, said, "false")
                 return
