@@ -39,7 +39,7 @@ def create_app(service: Service) -> ASGIApp:
     routes = [
         Route("/", ui.page(files)),
         Route("/ui/session", ui.session(service)),
-        Route("/ui/nodes/{name}", ui.page(files)),
+        Route("/ui/nodes/{name}", ui.node_page(files, service)),
         Route("/ui/{file}", ui.asset(files)),
         Route("/mesh", mesh.show_mesh(service)),
         Route("/alerts", alerts.show_alerts(service)),
