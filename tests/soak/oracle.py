@@ -251,9 +251,9 @@ class Oracle:
     def compare_events(self, now: float) -> None:
         """Events that are not recorded; and of calm times, records that were no events."""
         calm_since = self.disturbances.calm_since(now)
-        for (node, transition), received in list(self._received_at.items()):
+        for (node, transition), taken in list(self._received_at.items()):
             known, subject = self._history.get(node), self.subject(node)
-            if known is None or received <= subject.epoch or received < calm_since or now - received < 3 * self.limits.spread:
+            if known is None or taken <= subject.epoch or taken < calm_since or now - taken < 3 * self.limits.spread:
                 continue
             recorded = known.count(transition)
             if not recorded:
