@@ -28,9 +28,10 @@ class _Running:
 class Disruptions:
     """Begins, extends and ends disruptions, and marks their nodes (`Node.disruptions`).
 
-    One begins when the site rule says so, with the nodes that the rule counts as missing. A node joins that goes
-    missing within `warning_after` of the latest one, up to `recent` after the beginning. It ends when all its nodes are
-    back, when most nodes have been back for twice `offline_after` (time for a reboot), or once it is old
+    One begins when the site rule says so, with the nodes that went missing together until then: each within
+    `warning_after` of the next. One that was missing before has an alert of its own, and keeps it. A node joins that
+    goes missing within `warning_after` of the latest one, up to `recent` after the beginning. It ends when all its
+    nodes are back, when most nodes have been back for twice `offline_after` (time for a reboot), or once it is old
     (`SiteRule.lasting`); what is still missing then is alerted on by name.
     """
 
@@ -76,7 +77,7 @@ class Disruptions:
         for node in fresh:
             for site in _sites(node) if node.order in gone else ():
                 running = self._running.get(site)
-                if running and self._joins(running, _missing_since_ns(node, thresholds), thresholds):
+                if running and self._joins(running, missing_since_ns(node, thresholds), thresholds):
                     self._mark(running, node, thresholds)
         for site, running in list(self._running.items()):
             if self._is_over(site, running, thresholds, now_ns):
@@ -97,7 +98,7 @@ class Disruptions:
             if _missing(node):
                 self.note(node)
                 for site in _sites(node):
-                    missing.setdefault(site, []).append((_missing_since_ns(node, thresholds), node))
+                    missing.setdefault(site, []).append((missing_since_ns(node, thresholds), node))
         self._fresh.clear()
         for site, gone in missing.items():
             self._replay(site, sorted(gone, key=lambda each: each[0]), thresholds)
@@ -129,15 +130,18 @@ class Disruptions:
             and since_ns - running.began_ns <= self._totals.site_rule.recent
         )
 
-    def _begin(self, site: str, nodes: Iterable[Node], thresholds: Thresholds, now_ns: int) -> None:
+    def _begin(self, site: str, missing: Iterable[Node], thresholds: Thresholds, now_ns: int) -> None:
+        nodes = _together(missing, thresholds, now_ns)
+        if not nodes:
+            return
         disruption = Disruption(Scope.SITE if site else Scope.MESH, self._wall_time.at(now_ns))
         running = self._running[site] = _Running(disruption, now_ns, now_ns)
-        for node in list(nodes):
+        for node in nodes:
             self._mark(running, node, thresholds)
 
     def _mark(self, running: _Running, node: Node, thresholds: Thresholds) -> None:
         running.nodes[node.order] = node
-        running.latest_ns = max(running.latest_ns, _missing_since_ns(node, thresholds))
+        running.latest_ns = max(running.latest_ns, missing_since_ns(node, thresholds))
         if running.disruption not in node.disruptions:
             node.disruptions = (*node.disruptions, running.disruption)
             self._on_mark(node)
@@ -181,7 +185,18 @@ def _missing(node: Node) -> bool:
     return node.status is not Status.ACTIVE and node.lifecycle.phase is Phase.IN_SERVICE
 
 
-def _missing_since_ns(node: Node, thresholds: Thresholds) -> int:
+def _together(missing: Iterable[Node], thresholds: Thresholds, now_ns: int) -> list[Node]:
+    """Those that went missing just now, and before that each within `warning_after` of the next."""
+    latest_ns, found = now_ns, []
+    for since_ns, _, node in sorted(((missing_since_ns(n, thresholds), n.order, n) for n in missing), reverse=True):
+        if latest_ns - since_ns > thresholds.warning_after:
+            break
+        latest_ns = since_ns
+        found.append(node)
+    return found
+
+
+def missing_since_ns(node: Node, thresholds: Thresholds) -> int:
     """When it entered warning, going by its status."""
     if node.status is not Status.OFFLINE:
         return node.status_since_ns
