@@ -265,3 +265,18 @@ def test_disturbances_that_follow_one_another_are_one(story):
     assert story.disturbances.begin_of(B, 20, 21) == 13.5
     assert story.disturbances.undisturbed(A, 24, 25)
     assert story.disturbances.calm_seconds(0, 30) == 30 - (23 - 8.5)
+
+
+def test_a_registry_that_says_that_it_is_blind_may_be_behind(story):
+    """But not for ever, and no node that goes on sending turns by it."""
+    story.sends(0, 20)
+    story.shows(5, held=True)
+    story.oracle.write("n", "lifecycle", "maintenance", 10, acknowledged=True)
+    story.shows(20, held=True)
+    assert story.found == []
+    story.oracle.finish()
+    assert story.found == [f"{A}: it is still blind"]
+    story.shows(21, held=False, lifecycle="maintenance")
+    story.oracle.mismatches.clear()
+    story.oracle.finish()
+    assert story.found == []

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.soak.disturbances import Disturbances
+from tests.soak.disturbances import Disturbance, Disturbances
 
 ACTIVE, WARNING, OFFLINE = "active", "warning", "offline"
 LIVED = {ACTIVE: {OFFLINE, WARNING}, WARNING: {ACTIVE}, OFFLINE: {WARNING}}
@@ -114,6 +114,7 @@ class Oracle:
     def __init__(self, limits: Limits, disturbances: Disturbances) -> None:
         self.limits = limits
         self.disturbances = disturbances
+        self._blind: dict[str, Disturbance] = {}
         self.mismatches: list[str] = []
         self.lost: list[str] = []
         self.duplicates: list[str] = []
@@ -184,7 +185,13 @@ class Oracle:
     # What is shown
 
     def see(self, registry: str, asked: float, answered: float, documents: Mapping[str, Mapping[str, Any]]) -> None:
-        """All nodes, as a registry shows them."""
+        """All nodes, as a registry shows them. One that says itself that it is blind is disturbed for as long."""
+        held = sum(bool(document.get("held")) for document in documents.values())
+        if 2 * held > len(documents):
+            if registry not in self._blind:
+                self._blind[registry] = self.disturbances.begin("blind", registry, asked)
+        elif registry in self._blind:
+            self.disturbances.end(self._blind.pop(registry), asked)
         began = self.disturbances.begin_of(registry, asked - self.limits.spread, answered)
         look = Look(registry, asked, answered, began)
         for node, subject in list(self._subjects.items()):
@@ -273,6 +280,10 @@ class Oracle:
                 "", asked - 3 * self.limits.spread, now
             ):
                 self._say("the bus", node, f"{transition} is recorded and was not published", "unpublished")
+
+    def finish(self) -> None:
+        """The faults are over for long: nobody may be blind any more."""
+        self.mismatches += [f"{registry}: it is still blind" for registry in sorted(self._blind)]
 
     # The rules
 

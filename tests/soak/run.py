@@ -103,6 +103,7 @@ async def soak(directory: Path, seed: str, seconds: float, *, nodes: int, say: C
             for task in (work, *tasks):
                 task.cancel()
             await asyncio.gather(work, *tasks, return_exceptions=True)
+        oracle.finish()
         return Result(
             seed,
             time.monotonic() - began,
