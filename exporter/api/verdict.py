@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Iterator
+from time import perf_counter
 
 import msgspec
 
@@ -13,9 +15,15 @@ from exporter.api.suppression import LEAD, Suppression
 from exporter.domain.lifecycle import Phase
 from exporter.domain.node import Node
 from exporter.domain.status import Status, Transport
+from exporter.exposition.yielder import Yielder
 from exporter.nodemap.totals import MESH
 
 MAX_PROBLEMS = 200
+CHUNK = 500
+"""Nodes between two looks at the time."""
+CHEAP_SECONDS = 0.002
+KEPT = 10
+"""A verdict that took longer is kept for so many times as long."""
 
 
 class State(enum.StrEnum):
@@ -74,13 +82,41 @@ class Verdict(msgspec.Struct):
     """Nodes in maintenance or draining."""
 
 
-def verdict_of(service: Service) -> Verdict:
+class Verdicts:
+    """The verdict, worked out once for all who ask at the same time, and of a large mesh kept for a moment.
+
+    Pages and pictures ask for it without limits, and it takes a look at every node.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._task: asyncio.Task[Verdict] | None = None
+        self._until = 0.0
+
+    async def get(self) -> Verdict:
+        """How the mesh stands; raises StillLoading."""
+        task = self._task
+        if task is None or (task.done() and perf_counter() >= self._until):
+            task = self._task = asyncio.create_task(self._work_out())
+        return await asyncio.shield(task)
+
+    async def _work_out(self) -> Verdict:
+        began = perf_counter()
+        verdict = await verdict_of(self._service)
+        cost = perf_counter() - began
+        self._until = perf_counter() + cost * KEPT if cost > CHEAP_SECONDS else 0.0
+        return verdict
+
+
+async def verdict_of(service: Service) -> Verdict:
     """How the mesh stands now; raises StillLoading."""
-    node_map = service.node_map
+    node_map, yielder = service.node_map, Yielder()
     troubles = [*_registry(service), *_mesh(service)]
     suppression = Suppression(node_map)
     planned = total = 0
-    for node in node_map.nodes():
+    for position, node in enumerate(list(node_map.nodes())):
+        if position % CHUNK == 0:
+            await yielder.maybe_yield()
         out_of_service = node.lifecycle.phase is not Phase.IN_SERVICE
         planned += out_of_service
         if (out_of_service and node.lifecycle.overdue(node_map.clock.wall_ns())) or node.status is not Status.ACTIVE:
