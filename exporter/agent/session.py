@@ -197,7 +197,7 @@ class Session:
         return self._ask(lambda: self._transport.register(kept))
 
     def _take_registered(self, reply: Reply, inventory: Inventory | None) -> None:
-        """Remember what the registry knows now: that is what the node shall have."""
+        """Remember what the registry knows now: that is what the node should have."""
         self._registered_at = time.monotonic()
         self.again = False
         known = inventory or Inventory()
