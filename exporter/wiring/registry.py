@@ -230,7 +230,7 @@ class Registry:
                 task.result()
 
     def stopping(self) -> None:
-        """We shall end: from now on `ready` says no, so that nobody new is sent to us."""
+        """We are about to end: from now on `ready` says no, so that nobody new is sent to us."""
         self._stopping = True
         self.events.stop()
 
