@@ -45,7 +45,7 @@ class UnknownNode(AuroraError):
 
 
 class DepartedNode(AuroraError):
-    """The node left on purpose a moment ago, so its stray heartbeats are ignored."""
+    """The node left on purpose a moment ago, so its late heartbeats are ignored."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"node {name!r} was deregistered: register it again to bring it back")

@@ -185,7 +185,7 @@ def with_known_gpus(claim: Registration, known: Registration) -> Registration:
 
 
 def with_gpu_count(registration: Registration, count: int) -> Registration:
-    """The registration with so many GPUs, and memory in proportion: what a person accepts as what there shall be."""
+    """The registration with so many GPUs, and memory in proportion: what a person accepts as what there should be."""
     capabilities = _object_of(registration.capabilities)
     capabilities |= {"gpu": count > 0, "gpu_count": count}
     memory = capabilities.get("gpu_memory")

@@ -135,7 +135,7 @@ def test_why_names_what_was_left_out_of_a_heartbeat(registry, shows, why):
 
 
 def test_why_lists_time_that_is_not_counted(registry, shows, why):
-    """Each blind spell with its grace, the one that lasts as such, and that the status is frozen meanwhile."""
+    """Each outage with its grace, the one that lasts as such, and that the status is frozen meanwhile."""
     why |= {
         "counted_age_seconds": 65,
         "not_counted_seconds": 180,

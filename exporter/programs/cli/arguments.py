@@ -28,7 +28,7 @@ examples:
   aurora-cli nodes
       every node: role, status, address, GPUs
   aurora-cli why vengeance
-      how the status of one node came about, and what comes next
+      what the status of one node rests on, and what comes next
   aurora-cli maintenance vengeance --for 2h --reason "new fan"
       work on it without alerts
   AURORA_REGISTRY=10.0.0.1:9999 aurora-cli stats
