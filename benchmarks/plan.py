@@ -22,7 +22,7 @@ class Plan:
     wait_nodes: int = 100_000
     wait_seconds: int = 20
     limit_nodes: int = 10_000
-    limit_scrapes: int = 20
+    limit_scrapes: int = 60
     limit_rounds: int = 5
     attack_nodes: int = 20_000
     attack_connections: int = 500
