@@ -16,8 +16,8 @@ from benchmarks.waiting import percentile, row, waits
 
 COMPARED = """\
 As under *Waiting*, while another process holds so many hostile connections of one kind at once, from a trusted address:
-what limits callers that are not trusted does not bind them. Attacker, prober and registry share the machine's cores, so
-a part of the wait is theirs. Memory is the registry's, resident, before and at the end."""
+what limits callers that are not trusted does not bind them. Attacker, prober and registry share the machine's cores;
+the attacker yields to the others, as one on another machine would, and still a part of the wait is its own. Memory is the registry's, resident, before and at the end."""
 SETTLE_SECONDS = 2
 
 
@@ -33,7 +33,9 @@ def measure(plan: Plan, directory: Path) -> Section:
             before = resident_bytes(registry.pid)
             argv = [sys.executable, "-m", "benchmarks.peers.attacker", kind, str(registry.port)]
             seconds = plan.attack_seconds + SETTLE_SECONDS
-            with subprocess.Popen([*argv, str(plan.attack_connections), str(seconds)]) as attacker:
+            with subprocess.Popen(
+                [*argv, str(plan.attack_connections), str(seconds)], start_new_session=True
+            ) as attacker:
                 time.sleep(SETTLE_SECONDS)
                 waited, _ = waits(registry, plan.attack_seconds, scraping=False)
                 after = resident_bytes(registry.pid)
