@@ -116,7 +116,7 @@ def mark_of(node_map: NodeMap) -> Mark:
 
 
 def batch_of(node_map: NodeMap, taken: PendingChanges) -> Batch:
-    """What a store shall save of the pending changes, with the mark."""
+    """What a store has to save of the pending changes, with the mark."""
     heartbeats = {node.name: _last_heartbeat(node_map, node) for node in taken.heartbeats}
     return Batch(taken.records, taken.tombstones, taken.transitions, heartbeats, mark_of(node_map), taken.history)
 

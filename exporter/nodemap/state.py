@@ -30,8 +30,8 @@ from exporter.nodemap.suppression import Disruptions
 from exporter.nodemap.totals import Totals
 from exporter.nodemap.walltime import WallTime
 
-STRAY_INTERVALS = 2
-"""For so many heartbeat intervals the stray heartbeats of a departed node are ignored."""
+LATE_INTERVALS = 2
+"""For so many heartbeat intervals the late heartbeats of a departed node are ignored."""
 MAX_DEPARTED = 50_000
 """So many nodes that are gone are remembered, the latest; ever new names would else fill the memory for days."""
 
@@ -77,7 +77,7 @@ class MapState:
         self.facts_version = 0
         """Grows when a node comes, goes or registers again: what the topology depends on."""
         self.departed: dict[str, Tombstone] = {}
-        """Nodes that are gone and that may still stray or be re-seeded, oldest first."""
+        """Nodes that are gone and that may still send or be re-seeded, oldest first."""
         self.recent = RecentTransitions()
         self.queues = Queues()
         for path in self.paths:
@@ -198,8 +198,8 @@ class MapState:
         if tombstone.removal is Removal.DEPARTED:
             self._late_until_ns.pop(tombstone.name, None)
             left_ns = min(self.mesh_time.local(tombstone.revision_ns), self.clock.monotonic_ns())
-            strays_ns = STRAY_INTERVALS * self.thresholds.heartbeat_interval
-            self._late_until_ns[tombstone.name] = left_ns + strays_ns
+            late_ns = LATE_INTERVALS * self.thresholds.heartbeat_interval
+            self._late_until_ns[tombstone.name] = left_ns + late_ns
         node = self._nodes.pop(tombstone.name, None)
         if node is None:
             return

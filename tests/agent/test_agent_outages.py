@@ -50,7 +50,7 @@ def clustered() -> Iterator[tuple[RedisServer, str]]:
 
 
 class Nodes:
-    """Agents that take every way to one registry, each with a site that only a registration tells."""
+    """Agents that take every way to one registry, each with a site that only a registration states."""
 
     def __init__(self, registry: RegistryProcess, agents: Agents) -> None:
         self.registry = registry
@@ -135,7 +135,7 @@ def test_a_bus_that_is_not_there_yet_is_waited_for(nodes_of):
 
 
 def test_a_network_that_swallowed_everything_is_back(nodes_of):
-    """Neither side was told: nodes go offline, and are active again."""
+    """Neither side noticed: nodes go offline, and are active again."""
     with alone() as (redis, url), ProxyThread(redis.port) as far_redis:
         nodes = nodes_of(url)
         with ProxyThread(nodes.registry.port) as far_registry:

@@ -375,3 +375,12 @@ def test_the_name_of_this_machine_with_its_domain(monkeypatch, full, taken):
             hosts.check(Web(), {b"host": b"mesh1.example.org:9999"}, browser=True)
     finally:
         browsers._full_name.cache_clear()
+
+
+@pytest.mark.parametrize("letters", [24, 60, 250, 100_000])
+def test_no_origin_takes_long_to_match(client, service, letters):
+    """A pattern that backtracks would not come to an end with it."""
+    service.set_config(web=replace(Web(), cors_origin=r"https?://([a-z0-9-]+\.?)+example\.com"))
+    answer = client.get("/health", origin=f"http://{'a' * letters}!")
+
+    assert (answer.status, "access-control-allow-origin" in answer.headers) == (200, False)

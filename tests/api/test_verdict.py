@@ -32,7 +32,7 @@ async def ask(verdicts: Verdicts) -> None:
 
 
 def test_who_asks_at_the_same_time_shares_a_look(judged, service, monkeypatch):
-    """Of a small mesh, whoever comes later gets a new one."""
+    """Of a small mesh, a later caller gets a new one."""
     monkeypatch.setattr(verdict, "CHEAP_SECONDS", 1e9)
     asyncio.run(ask(Verdicts(service)))
     assert len(judged) == 2
