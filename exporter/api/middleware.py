@@ -24,7 +24,7 @@ from exporter.api.events import EVENTS
 from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, is_heartbeat
 from exporter.api.problems import Problem, problem_of
 from exporter.api.rates import NEW_NODE, RateLimits
-from exporter.api.sender import ResponseSender
+from exporter.api.responses import ResponseSender
 from exporter.api.service import Service
 from exporter.api.tracing import request_id_of, trace_id_of
 from exporter.api.trust import Caller, Trust
@@ -38,8 +38,8 @@ CALLER_LEFT = 499
 UNMATCHED = "unmatched"
 LARGE_BODIES = 64
 """So many are received and parsed at the same time; the others wait, and lie in the sender's memory meanwhile."""
-REQUESTS = 8
-"""Requests other than heartbeats that begin before the loop serves its sockets again: a millisecond or two."""
+REQUESTS = 4
+"""Requests other than heartbeats that begin before the loop serves its sockets again: a millisecond."""
 OK, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 200, 404, 405, 413, 500
 _ROOM = nullcontext()
 _READS = frozenset({"GET", "HEAD"})

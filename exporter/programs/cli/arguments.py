@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -40,7 +41,9 @@ exit status:
 
 `aurora-cli COMMAND --help` has the options and examples of a command.
 """
-_Formatter = partial(argparse.RawDescriptionHelpFormatter, width=79, max_help_position=28)
+_Formatter = partial(
+    argparse.RawDescriptionHelpFormatter, width=min(79, shutil.get_terminal_size().columns - 1), max_help_position=28
+)
 
 
 class Parser(argparse.ArgumentParser):
