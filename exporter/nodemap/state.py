@@ -305,8 +305,10 @@ class MapState:
         shown_ns = max(self.wall_time.at(at_ns), node.record.registered_at_ns, last.at_ns if last else 0)
         if status is not Status.ACTIVE:
             shown_ns = max(shown_ns, node.last_seen_ns)
+        # Another registry may have counted the age a little differently: stamps keep to the order all the same.
+        stamp_ns = max(self.mesh_time.at(at_ns), last.stamp_ns + 1 if last else 0)
         node.last_transition = transition = Transition(
-            node.name, before, status, shown_ns, node.sequence_now + 1, self.mesh_time.at(at_ns), self._by
+            node.name, before, status, shown_ns, node.sequence_now + 1, stamp_ns, self._by
         )
         self.pending.transitions.append(transition)
         self.recent.note(transition)

@@ -52,4 +52,7 @@ def test_ten_random_incidents_are_told_of_as_they_must(tmp_path: Path) -> None:
     """The seed is printed: `python -m tests.incidents --seed ... --count 10` plays them again."""
     play = Play(f"{random.randrange(10**6):06}-0", 10)
     print(play)  # noqa: T201 - shown with a failure
-    assert play.faults(tmp_path, DEFAULT) == []
+    faults = play.faults(tmp_path, DEFAULT)
+    if faults and not play.attempts[-1].metronome.kept_time:
+        pytest.skip("this machine stalled in both attempts: they say nothing about the servers")
+    assert faults == []
