@@ -17,7 +17,8 @@ from benchmarks.waiting import percentile, row, waits
 COMPARED = """\
 As under *Waiting*, while another process holds so many hostile connections of one kind at once, from a trusted address:
 what limits callers that are not trusted does not bind them. Attacker, prober and registry share the machine's cores;
-the attacker yields to the others, as one on another machine would, and still a part of the wait is its own. Memory is the registry's, resident, before and at the end."""
+the attacker yields to the others, as one on another machine would, and still a part of the wait is its own. Memory is
+the registry's, resident, before and at the end."""
 SETTLE_SECONDS = 2
 
 
