@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import attacks, memory, over_bus, over_http, rules, scraping, waiting
+from benchmarks import attacks, mass_changes, memory, over_bus, over_http, rules, scraping, waiting
 from benchmarks.plan import FULL, QUICK
 from benchmarks.report import results
 
@@ -20,6 +20,7 @@ MEASUREMENTS = {
     "wait": waiting.measure,
     "attacks": attacks.measure,
     "rules": rules.measure,
+    "mass": mass_changes.measure,
 }
 
 

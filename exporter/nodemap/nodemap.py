@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 
 from exporter.domain.command import Command, Depart, Register
 from exporter.domain.errors import DepartedNode, LeaseExpired, NodeLimit, UnknownNode
@@ -154,7 +155,10 @@ class NodeMap(MapState):
 
     def reconfigure(self, thresholds: Thresholds, site_rule: SiteRule, max_nodes: int) -> None:
         """Judge every node by new rules, at once."""
-        self.thresholds, self.max_nodes, self.totals.site_rule = thresholds, max_nodes, site_rule
+        self.max_nodes = max_nodes
+        if (thresholds, site_rule) == (self.thresholds, self.totals.site_rule):
+            return
+        self.thresholds, self.totals.site_rule = thresholds, site_rule
         self._gap_ns = thresholds.gap
         self._renames.tolerance_ns = thresholds.heartbeat_interval
         self.peers.lease_ns = thresholds.lease
@@ -181,7 +185,7 @@ class NodeMap(MapState):
     def tick(self, at_most: int | None = None) -> bool:
         """Make the transitions whose threshold passed, forget whom it is time to forget, end what has its end.
 
-        `at_most`: so many transitions; True where more remain, for which to call again.
+        `at_most`: so many nodes are looked at in each step; True where more remain, for which to call again.
         """
         now_ns, wall_ns = self.clock.monotonic_ns(), self.clock.wall_ns()
         self._process.mark_alive(now_ns)
@@ -200,19 +204,21 @@ class NodeMap(MapState):
             left = self._apply_thresholds(queue, left)
             if left == 0:
                 return True
-        for name in self._ttls.pop_due(now_ns):
+        due = [*islice(self._ttls.pop_due(now_ns), at_most)]
+        for name in due:
             self._forget_in_time(self._nodes[name], now_ns)
-        for name in self._untils.pop_due(wall_ns):
+        over = [*islice(self._untils.pop_due(wall_ns), at_most)]
+        for name in over:
             node = self._nodes[name]
             if node.status is Status.ACTIVE:
                 self.set_lifecycle(node, IN_SERVICE)
             else:
                 self.version += 1
                 self._tell(Change.LIFECYCLE, node)
-        self._recently_offline.age(now_ns)
-        self.disruptions.judge(self.thresholds, now_ns)
+        left = self._recently_offline.age(now_ns, left)
+        left = self.disruptions.judge(self.thresholds, now_ns, left)
         self._expire_tombstones(now_ns)
-        return False
+        return left == 0 or at_most in {len(due), len(over)}
 
     def _apply_thresholds(self, queue: Queue, left: int | None = None) -> int | None:
         """Make the queue's transitions, `left` at most; how many more may be made (None: any number)."""

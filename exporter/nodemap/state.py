@@ -87,7 +87,7 @@ class MapState:
         self._gap_ns = thresholds.gap
         self.wall_time = WallTime(now_ns, clock.wall_ns())
         self.disruptions = Disruptions(self.totals, self.wall_time, self._note_suppression)
-        self._renames = Renames(thresholds.heartbeat_interval, self._note_suppression)
+        self._renames = Renames(thresholds.heartbeat_interval, self.mesh_time, self._note_suppression)
         self._recently_offline = RecentlyOffline(self.totals, self.disruptions.note)
         self.readings_rejected = dict.fromkeys(Reason, 0)
         """Parts of heartbeats that were left out."""
@@ -197,9 +197,9 @@ class MapState:
         node = self._nodes.pop(tombstone.name, None)
         if node is None:
             return
+        self._recently_offline.drop(node)
         self.totals.discard(node)
         Queue.discard(node)
-        self._recently_offline.drop(node)
         self.disruptions.drop(node)
         self._renames.discard(node)
         self._ttls.drop(node.name)
@@ -250,11 +250,9 @@ class MapState:
 
     def set_status(self, node: Node, status: Status, at_ns: int, *, told: bool = True) -> None:
         """The node's status changes, as of a moment of the monotonic clock; `told`: it is a transition of record."""
-        self.totals.discard(node)
-        before, node.status, node.status_since_ns = node.status, status, at_ns
-        node.long_offline = False
         self._recently_offline.drop(node)
-        self.totals.add(node)
+        before, node.status, node.status_since_ns = node.status, status, at_ns
+        self.totals.restate(node, before)
         if status is Status.ACTIVE:
             node.entered_active += 1
         elif status is Status.WARNING:

@@ -45,6 +45,7 @@ __all__ = [
     "Snapshot",
     "Store",
     "StoredNode",
+    "Unconfirmed",
     "overlook",
 ]
 
@@ -54,6 +55,10 @@ class DatasetLost(StoreUnavailable):
 
     The batch was not applied. `load` again, merge, and save everything from memory; then it has all of it.
     """
+
+
+class Unconfirmed(StoreUnavailable):
+    """A store of ours alone did not answer in time, and may yet apply what it was asked: `load` again, then merge."""
 
 
 @dataclass(slots=True)
