@@ -19,7 +19,7 @@ from exporter.domain.command import Register
 from exporter.domain.durable import Batch, LastHeartbeat, Mark, Snapshot, StoredNode
 from exporter.domain.node import Live, Node, NodeRecord, Tombstone
 from exporter.domain.registration import with_held_id
-from exporter.domain.status import Status, Transport
+from exporter.domain.status import Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.paths import Path
@@ -72,7 +72,7 @@ def merge(node_map: NodeMap, snapshot: Snapshot) -> Iterator[None]:
         for stored in nodes:
             recorded[stored.record.name] = stored.last_transition.sequence if stored.last_transition else 0
             _merge_node(node_map, stored, late)
-        node_map.arrange(late)
+        node_map.queues.arrange(late)
         yield
     yield from _retell_nodes(node_map, recorded, snapshot)
     yield from _retell_history(node_map, recorded, everything=snapshot.lost)
@@ -95,14 +95,16 @@ def adopt(node_map: NodeMap, batch: Batch) -> Iterator[None]:
             _adopt_tombstone(node_map, tombstone)
         yield
     for records in _steps([*batch.records.values()]):
-        node_map.arrange([node for record in records if (node := _adopt_new(node_map, record, batch)) is not None])
+        node_map.queues.arrange(
+            [node for record in records if (node := _adopt_new(node_map, record, batch)) is not None]
+        )
         yield
     for heartbeats in _steps([*batch.heartbeats.items()]):
         late: list[Node] = []
         for name, heartbeat in heartbeats:
             if (node := node_map.find(name)) is not None:
                 _adopt_heartbeat(node_map, node, heartbeat, late)
-        node_map.arrange(late)
+        node_map.queues.arrange(late)
         yield
     for transitions in _steps([*batch.history, *batch.transitions]):
         for transition in transitions:
@@ -248,21 +250,7 @@ def _adopt_transition(node_map: NodeMap, transition: Transition) -> None:
     node = node_map.find(transition.node)
     if node is None or transition.sequence <= node.record.epoch or transition.sequence < node.sequence_now:
         return
-    node.last_transition = transition
-    if transition.to is node.status:
-        return
-    at_ns = min(node_map.mesh_time.local(transition.stamp_ns), node_map.clock.monotonic_ns())
-    if transition.to is Status.ACTIVE:
-        # It was made by a heartbeat, which we may not have received.
-        if at_ns > node.last_heartbeat_ns:
-            node.last_seen_ns = max(node.last_seen_ns, transition.at_ns)
-            node.last_heartbeat_ns = at_ns
-            node_map.arrange([node])
-        node_map.set_status(node, Status.ACTIVE, at_ns, told=False)
-    elif at_ns > node.last_heartbeat_ns:
-        node_map.set_status(node, transition.to, at_ns, told=False)
-    else:
-        node_map.assert_status(node)
+    node_map.adopt_transition(node, transition)
 
 
 def _retell_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Snapshot) -> Iterator[None]:

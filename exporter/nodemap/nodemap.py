@@ -22,10 +22,10 @@ from exporter.nodemap.state import MAX_DEPARTED, MapState
 
 
 class NodeMap(MapState):
-    """The only mutable state of the registry, and the only place where a status changes.
+    """The only mutable state of the registry: what callers may ask of it, made of the single steps of MapState.
 
     Single-threaded: every call is made from the event loop, and none waits. What must be durable before it counts is
-    worked out with `plan`, saved by the caller, and then applied with `commit`; all else is told to `journal`.
+    worked out with `plan`, saved by the caller, and then applied with `commit`; all else is `pending`.
     """
 
     # Commands
@@ -140,11 +140,11 @@ class NodeMap(MapState):
         reception, waiting = path.reception, deque(nodes)
         for from_ns, to_ns in outages:
             while waiting and waiting[0].last_heartbeat_ns < to_ns:
-                self.enqueue(waiting.popleft(), self.queues.current[path])
+                self.queues.current[path].enqueue(waiting.popleft())
             reception.add_outage(from_ns, to_ns)
             self.queues.new_generation(path)
         for node in waiting:
-            self.enqueue(node, self.queues.current[path])
+            self.queues.current[path].enqueue(node)
         reception.until_ns = self.clock.monotonic_ns()
 
     def begun(self) -> None:
@@ -161,13 +161,7 @@ class NodeMap(MapState):
         self.thresholds, self.totals.site_rule = thresholds, site_rule
         self._gap_ns = thresholds.gap
         self._renames.tolerance_ns = thresholds.heartbeat_interval
-        self.peers.lease_ns = thresholds.lease
-        for reception in (path.reception for path in self.paths):
-            reception.gap_ns, reception.grace_ns, reception.budget_ns = (
-                thresholds.gap,
-                thresholds.grace,
-                thresholds.offline_after,
-            )
+        self.paths.reconfigure(thresholds)
         for node in sorted(self._nodes.values(), key=lambda node: node.last_heartbeat_ns):
             status = thresholds.status(self.counted_age_ns(node))
             if status is not node.status:
@@ -175,7 +169,7 @@ class NodeMap(MapState):
                 active = status is Status.ACTIVE
                 self.set_status(node, status, node.last_heartbeat_ns if active else self.clock.monotonic_ns())
             elif isinstance(node.queue, Queue):
-                self.enqueue(node, node.queue)
+                node.queue.enqueue(node)
         self._recently_offline.judge_all(self._nodes.values(), self.clock.monotonic_ns())
         self.disruptions.restore(self._nodes.values(), self.thresholds, self.clock.monotonic_ns())
         self.tick()
@@ -188,7 +182,7 @@ class NodeMap(MapState):
         `at_most`: so many nodes are looked at in each step; True where more remain, for which to call again.
         """
         now_ns, wall_ns = self.clock.monotonic_ns(), self.clock.wall_ns()
-        self._process.mark_alive(now_ns)
+        self.paths.process.mark_alive(now_ns)
         self.wall_time.follow(now_ns, wall_ns)
         self.ticked_ns = now_ns
         for path in self.paths:
