@@ -10,7 +10,7 @@ HARNESS := tests/grafana/node
 PAGE := tests/ui/node
 QUICK := $(addprefix tests/,api bus client configuration domain exposition nodemap notifier programs stores telemetry wiring)
 SERVERS := redis-server redis-sentinel prometheus promtool prometheus-alertmanager amtool
-CLIENTS := chromium curl wget perl node npm shellcheck docker-compose zsh fish
+CLIENTS := chromium curl wget perl node npm shellcheck docker-compose zsh fish nginx
 
 .PHONY: help
 help: ## This list
@@ -38,7 +38,7 @@ test: servers lint $(HARNESS)/node_modules/installed $(PAGE)/node_modules/instal
 
 .PHONY: check
 check: lint ## The quick look while you work: lint, types, and every test that starts no server
-	@scripts/need promtool
+	@scripts/need promtool amtool shellcheck docker-compose zsh fish nginx
 	$(BIN)/python -m pytest -q -n 2 -m "not servers" --ignore tests/grafana
 
 .PHONY: lowest
@@ -63,6 +63,7 @@ format: $(VENV)/installed-dev ## Let Ruff put the code in form
 servers: # what the tests start, installed where it is missing
 	@scripts/need $(SERVERS) $(CLIENTS)
 	@scripts/newest-servers || test -z "$$CI"  # on a machine without Debian's packages, one generation must do
+	@scripts/newest-pythons || true  # the agent is tried on those that are there
 
 .PHONY: incidents
 incidents: servers $(VENV)/installed-dev ## Play random incidents with real servers: make incidents SEED=... COUNT=200
@@ -74,8 +75,9 @@ faults: servers $(VENV)/installed-dev ## Real faults: cut cables, clocks that ar
 
 .PHONY: bench
 bench: $(VENV)/installed-dev ## Measure, beside what one would use instead
-	@scripts/need $(SERVERS) prometheus-pushgateway wrk
+	@scripts/need $(SERVERS) prometheus-pushgateway prometheus-node-exporter wrk chromium
 	@scripts/newest-servers || true
+	@scripts/newest-pythons || true
 	$(BIN)/python -m benchmarks
 
 .PHONY: fuzz

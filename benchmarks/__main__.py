@@ -7,7 +7,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import attacks, mass_changes, memory, over_bus, over_http, rules, scraping, waiting
+from benchmarks import (
+    agents,
+    attacks,
+    following,
+    limits,
+    mass_changes,
+    memory,
+    over_bus,
+    over_http,
+    page,
+    rules,
+    scraping,
+    waiting,
+)
 from benchmarks.plan import FULL, QUICK
 from benchmarks.report import results
 
@@ -18,8 +31,12 @@ MEASUREMENTS = {
     "bus": over_bus.measure,
     "memory": memory.measure,
     "wait": waiting.measure,
+    "limits": limits.measure,
     "attacks": attacks.measure,
+    "events": following.measure,
+    "page": page.measure,
     "rules": rules.measure,
+    "agent": agents.measure,
     "mass": mass_changes.measure,
 }
 

@@ -27,8 +27,8 @@ def measure(plan: Plan, directory: Path) -> Section:
     with contenders.registry(directory) as registry:
         mesh.register(registry.port, plan.attack_nodes)
         client.scrape(registry.port, gzip=False)
-        quiet, _ = waits(registry, plan.attack_seconds, scraping=False)
-        rows.append((*row("no attack", quiet), ""))
+        baseline, _ = waits(registry, plan.attack_seconds, scraping=False)
+        rows.append((*row("no attack", baseline), ""))
         for kind in KINDS:
             before = resident_bytes(registry.pid)
             argv = [sys.executable, "-m", "benchmarks.peers.attacker", kind, str(registry.port)]

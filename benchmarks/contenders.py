@@ -15,7 +15,7 @@ from benchmarks.processes import free_port, running
 from demo.servers import newest
 
 PATIENT = {"AURORA_THRESHOLDS_WARNING_AFTER": "2h", "AURORA_THRESHOLDS_OFFLINE_AFTER": "5h"}
-"""A peer may take minutes for its turn; nodes that fall silent meanwhile would be another measurement."""
+"""A peer may take minutes for its turn; nodes that go missing meanwhile would be another measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Process:
 
 
 @contextlib.contextmanager
-def registry(directory: Path, *, bus_port: int = 0) -> Iterator[Process]:
-    """The registry, over memory; with a bus if there is a Redis for it."""
+def registry(directory: Path, *, bus_port: int = 0, limits: bool = True) -> Iterator[Process]:
+    """The registry, over memory; with a bus if there is a Redis for it; without the limits of connections."""
     port = free_port()
     argv = [
-        *(sys.executable, "-m", "exporter.programs.registry"),
+        *(sys.executable, "-m", "exporter.programs.registry" if limits else "benchmarks.peers.registry_without_limits"),
         *("--store=memory:", f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"),
         *([f"--event-bus=redis://127.0.0.1:{bus_port}/0"] if bus_port else []),
     ]

@@ -22,7 +22,7 @@ _BOX = Member("node-000000", Site("site-000", SiteKind.RENTED), "compute", "10.0
 """Not a whole population: the nodes are all alike, so that figures of different sizes can be compared."""
 
 
-def told_heartbeat(sequence: int) -> bytes:
+def full_heartbeat(sequence: int) -> bytes:
     """A heartbeat with the sender's clock, a sequence number and a GPU's readings, as an agent sends it."""
     gpu = reading(_BOX, 0, sequence / 120, seed=1)
     said = {"status": "active", "timestamp": round(time.time(), 3), "sequence": sequence, "gpus": [gpu]}

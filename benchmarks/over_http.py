@@ -30,7 +30,7 @@ class Failures(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Load:
+class Load:
     """What wrk sends: `path` and the file's body with NODE for each node's name in turn."""
 
     method: str
@@ -42,13 +42,13 @@ class _Load:
 
 def measure(plan: Plan, directory: Path) -> Section:
     """Requests a second of each."""
-    plain, told, push = (directory / name for name in ("plain.json", "told.json", "push.txt"))
+    plain, readings, push = (directory / name for name in ("plain.json", "readings.json", "push.txt"))
     plain.write_bytes(mesh.HEARTBEAT)
-    told.write_bytes(mesh.told_heartbeat(1))
+    readings.write_bytes(mesh.full_heartbeat(1))
     beats = [
-        _Load("POST", "application/json", "/nodes/NODE/heartbeat", body, plan.http_nodes) for body in (plain, told)
+        Load("POST", "application/json", "/nodes/NODE/heartbeat", body, plan.http_nodes) for body in (plain, readings)
     ]
-    pushes = _Load("PUT", "text/plain", "/metrics/job/aurora/instance/NODE", push, plan.pushgateway_groups)
+    pushes = Load("PUT", "text/plain", "/metrics/job/aurora/instance/NODE", push, plan.pushgateway_groups)
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(contenders.registry(directory))
         mesh.register(ours.port, plan.http_nodes)
@@ -58,7 +58,7 @@ def measure(plan: Plan, directory: Path) -> Section:
         gateway = stack.enter_context(contenders.pushgateway(directory))
         _fill(gateway, pushes)
         runs = [(process, load) for process in (ours, starlette, asgi) for load in beats] + [(gateway, pushes)]
-        rounds = [[_rate(process, load, plan.http_seconds) for process, load in runs] for _ in range(plan.http_rounds)]
+        rounds = [[rate(process, load, plan.http_seconds) for process, load in runs] for _ in range(plan.http_rounds)]
     rates = [statistics.median(column) for column in zip(*rounds, strict=True)]
     bare = rates[2:4]
     rows = [
@@ -82,7 +82,7 @@ def _series_of_one(ours: Process) -> bytes:
     return ("\n".join(own) + "\n").encode()
 
 
-def _fill(gateway: Process, load: _Load) -> None:
+def _fill(gateway: Process, load: Load) -> None:
     path, body = load.path, load.body.read_text()
     names = [mesh.name(index) for index in range(load.nodes)]
     requests = (
@@ -92,7 +92,8 @@ def _fill(gateway: Process, load: _Load) -> None:
     client.send_all(gateway.port, requests, connections=4)
 
 
-def _rate(process: Process, load: _Load, seconds: int) -> float:
+def rate(process: Process, load: Load, seconds: int) -> float:
+    """Requests a second, by wrk; raises Failures."""
     said = subprocess.run(
         [
             *(
@@ -116,5 +117,5 @@ def _rate(process: Process, load: _Load, seconds: int) -> float:
     result = json.loads(said.splitlines()[-1])
     if result["failed"] or not result["requests"]:
         raise Failures(f"{process.label}: {said}")
-    rate: float = result["requests"] / result["seconds"]
-    return rate
+    per_second: float = result["requests"] / result["seconds"]
+    return per_second

@@ -21,15 +21,23 @@ class Plan:
     memory_nodes: int = 100_000
     wait_nodes: int = 100_000
     wait_seconds: int = 20
+    limit_nodes: int = 10_000
+    limit_scrapes: int = 20
+    limit_rounds: int = 5
     attack_nodes: int = 20_000
     attack_connections: int = 500
     attack_seconds: int = 8
+    event_streams: int = 1_000
+    event_seconds: int = 15
+    page_nodes: int = 5_000
+    page_changes: int = 50
     rule_nodes: tuple[int, ...] = (10_000, 30_000)
     rule_warm_seconds: int = 150
     rule_rounds: int = 3
     mass_nodes: int = 100_000
     mass_warning_after: int = 80
     """Seconds."""
+    agent_seconds: int = 120
 
 
 FULL = Plan()
@@ -45,12 +53,20 @@ QUICK = Plan(
     memory_nodes=5_000,
     wait_nodes=5_000,
     wait_seconds=3,
+    limit_nodes=1_000,
+    limit_scrapes=5,
+    limit_rounds=2,
     attack_nodes=2_000,
     attack_connections=50,
     attack_seconds=2,
+    event_streams=50,
+    event_seconds=2,
+    page_nodes=500,
+    page_changes=5,
     rule_nodes=(1_000,),
     rule_warm_seconds=40,
     rule_rounds=1,
     mass_nodes=2_000,
     mass_warning_after=6,
+    agent_seconds=5,
 )

@@ -73,7 +73,7 @@ def results(sections: Sequence[Section], *, quick: bool) -> str:
     )
     parts = ["# Measured\n", _machine()]
     if quick:
-        parts.append("**A quick run: the sizes are small, and the promises speak of the full ones.**\n")
+        parts.append("**A quick run: the sizes are small, and the promises are about the full ones.**\n")
     shared = (
         "Everything ran on one machine, over its loopback interface, and shared its cores: servers, publishers and the "
         "measuring clients. Only the ratios within one run mean something.\n"

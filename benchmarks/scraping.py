@@ -19,13 +19,13 @@ real process over `memory:`, filled over REST; before each of its scrapes every 
 and times are new. prometheus-client holds the very same series (copied from the registry's own exposition) as labelled
 gauges and is served by its own `start_http_server`; the Pushgateway holds them as pushes of 1,000 nodes each (it adds
 two labels of its own to every series). In brackets: how many times as long as the registry's. Below each size, the
-registry alone: nothing heard since the last scrape; 100 nodes drained or back in service since; and every node's
+registry alone: nothing received since the last scrape; 100 nodes drained or back in service since; and every node's
 heartbeat with the sender's clock, a sequence number and a GPU's readings, whose series come on top."""
 CHANGED = 100
 
 
 def measure(plan: Plan, directory: Path) -> Section:
-    """Scrape at each size; the promises speak of the largest."""
+    """Scrape at each size; the promises are about the largest."""
     rows: list[tuple[str, ...]] = []
     targets: tuple[Target, ...] = ()
     for nodes in plan.scrape_nodes:
@@ -72,13 +72,13 @@ def _side_by_side(processes: tuple[Process, ...], nodes: int, plan: Plan, *, gzi
 def _registry_alone(ours: Process, nodes: int, rounds: int) -> list[tuple[str, ...]]:
     sequence = iter(range(1, rounds + 2))
 
-    def told() -> None:
-        mesh.heartbeat_all(ours.port, nodes, mesh.told_heartbeat(next(sequence)))
+    def report() -> None:
+        mesh.heartbeat_all(ours.port, nodes, mesh.full_heartbeat(next(sequence)))
 
     cases = (
-        ("nothing heard in between", lambda: None),
+        ("nothing received in between", lambda: None),
         (f"{CHANGED} changes in between", _changes(ours.port, nodes)),
-        ("readings from every node in between", told),
+        ("readings from every node in between", report),
     )
     return [(f"— {label}, gzip", _ms(_median(ours.port, change, rounds)), "", "") for label, change in cases]
 

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Stopped:
         pass
     except BrokenPipeError:
-        # Whoever read along has gone. Nothing more is printed, also not by the interpreter at its end.
+        # The reader of our output has gone. Nothing more is printed, also not by the interpreter at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except ChildFailed as failure:

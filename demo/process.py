@@ -80,7 +80,7 @@ class Child:
                 stdout=subprocess.PIPE if self._piped else log,
                 stderr=log,
                 text=True,
-                # Ctrl-C in a terminal reaches the whole group: we are told, and end the servers in their order.
+                # Ctrl-C in a terminal reaches the whole group: we get it too, and end the servers in their order.
                 start_new_session=True,
             )
         self.await_that(answers or (lambda: True))
@@ -108,7 +108,7 @@ class Child:
             raise ChildFailed(f"{self.name} ended {how}", self.log)
 
     def reload(self) -> None:
-        """Tell it to read its configuration again (SIGHUP)."""
+        """Make it read its configuration again (SIGHUP)."""
         self._started().send_signal(signal.SIGHUP)
 
     def end(self) -> None:

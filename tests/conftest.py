@@ -11,7 +11,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that runs us in the background has this; programs that tests interrupt would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-from demo.servers import Generation
+from demo.servers import INSTALLED, Generation
 from tests.support.generations import GENERATIONS, required
 
 # Two busy cores make single examples slow at random: how long one takes is no property of ours.
@@ -23,7 +23,12 @@ def pytest_report_header() -> list[str]:
     return [f"{each.name} servers: {each.versions()}" for each in GENERATIONS if each.available]
 
 
-@pytest.fixture(scope="session", params=GENERATIONS, ids=lambda generation: generation.name)
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(each, id=each.name, marks=() if each is INSTALLED else pytest.mark.servers) for each in GENERATIONS
+    ],
+)
 def generation(request: pytest.FixtureRequest) -> Generation:
-    """Each generation of servers in turn."""
+    """Each generation of servers in turn; without the `servers` mark the installed one, which needs no download."""
     return required(request.param)

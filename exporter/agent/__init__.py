@@ -17,8 +17,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from exporter.agent.install import run as install  # noqa: PLC0415 - of no use afterwards
 
         return install(given[1:] + ["--uninstall"] * (given[0] == "uninstall"))
-    from exporter.agent.lean import without_openssl  # noqa: PLC0415 - before anything that hashes
+    from exporter.agent.lean import one_heap, without_openssl  # noqa: PLC0415 - before anything that hashes
 
+    one_heap()
     without_openssl()
     from exporter.agent.options import parse  # noqa: PLC0415 - --help needs no more than this
     from exporter.agent.program import run  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""AMD's GPUs, as the kernel's driver tells of them in sysfs; it needs no library.
+"""AMD's GPUs, as the kernel's driver shows them in sysfs; it needs no library.
 
 Source: Linux, the driver amdgpu's documents of its files.
 """
@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from exporter.agent.checks import clean_text
-from exporter.agent.gpus import MAX_GPUS, MAX_MEMORY, Gpu, Look, Sight, reading_of
+from exporter.agent.gpus import MAX_GPUS, MAX_MEMORY, Gpu, Look, Sight, reading_of, total_of
 
 DRM = Path("/sys/class/drm")
 VENDOR = "0x1002"
 LEAST_MEMORY = 4 * 2**30
 """A processor's own graphics have less: nobody means them by the node's GPUs."""
+MAX_FILE = 4096
+"""What sysfs gives of a file at once; the digits of a number are as many at most."""
 _CARD = re.compile(r"card(\d+)")
 
 
@@ -24,13 +26,14 @@ class Amd:
 
     def __init__(self, drm: Path = DRM) -> None:
         self._drm = drm
+        self._counted: set[str] = set()
 
     def look(self) -> Look:
         """What is there now."""
         try:
             cards = self._cards()
         except OSError as error:
-            return Look(Sight.ABSENT, reason=str(error))
+            return Look(Sight.UNSURE if self._counted else Sight.ABSENT, reason=str(error))
         if not cards:
             return Look(Sight.ABSENT, reason="no GPU of AMD")
         gpus = [self._gpu(index, card) for index, card in enumerate(cards[:MAX_GPUS])]
@@ -48,15 +51,23 @@ class Amd:
         for path in self._drm.iterdir():
             match = _CARD.fullmatch(path.name)
             device = path / "device"
-            if match and _text(device / "vendor") == VENDOR:
-                total = _number(device / "mem_info_vram_total")
-                if total is not None and LEAST_MEMORY <= total <= MAX_MEMORY:
-                    found.append((int(match[1]), device))
+            if match and (_text(device / "vendor") == VENDOR or path.name in self._counted):
+                if not self._is_meant(path.name, device / "mem_info_vram_total"):
+                    continue
+                self._counted.add(path.name)
+                found.append((int(match[1]), device))
         return [device for _, device in sorted(found)]
+
+    def _is_meant(self, name: str, memory: Path) -> bool:
+        """Whether a card is one of the node's GPUs. One that was is still one when it cannot tell its memory."""
+        if name in self._counted:
+            return True
+        total = _number(memory)
+        return memory.exists() if total is None or not 0 < total <= MAX_MEMORY else total >= LEAST_MEMORY
 
     @staticmethod
     def _gpu(index: int, device: Path) -> Gpu:
-        total = _number(device / "mem_info_vram_total") or 0
+        total = total_of(_number(device / "mem_info_vram_total") or 0)
         busy = _number(device / "gpu_busy_percent")
         sensors = next(iter(sorted(device.glob("hwmon/hwmon*"))), device)
         millidegrees = _number(sensors / "temp1_input")
@@ -88,7 +99,8 @@ class Amd:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
+        with path.open("rb") as file:
+            return file.read(MAX_FILE).decode("utf-8", "replace").strip()
     except OSError:
         return ""
 

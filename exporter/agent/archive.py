@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 SHEBANG = b"#!/usr/bin/env python3\n"
@@ -13,6 +15,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 _ENTRY = "import sys\nfrom exporter.agent import main\nsys.exit(main())\n"
 _BESIDE = ("__init__.py", "domain/__init__.py", "domain/signing.py")
 """What it needs of the package exporter beside its own room."""
+_ERROR = re.compile(r"^NVML_ERROR_\w+", re.MULTILINE)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -26,7 +29,7 @@ def build() -> bytes:
         raise FileNotFoundError(f"the agent's sources are not in {_ROOT}")
     binding = importlib.util.find_spec("pynvml")
     if binding is not None and binding.origin is not None and Path(binding.origin).name == "pynvml.py":
-        contents["pynvml.py"] = Path(binding.origin).read_bytes()
+        contents["pynvml.py"] = _part_of(Path(binding.origin).read_text(encoding="utf-8"), contents)
     archive = io.BytesIO()
     archive.write(SHEBANG)
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
@@ -36,6 +39,17 @@ def build() -> bytes:
             entry.external_attr = 0o644 << 16
             file.writestr(entry, contents[name])
     return archive.getvalue()
+
+
+def _part_of(binding: str, contents: Mapping[str, bytes]) -> bytes:
+    """What the agent uses of NVIDIA's binding, which makes all its errors itself."""
+    from exporter.agent.excerpt import excerpt, identifiers  # noqa: PLC0415 - heavy, and of no use within the file
+
+    wanted = set(_ERROR.findall(binding))
+    for name, source in contents.items():
+        if name.endswith(".py"):
+            wanted.update(identifiers(source.decode()))
+    return excerpt(binding, wanted).encode()
 
 
 def _files(directory: Path) -> list[Path]:

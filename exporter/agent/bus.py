@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -44,18 +45,14 @@ class BusRegistry:
         """The Redis, without user and password, and the channel."""
         self.timeout = TIMEOUT
         self.answers = False
-        try:
-            import redis  # noqa: PLC0415 - only where a bus is asked for
-        except ImportError:
-            raise UsageError(
-                "--event-bus (AURORA_EVENT_BUS): it needs the Python package redis (apt-get install python3-redis, "
-                "or pip install redis); without it, heartbeats go over HTTP with --registry"
-            ) from None
-        self._redis = redis
+        self._redis = _client_library()
         self._listening = False
+        self._client: Any = None
+        if "cluster" in self._scheme:
+            return  # its client asks the nodes as soon as it is made, and they may not be there yet
         try:
             self._client = self._connect()
-        except (ValueError, redis.RedisError) as error:
+        except (ValueError, self._redis.RedisError) as error:
             raise UsageError(f"--event-bus (AURORA_EVENT_BUS): {EXPECTED}: {error}") from None
 
     def register(self, registration: Mapping[str, Any]) -> Reply:
@@ -96,8 +93,9 @@ class BusRegistry:
 
     def _publish(self, event: str, node: object, data: Mapping[str, Any]) -> Reply:
         try:
+            self._client = self._client or self._connect()
             listeners = self._client.publish(self._channel, self._payload(event, node, data))
-        except (OSError, ValueError, self._redis.RedisError) as error:
+        except Exception as error:  # noqa: BLE001 - not all that the library raises is of its own kinds
             return Reply(Outcome.UNREACHABLE, f"{self.endpoint}: {error}")
         # We listen ourselves, for what registries ask of us.
         if listeners <= int(self._listening) and "cluster" not in self._scheme:
@@ -112,7 +110,7 @@ class BusRegistry:
         token = self._token()
         if not token:
             return json.dumps({"type": event, "source_node": node, "data": data}, allow_nan=False).encode()
-        # Each later than the one before, whatever the clock does: a repeated event is told by that.
+        # Each later than the one before, whatever the clock does: a repeated event is recognized by that.
         self._signed_ms = max(self._signed_ms + 1, time.time_ns() // 1_000_000)
         return signed_event(token, event, str(node), data, self._signed_ms)
 
@@ -133,6 +131,22 @@ class BusRegistry:
             return sentinel.master_for(service or "mymaster", db=int(database or 0), **options)
         nodes = [redis.cluster.ClusterNode(host, port) for host, port in places]
         return redis.RedisCluster(startup_nodes=nodes, **options)
+
+
+def _client_library() -> Any:
+    if sys.flags.no_site:
+        # As an installed agent is started; this is the one thing that it takes from the machine.
+        import site  # noqa: PLC0415 - as above
+
+        site.main()
+    try:
+        import redis  # noqa: PLC0415 - only where a bus is asked for
+    except ImportError:
+        raise UsageError(
+            "--event-bus (AURORA_EVENT_BUS): it needs the Python package redis (apt-get install python3-redis, "
+            "or pip install redis); without it, heartbeats go over HTTP with --registry"
+        ) from None
+    return redis
 
 
 def _split(url: str) -> tuple[str, str, str]:

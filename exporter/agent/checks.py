@@ -1,9 +1,9 @@
-"""The registry's rules for names, texts and addresses, so that a mistake is told before anybody is asked."""
+"""The registry's rules for names, texts and addresses, so that a mistake is reported before any request."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
+import socket
 
 from exporter.agent.exits import UsageError
 
@@ -38,14 +38,18 @@ def check_address(text: str, option: str) -> None:
     """Raise UsageError unless the text is an IP address without a zone, `dynamic`, or empty."""
     if text in {"", "dynamic"}:
         return
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        pass
-    else:
-        if "%" not in text:
-            return
+    if any(_is_address(family, text) for family in (socket.AF_INET, socket.AF_INET6)):
+        return
     raise UsageError(f"{option}: expected an IP address or 'dynamic', got {shown(text)}")
+
+
+def _is_address(family: socket.AddressFamily, text: str) -> bool:
+    # Not by ipaddress, which weighs more than all of this module.
+    try:
+        socket.inet_pton(family, text)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def name_of(hostname: str) -> str:

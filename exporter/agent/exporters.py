@@ -1,24 +1,26 @@
-"""GPUs as another exporter on this node tells of them: `--gpu-source URL`. Any vendor's, by a mapping of names."""
+"""GPUs as another exporter on this node shows them: `--gpu-source URL`. Any vendor's, by a mapping of names."""
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import pkgutil
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from exporter.agent.checks import clean_text
 from exporter.agent.exits import UsageError
-from exporter.agent.gpus import MAX_GPUS, MAX_MEMORY, Gpu, Look, Sight, reading_of
+from exporter.agent.gpus import MAX_GPUS, Gpu, Look, Sight, reading_of, total_of
 from exporter.agent.http import BadAnswer, HttpRegistry
 
 MAPPINGS = ("dcgm-exporter", "nvidia_gpu_exporter", "all-smi", "amd-device-metrics-exporter")
 MAX_TOTAL = 2**53
 OK = 200
-_SAMPLE = re.compile(r'([A-Za-z_:][\w:]*)(?:\{((?:\s*\w+="(?:[^"\\]|\\.)*"\s*,?)*)\s*\})?\s+(\S+)')
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_SAMPLE = re.compile(r'([A-Za-z_:][\w:]*)(?:\{([^"}]*(?:"(?:[^"\\]|\\.)*"[^"}]*)*)\})?\s+(\S+)')
+_LABEL = re.compile(r'\b(\w+)="((?:[^"\\]|\\.)*)"')
+"""Each place of a text fits one part of them, so that no text takes long."""
 _MAKER = re.compile(r"^(?:NVIDIA )?(?:GeForce )?(?=.)")
 
 
@@ -28,6 +30,7 @@ class Sample(NamedTuple):
     name: str
     labels: Mapping[str, str]
     value: float
+    """Not a number where it is not known: its GPU is there all the same."""
 
 
 class ExporterSource:
@@ -45,23 +48,25 @@ class ExporterSource:
         self._mappings = [
             json.loads(pkgutil.get_data(__package__, f"mappings/{name}.json") or b"{}") for name in MAPPINGS
         ]
+        self._names = frozenset().union(*map(_names_of, self._mappings))
         self._health: dict[int, dict[str, Any]] = {}
 
     def look(self) -> Look:
-        """What it tells now."""
+        """What it shows now."""
         try:
             response = self._http.fetch("GET", self._path)
         except (OSError, BadAnswer) as error:
             return Look(Sight.UNSURE, reason=f"{self._http.endpoint} cannot be read: {error}")
         if response.status != OK:
             return Look(Sight.UNSURE, reason=f"{self._http.endpoint} answers {response.status}")
-        samples = list(samples_of(response.body.decode("utf-8", "replace")))
-        names = {sample.name for sample in samples}
-        known = [mapping for mapping in self._mappings if _names_of(mapping) & names]
-        if not known:
-            return Look(Sight.UNSURE, reason=f"{self._http.endpoint} tells of no GPU that we understand")
-        mapping = max(known, key=lambda each: len(_names_of(each) & names))
-        gpus, self._health = read(mapping, samples)
+        text = response.body.decode("utf-8", "replace")
+        names = {sample.name for sample in samples_of(text, self._names)}
+        if not names:
+            return Look(Sight.UNSURE, reason=f"{self._http.endpoint} has no GPU that we understand")
+        mapping = max(self._mappings, key=lambda each: len(_names_of(each) & names))
+        gpus, self._health = read(mapping, samples_of(text, _names_of(mapping)))
+        if not gpus:
+            return Look(Sight.UNSURE, reason=f"{self._http.endpoint} names no GPU")
         return Look(Sight.SEEN, len(gpus), tuple(gpus))
 
     def health(self) -> dict[int, dict[str, Any]]:
@@ -73,21 +78,20 @@ class ExporterSource:
         self._http.close()
 
 
-def samples_of(text: str) -> Iterator[Sample]:
-    """The samples of a text in Prometheus' format; lines that are none are passed over."""
-    for line in text.splitlines():
+def samples_of(text: str, names: Container[str]) -> Iterator[Sample]:
+    """The samples of these names in a text in Prometheus' format, one by one; lines that are none are passed over."""
+    for line in io.StringIO(text):
         match = _SAMPLE.match(line)
-        if match is None:
+        if match is None or match[1] not in names:
             continue
         try:
             value = float(match[3])
         except ValueError:
             continue
-        if math.isfinite(value):
-            yield Sample(match[1], dict(_LABEL.findall(match[2] or "")), value)
+        yield Sample(match[1], dict(_LABEL.findall(match[2] or "")), value)
 
 
-def read(mapping: Mapping[str, Any], samples: list[Sample]) -> tuple[list[Gpu], dict[int, dict[str, Any]]]:
+def read(mapping: Mapping[str, Any], samples: Iterable[Sample]) -> tuple[list[Gpu], dict[int, dict[str, Any]]]:
     """The GPUs, and their health by index."""
     cards: dict[str, dict[str, Any]] = {}
     for sample in samples:
@@ -95,22 +99,22 @@ def read(mapping: Mapping[str, Any], samples: list[Sample]) -> tuple[list[Gpu], 
         # A part of a GPU (MIG) is not the GPU.
         if not key or _first(sample.labels, mapping.get("instance", [])):
             continue
-        if sample.name in _names_of(mapping):
-            card = cards.setdefault(key, {"labels": {}, "samples": {}})
-            card["labels"].update(sample.labels)
+        if key not in cards and len(cards) == MAX_GPUS:
+            continue
+        card = cards.setdefault(key, {"labels": {}, "samples": {}})
+        card["labels"].update(sample.labels)
+        if math.isfinite(sample.value):
             card["samples"].setdefault(sample.name, sample.value)
     gpus: list[Gpu] = []
     health: dict[int, dict[str, Any]] = {}
-    for position, card in enumerate(sorted(cards.values(), key=lambda card: _index(mapping, card))):
-        if position == MAX_GPUS:
-            break
+    for card in sorted(cards.values(), key=lambda card: _index(mapping, card)):
         index = _index(mapping, card)
         index = index if index not in health else max(health) + 1
         values: dict[str, Any] = dict(_values(mapping["values"], card["samples"]))
         total = values.get("memory_total_bytes") or values.get("memory_used_bytes", 0) + values.get(
             "memory_free_bytes", math.nan
         )
-        memory = round(total) if 0 < total <= MAX_MEMORY else 0
+        memory = total_of(total)
         if "memory_used_bytes" in values:
             values["memory_used_bytes"] = round(values["memory_used_bytes"])
         values["uuid"] = _first(card["labels"], mapping.get("uuid", []))
@@ -132,7 +136,7 @@ def _health(mapping: Mapping[str, Any], samples: Mapping[str, float]) -> dict[st
     for name in mapping.get("last_xid", ()):
         if name in samples:
             code = round(samples[name])
-            # It tells the latest code and not how often it came.
+            # It has the latest code and not how often it came.
             health["xid_errors"] = {str(code): 1} if 0 < code < 1_000_000 else {}  # noqa: PLR2004 - as above
     return health
 
@@ -141,7 +145,7 @@ def _values(wanted: Mapping[str, Any], samples: Mapping[str, float]) -> dict[str
     values = {}
     for key, alternatives in wanted.items():
         for name, scale in alternatives:
-            if name in samples:
+            if name in samples and math.isfinite(samples[name] * scale):
                 values[key] = samples[name] * scale
                 break
     return values

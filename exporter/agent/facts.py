@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import hmac
+import os
 import re
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def node_id_of(state: State, machine_id: Path = MACHINE_ID) -> str:
         text = machine_id.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         text = ""
-    if _MACHINE_ID.fullmatch(text):  # `uninitialized`, in an image that never booted
+    if _MACHINE_ID.fullmatch(text) and text.strip("0\n"):  # `uninitialized`, in an image that never booted
         return hmac.new(bytes.fromhex(text.strip()), _APPLICATION, hashlib.sha256).hexdigest()[:32]
     path = state.directory / "node-id"
     try:
@@ -54,7 +54,7 @@ def node_id_of(state: State, machine_id: Path = MACHINE_ID) -> str:
         kept = ""
     if re.fullmatch(r"[0-9a-f]{32}", kept, re.ASCII):
         return kept
-    fresh = secrets.token_hex(16)
+    fresh = os.urandom(16).hex()
     return fresh if state.write(path, fresh + "\n") else ""
 
 
@@ -81,7 +81,7 @@ class Facts:
         self.named_by_host = not arguments.node_name
         check_arguments(arguments, self.name)
         self.role: str = arguments.role
-        self.instance = "" if arguments.once else secrets.token_hex(6)
+        self.instance = "" if arguments.once else os.urandom(6).hex()
         """Another one with each start. One look from cron or by hand is no second machine beside the agent."""
         self._arguments = arguments
         self._node_id = node_id_of(state)

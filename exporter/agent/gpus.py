@@ -1,4 +1,4 @@
-"""What is known of the node's GPUs, whoever reads them; and what cannot be true is dropped before it is sent."""
+"""What is known of the node's GPUs, from any source; what cannot be true is dropped before it is sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from exporter.agent.checks import MAX_TEXT, UNSAFE
 
 MAX_GPUS = 256
-MAX_MEMORY = 2**50
+LEAST_MEMORY, MAX_MEMORY = 2**26, 2**50
 LIMITS: Mapping[str, tuple[float, float]] = {
     "utilization": (0, 1),
     "memory_used_bytes": (0, MAX_MEMORY),
@@ -21,7 +21,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
 
 
 class Inventory(NamedTuple):
-    """What the node has: how many GPUs, their type, and their memory together (0 where it cannot be told)."""
+    """What the node has: how many GPUs, their type, and their memory together (0 where it is not known)."""
 
     number: int = 0
     type: str = ""
@@ -36,7 +36,7 @@ class Gpu(NamedTuple):
     position: int
     name: str = ""
     memory_bytes: int = 0
-    """Its total; 0 where it cannot be told."""
+    """Its total; 0 where it is not known."""
     reading: Mapping[str, Any] = {}
     """As a heartbeat carries it, `index` and all."""
 
@@ -45,7 +45,7 @@ class Sight(enum.Enum):
     """What came of looking."""
 
     SEEN = "seen"
-    """The driver told how many GPUs there are, and which of them answer."""
+    """The driver reported how many GPUs there are, and which of them answer."""
     ABSENT = "absent"
     """There is no driver on this machine."""
     BROKEN = "broken"
@@ -67,7 +67,7 @@ class Look(NamedTuple):
 
     @property
     def inventory(self) -> Inventory:
-        """What the node has, as far as this look can tell."""
+        """What the node has, going by this look."""
         types = dict.fromkeys(gpu.name for gpu in self.gpus if gpu.name)
         known = len(self.gpus) == self.number and all(gpu.memory_bytes for gpu in self.gpus)
         memory = sum(gpu.memory_bytes for gpu in self.gpus) if known else 0
@@ -77,6 +77,11 @@ class Look(NamedTuple):
     def readings(self) -> list[dict[str, Any]]:
         """One for each GPU that answers."""
         return [dict(gpu.reading) for gpu in self.gpus]
+
+
+def total_of(memory_bytes: float) -> int:
+    """A GPU's memory as somebody tells it; 0 where that cannot be."""
+    return round(memory_bytes) if LEAST_MEMORY <= memory_bytes <= MAX_MEMORY else 0
 
 
 def reading_of(index: int, memory_bytes: int, values: Mapping[str, Any]) -> dict[str, Any]:

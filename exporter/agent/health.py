@@ -17,6 +17,7 @@ BUSY_STATE = 2
 MAX_TOTAL = 2**53
 MAX_HERTZ = 10_000_000_000
 MAX_FAN = 200
+MAX_LENGTH = 1_000_000
 MAX_CODES, MAX_CODE = 64, 1_000_000
 THROTTLING = {
     0x04: "sw_power_cap",
@@ -46,16 +47,15 @@ def health_of(nvml: Any, ask: Ask, handle: Any) -> dict[str, Any]:
         health["remap_pending"], health["remap_failed"] = bool(rows[2]), bool(rows[3])
     else:
         # Before Ampere, pages were retired in place of rows.
-        pages = [ask(nvml.nvmlDeviceGetRetiredPages, handle, cause) for cause in (0, 1)]
-        health["retired_pages"] = None if None in pages else sum(map(len, pages))
+        pages = [ask(_length, nvml, "nvmlDeviceGetRetiredPages", handle, cause) for cause in (0, 1)]
+        health["retired_pages"] = None if None in pages else sum(pages)
     fan = ask(nvml.nvmlDeviceGetFanSpeed, handle)
     health["fan"] = fan / 100 if fan is not None and fan <= MAX_FAN else None
     millijoules = _total(ask(nvml.nvmlDeviceGetTotalEnergyConsumption, handle))
     health["energy_joules"] = None if millijoules is None else millijoules / 1000
     mig = ask(nvml.nvmlDeviceGetMigMode, handle)
     health["mig_enabled"] = None if mig is None else mig[0] == 1
-    processes = ask(nvml.nvmlDeviceGetComputeRunningProcesses, handle)
-    health["processes"] = None if processes is None else len(processes)
+    health["processes"] = ask(_length, nvml, "nvmlDeviceGetComputeRunningProcesses_v3", handle)
     return {key: value for key, value in health.items() if value is not None}
 
 
@@ -83,6 +83,15 @@ def _recovery_needed(nvml: Any, ask: Ask, handle: Any) -> bool | None:
     if values is None or values[0].nvmlReturn != 0:
         return None
     return bool(values[0].value.uiVal != nvml.NVML_GPU_RECOVERY_ACTION_NONE)
+
+
+def _length(nvml: Any, function: str, *arguments: Any) -> int | None:
+    """How long a list of the driver's is. The list itself is not asked for, since its length is the driver's word."""
+    length = ctypes.c_uint(0)
+    code = nvml._nvmlGetFunctionPointer(function)(*arguments, ctypes.byref(length), None)  # noqa: SLF001 - no other way
+    if code not in {nvml.NVML_SUCCESS, nvml.NVML_ERROR_INSUFFICIENT_SIZE}:
+        raise nvml.NVMLError(code)
+    return length.value if length.value <= MAX_LENGTH else None
 
 
 def _total(value: int | None) -> int | None:
@@ -117,6 +126,7 @@ class XidWatch:
             except Exception:  # noqa: BLE001, S112 - not supported, as on a laptop's GPU
                 continue
             positions[_address(handle)] = index
+            self._counts.setdefault(index, {})
         self._thread = threading.Thread(target=self._wait, args=(events, positions), name="aurora-xids", daemon=True)
         self._thread.start()
 
@@ -125,9 +135,10 @@ class XidWatch:
         """Whether it waits for events."""
         return self._thread is not None and self._thread.is_alive()
 
-    def of(self, index: int) -> dict[str, int]:
-        """The errors of a GPU, by their code."""
-        return dict(self._counts.get(index, {}))
+    def of(self, index: int) -> dict[str, int] | None:
+        """The errors of a GPU, by their code; None where the driver does not report any of it."""
+        counts = self._counts.get(index)
+        return None if counts is None else dict(counts)
 
     def stop(self) -> bool:
         """End the thread; whether it ended, so that the driver's library may be let go."""

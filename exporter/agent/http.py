@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -39,7 +39,7 @@ class Response(NamedTuple):
 
 
 class BadAnswer(Exception):
-    """What answered does not speak HTTP, or breaks off."""
+    """What answered is not HTTP, or breaks off."""
 
 
 class HttpRegistry:
@@ -47,7 +47,7 @@ class HttpRegistry:
 
     `url` may hold `user:password@`, for a registry behind basic authentication, and a path, for one behind a proxy.
     `tls` wraps a socket for a host name; `token` gives what the registry wants to see, or nothing; `forget_token` is
-    told that it was refused, and says whether there is another.
+    called when it was refused, and says whether there is another.
     Raises UsageError for what is no such URL.
     """
 
@@ -65,7 +65,7 @@ class HttpRegistry:
         self._authority = f"{shown_host}:{self._port}"
         self.endpoint = f"{self._scheme}://{self._authority}{self._prefix}"
         """The registry's URL, without user and password."""
-        self._basic = f"Basic {b64encode(login.encode()).decode()}" if login else ""
+        self._basic = f"Basic {b2a_base64(login.encode(), newline=False).decode()}" if login else ""
         self._token = token
         self._forget_token = forget_token
         self._tls = tls
@@ -240,7 +240,7 @@ class _Reader:
         return int(words[1]), headers
 
     def body(self, headers: Mapping[str, str]) -> bytes:
-        """The body, whole, however its length is told."""
+        """The body, whole, however its length is stated."""
         if headers.get("transfer-encoding", "").lower() == "chunked":
             return self._chunks()
         length = headers.get("content-length")

@@ -152,7 +152,7 @@ class Installation:
         self._supervisor.place(files, token)
 
     def _register(self, settings: dict[str, str]) -> bool:
-        """Once, in front of whoever runs this, so that a wrong address or name is seen now and not in a log."""
+        """Once, in the foreground, so that a wrong address or name is seen now and not in a log."""
         places = self._places
         token = settings.get("AURORA_TOKEN_FILE")
         environment = {**os.environ, **settings, "AURORA_SETTINGS": "/dev/null"}

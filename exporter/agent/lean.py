@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import sys
@@ -9,6 +10,16 @@ from importlib import import_module
 
 OWN_HASHES = (("_md5",), ("_sha1",), ("_sha3",), ("_blake2",), ("_sha2", "_sha256"))
 """The modules of the hashes that Python brings itself; the last one's name depends on its version."""
+
+
+M_ARENA_MAX = -8
+"""The GNU library's parameter: see mallopt(3)."""
+
+
+def one_heap() -> None:
+    """Have all threads share a heap: one for each, as the GNU library has it, is for those that compute."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 def without_openssl() -> None:
@@ -29,10 +40,8 @@ def without_openssl() -> None:
 def give_back() -> None:
     """What starting took, and nobody needs any more, goes back to the system; only the GNU library can."""
     gc.collect()
-    try:
+    with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError):
-        return
 
 
 def _any_of(names: tuple[str, ...]) -> bool:

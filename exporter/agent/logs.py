@@ -7,7 +7,6 @@ import json
 import re
 import sys
 import time
-from datetime import datetime, timezone
 
 LEVELS = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40}
 FORMATS = ("logfmt", "json")
@@ -40,8 +39,9 @@ class Log:
     def _write(self, level: str, message: str, fields: dict[str, object]) -> None:
         if LEVELS[level] < self._level:
             return
-        now = datetime.fromtimestamp(time.time(), timezone.utc).isoformat(timespec="milliseconds")
-        line = {"ts": now.replace("+00:00", "Z"), "level": level, "msg": message, **fields}
+        seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+        now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        line = {"ts": f"{now}.{nanoseconds // 10**6:03}Z", "level": level, "msg": message, **fields}
         text = json.dumps(line, default=str) if self._json else " ".join(f"{k}={_value(v)}" for k, v in line.items())
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(text + "\n")

@@ -10,17 +10,19 @@ from collections.abc import Callable
 from typing import Any
 
 from exporter.agent.checks import clean_text
-from exporter.agent.gpus import MAX_GPUS, MAX_MEMORY, Gpu, Look, Sight, reading_of
+from exporter.agent.gpus import MAX_GPUS, Gpu, Look, Sight, reading_of, total_of
 from exporter.agent.health import XidWatch, health_of
 
 LIBRARY = "libnvidia-ml.so.1"
-LOST = frozenset({6, 15, 16})
-"""NVML_ERROR_NOT_FOUND, _GPU_IS_LOST, _RESET_REQUIRED: nobody can use this GPU."""
+LOST = frozenset({15, 16})
+"""NVML_ERROR_GPU_IS_LOST, _RESET_REQUIRED: nobody can use this GPU."""
 UNREACHABLE = frozenset({8, 9, 11, 12, 13, 18})
 """_INSUFFICIENT_POWER, _DRIVER_NOT_LOADED, _IRQ_ISSUE, _LIBRARY_NOT_FOUND, _FUNCTION_NOT_FOUND,
 _LIB_RM_VERSION_MISMATCH: nobody can use any GPU."""
-TRANSIENT = frozenset({10, 999})
-"""_TIMEOUT, _UNKNOWN: says nothing of the GPU."""
+TRANSIENT = frozenset({4, 10, 17, 20, 999})
+"""_NO_PERMISSION, _TIMEOUT, _OPERATING_SYSTEM, _MEMORY, _UNKNOWN: says nothing of the GPU."""
+_MISSING = re.compile(rf"(?:Error loading shared library )?{re.escape(LIBRARY)}: (?!.*needed by).*No such file")
+"""As the GNU library says it, and musl."""
 _MAKER = re.compile(r"^(?:NVIDIA )?(?:GeForce )?(?=.)")
 
 
@@ -46,7 +48,7 @@ class Nvml:
             return _failure(error)
 
     def health(self) -> dict[int, dict[str, Any]]:
-        """How the GPUs of the latest look are, by index; those that are lost tell no more than why."""
+        """The health of the GPUs of the latest look, by index; of those that are lost, no more than why."""
         known: dict[int, dict[str, Any]] = {}
         nvml = self._nvml
         if nvml is None:
@@ -59,7 +61,9 @@ class Nvml:
                 health = health_of(nvml, self._ask, handle)
             except Exception:  # noqa: BLE001 - lost, or whatever a driver does
                 health = {}
-            health["xid_errors"] = self._xids.of(index)
+            xids = self._xids.of(index)
+            if xids is not None:
+                health["xid_errors"] = xids
             known[index] = health
         return known
 
@@ -87,7 +91,9 @@ class Nvml:
                 return absent
             self._open()
         nvml = self._nvml
-        count = min(nvml.nvmlDeviceGetCount(), MAX_GPUS)
+        count = nvml.nvmlDeviceGetCount()
+        if count > MAX_GPUS:
+            return Look(Sight.UNSURE, reason=f"the driver counts {count} GPUs, which cannot be")
         gpus, unsure = [], 0
         for index in range(count):
             try:
@@ -122,7 +128,7 @@ class Nvml:
         rates = self._ask(nvml.nvmlDeviceGetUtilizationRates, handle)
         memory = self._ask(nvml.nvmlDeviceGetMemoryInfo, handle)
         milliwatts = self._ask(nvml.nvmlDeviceGetPowerUsage, handle)
-        total = memory.total if memory is not None and 0 < memory.total <= MAX_MEMORY else 0
+        total = 0 if memory is None else total_of(memory.total)
         values = {
             "uuid": self._ask(nvml.nvmlDeviceGetUUID, handle),
             "utilization": None if rates is None else rates.gpu / 100,
@@ -157,8 +163,8 @@ def _absence() -> Look | None:
         library = ctypes.CDLL(LIBRARY)
     except OSError as error:
         text = str(error)
-        missing = "cannot open shared object file: No such file" in text
-        return Look(Sight.ABSENT if missing else Sight.BROKEN, reason=text)
+        # The library itself, and not one that it needs.
+        return Look(Sight.ABSENT if _MISSING.match(text) else Sight.BROKEN, reason=text)
     _ctypes.dlclose(library._handle)  # noqa: SLF001 - ctypes has no other way
     return None
 

@@ -1,12 +1,12 @@
-"""What the agent can be told, and how `--help` tells of it. Every line fits 80 columns."""
+"""The agent's options, and the text of `--help`. Every line fits 80 columns."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ Each option may also come from the environment: AURORA_REGISTRY,
 AURORA_EVENT_BUS, AURORA_NODE_NAME, AURORA_LOG_LEVEL, ... An option wins.
 
 exit status:
-  0 told to stop, or done; 1 the registry refused; 2 wrong usage;
+  0 asked to stop, or done; 1 the registry refused; 2 wrong usage;
   3 the registry cannot be reached (--once and --send-status only);
   4 the name belongs to another machine (--once only);
   5 the node was deregistered
@@ -46,7 +46,25 @@ _UNITS = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1
 _DURATION = re.compile(r"(?:\d{1,9}(?:ms|[ywdhms]))+", re.ASCII)
 _PART = re.compile(r"(\d+)(ms|[ywdhms])", re.ASCII)
 _SIGNAL = re.compile(r"(USR1|USR2|HUP|PWR)=(active|draining|sleeping|leave)")
-_Formatter = partial(argparse.RawDescriptionHelpFormatter, width=79, max_help_position=28)
+
+
+class _NoColours:
+    """In place of a theme of argparse's."""
+
+    def __getattr__(self, name: str) -> str:
+        return ""
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=79, max_help_position=28)
+
+    if sys.version_info[:2] == (3, 14):
+
+        def _set_color(self, *_: object, **__: object) -> None:
+            # That Python calls it for each option, and it loads what stays as large as a fifth of the agent.
+            self._theme = _NoColours()
+            self._decolor = str
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -83,11 +101,11 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     _add(node, "--cost-per-hour", "USD", "what an hour of it costs", kind=_number("US dollars such as 0.79"))
     gpus = parser.add_argument_group("its GPUs")
     _add(gpus, "--gpus", "NUMBER", "how many there are: a statement, whatever the driver says", kind=_count)
-    _add(gpus, "--gpu-memory", "GB", "of all together, where no driver can tell", kind=_number("GB such as 24"))
+    _add(gpus, "--gpu-memory", "GB", "of all together, where no driver knows", kind=_number("GB such as 24"))
     _add(gpus, "--gpu-readings", "WHEN", "on, off, or at most every DURATION (default: on)", kind=_readings)
     _add(gpus, "--gpu-source", "URL", "read them from another exporter on this node")
     life = parser.add_argument_group("its life")
-    _add_flag(life, parser, "--leave-on-stop", "deregister when told to stop: for nodes that do not come back")
+    _add_flag(life, parser, "--leave-on-stop", "deregister when asked to stop: for nodes that do not come back")
     life.add_argument(
         "--on-signal",
         metavar="SIGNAL=WHAT",

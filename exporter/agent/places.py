@@ -30,7 +30,7 @@ class Places(NamedTuple):
 
     @classmethod
     def of_user(cls, prefix: str) -> Places:
-        """For whoever runs this, by the XDG base directory specification."""
+        """For the user who runs this, by the XDG base directory specification."""
         user = Path.home()
         data = os.environ.get("XDG_DATA_HOME") or str(user / ".local" / "share")
         config = os.environ.get("XDG_CONFIG_HOME") or str(user / ".config")

@@ -1,4 +1,4 @@
-"""What comes of a request to the registry, told apart by what the agent should do next."""
+"""What comes of a request to the registry, classified by what the agent should do next."""
 
 from __future__ import annotations
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+
+
+def random() -> float:
+    """From 0 to 1. Not by the module random, which brings much along."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 class Schedule(NamedTuple):
@@ -33,5 +39,5 @@ class Backoff:
         pause = self._pause * (1 - number / 2)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
         asked = at_least or 0.0
-        # A whole mesh is asked alike: whoever waits exactly so long comes together with all others.
+        # A whole mesh is asked alike: agents that wait exactly so long all come together.
         return max(pause, asked * (1 + number / 2))

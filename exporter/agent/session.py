@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from random import random
 from typing import Any, Protocol
 
 from exporter.agent.exits import AgentExit, Stopped
@@ -13,20 +12,25 @@ from exporter.agent.gpus import Inventory
 from exporter.agent.lean import give_back
 from exporter.agent.logs import Log
 from exporter.agent.replies import Outcome, Reply
-from exporter.agent.schedule import Backoff, Schedule
+from exporter.agent.schedule import Backoff, Schedule, random
 from exporter.agent.state import State
 from exporter.agent.watch import GpuWatch
-from exporter.agent.worker import Worker
+from exporter.agent.worker import Call, Worker
 
 DEFAULT_INTERVAL = 30.0
 """Where neither the user nor the registry says, as over the bus."""
+SHORTEST, LONGEST = 0.01, 86_400.0
+"""What an interval in a registry's answer can be."""
 ONCE_WAIT = 10.0
 """How long `--once` waits for the driver: nobody misses its heartbeat."""
 REFRESH, REFRESH_UNANSWERED = 6 * 3600.0, 600.0
 """After so many seconds the node registers again: what it is may have changed, and what the registry offers."""
+RENEW_PAUSE = 60.0
+"""Seconds until a registration is tried again that was not taken, while heartbeats are."""
 GRACE = 0.5
 """How much longer than a transport's own timeout an answer is waited for: a look-up of a host name has none."""
 ACTIVE = "active"
+MAX_GB = 10**9
 DISPENSABLE = frozenset({"capabilities", "agent"})
 
 
@@ -78,8 +82,10 @@ class Session:
         self._stopping = stopping
         self._on_registered = on_registered
         self._wire = Worker("aurora-registry")
+        self._call: Call | None = None
         self._registered: Inventory | None = None
         self._registered_at = 0.0
+        self._renew_at = 0.0
         self._sequence = 0
         self._lost_at: float | None = None
         self._ever_received = False
@@ -141,12 +147,33 @@ class Session:
             self._sleep(backoff.next(reply.retry_after_seconds))
             self._watch.update(0)
         self._found()
+        self._settle(reply, inventory)
+
+    def _renew(self) -> None:
+        """Register again, once, and later where that fails: heartbeats do not wait for it."""
+        now = time.monotonic()
+        if now < self._renew_at:
+            return
+        inventory = self._inventory()
+        reply = self._try_to_register(inventory)
+        if reply.ok:
+            self._settle(reply, inventory)
+        elif reply.outcome is Outcome.DEPARTED:
+            raise AgentExit(reply)
+        else:
+            self._renew_at = now + RENEW_PAUSE
+            self._log.warning("the registration cannot be renewed: still retrying", reason=reply.reason)
+
+    def _settle(self, reply: Reply, inventory: Inventory | None) -> None:
+        """Take up a registration's answer."""
         self._take_registered(reply, inventory)
         said = reply.document.get("heartbeat_interval_seconds")
-        interval = self._interval or (float(said) if isinstance(said, (int, float)) and said > 0 else DEFAULT_INTERVAL)
+        if not isinstance(said, (int, float)) or not SHORTEST <= said <= LONGEST:
+            said = DEFAULT_INTERVAL
+        interval = self._interval or float(said)
         if interval != self._schedule.interval or not self._ever_received:
             # A phase of its own, so that a mesh does not send all at once.
-            self._schedule = Schedule(time.monotonic() + random() * interval, interval)  # noqa: S311 - no secret
+            self._schedule = Schedule(time.monotonic() + random() * interval, interval)
         self._ever_received = True
         self._log.info(
             "registered", node=self._facts.name, endpoint=self._transport.endpoint, interval_seconds=interval
@@ -179,7 +206,7 @@ class Session:
             known = Inventory(
                 count if isinstance(count, int) else 0,
                 str(capabilities.get("gpu_type") or ""),
-                round(memory * GIB) if isinstance(memory, (int, float)) else 0,
+                round(memory * GIB) if isinstance(memory, (int, float)) and 0 <= memory < MAX_GB else 0,
             )
         self._registered = known._replace(remembered=inventory is None or inventory.remembered)
         if known.number or self._state.get("gpus"):
@@ -187,9 +214,6 @@ class Session:
 
     def _beat(self) -> None:
         self._watch.update()
-        refresh = REFRESH if self._transport.answers else REFRESH_UNANSWERED
-        if self.again or self._knows_more() or time.monotonic() - self._registered_at > refresh:
-            self._register()
         reply = self._send_heartbeat()
         if reply.outcome is Outcome.DEPARTED:
             raise AgentExit(reply)
@@ -200,8 +224,11 @@ class Session:
             ignored = reply.document.get("ignored")
             if ignored:
                 self._log.debug("the registry left out a part of the heartbeat", ignored=ignored)
-            if self._found() and not self._transport.answers:
-                self._register()
+            # Nobody answers on the bus: whatever was missed is said again.
+            self.again |= self._found() and not self._transport.answers
+            refresh = REFRESH if self._transport.answers else REFRESH_UNANSWERED
+            if self.again or self._knows_more() or time.monotonic() - self._registered_at > refresh:
+                self._renew()
         else:
             self._lose(reply)
 
@@ -233,7 +260,7 @@ class Session:
         return self._registered.number if self._registered else 0
 
     def _knows_more(self) -> bool:
-        """Whether a look told what the registry does not know."""
+        """Whether a look found what the registry does not know."""
         seen, known = self._watch.inventory(), self._registered
         if seen is None or known is None or seen.number < known.number:
             return False
@@ -244,16 +271,24 @@ class Session:
 
     def _ask(self, request: Callable[[], Reply]) -> Reply:
         """What came of the request, made in a thread of its own, so that a signal need not wait for the network."""
-        call = self._wire.start(request)
         deadline = time.monotonic() + self._transport.timeout + GRACE
-        while not call.wait(0.05):
+        # One that has no end yet goes on by itself. Nothing is queued behind it: that would all be sent later, at once.
+        if not self._ended(self._call, deadline):
+            return Reply(Outcome.UNREACHABLE, f"{self._transport.endpoint}: no answer in time")
+        self._call = self._wire.start(request)
+        if not self._ended(self._call, deadline):
+            return Reply(Outcome.UNREACHABLE, f"{self._transport.endpoint}: no answer in time")
+        reply: Reply = self._call.value
+        return reply
+
+    def _ended(self, call: Call | None, deadline: float) -> bool:
+        """Whether a request came to its end in time."""
+        while call is not None and not call.wait(0.05):
             if self._stopping():
                 raise Stopped
             if time.monotonic() > deadline:
-                # It goes on by itself; what comes after it waits behind it.
-                return Reply(Outcome.UNREACHABLE, f"{self._transport.endpoint}: no answer in time")
-        reply: Reply = call.value
-        return reply
+                return False
+        return True
 
     def _lose(self, reply: Reply) -> None:
         if self._lost_at is None:

@@ -14,7 +14,7 @@ MAX_TOKEN = 4096
 
 
 class Tokens:
-    """The token of the next request. The file is read anew each time, so that it may be exchanged."""
+    """The token of the next request. The file is read each time, so that it may be exchanged."""
 
     def __init__(self, path: str, state: State) -> None:
         """Raises UsageError for a file that cannot be read, since a person is watching now and not later."""

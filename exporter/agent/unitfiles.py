@@ -78,13 +78,13 @@ WantedBy=default.target
 
 SLEEP_HOOK = """\
 #!/bin/sh
-# Tell the registry that this node goes to sleep: systemd calls this with pre or post before and after suspend and
+# Report to the registry that this node goes to sleep: systemd calls this with pre or post before and after suspend and
 # hibernate. The next heartbeat ends the sleep by itself.
 set -eu
 [ "${1:-}" = pre ] || exit 0
 # Sleep is not put off for long, and never refused, because the registry does not answer.
 timeout 5 @BIN@ --send-status sleeping ||
-    echo "aurora-agent-sleep: the registry was not told; this node will look silent" >&2
+    echo "aurora-agent-sleep: the registry was not reached; this node will look offline" >&2
 exit 0
 """
 
@@ -92,7 +92,8 @@ WRAPPER = """\
 #!/bin/sh
 # The agent with this machine's settings: @SETTINGS@
 export AURORA_SETTINGS="${AURORA_SETTINGS:-@SETTINGS@}"
-exec @PYTHON@ @HOME@/aurora-agent.pyz "$@"
+# -S: nothing that somebody installed into this Python is loaded, and costs memory, but what the agent asks for.
+exec @PYTHON@ -S @HOME@/aurora-agent.pyz "$@"
 """
 
 LOOP = """\
@@ -104,7 +105,7 @@ while :; do
     @BIN@ &
     child=$!
     wait "$child"
-    # Told to stop; wrong settings; another machine's name; deregistered: no restart mends these.
+    # Asked to stop; wrong settings; another machine's name; deregistered: no restart mends these.
     case $? in 0 | 2 | 4 | 5) exit ;; esac
     @PYTHON@ -c 'import time; time.sleep(10)' &
     child=$!

@@ -53,7 +53,8 @@ class Upgrade:
             return
         self._log.info("starting the newer agent", version=version, path=target)
         sys.stderr.flush()
-        os.execv(sys.executable, [sys.executable, str(target), *sys.argv[1:]])  # noqa: S606 - that is what we are for
+        flags = ["-S"] * sys.flags.no_site
+        os.execv(sys.executable, [sys.executable, *flags, str(target), *sys.argv[1:]])  # noqa: S606 - that is what we are for
 
     def _fetched(self, running: Path, path: str, sha256: str) -> Path:
         """Where the newer agent lies: in the place of this one, or, where that is not ours to write, with the state."""

@@ -59,7 +59,7 @@ class GpuWatch:
         """Look, if it is time to; what comes later than that is taken up by a later call."""
         now = time.monotonic()
         if self._health_call is not None and self._health_call.done:
-            self._health, self._health_call = self._health_call.value, None
+            self._health, self._health_call = self._health_call.value_or(self._health), None
         if self._call is None:
             if self._sight is not None and (self._every is None or now - self._began < self._every):
                 return
@@ -73,7 +73,7 @@ class GpuWatch:
             self._note_unsure(f"the driver takes longer than {wait:g} s")
 
     def inventory(self) -> Inventory | None:
-        """What the node has, by the latest look; None where there was none that told."""
+        """What the node has, by the latest look; None where there was none that knew."""
         if self._sight is Sight.ABSENT and self._seen is None:
             return Inventory()
         return self._seen.inventory if self._seen is not None and self._sight is Sight.SEEN else None
@@ -122,9 +122,12 @@ class GpuWatch:
 
     def _look_once(self) -> tuple[Look, float]:
         began = time.monotonic()
-        look = self._look()
-        if self._every is None or self._every > 0:
-            self._close()
+        try:
+            look = self._look()
+            if self._every is None or self._every > 0:
+                self._close()
+        except Exception as error:  # noqa: BLE001 - whatever a driver does, the node lives
+            look = Look(Sight.UNSURE, reason=f"{type(error).__name__}: {error}")
         return look, began
 
     def _take(self, look: Look, began: float) -> None:
@@ -137,14 +140,14 @@ class GpuWatch:
             self._note_unsure(look.reason)
             return
         self._unsure_since = None
-        self._tell(look.reason, look.sight)
+        self._log_reason(look.reason, look.sight)
 
     def _note_unsure(self, reason: str) -> None:
         if self._unsure_since is None:
             self._unsure_since = time.monotonic()
-        self._tell(reason, Sight.UNSURE)
+        self._log_reason(reason, Sight.UNSURE)
 
-    def _tell(self, reason: str, sight: Sight) -> None:
+    def _log_reason(self, reason: str, sight: Sight) -> None:
         if reason == self._told:
             return
         if not reason:

@@ -34,6 +34,10 @@ class Call:
         """Whether it is done."""
         return self._done.is_set()
 
+    def value_or(self, otherwise: Any) -> Any:
+        """What the function returned; `otherwise`, if it raised something."""
+        return otherwise if self._error is not None else self._value
+
     @property
     def value(self) -> Any:
         """What the function returned; what it raised is raised."""

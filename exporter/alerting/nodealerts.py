@@ -18,14 +18,14 @@ Every node alert is put together in the same way (the recorded names stand first
                                              as a plain group_left would
   or ALERTS{...} and on (node) ...:frozen    what nobody receives is unknown, not repaired: the alert goes on
 A node that is missing together with its site or the mesh has no alert of its own: that of the site or the mesh stands
-for it. Neither has a name that is missing because its machine registered under another one. What was told before goes
+for it. Neither has a name that is missing because its machine registered under another one. What was sent before goes
 on until the node is back.
 keep_firing_for: neither a failed scrape nor a restart of the registry looks like a repair.
 
 Made by `aurora-cli rules`, which makes these files for another configuration as well.
 """
 NON_PRODUCTION_PATTERN = f"^({'|'.join(NON_PRODUCTION)})$"
-"""Environments in which nothing pages; whoever states none is in production."""
+"""Environments in which nothing pages; a node that states none is in production."""
 SCRAPED = "job, instance"
 PLANNED = "node:aurora_node_lifecycle:planned"
 FROZEN = "node:aurora_node_status_held:frozen"
@@ -141,7 +141,7 @@ def _missing(setting: Setting) -> list[Alert]:
             suppressed=f'{DISRUPTED}\nor\n{RENAMED}\nor\nALERTS{{alertname="AuroraNodeFlapping", alertstate="firing"}}',
             summary="Node {{ $labels.node }} is missing heartbeats",
             description=f"{missing} thresholds.warning_after. If none comes, it will be offline.",
-            why="Goes on while the node is offline: one that was told ends when the node is back, and not before.",
+            why="Goes on while the node is offline: one that fired before ends when the node is back, and not earlier.",
         ),
         _about(
             "AuroraNodeOffline",

@@ -72,8 +72,8 @@ def _connections(setting: Setting) -> list[Alert]:
             description="{{ $labels.instance }} cannot use its store: registrations, departures and maintenance are"
             " answered with 503. Reads and scrapes go on from memory. A registry that shares a Redis is blind without"
             " it.",
-            why="Critical where no registry can store. Five minutes, since nothing is lost meanwhile: whoever was"
-            " refused asks again. A Redis that is bus and store at once is told of as the bus.",
+            why="Critical where no registry can store. Five minutes, since nothing is lost meanwhile: callers that were"
+            " refused ask again. A Redis that is bus and store at once has the bus's alert.",
         ),
     ]
 
@@ -110,7 +110,7 @@ def _itself(setting: Setting) -> list[Alert]:
             summary="The registry {{ $labels.instance }} refused its configuration",
             description="The latest reload of {{ $labels.instance }} failed; it goes on with the configuration from"
             " before. It may not start again.",
-            why="Time for whoever edits the file to see it and try again.",
+            why="Time for the editor of the file to see it and try again.",
         ),
         Alert(
             "AuroraRegistrySlowScrape",
@@ -136,7 +136,7 @@ def _watchdog() -> Alert:
         summary="Alerts can be delivered",
         description="This alert always fires. Route it to a dead man's switch outside of this site, which raises the"
         " alarm when it stops coming: then Prometheus, Alertmanager or the way between them is broken.",
-        why="Always firing: whoever receives it learns from its absence that no alert would come.",
+        why="Always firing: its receiver learns from its absence that no alert would come.",
     )
 
 

@@ -76,5 +76,5 @@ def create_app(service: Service) -> ASGIApp:
         Route("/-/ready", health.is_ready(service)),
         Route("/-/reload", health.reload(service), methods=["POST"]),
     ]
-    routes.append(Route(openapi.PATH, openapi.show_schema(routes)))
+    routes.append(Route(openapi.PATH, openapi.show_schema(routes, service.config.web.telemetry_path)))
     return Middleware(service, routes, take_heartbeat)

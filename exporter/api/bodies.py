@@ -74,6 +74,14 @@ def too_large(limit: int) -> Problem:
     return Problem(413, f"expected a body of at most {limit} bytes (limits.max_body): send less at once")
 
 
+async def read_unused_body(receive: Receive) -> None:
+    """Receive the body of a request that needs none; raises Problem (413) where it is a large one, and Disconnected."""
+    try:
+        await read_body(receive, SMALL)
+    except Problem:
+        raise Problem(413, f"expected no body, or one of at most {SMALL} bytes: nothing of it is used") from None
+
+
 async def read_body(receive: Receive, limit: int) -> bytes:
     """The whole body, empty where there is none. Raises Problem (413) above the limit, and Disconnected."""
     parts, size = [], 0

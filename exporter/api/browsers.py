@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 
@@ -22,6 +23,7 @@ LONGEST = 300
 OWN = frozenset({b"same-origin", b"none"})
 """Values of Sec-Fetch-Site that no other site's page can cause. Source: Fetch Metadata, W3C."""
 MAX_REMEMBERED = 1000
+_HOST = re.compile(rb"(?:\[(?P<address>[^\]]*)\]|(?P<name>[^:@\[\]]*))(?::[0-9]*)?")
 
 
 class Origins:
@@ -74,14 +76,12 @@ class Hosts:
         self._setting: Web | None = None
         self._judged: dict[bytes, bool] = {}
 
-    def check(self, setting: Web, headers: Iterable[tuple[bytes, bytes]], *, browser: bool) -> None:
-        """Raise Problem (400, 403) for a request whose `Host` is not ours."""
-        named = [value for name, value in headers if name == b"host"]
-        if len(named) > 1:
-            raise Problem(400, f"expected one Host header, got {len(named)}")
-        if not named:
-            return  # HTTP/1.0, which no browser speaks
-        host = _without_port(named[0])
+    def check(self, setting: Web, headers: Mapping[bytes, bytes], *, browser: bool) -> None:
+        """Raise Problem (403) for a request whose `Host` is not ours."""
+        named = headers.get(b"host")
+        if named is None:
+            return  # HTTP/1.0, which no browser uses
+        host = _without_port(named)
         if setting is not self._setting or len(self._judged) > MAX_REMEMBERED:
             self._setting, self._judged = setting, {}
         if host not in self._judged:
@@ -98,10 +98,10 @@ def is_browser(headers: Mapping[bytes, bytes]) -> bool:
 
 
 def _without_port(value: bytes) -> bytes:
-    host = value.strip().lower()
-    if host.startswith(b"["):
-        return host[1:].partition(b"]")[0]
-    return host.partition(b":")[0].removesuffix(b".")
+    """The name or address; of what is no host, such as `user@host`, all."""
+    text = value.strip().lower()
+    parts = _HOST.fullmatch(text)
+    return (parts["address"] or parts["name"].removesuffix(b".")) if parts else text
 
 
 def _is_ours(host: bytes, setting: Web) -> bool:

@@ -1,4 +1,4 @@
-"""Which node speaks from an address, for the log."""
+"""Which node sends from an address, for the log."""
 
 from __future__ import annotations
 

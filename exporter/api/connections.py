@@ -15,7 +15,7 @@ from exporter.domain.config import Limits
 RESERVED = 4
 """One connection in so many is kept for trusted peers."""
 IPV6_SITE = 64
-"""Bits of an IPv6 address that tell one customer from another."""
+"""Bits of an IPv6 address that differ between customers."""
 
 
 class Connection(Protocol):

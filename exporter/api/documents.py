@@ -19,7 +19,7 @@ SUPPRESSORS = {Scope.SITE: "AuroraSiteDisrupted", Scope.MESH: "AuroraMeshSuspect
 
 
 class AgentDocument(msgspec.Struct, omit_defaults=True, gc=False):
-    """The program that speaks for a node."""
+    """The program that sends for a node."""
 
     name: str
     version: str = ""
@@ -91,7 +91,7 @@ class Renderer:
 
 
 def timestamp(wall_ns: int) -> str:
-    """The time as the API writes it. Nodes are heard by the thousand in one second, so seconds are remembered."""
+    """The time as the API writes it. Thousands of heartbeats arrive within one second, so seconds are remembered."""
     return _of_second(wall_ns // SECOND)
 
 

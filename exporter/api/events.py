@@ -60,7 +60,7 @@ def follow(service: Service) -> Handler:
 
 
 async def _opening(service: Service, reader: Reader, last_id: str, tests: tuple[Test, ...]) -> bytes:
-    """What the stream begins with: whatever was missed, or that this cannot be told."""
+    """What the stream begins with: what was missed, or that this is not known."""
     log = service.events.log
     begin = b"retry: %d\n" % RETRY_MILLISECONDS
     ident = b"id: %b\n\n" % log.event_id(reader.position)
@@ -73,7 +73,7 @@ async def _opening(service: Service, reader: Reader, last_id: str, tests: tuple[
     try:
         frames = await missed(service, known[0] if known else 0, tests)
     except NotKept as reason:
-        return begin + ident + _word(RESET, f"what you missed cannot be told ({reason}): load /nodes again")
+        return begin + ident + _word(RESET, f"what you missed is not known ({reason}): load /nodes again")
     return begin + b"\n" + b"".join(frames) + ident
 
 

@@ -1,4 +1,4 @@
-"""How we are: for people, for load balancers, and for whoever changed the configuration."""
+"""How we are: for people, for load balancers, and for those who changed the configuration."""
 
 from __future__ import annotations
 

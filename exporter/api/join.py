@@ -31,7 +31,7 @@ def agent_file() -> tuple[bytes, str]:
 
 
 def upgrade_of(agent: Agent | None) -> dict[str, str] | None:
-    """What an agent of ours that is older than this registry is told; None for any other."""
+    """The answer to an agent of ours that is older than this registry; None for any other."""
     if agent is None or agent.name != NAME or not _is_older(agent.version, __version__):
         return None
     try:

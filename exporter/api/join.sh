@@ -1,7 +1,7 @@
 #!/bin/sh
 # Make this machine a node of the mesh, or upgrade its agent:
 #   curl -fsSL @REGISTRY@/join | sh -s -- --site home
-# It fetches the agent, one file, from the registry and lets it install itself; --help says what it can be told.
+# It fetches the agent, one file, from the registry and lets it install itself; --help lists its options.
 set -eu
 
 main() {

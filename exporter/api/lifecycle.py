@@ -27,7 +27,9 @@ EXPECTED = "expected a time such as 2025-10-06T12:00:05Z or a duration such as 2
 _ACTIONS = {Phase.MAINTENANCE: MAINTENANCE, Phase.DRAINING: DRAIN, Phase.IN_SERVICE: BACK}
 
 
-class _Leave(msgspec.Struct, forbid_unknown_fields=True):
+class Leave(msgspec.Struct, forbid_unknown_fields=True):
+    """`until`: a time, or a duration from now; 24h where it is left out."""
+
     reason: str | None = None
     until: str | None = None
 
@@ -38,7 +40,7 @@ def take_out(service: Service, phase: Phase) -> Handler:
     async def handle(request: Request) -> Response:
         body = await read_json(request, service.config.limits.max_body)
         node_map = service.node_map
-        leave = shaped({} if body is None else body, _Leave)
+        leave = shaped({} if body is None else body, Leave)
         lifecycle = _lifecycle(leave, phase, node_map.clock.wall_ns())
         return await _set(service, request, request.path_params["name"], lifecycle)
 
@@ -65,7 +67,7 @@ async def _set(service: Service, request: Request, name: str, lifecycle: Lifecyc
     return json_response(Renderer(service.node_map).document(node))
 
 
-def _lifecycle(leave: _Leave, phase: Phase, wall_ns: int) -> Lifecycle:
+def _lifecycle(leave: Leave, phase: Phase, wall_ns: int) -> Lifecycle:
     faults = []
     if fault := text_fault(leave.reason or ""):
         faults.append(Fault("reason", fault))

@@ -24,6 +24,8 @@ CHUNK = 100
 RUN = 500
 POSITION_BITS = 32
 FREE_VRAM = "free_vram"
+NO_PLACE = -(1 << 120)
+"""Before every place of an order by free VRAM."""
 Place = Callable[[list[Node]], int]
 
 
@@ -51,16 +53,19 @@ def parse_listing(query_string: bytes) -> Listing:
 
 
 def place_of(node_map: NodeMap, listing: Listing) -> Place:
-    """Where the page begins; Invalid where that is not known any more.
+    """Where the page begins: a position, or a key of the order by free VRAM. Invalid where that is not known any more.
 
     Behind the node that `after` names. Where that left meanwhile, at the first one that registered after it.
     """
     if not listing.after:
-        return lambda _: 0
+        return lambda _: NO_PLACE
     node = node_map.find(listing.after)
+    order = attrgetter("order")
+    if node is not None and listing.by_free_vram:
+        rank = -node.free_vram_bytes << POSITION_BITS
+        return lambda nodes: rank + bisect_right(nodes, node.order, key=order)
     if node is not None:
-        key = _rank if listing.by_free_vram else attrgetter("order")
-        return lambda nodes: bisect_right(nodes, key(node), key=key)
+        return lambda nodes: bisect_right(nodes, node.order, key=order)
     tombstone = node_map.departed.get(listing.after)
     if tombstone is None or not tombstone.epoch or listing.by_free_vram:
         raise Invalid.of("after", f"no node {listing.after!r} is here to go on from: start again without after")
@@ -68,56 +73,93 @@ def place_of(node_map: NodeMap, listing: Listing) -> Place:
     return lambda nodes: bisect_right(nodes, since, key=lambda node: node.record.epoch)
 
 
-async def render(node_map: NodeMap, nodes: list[Node], listing: Listing, place: Place) -> AsyncIterator[bytes]:
-    """The answer's JSON, piece by piece. `nodes`: in order of registration; each stands as when it is rendered."""
+class Roster:
+    """All nodes in order of registration, as one list for all who render: many copies keep the collector busy."""
+
+    def __init__(self) -> None:
+        self._of: NodeMap | None = None
+        self._version = -1
+        self._nodes: list[Node] = []
+
+    def nodes(self, node_map: NodeMap) -> list[Node]:
+        """Those of this moment; not to be changed."""
+        if self._of is not node_map or self._version != node_map.facts_version:
+            self._of, self._version, self._nodes = node_map, node_map.facts_version, list(node_map.nodes())
+        return self._nodes
+
+
+async def render(node_map: NodeMap, roster: Roster, listing: Listing, place: Place) -> AsyncIterator[bytes]:
+    """The answer's JSON, piece by piece; each node stands as when it is rendered."""
     yielder = Yielder()
+    nodes = roster.nodes(node_map)
     if listing.by_free_vram:
-        nodes = await _by_free_vram(nodes, yielder)
-    begin = place(nodes)
-    total = active = shown_count = 0
-    last, more = "", False
+        chosen = await _by_free_vram(nodes, listing, place, yielder)
+    else:
+        chosen = await _in_order(nodes, listing, place, yielder)
     yield b'{"nodes":{'
-    for start in range(0, len(nodes), CHUNK):
-        renderer, documents = Renderer(node_map), []
-        for position, node in enumerate(nodes[start : start + CHUNK], start):
-            if not listing.wants(node):
-                continue
-            total += 1
-            active += node.status is Status.ACTIVE
-            if position < begin:
-                continue
-            if shown_count == listing.limit:
-                more = True
-                continue
-            shown_count += 1
-            last = node.name
-            documents.append(b'"%b":%b' % (last.encode(), renderer.document(node)))
-        if documents:
-            yield (b"" if shown_count == len(documents) else b",") + b",".join(documents)
+    for start in range(0, len(chosen.nodes), CHUNK):
+        renderer = Renderer(node_map)
+        chunk = chosen.nodes[start : start + CHUNK]
+        documents = [b'"%b":%b' % (node.name.encode(), renderer.document(node)) for node in chunk]
+        yield (b"," if start else b"") + b",".join(documents)
         await yielder.maybe_yield()
-    following = b',"next":' + encode(last) if more else b""
+    following = b',"next":' + encode(chosen.nodes[-1].name) if chosen.more else b""
     now = timestamp(node_map.clock.wall_ns()).encode()
-    yield b'},"total":%d,"active":%d%b,"timestamp":"%b"}' % (total, active, following, now)
+    yield b'},"total":%d,"active":%d%b,"timestamp":"%b"}' % (chosen.total, chosen.active, following, now)
 
 
-async def _by_free_vram(nodes: list[Node], yielder: Yielder) -> list[Node]:
-    # Sorted in runs and merged, since one sort of 100,000 would hold the loop up for tens of milliseconds; and as whole
-    # numbers, the position in the lower bits, since so many tuples would call the garbage collector.
-    runs = []
+@dataclass(slots=True)
+class _Chosen:
+    """The nodes of a page, whether more follow, and how many there are altogether."""
+
+    nodes: list[Node]
+    more: bool = False
+    total: int = 0
+    active: int = 0
+
+
+async def _in_order(nodes: list[Node], listing: Listing, place: Place, yielder: Yielder) -> _Chosen:
+    chosen, begin = _Chosen([]), place(nodes)
+    page: list[Node] = []
+    for start in range(0, len(nodes), CHUNK):
+        for position, node in enumerate(nodes[start : start + CHUNK], start):
+            if listing.wants(node):
+                chosen.total += 1
+                chosen.active += node.status is Status.ACTIVE
+                if position >= begin and len(page) <= listing.limit:
+                    page.append(node)
+        await yielder.maybe_yield()
+    chosen.nodes, chosen.more = page[: listing.limit], len(page) > listing.limit
+    return chosen
+
+
+async def _by_free_vram(nodes: list[Node], listing: Listing, place: Place, yielder: Yielder) -> _Chosen:
+    # As whole numbers, the position in the lower bits, since so many tuples would call the garbage collector. Sorted in
+    # runs and merged, since one sort of 100,000 would hold the loop up; a short page keeps the best run alone.
+    chosen, begin = _Chosen([]), place(nodes)
+    runs: list[list[int]] = [[]]
     for start in range(0, len(nodes), RUN):
-        chunk = enumerate(nodes[start : start + RUN], start)
-        runs.append(sorted((-node.free_vram_bytes << POSITION_BITS) + position for position, node in chunk))
+        run: list[int] = []
+        for position, node in enumerate(nodes[start : start + RUN], start):
+            if listing.wants(node):
+                chosen.total += 1
+                chosen.active += node.status is Status.ACTIVE
+                key = (-node.free_vram_bytes << POSITION_BITS) + position
+                if key >= begin:
+                    run.append(key)
+        if listing.limit < RUN:
+            runs[0] = heapq.nsmallest(listing.limit + 1, runs[0] + run)
+        else:
+            run.sort()
+            runs.append(run)
         await yielder.maybe_yield()
-    merged = heapq.merge(*runs)
-    ordered: list[Node] = []
-    while chunk_keys := list(islice(merged, CHUNK)):
-        ordered += [nodes[key % (1 << POSITION_BITS)] for key in chunk_keys]
+    merged = islice(heapq.merge(*runs), listing.limit + 1)
+    while keys := list(islice(merged, CHUNK)):
+        chosen.nodes += [nodes[key % (1 << POSITION_BITS)] for key in keys]
         await yielder.maybe_yield()
-    return ordered
-
-
-def _rank(node: Node) -> tuple[int, int]:
-    return (-node.free_vram_bytes, node.order)
+    chosen.more = len(chosen.nodes) > listing.limit
+    del chosen.nodes[listing.limit :]
+    return chosen
 
 
 def _sort(text: str) -> bool:

@@ -22,7 +22,7 @@ END = b"# EOF\n"
 
 
 def scrape(service: Service, renderings: Renderings) -> Handler:
-    """All metrics; before the node map is loaded only those about ourselves, since they tell why."""
+    """All metrics; before the node map is loaded only those about ourselves, since they say why."""
 
     async def handle(request: Request) -> Response:
         open_metrics = wants_open_metrics(request.headers.get("accept", ""))

@@ -16,7 +16,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from exporter.api.access import Access
-from exporter.api.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_body, has_body, is_large, read_body
+from exporter.api.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_body, has_body, is_large, read_unused_body
 from exporter.api.browsers import Hosts, Origins, is_browser, refuse_cross_site
 from exporter.api.callers import NodesByAddress
 from exporter.api.connections import source_of
@@ -99,10 +99,11 @@ class Middleware:
                     types = JSON_OR_LINES if scope["path"] == HEARTBEATS else JSON_ONLY
                     check_body(headers, config.limits.max_body, types)
                 await self._turns.wait()
-                async with self._room_for(headers):
+                async with _ROOM if method in _READS else self._room_for(headers):
                     with self._log_context(headers, caller, request_id):
                         await self._route(scope, headers, receive, answer)
-        except Disconnected:
+        except (Disconnected, asyncio.CancelledError):
+            # Only the end of the program cancels a request, and only once its connection is cut.
             answer.status = answer.status or CALLER_LEFT
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer and the log the cause
             with self._log_context(headers, caller, request_id):
@@ -130,7 +131,7 @@ class Middleware:
                 return principal
             self._access.check_write(path, principal, caller, headers)
             browser = is_browser(headers)
-            self._hosts.check(service.config.web, scope["headers"], browser=browser)
+            self._hosts.check(service.config.web, headers, browser=browser)
             if browser:
                 refuse_cross_site(headers)
         except Problem as problem:
@@ -160,7 +161,7 @@ class Middleware:
         else:
             if scope["method"] in _READS and has_body(headers):
                 # Nothing uses it, but the request is not whole before: what surrounds a body has its limits too.
-                await read_body(receive, self._service.config.limits.max_body)
+                await read_unused_body(receive)
             scope["app"] = self
             await self._router(scope, receive, answer)
 

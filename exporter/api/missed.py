@@ -18,7 +18,7 @@ from exporter.domain.node import Node, Removal
 from exporter.exposition.yielder import Yielder
 
 MAX_MISSED = 2_000
-"""Whoever missed more reads all nodes anew with less effort."""
+"""A reader that missed more loads all nodes again with less effort."""
 KEPT = 7 * DAY
 """So long the history of a node that is gone is kept."""
 MARGIN = 2 * SECOND
@@ -27,7 +27,7 @@ Dated = tuple[int, bytes]
 
 
 class NotKept(AuroraError):
-    """What was missed cannot be told; the reader has to load all nodes again."""
+    """What was missed is not known; the reader has to load all nodes again."""
 
 
 async def missed(service: Service, since_ns: int, tests: tuple[Test, ...]) -> list[bytes]:
@@ -65,7 +65,7 @@ def _of_record(service: Service, recent: Recent, tests: tuple[Test, ...]) -> Ite
         elif all(test(node) for test in tests):
             yield each.at_ns, frame(STATUS_CHANGED, b"%b,%b" % (encode(happened)[:-1], renderer.document(node)[1:]))
     for gone in recent.tombstones:
-        # Whether it would pass the filters nobody knows any more: better told in vain than not at all.
+        # Whether it passed the filters is not known any more: better one event too many than one too few.
         event_type = DEREGISTERED if gone.removal is Removal.DEPARTED else FORGOTTEN
         yield gone.at_ns, frame(event_type, encode({"node": gone.name, "at": timestamp(gone.at_ns)}))
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.api.documents import Renderer, timestamp
-from exporter.api.listing import parse_listing, place_of, render
+from exporter.api.listing import Roster, parse_listing, place_of, render
 from exporter.api.queries import integer, parse_query
 from exporter.api.renderings import Renderings, SharedResponse, collect
 from exporter.api.responses import JSON, Handler, document_response, json_response
@@ -22,8 +22,9 @@ DEFAULT_TRANSITIONS = 100
 
 def list_nodes(service: Service, renderings: Renderings) -> Handler:
     """All nodes that the query chooses. The ETag costs no look at them, so that polling for changes is cheap."""
-    # Versions begin anew with each process, so an ETag holds for this one only.
+    # Versions start at zero with each process, so an ETag holds for this one only.
     process = secrets.token_hex(6)
+    roster = Roster()
 
     async def handle(request: Request) -> Response:
         node_map = service.node_map
@@ -36,9 +37,7 @@ def list_nodes(service: Service, renderings: Renderings) -> Handler:
             return Response(status_code=304, headers=headers)
         if request.method == "HEAD":
             return Response(headers=headers, media_type=JSON)
-        # The nodes of this moment: the ETag is of it, and so is the place.
-        nodes = list(node_map.nodes())
-        body = await renderings.get(etag, lambda: collect(render(node_map, nodes, listing, place)))
+        body = await renderings.get(etag, lambda: collect(render(node_map, roster, listing, place)))
         return SharedResponse(body, headers, JSON)
 
     return handle

@@ -17,6 +17,7 @@ from exporter.domain.errors import (
     LeaseExpired,
     NameConflict,
     NodeLimit,
+    StateLimit,
     StillLoading,
     StoreUnavailable,
     UnknownNode,
@@ -31,6 +32,7 @@ _KNOWN: dict[type[AuroraError], tuple[int, str, str]] = {
     DepartedNode: (410, "departed-node", ""),
     NameConflict: (409, "name-conflict", ""),
     NodeLimit: (429, "node-limit", "60"),
+    StateLimit: (429, "state-limit", "60"),
     LeaseExpired: (503, "cut-off", "5"),
     StoreUnavailable: (503, "store-unavailable", "5"),
     StillLoading: (503, "still-loading", LOADING_RETRY),
@@ -50,7 +52,7 @@ class Problem(AuroraError):
         faults: list[Fault] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """`kind`: what programs may tell it from others of the same status by."""
+        """`kind`: how programs distinguish it from others of the same status."""
         super().__init__(detail)
         self.status = status
         self.detail = detail
@@ -73,7 +75,7 @@ class Problem(AuroraError):
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that an error is to the caller; what is not one of ours is a 500 that tells nothing of our inside."""
+    """The problem that an error is to the caller; what is not one of ours is a 500 without details of our inside."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, Invalid):

@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from exporter.api.connections import ConnectionLimits, source_of
 from exporter.api.events import ABORT, EVENTS
-from exporter.api.problems import MEDIA_TYPE, Problem
+from exporter.api.heads import fault_of_coding, size_of, take_host_of_target, two_hosts
+from exporter.api.problems import MEDIA_TYPE, NOT_ACKNOWLEDGED, Problem
+from exporter.api.rounds import SLICE, Inflow, Rounds, is_heartbeat
+from exporter.api.stream import STOPPING
+from exporter.api.sweep import Sweep
 from exporter.api.tracing import request_id_of
-from exporter.domain.clock import SECOND
 from exporter.domain.config import Limits
 
 HEAD = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%bconnection: close\r\n\r\n"
 MAX_HEAD = 65_536
 """Bytes of a request's line and headers; and of whatever is neither a head nor a body, such as trailers."""
 MAX_HEADERS = 256
-LONGEST_PAUSE, LOOKS = 1.0, 4
-"""Connections are checked every second, or four times in the timeout where that is shorter."""
 PROGRESS = 65_536
 """Bytes that a reader must take in each `limits.send_timeout`."""
 TOLD_WHY = 64
-"""So many connections above the limit are told why they are refused; the others are closed at once."""
+"""So many connections above the limit are answered why they are refused; the others are closed at once."""
 HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
+RETRY = {"Retry-After": "2"}
 NOT_HTTP = "this is no HTTP/1.1 request"
+NOTED = frozenset({b"transfer-encoding", b"expect"})
+SURELY = MAX_HEAD - 2 * SLICE
+"""A head of at most so many bytes in the reads before the latest cannot be too large."""
+SLASH = ord("/")
 
 
 def _trust_all(_: str) -> bool:
@@ -40,19 +46,6 @@ def _trust_all(_: str) -> bool:
 
 def _ignore(_: str) -> None:
     return None
-
-
-class _Flow(FlowControl):
-    """Reads nothing while requests wait behind the one that is answered: uvicorn's reads on, and keeps all it gets."""
-
-    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
-        super().__init__(transport)
-        self._waiting = waiting
-
-    def resume_reading(self) -> None:
-        """Read on, unless a whole request waits already."""
-        if not self._waiting:
-            super().resume_reading()
 
 
 class _Refused(Exception):
@@ -71,7 +64,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     limits: Callable[[], Limits] = staticmethod(Limits)
     is_trusted: Callable[[str], bool] = staticmethod(_trust_all)
     refused: Callable[[str], None] = staticmethod(_ignore)
-    _sweeps: ClassVar[WeakKeyDictionary[ServerState, _Sweep]] = WeakKeyDictionary()
+    _sweeps: ClassVar[WeakKeyDictionary[ServerState, Sweep]] = WeakKeyDictionary()
 
     @classmethod
     def within(
@@ -97,6 +90,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.source = ""
         self.trusted = False
+        self._answering: RequestResponseCycle | None = None
         self.since: float | None = self.loop.time()
         """Since when a request is arriving; None between requests, where uvicorn's keep-alive ends the wait."""
         self.blocked_since: float | None = None
@@ -105,22 +99,27 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._in_head = True
         self._progressed = False
         self._overhead = 0
-        self._fields = 0
-        """Headers and trailers of the request."""
+        self._hosts = self._trailers = 0
+        self._upgrading = False
+        """Whether the request asks for an upgrade."""
+        self._fault: Problem | None = None
+        """What is wrong with the head, once it is whole."""
         self._refused = False
         self._turned_away = ""
-        """Why there is no room for this connection: it is told at its first request."""
+        """Why there is no room for this connection: the answer to its first request."""
         self._shared = ConnectionLimits.of(server_state)
+        self._inflow: Inflow
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a request, if there is room for another connection."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
+        rounds = Rounds.of(self.server_state, self.loop)
+        self.flow = self._inflow = Inflow(transport, rounds, self.pipeline, self._take)
         host = self.client[0] if self.client else ""
         self.source, self.trusted = source_of(host), self.is_trusted(host)
         sweep = self._sweeps.get(self.server_state)
         if sweep is None:
-            sweep = self._sweeps[self.server_state] = _Sweep(self.loop, self.connections)
+            sweep = self._sweeps[self.server_state] = Sweep(self.loop, self.connections)
         sweep.begin(self.limits)
         self._turned_away = self._shared.admit(self, self.limits(), self.refused)
         if self._turned_away:
@@ -131,49 +130,80 @@ class DeadlineProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room."""
         self._shared.leave(self)
+        self._inflow.drop()
+        self._leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, as long as its head, or what surrounds its body, ends somewhere."""
-        if self._refused:
-            return
+        """Parse what came, or keep it until it is this connection's turn. A heartbeat never waits."""
         if self.since is None:
             self.since = self.loop.time()
+        if is_heartbeat(data) and not self._inflow.unparsed:
+            self._take(data)
+        elif not self._refused:
+            self._inflow.receive(data)
+
+    def _take(self, data: bytes) -> None:
+        """Parse it, a slice at most, as long as the head, or what surrounds the body, ends somewhere."""
+        if self._refused:
+            return
         self._progressed = False
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
         try:
-            self._parse(data)
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._go_on_without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._malformed()
-        self._overhead = 0 if self._progressed else self._overhead + len(data)
-        if self._overhead > MAX_HEAD:
-            self._too_large_a_head()
+        if self._progressed:
+            self._overhead = 0
+        else:
+            self._overhead += len(data)
+            if self._overhead > MAX_HEAD:
+                self._too_large_a_head()
 
     def on_message_begin(self) -> None:
         """The first byte of a request; it may follow another one's last byte at once."""
         super().on_message_begin()
         self._in_head = True
-        self._fields = 0
+        self._hosts = 0
         if self.since is None:
             self.since = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; what comes behind a body (trailers) is dropped."""
-        self._fields += 1
-        if self._fields > MAX_HEADERS:
-            # What a callback raises ends the parsing of this read.
-            self._too_large_a_head()
-            raise _Refused
-        if self._in_head:
-            super().on_header(name, value)
+        """A header, as the base takes it; what comes behind a body (trailers) is dropped."""
+        if not self._in_head:
+            self._trailers += 1
+            if self._trailers > MAX_HEADERS:
+                # What a callback raises ends the parsing of this read.
+                self._too_large_a_head()
+                raise _Refused
+            return
+        name = name.lower()
+        self.headers.append((name, value))
+        if name == b"host":
+            self._hosts += 1
+        elif name in NOTED:
+            self._note(name, value)
 
     def on_headers_complete(self) -> None:
         """What follows is the body."""
         self._in_head, self._progressed = False, True
-        if self._turned_away:
+        self._trailers = 0
+        self._upgrading = self.parser.should_upgrade()
+        if self.url[0] != SLASH:
+            take_host_of_target(self.url, self.headers)
+        if len(self.headers) > MAX_HEADERS or (self._overhead > SURELY and size_of(self.url, self.headers) > MAX_HEAD):
+            self._too_large_a_head()
+        elif self._turned_away:
             self.refuse(Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"}))
-        elif not self.parser.should_upgrade():
-            self._shared.busy(self)
+        elif self._hosts > 1 or self._fault is not None:
+            self.refused("malformed")
+            self.refuse(self._fault or two_hosts(self._hosts))
+        elif not self._upgrading:
+            if not self.trusted:
+                self._shared.busy(self)
             super().on_headers_complete()
             if self.scope["path"] == EVENTS:
                 # A stream whose reader takes nothing is cut at the end: a closing connection would wait for it.
@@ -188,17 +218,17 @@ class DeadlineProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._progressed = True
-        if self._refused or self.parser.should_upgrade():
+        if self._refused or self._upgrading:
             return
         super().on_message_complete()
         self.since = None
-        if self.cycle.response_complete:
+        if self.cycle.response_complete and not self.trusted:
             self._shared.idle(self)
 
     def on_response_complete(self) -> None:
         """The answer is written; the connection may wait for the next request."""
         super().on_response_complete()
-        if self.since is None and not self.pipeline:
+        if not self.trusted and self.since is None and not self.pipeline:
             self._shared.idle(self)
 
     def pause_writing(self) -> None:
@@ -212,6 +242,27 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().resume_writing()
         self.blocked_since = None
 
+    def shutdown(self) -> None:
+        """The server ends: so does the connection, once its request is answered; one that is not whole is refused."""
+        cycle = self.cycle
+        if self.transport.is_closing():
+            return
+        if cycle is not None and cycle.more_body and not cycle.response_started and not self.pipeline:
+            self.refuse(Problem(503, f"the registry is stopping: {NOT_ACKNOWLEDGED}", kind=STOPPING, headers=RETRY))
+        else:
+            super().shutdown()
+
+    def under_way(self) -> bool:
+        """Whether an answer is not made yet, or not all of it was taken."""
+        waiting = [cycle for cycle in (self._answering, self.cycle) if cycle is not None and not cycle.disconnected]
+        unfinished = not all(cycle.response_complete for cycle in waiting)
+        return unfinished or self.transport.get_write_buffer_size() > 0
+
+    def cut(self) -> None:
+        """End the connection at once, whatever is still to be sent."""
+        self._leave()
+        self.transport.abort()
+
     def close_idle(self) -> None:
         """Make room for another connection."""
         self._refused = True
@@ -222,7 +273,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         serving = self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
-        if self.flow.read_paused:
+        if self.flow.read_paused or self._inflow.unparsed:
             self.since = self.loop.time()
         elif not serving:
             self.refused("receive_timeout")
@@ -245,12 +296,27 @@ class DeadlineProtocol(HttpToolsProtocol):
             body, request_id = problem.body(), request_id_of(dict(self.headers) if ours else {})
             more = b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in problem.headers.items())
             self.transport.write(STATUS_LINE[problem.status] + HEAD % (MEDIA_TYPE, len(body), request_id, more) + body)
-        if cycle is not None and not cycle.response_complete:
-            # Whatever answers it now answers nobody.
-            cycle.disconnected = True
-            cycle.message_event.set()
+        self._leave()
         self._refused = True
         self.transport.close()
+
+    def _note(self, name: bytes, value: bytes) -> None:
+        if name == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+        else:
+            self._fault = self._fault or fault_of_coding(value)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        # `cycle` of the base is the last request that came; others may wait before it.
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _leave(self) -> None:
+        """Whatever answers a request now answers nobody."""
+        for cycle in (self._answering, self.cycle):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def _malformed(self) -> None:
         if not self._refused:
@@ -263,49 +329,16 @@ class DeadlineProtocol(HttpToolsProtocol):
             detail = f"expected a request line and at most {MAX_HEADERS} headers of at most {MAX_HEAD} bytes together"
             self.refuse(Problem(431, detail))
 
-    def _parse(self, data: bytes) -> None:
-        """Parse it; a head that asks for an upgrade is parsed again without what asks for it, and then what follows."""
-        while data:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                data = data[upgrade.args[0] :]
-                method = self.parser.get_method()
-                if method == b"CONNECT" or self._refused:
-                    self._malformed()
-                    return
-                kept = [b"%b: %b\r\n" % header for header in self.headers if header[0] not in HOP_BY_HOP]
-                line = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
-                self.parser = httptools.HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-                self.parser.feed_data(b"%b%b\r\n" % (line, b"".join(kept)))
-            else:
-                return
-
-
-class _Sweep:
-    """Checks all connections of a server from time to time, as long as there are any."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
-        self._loop = loop
-        self._connections = connections
-        self._timer: asyncio.TimerHandle | None = None
-
-    def begin(self, limits: Callable[[], Limits]) -> None:
-        """Begin to check, unless that goes on already."""
-        if self._timer is None:
-            shortest_ns = min(limits().receive_timeout, limits().send_timeout)
-            pause = min(LONGEST_PAUSE, shortest_ns / SECOND / LOOKS)
-            self._timer = self._loop.call_later(pause, self._look, limits)
-
-    def _look(self, limits: Callable[[], Limits]) -> None:
-        self._timer = None
-        now = self._loop.time()
-        late, blocked = (now - each / SECOND for each in (limits().receive_timeout, limits().send_timeout))
-        for connection in list(self._connections):
-            if connection.since is not None and connection.since <= late:
-                connection.overdue()
-            if connection.blocked_since is not None and connection.blocked_since <= blocked:
-                connection.cut_slow_reader(now)
-        if self._connections:
-            self.begin(limits)
+    def _go_on_without_upgrade(self, data: bytes) -> None:
+        """The head asked for an upgrade: parse it again without what asks for it, and then what follows it."""
+        method = self.parser.get_method()
+        if method == b"CONNECT" or self._refused:
+            self._malformed()
+            return
+        kept = [b"%b: %b\r\n" % header for header in self.headers if header[0] not in HOP_BY_HOP]
+        line = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._take(b"%b%b\r\n" % (line, b"".join(kept)))
+        if data:
+            self._take(data)

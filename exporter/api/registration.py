@@ -73,7 +73,9 @@ def _is_heartbeat(request: Request) -> bool:
     return value == "true"
 
 
-class _Accepted(msgspec.Struct, forbid_unknown_fields=True):
+class GpusAccepted(msgspec.Struct, forbid_unknown_fields=True):
+    """How many GPUs the node shall have; what it has now where it is left out."""
+
     gpus: Count | None = None
 
 
@@ -82,13 +84,13 @@ def accept(service: Service) -> Handler:
 
     async def handle(request: Request) -> Response:
         body = await read_json(request, service.config.limits.max_body)
-        count = shaped({} if body is None else body, _Accepted).gpus
+        count = shaped({} if body is None else body, GpusAccepted).gpus
         node = service.node_map.get(request.path_params["name"])
         if count is None:
             count = node.gpus_observed
         if count is None:
             raise Problem(
-                409, 'no heartbeat of this node told of its GPUs yet: say how many there shall be, as {"gpus": 1}'
+                409, 'no heartbeat of this node reported its GPUs yet: say how many there shall be, as {"gpus": 1}'
             )
         accepted = await service.submit(SetGpuCount(node.name, count))
         if accepted is None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Mapping
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -19,10 +22,18 @@ REFUSED_AFTER = 0.5
 """Seconds before a refusal: callers that do not heed Retry-After cost little meanwhile."""
 MAX_BYTES = 2**28
 """Of all bodies that somebody still reads."""
+CROWD = 16
+"""With more readers than that at a time, a rendering is followed by a pause,"""
+REST = 3
+"""so many times as long as it took, so that they never take more than a quarter of the time;"""
+LONGEST_REST = 0.25
+"""seconds at most. Meanwhile more readers come, and share the next one."""
 RETRY_AFTER = {"Retry-After": "1"}
 SLICES = 4
 """Slices of all answers that are written before the loop serves its sockets again: a quarter of a megabyte."""
 _slices = Turns(SLICES)
+STARTS = 16
+"""So many of those who share a rendering have it between two such looks."""
 
 
 class Body:
@@ -40,6 +51,41 @@ async def collect(pieces: AsyncIterator[bytes]) -> Body:
     return Body([piece async for piece in pieces])
 
 
+class _Rendering:
+    """One body under way, and all who wait for it."""
+
+    def __init__(self, work: Coroutine[Any, Any, Body], done: Callable[[], None]) -> None:
+        self._waiting: deque[asyncio.Future[Body]] = deque()
+        self._done = done
+        self._task = asyncio.create_task(work)
+        self._task.add_done_callback(self._finish)
+
+    async def body(self) -> Body:
+        """The body, once it is there; raises what rendering it raised."""
+        waiter: asyncio.Future[Body] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        return await waiter
+
+    def _finish(self, task: asyncio.Task[Body]) -> None:
+        self._done()
+        self._deliver(task)
+
+    def _deliver(self, task: asyncio.Task[Body]) -> None:
+        """To a few at a time: hundreds who woke at once would hold up everybody else."""
+        for _ in range(min(STARTS, len(self._waiting))):
+            waiter = self._waiting.popleft()
+            if waiter.done():
+                continue
+            if task.cancelled():
+                waiter.cancel()
+            elif error := task.exception():
+                waiter.set_exception(error)
+            else:
+                waiter.set_result(task.result())
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._deliver, task)
+
+
 class Renderings:
     """Renders at most `at_once` bodies at a time; up to MAX_WAITING more wait, and the rest is refused with 503.
 
@@ -50,25 +96,38 @@ class Renderings:
         """`refused` is called with the reason of each refusal."""
         self._slots = asyncio.Semaphore(at_once)
         self._refused = refused
-        self._running: dict[Hashable, asyncio.Task[Body]] = {}
+        self._running: dict[Hashable, _Rendering] = {}
         self._bytes = 0
+        self._readers = 0
+        self._rest = 0.0
 
     async def get(self, key: Hashable, render: Callable[[], Awaitable[Body]]) -> Body:
         """The body; raises Problem (503) when too many wait or too much is being read."""
-        task = self._running.get(key)
-        if task is None:
+        rendering = self._running.get(key)
+        if rendering is None:
             if len(self._running) >= MAX_WAITING or self._bytes > MAX_BYTES:
                 self._refused("busy")
                 await asyncio.sleep(REFUSED_AFTER)
                 detail = "too many large answers are being read: try again soon, or ask for less (limit=, filters)"
                 raise Problem(503, detail, kind="busy", headers=RETRY_AFTER)
-            task = self._running[key] = asyncio.create_task(self._render(render))
-            task.add_done_callback(lambda _: self._running.pop(key, None))
-        return await asyncio.shield(task)
+            rendering = _Rendering(self._render(render), lambda: self._forget(key))
+            self._running[key] = rendering
+        self._readers += 1
+        try:
+            return await rendering.body()
+        finally:
+            self._readers -= 1
+
+    def _forget(self, key: Hashable) -> None:
+        del self._running[key]
 
     async def _render(self, render: Callable[[], Awaitable[Body]]) -> Body:
         async with self._slots:
+            if self._readers > CROWD:
+                await asyncio.sleep(self._rest)
+            began = time.perf_counter()
             body = await render()
+            self._rest = min(REST * (time.perf_counter() - began), LONGEST_REST)
         self._bytes += body.size
         weakref.finalize(body, self._release, body.size)
         return body

@@ -72,7 +72,7 @@ class Service(Protocol):
 
     @property
     def event_bus_up(self) -> bool | None:
-        """The bus is heard; None where none is configured."""
+        """The bus is received; None where none is configured."""
 
     @property
     def uptime_seconds(self) -> float:
@@ -81,7 +81,8 @@ class Service(Protocol):
     async def submit(self, command: Command) -> Node | None:
         """Make the command durable, then apply it; the node, or None where it is gone.
 
-        Raises StillLoading, StoreUnavailable (not acknowledged, safe to repeat), NameConflict, NodeLimit, UnknownNode.
+        Raises StillLoading, StoreUnavailable (not acknowledged, safe to repeat), NameConflict, NodeLimit, StateLimit,
+        UnknownNode.
         """
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:

@@ -21,12 +21,12 @@ from exporter.nodemap.changes import Change
 from exporter.nodemap.nodemap import NodeMap
 
 MAX_WAITING = 50_000
-"""Events that are noted and not encoded yet; beyond, all are dropped and readers are told to reload."""
+"""Events that are noted and not encoded yet; beyond, all are dropped and readers have to reload."""
 CHUNK = 50
-SLICE = 50
-"""Readers woken at a time: in between, heartbeats are answered."""
+SLICE = 20
+"""Readers woken at a time, at some 25 us each: in between, heartbeats are answered."""
 PAUSE_SECONDS = 0.02
-"""Between two rounds: what happens together is sent together."""
+"""Before a round: what happens together is sent together, such as a change and who made it."""
 REST = 3
 """A round is followed by a pause of so many times its length, so that readers never take more than a quarter."""
 FAREWELL_SECONDS = 1.0
@@ -128,6 +128,7 @@ class EventStream:
         loop = asyncio.get_running_loop()
         while True:
             await self._bell.wait()
+            await asyncio.sleep(PAUSE_SECONDS)
             self._bell.clear()
             began = loop.time()
             await self._write()
@@ -136,7 +137,7 @@ class EventStream:
                 for reader in readers[start : start + SLICE]:
                     reader.bell.set()
                 await asyncio.sleep(0)
-            await asyncio.sleep(max(PAUSE_SECONDS, REST * (loop.time() - began)))
+            await asyncio.sleep(REST * (loop.time() - began))
 
     async def _write(self) -> None:
         """Encode what waits; where that is a lot, readers get to it in between."""

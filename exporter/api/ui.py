@@ -17,7 +17,7 @@ from exporter.api.trust import Trust
 
 ROOT = Path(__file__).parents[1] / "ui"
 WRITE = "/nodes/any/maintenance"
-"""Whoever may write this may do all that the page offers."""
+"""A caller that may write this may do all that the page offers."""
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",

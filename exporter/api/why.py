@@ -1,4 +1,4 @@
-"""`GET /nodes/{name}/why`: how a node's status came about, what comes next, and what keeps its alerts quiet."""
+"""`GET /nodes/{name}/why`: how a node got its status, what comes next, and what suppresses its alerts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _explanation(node_map: NodeMap, node: Node) -> dict[str, Any]:
         "node": node.name,
         "status": node.status,
         "status_since": timestamp(node_map.wall_time.at(node.status_since_ns)),
-        "last_heard": {
+        "last_heartbeat": {
             "at": timestamp(node.last_seen_ns),
             "transport": node.transport,
             "age_seconds": seconds(age_ns),
@@ -55,7 +55,7 @@ def _explanation(node_map: NodeMap, node: Node) -> dict[str, Any]:
         ),
         "lifecycle": _lifecycle(node, wall_ns),
         "ignored": [{"field": part.field, "message": part.message} for part in node.ignored],
-        "quiet": _quiet(node, held=held_since_ns is not None, wall_ns=wall_ns),
+        "suppressed": _suppressed(node, held=held_since_ns is not None, wall_ns=wall_ns),
         "thresholds": {
             "heartbeat_interval_seconds": seconds(node_map.thresholds.heartbeat_interval),
             "warning_after_seconds": seconds(node_map.thresholds.warning_after),
@@ -67,7 +67,7 @@ def _explanation(node_map: NodeMap, node: Node) -> dict[str, Any]:
 
 
 def _not_counted(node_map: NodeMap, reception: Reception, node: Node, now_ns: int) -> list[dict[str, Any]]:
-    """The blind outages since the node was last heard, oldest first, each with the grace that followed it."""
+    """The outages since the node's last heartbeat, oldest first, each with the grace that followed it."""
     outages: list[dict[str, Any]] = [
         {
             "from": timestamp(node_map.wall_time.at(max(spell.from_ns, node.last_heartbeat_ns))),
@@ -85,7 +85,7 @@ def _not_counted(node_map: NodeMap, reception: Reception, node: Node, now_ns: in
 def _next(
     thresholds: Thresholds, reception: Reception, node: Node, counted_age_ns: int, *, held: bool, now_ns: int
 ) -> dict[str, Any]:
-    """What the next threshold makes of the node; `in_seconds` is null while only our hearing again can tell."""
+    """What the next threshold makes of the node; `in_seconds` is null while we are blind to it."""
     forget_after_ns = _forget_after(thresholds, node)
     status, at_ns = {
         Status.ACTIVE: (str(Status.WARNING), thresholds.warning_after),
@@ -96,7 +96,7 @@ def _next(
         status, at_ns = FORGOTTEN, forget_after_ns
     if reception.blind(now_ns):
         return {"status": status, "in_seconds": None}
-    # Silence is counted up to the last proof of hearing, and stands still until a grace is over.
+    # Age is counted up to the last proof of reception, and stands still until a grace is over.
     counts_from_ns = reception.outages[-1].grace_end_ns if held else reception.until_ns
     return {"status": status, "in_seconds": seconds(max(0, at_ns - counted_age_ns + counts_from_ns - now_ns))}
 
@@ -114,16 +114,16 @@ def _lifecycle(node: Node, wall_ns: int) -> dict[str, Any]:
     }
 
 
-def _quiet(node: Node, *, held: bool, wall_ns: int) -> list[str]:
+def _suppressed(node: Node, *, held: bool, wall_ns: int) -> list[str]:
     """What keeps the node's alerts from paging, as sentences; empty where nothing does."""
     lifecycle, facts = node.lifecycle, node.facts
     reasons = []
     if lifecycle.overdue(wall_ns):
-        reasons.append(f"it is in {lifecycle.phase} beyond its end: AuroraMaintenanceOverdue tells of it instead")
+        reasons.append(f"it is in {lifecycle.phase} beyond its end: AuroraMaintenanceOverdue reports it instead")
     elif lifecycle.phase is not Phase.IN_SERVICE:
         reasons.append(f"it is in {lifecycle.phase} until {timestamp(lifecycle.until_ns)}")
     if held:
-        reasons.append("the registry cannot hear it or has not for long enough again, so its status waits")
+        reasons.append("the registry does not receive it, or has only just begun to again, so its status is frozen")
     scopes = {disruption.scope for disruption in node.disruptions}
     if Scope.MESH in scopes:
         reasons.append("it went missing together with most of the mesh: AuroraMeshSuspect stands for it")

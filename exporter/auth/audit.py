@@ -20,7 +20,7 @@ REPEAT_AFTER = MINUTE
 REGISTERED, UPDATED, DEREGISTERED = "register", "update", "deregister"
 MAINTENANCE, DRAIN, BACK, ACCEPTED = "maintenance", "drain", "in_service", "accept"
 RELOADED, RELOAD_REFUSED, CLAIM_REFUSED = "reload", "reload_refused", "claim_refused"
-TOLD = ("role", "vpn_ip", "public_ip")
+SHOWN = ("role", "vpn_ip", "public_ip")
 """Facts whose change is recorded."""
 ACTOR = "actor"
 """The key of a request's scope under which its Actor stands."""
@@ -84,7 +84,7 @@ class AuditLog:
             return
         changes = [
             f"{name}: {getattr(before, name) or 'none'} -> {getattr(now, name) or 'none'}"
-            for name in TOLD
+            for name in SHOWN
             if getattr(before, name) != getattr(now, name)
         ]
         if changes:

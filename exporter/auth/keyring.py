@@ -24,7 +24,7 @@ class Kind(enum.StrEnum):
     JOIN = "join"
     """Registers nodes."""
     NODE = "node"
-    """Speaks for one node."""
+    """Sends for one node."""
     OPERATOR = "operator"
     """May do everything."""
     READ = "read"

@@ -19,6 +19,7 @@ from exporter.domain.errors import (
     Invalid,
     NameConflict,
     NodeLimit,
+    StateLimit,
     StillLoading,
     StoreUnavailable,
     UnknownNode,
@@ -103,6 +104,8 @@ class BusConsumer:
             self._reject(Rejection.BAD_HEARTBEAT, str(fault))
         except NodeLimit as fault:
             self._reject(Rejection.NODE_LIMIT, str(fault))
+        except StateLimit as fault:
+            self._reject(Rejection.STATE_LIMIT, str(fault))
         except (DepartedNode, StillLoading):
             # A stray of a node that left, or of a time before the map: neither is anybody's mistake.
             return
@@ -181,8 +184,10 @@ class BusConsumer:
             self._reject(Rejection.NAME_CONFLICT, str(fault))
         except NodeLimit as fault:
             self._reject(Rejection.NODE_LIMIT, str(fault))
+        except StateLimit as fault:
+            self._reject(Rejection.STATE_LIMIT, str(fault))
         except UnknownNode as fault:
-            # Another registry on the same store may have heard the same departure first.
+            # Another registry on the same store may have received the same departure first.
             if command.name not in self._node_map().departed:
                 self._reject(Rejection.UNKNOWN_NODE, str(fault))
         except (StoreUnavailable, StillLoading) as fault:

@@ -1,4 +1,4 @@
-"""Listening on the event bus: a Redis Pub/Sub channel that we notice going deaf."""
+"""The listener on the event bus: a Redis Pub/Sub channel, with proof that messages still arrive."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SubscriptionStalled(Exception):
 
 
 class BusListener:
-    """Reads the channel and proves that it hears.
+    """Reads the channel and proves that it receives.
 
     Pub/Sub keeps nothing for those who are away, so a connection that broke is never mended behind our back: each
     new subscription ends a blind spell.
@@ -61,7 +61,7 @@ class BusListener:
         audit: AuditLog,
         request_registration: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`node_map` raises StillLoading until there is one; `source` is what the bus transport needs to hear.
+        """`node_map` raises StillLoading until there is one; `source` is what the bus transport needs to receive.
 
         Raises Invalid for a URL that is none of redislink's.
         """
@@ -82,9 +82,9 @@ class BusListener:
         )
         self._replies = 0
         self._telemetry = telemetry
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self.up = False
-        """Subscribed, and nothing says that we do not hear."""
+        """Subscribed, and nothing says that we do not receive."""
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -104,7 +104,7 @@ class BusListener:
                     self._telemetry.subscriptions_lost += 1
                     pause = BACKOFF_SECONDS[0]
                 self._lose()
-                self._tell(str(fault) if isinstance(fault, SubscriptionStalled) else explain(fault, self._url))
+                self._warn(str(fault) if isinstance(fault, SubscriptionStalled) else explain(fault, self._url))
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
             pause = min(2 * pause, longest)
 
@@ -141,11 +141,11 @@ class BusListener:
             await asyncio.sleep(0)
 
     async def _ping(self, connection: Connection) -> None:
-        """Ping, since redis-py goes deaf without an error when its connection is black-holed or Redis is stopped.
+        """Ping, since redis-py gets no error when its connection is black-holed or Redis is stopped.
 
-        The answer comes after all that was published before the ping: it proves what was heard until then, which an
+        The answer comes after all that was published before the ping: it proves what was received until then, which an
         event that waited in a buffer does not. Looks are counted instead of time, so that a stall of our own, during
-        which answers wait to be read, is not taken for deafness.
+        which answers wait to be read, is not taken for an outage.
         """
         silent_looks = 0
         while True:
@@ -167,20 +167,20 @@ class BusListener:
         with contextlib.suppress(StillLoading):  # Then the map will start from now.
             self._node_map().tick()
         self.up = True
-        if self._told:
-            _log.info("the event bus is heard again", extra={"blind_seconds": round(blind_seconds, 1)})
+        if self._logged:
+            _log.info("the event bus is received again", extra={"blind_seconds": round(blind_seconds, 1)})
         else:
             _log.info("listening on the event bus", extra={"channel": self._channel})
-        self._told.clear()
+        self._logged.clear()
 
     def _lose(self) -> None:
         self.up = False
         self._source.mark_down()
 
-    def _tell(self, reason: str) -> None:
-        """Say why we do not hear, each reason once in a blind spell."""
-        if reason not in self._told:
-            self._told.add(reason)
+    def _warn(self, reason: str) -> None:
+        """Log why we do not receive, each reason once in an outage."""
+        if reason not in self._logged:
+            self._logged.add(reason)
             _log.warning(
-                "the event bus is not heard: its nodes keep their status until it is", extra={"reason": reason}
+                "the event bus is not received: its nodes keep their status until it is", extra={"reason": reason}
             )

@@ -1,7 +1,7 @@
-"""Everything that asks a registry, or speaks to it for nodes.
+"""Everything that asks a registry, or sends to it for nodes.
 
 `Client` (`client.py`) is the public one: a method for each thing that a registry does, typed answers, plain errors.
-Programs that speak for many nodes at once take a `RegistryClient` (`protocol.py`): `HttpClient` (`overhttp.py`) over
+Programs that send for many nodes at once take a `RegistryClient` (`protocol.py`): `HttpClient` (`overhttp.py`) over
 REST, `RedisClient` (`overredis.py`) over the Redis channel. Such a client belongs to no node: one may serve ten
 thousand, from any number of tasks, with a bounded number of connections. It retries nothing and keeps nothing: when to
 send again is the caller's decision, which the reply's outcome is made for; that no answer came is a reply too.

@@ -193,20 +193,21 @@ class Client:
     def events(self, last_id: str = "", *, retry: bool = True, **filters: Any) -> Iterator[Event]:
         """Events as they happen, without end; filters as of `nodes`. `last_id` resumes behind that event.
 
-        With `retry` a stream that breaks off is resumed, again and again; a refusal is raised at once.
+        With `retry` a stream that breaks off is resumed, again and again. What fails before it began, and a refusal,
+        is raised at once.
         """
-        pauses = waits()
+        pauses, begun = waits(), False
         while True:
             try:
                 for event in self._stream(last_id, filters):
-                    last_id, pauses = event.id or last_id, waits()
+                    last_id, pauses, begun = event.id or last_id, waits(), True
                     if event.type:
                         yield event
             except Unreachable:
-                if not retry:
+                if not (retry and begun):
                     raise
             except Refused as refused:
-                if not retry or refused.status < SERVER_ERRORS:
+                if not (retry and begun) or refused.status < SERVER_ERRORS:
                     raise
             if not retry:
                 return
@@ -218,7 +219,7 @@ class Client:
         return self.call("GET", f"{path}?{urlencode(parameters)}" if parameters else path)
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> JsonReply:
-        """The answer to any request, a body as JSON; the one place where refusals are told apart."""
+        """The answer to any request, a body as JSON; the one place where refusals are classified."""
         content = None if body is None else msgspec.json.encode(body)
         try:
             response = self._http.request(method, path, content)
@@ -265,7 +266,7 @@ def _parameter(value: Any) -> str:
 
 
 def _sent_at_ns(response: Response) -> int:
-    # Ages are told by the registry's clock: ours may be wrong, and is asked only where a proxy drops the Date.
+    # Ages are measured by the registry's clock: ours may be wrong, and is asked only where a proxy drops the Date.
     try:
         return int(parsedate_to_datetime(response.headers["date"]).timestamp()) * SECOND
     except (KeyError, ValueError, OverflowError):

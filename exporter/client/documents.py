@@ -66,6 +66,10 @@ class Registered(Node, frozen=True, kw_only=True):
     """The answer to a registration: the node's document, and how often the registry wants its heartbeats."""
 
     heartbeat_interval_seconds: float
+    token: str = ""
+    """The node's own, where tokens are asked for."""
+    agent_upgrade: dict[str, str] | None = None
+    """Where the agent is older than the registry: version, path and SHA-256 of the one that the registry serves."""
 
 
 class NodePage(msgspec.Struct, frozen=True):
@@ -73,9 +77,12 @@ class NodePage(msgspec.Struct, frozen=True):
 
     nodes: dict[str, Node]
     next: str = ""
+    total: int = 0
+    active: int = 0
+    timestamp: str = ""
 
 
-class LastHeard(msgspec.Struct, frozen=True):
+class LastHeartbeat(msgspec.Struct, frozen=True):
     """When, over what, and how long ago by the registry's monotonic clock."""
 
     at: str
@@ -84,7 +91,7 @@ class LastHeard(msgspec.Struct, frozen=True):
 
 
 class BlindSpell(msgspec.Struct, frozen=True):
-    """Time in which the registry could not have heard the node; without `to` it still cannot."""
+    """Time in which the registry could not receive; without `to` it still cannot."""
 
     from_: str = msgspec.field(name="from")
     to: str = ""
@@ -109,7 +116,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
 
 
 class Thresholds(msgspec.Struct, frozen=True):
-    """The settings that turn silence into a status."""
+    """The settings that turn an age into a status."""
 
     heartbeat_interval_seconds: float
     warning_after_seconds: float
@@ -130,20 +137,41 @@ class Accepted(msgspec.Struct, frozen=True):
     ignored: list[Ignored] = []
 
 
+class Rejected(msgspec.Struct, frozen=True):
+    """A heartbeat of many that was refused; `index` is its place, from 0."""
+
+    index: int
+    error: str
+
+
+class IgnoredOfMany(Ignored, frozen=True, kw_only=True):
+    """A part of one of many heartbeats that was left out."""
+
+    index: int
+
+
+class HeartbeatsAccepted(msgspec.Struct, frozen=True):
+    """The answer of `POST /heartbeats`."""
+
+    accepted: int
+    rejected: list[Rejected]
+    ignored: list[IgnoredOfMany] = []
+
+
 class Why(msgspec.Struct, frozen=True):
     """`GET /nodes/{name}/why`."""
 
     node: str
     status: str
     status_since: str
-    last_heard: LastHeard
+    last_heartbeat: LastHeartbeat
     counted_age_seconds: float
     not_counted_seconds: float
     not_counted: list[BlindSpell]
     held: bool
     next: NextStatus
     lifecycle: Lifecycle
-    quiet: list[str]
+    suppressed: list[str]
     thresholds: Thresholds
     timestamp: str
     held_since: str = ""
@@ -155,6 +183,10 @@ class Vertex(msgspec.Struct, frozen=True):
 
     id: str
     status: str
+    label: str = ""
+    role: str = ""
+    vpn_ip: str = ""
+    capabilities: dict[str, Any] = {}
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -171,6 +203,7 @@ class Topology(msgspec.Struct, frozen=True):
     nodes: list[Vertex]
     connections: list[Connection]
     connections_omitted: int = 0
+    timestamp: str = ""
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -185,6 +218,7 @@ class Stats(msgspec.Struct, frozen=True):
     total_vram_gb: float
     active_gpus: int
     active_vram_gb: float
+    timestamp: str = ""
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -245,3 +279,35 @@ class Recent(msgspec.Struct, frozen=True):
     departures: list[Departure]
     timestamp: str
     complete: bool = True
+
+
+class TargetGroup(msgspec.Struct, frozen=True):
+    """One of `GET /sd/prometheus`."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+
+class Health(msgspec.Struct, frozen=True):
+    """`GET /health`; `status` is `ok` or `degraded`."""
+
+    status: str
+    store: str
+    event_bus: str
+    nodes: int
+    version: str
+    uptime_seconds: float
+    store_durable: bool = True
+
+
+class Session(msgspec.Struct, frozen=True):
+    """`GET /ui/session`: what the status page has to know of the registry and of its reader."""
+
+    version: str
+    may_write: bool
+    refusal: str
+    telemetry_path: str
+    heartbeat_interval_seconds: float
+    warning_after_seconds: float
+    offline_after_seconds: float
+    prometheus_url: str

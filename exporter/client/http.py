@@ -26,7 +26,7 @@ _NOTHING = Credentials()
 
 
 class Cause(enum.StrEnum):
-    """Why no answer came, told apart by what people should look at."""
+    """Why no answer came, classified by what people should look at."""
 
     HOST_NAME = "host name"
     CONNECTION = "connection"
@@ -107,7 +107,7 @@ class HttpService:
     def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[tuple[Response, Iterator[bytes]]]:
         """A GET whose answer has no end: its head, and its lines as they come.
 
-        The timeout is for the head and then for the silence between two lines, which ends it as NoAnswer.
+        The timeout is for the head and then for the pause between two lines, which ends it as NoAnswer.
         """
         connection = self._connection()
         try:

@@ -1,4 +1,4 @@
-"""Nodes over REST, for programs that speak for many at once: asyncio outside, a few threads inside."""
+"""Nodes over REST, for programs that send for many at once: asyncio outside, a few threads inside."""
 
 from __future__ import annotations
 

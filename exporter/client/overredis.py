@@ -20,7 +20,7 @@ class RedisClient:
     """A RegistryClient over Redis Pub/Sub; up to `connections` events are on their way at once, the others wait.
 
     The bus does not answer for the registry: OK means that somebody listens on the channel, and a refusal is seen
-    in the registry's log alone. A cluster cannot even tell whether anybody listens.
+    in the registry's log alone. A cluster does not even say whether anybody listens.
     Raises Invalid for a URL that is none of redislink's.
     """
 

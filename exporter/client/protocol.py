@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class Outcome(enum.StrEnum):
-    """What came of it, told apart by what its speaker should do next."""
+    """What came of it, classified by what its sender should do next."""
 
     OK = "ok"
     UNKNOWN = "unknown"
@@ -23,7 +23,7 @@ class Outcome(enum.StrEnum):
     UNAVAILABLE = "unavailable"
     """Not now: the same words are safe to repeat later."""
     UNREACHABLE = "unreachable"
-    """No answer came, or none in time: it may have been heard or not, and is safe to repeat."""
+    """No answer came, or none in time: it may have arrived or not, and is safe to repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class Reply:
 
     outcome: Outcome
     reason: str = ""
-    """A sentence for people without its full stop: what is wrong and what to do. Empty where it was heard."""
+    """A sentence for people without its full stop: what is wrong and what to do. Empty where it was received."""
     retry_after_seconds: float | None = None
     """When the registry thinks that it is worth trying again, if it said so."""
     heartbeat_interval_seconds: float | None = None
-    """How often the registry wants to hear the node; only HTTP answers to a registration tell."""
+    """How often the registry expects heartbeats; only HTTP answers to a registration say so."""
 
     @property
     def ok(self) -> bool:
@@ -52,7 +52,7 @@ class RegistryClient(Protocol):
 
     @property
     def endpoint(self) -> str:
-        """Where it speaks to, fit for a log: no user, no password."""
+        """Where it sends to, fit for a log: no user, no password."""
 
     async def register(self, registration: Mapping[str, Any]) -> Reply:
         """Say what a node is: the body of `POST /nodes/register`, whose `name` is required."""

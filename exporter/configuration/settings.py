@@ -66,6 +66,7 @@ SETTINGS = {
     "auth.read_token_file": _TOKEN_FILE,
     "auth.require_signed_events": Setting(kinds.boolean, read_yaml),
     "limits.max_nodes": _COUNT,
+    "limits.max_state": Setting(kinds.size),
     "limits.max_body": Setting(kinds.size),
     "limits.max_connections": Setting(kinds.integer(1), read_yaml, restart=True),
     "limits.max_connections_per_source": _COUNT,

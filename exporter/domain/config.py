@@ -81,6 +81,8 @@ class Limits:
     """What one registry takes on before it says no."""
 
     max_nodes: int = 1_000_000
+    max_state: int = 2**29
+    """Bytes of what all nodes together state: registrations, and the latest readings."""
     max_body: int = 2**20
     """Bytes of a request's body."""
     max_connections: int = 10_000

@@ -19,7 +19,7 @@ class LastHeartbeat:
     stamp_ns: int = 0
     """In mesh time: of two heartbeats the later stamp stands. The first format has none: there the wall clock is it."""
     via: str = ""
-    """The registry that received it over HTTP; empty for the bus, which every registry hears itself."""
+    """The registry that received it over HTTP; empty for the bus, from which every registry receives."""
 
     def __post_init__(self) -> None:
         if not self.stamp_ns:
@@ -32,9 +32,9 @@ class Mark:
 
     alive_ns: int
     outages: dict[Transport, list[tuple[int, int]]] = field(default_factory=dict)
-    """For each transport the outages that may still matter, oldest first: blind from, hearing again at."""
+    """For each transport the outages that may still matter, oldest first: blind from, receiving again from."""
     wall_ns: int = 0
-    """What the wall clock said then: tells the next start how long nobody ran. `alive_ns` in the first format."""
+    """The wall clock then: the next start derives how long nothing ran. `alive_ns` in the first format."""
 
     def __post_init__(self) -> None:
         if not self.wall_ns:
@@ -53,7 +53,7 @@ class Batch:
     """May name a node that the batch or another registry removed: then it is dropped."""
     mark: Mark | None = None
     history: list[Transition] = field(default_factory=list)
-    """Transitions that were recorded before, told again to a store that lost them: they are news to nobody."""
+    """Transitions that were recorded before, written again to a store that lost them: they are published by nobody."""
 
 
 @dataclass(frozen=True, slots=True)

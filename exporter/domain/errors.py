@@ -53,7 +53,7 @@ class NameConflict(AuroraError):
     """A living node with another `node_id` holds the name."""
 
     def __init__(self, name: str) -> None:
-        # The holder's node_id is not told: whoever knew it could take the name.
+        # The holder's node_id is not shown: with it, anybody could take the name.
         super().__init__(
             f"name {name!r} belongs to a living node with another node_id: "
             "choose another name, or deregister the holder first"
@@ -66,6 +66,17 @@ class NodeLimit(AuroraError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the registry holds limits.max_nodes = {limit} nodes: raise the limit or deregister some")
+        self.limit = limit
+
+
+class StateLimit(AuroraError):
+    """Nodes state as much as the registry may keep; what is kept already is not affected."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"all nodes together state limits.max_state = {limit} bytes: "
+            "state less (capabilities, metadata, links), raise the limit or deregister some"
+        )
         self.limit = limit
 
 

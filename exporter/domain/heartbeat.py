@@ -41,6 +41,8 @@ class Reason(enum.StrEnum):
     """GPUs beyond MAX_GPUS."""
     IMPOSSIBLE = "impossible"
     """More memory in use than the node has."""
+    NO_ROOM = "no_room"
+    """Readings above limits.max_state."""
 
 
 Total = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -58,7 +60,7 @@ class Throttling(enum.StrEnum):
 
 
 class GpuHealth(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """How one GPU is, beyond what it does; what the node cannot tell is None. Totals begin anew with its agent."""
+    """How one GPU is, beyond what it does; what the node cannot read is None. Totals restart with its agent."""
 
     xid_errors: Annotated[dict[Code, Total], msgspec.Meta(max_length=64)] | None = None
     """How often each XID came, by its code. Source: NVIDIA, XID Errors."""
@@ -96,7 +98,7 @@ class GpuReading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     age_seconds: Age | None = None
     """How old the reading was when it was sent; None means that it was taken for this heartbeat."""
     lost: bool = False
-    """It is named to tell why, and is not observed."""
+    """It is named to say why, and is not observed."""
     health: GpuHealth | None = None
 
 

@@ -1,4 +1,4 @@
-"""Lifecycle: the second axis beside status, set by people or by the node about itself. It keeps alerts quiet."""
+"""Lifecycle: the second axis beside status, set by people or by the node about itself. It suppresses alerts."""
 
 from __future__ import annotations
 

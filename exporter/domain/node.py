@@ -1,4 +1,4 @@
-"""A node: the durable record of what it is, and the live state of how we hear it."""
+"""A node: the durable record of what it is, and its live state."""
 
 from __future__ import annotations
 
@@ -120,6 +120,7 @@ class Node:
         "readings_ns",
         "record",
         "renamed_to",
+        "report_bytes",
         "reported_status",
         "sequence",
         "status",
@@ -133,7 +134,7 @@ class Node:
         """Position in order of registration; unique, and never used again in this process."""
         self.transport = live.transport
         self.last_heartbeat_ns = live.last_heartbeat_ns
-        """Last heartbeat on the monotonic clock: ages and silence come from it."""
+        """Last heartbeat on the monotonic clock: ages are derived from it."""
         self.last_seen_ns = live.last_seen_ns
         """Last heartbeat on the wall clock: for people, the store and the gauge. Never goes back."""
         self.status = live.status
@@ -155,7 +156,7 @@ class Node:
         self.clock_offset_ns: int | None = None
         self.sequence: int | None = None
         self.missed = 0
-        """Heartbeats missed, told by gaps in their sequence numbers."""
+        """Heartbeats missed, by gaps in their sequence numbers."""
         self.conflicts = 0
         """Refused claims of the name."""
         self.entered_active = 0
@@ -164,16 +165,18 @@ class Node:
         self.readings: tuple[GpuReading, ...] = ()
         """Live GPU readings of the latest heartbeat that carried any; empty while offline."""
         self.gpu_health: tuple[tuple[int, str, GpuHealth], ...] = ()
-        """Of those readings that tell of it: the GPU's index, its UUID, and how it is."""
+        """Of those readings that have it: the GPU's index, its UUID, and its health."""
         self.readings_ns = 0
         """When those readings were taken in, on the monotonic clock."""
         self.gpus_observed: int | None = None
         self.identity = ""
-        """The agent's instance, or the address, that speaks for the node."""
+        """The agent's instance, or the address, that sends for the node."""
         self.identity_before = ""
         self.identity_since_ns = 0
         self.ignored: tuple[Ignored, ...] = ()
         """What was left out of the latest heartbeat."""
+        self.report_bytes = 0
+        """What `readings` and `ignored` count as, of `limits.max_state`."""
 
     @property
     def name(self) -> str:
@@ -198,6 +201,8 @@ class Node:
 
     @property
     def free_vram_bytes(self) -> int:
-        """VRAM that nobody uses, as far as readings tell; all of it where there are none."""
-        used = sum(reading.memory_used_bytes or 0 for reading in self.readings)
-        return max(0, self.facts.gpu_memory_bytes - used)
+        """VRAM that nobody uses, by the readings; all of it where there are none."""
+        total = self.record.registration.gpu_memory_bytes
+        if not self.readings:
+            return total
+        return max(0, total - sum(reading.memory_used_bytes or 0 for reading in self.readings))

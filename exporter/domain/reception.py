@@ -1,8 +1,8 @@
 """Reception: how much of the time since a node's last heartbeat counts.
 
-Being blind is not a node's fault. While we cannot hear a transport, its nodes' silence stands still; it goes on once we
-hear again and each node had a grace to be heard. What we cannot prove to have heard does not count yet: silence is
-measured up to the last proof, so that a deaf spell that is noticed late has harmed nobody.
+Being blind is not a node's fault. While we cannot receive over a transport, the counted age of its nodes stands still.
+It goes on once we receive again and each node had a grace to send. Time that no proof of reception covers does not
+count yet: the age is measured up to the last proof, so that an outage that is noticed late does no harm.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 
 class Source:
-    """Something that a transport needs in order to hear: the process itself, the bus subscription, a shared store."""
+    """Something that a transport needs to receive: the process itself, the bus subscription, a shared store."""
 
     __slots__ = ("interruptions", "lost", "name", "proof_ns")
 
@@ -30,14 +30,14 @@ class Source:
         self.interruptions += 1
 
     def mark_alive(self, now_ns: int) -> None:
-        """The source works: whatever was sent until now has been heard, unless it was lost before."""
+        """The source works: what was sent until now has been received, unless the source was down before."""
         self.proof_ns = max(self.proof_ns, now_ns)
         self.lost = False
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A blind spell on the monotonic clock, and the grace that followed it. Nothing in between was heard."""
+    """A time on the monotonic clock in which nothing was received, and the grace that followed it."""
 
     from_ns: int
     to_ns: int
@@ -45,16 +45,16 @@ class Outage:
 
     @property
     def grace_end_ns(self) -> int:
-        """From here on a node that was not heard since may be blamed for its silence."""
+        """From here on the age of a node without a heartbeat since counts again."""
         return self.to_ns + self.grace_ns
 
 
 @dataclass(slots=True)
 class Reception:
-    """One transport's hearing. All times are monotonic nanoseconds.
+    """What one transport received, and when it could not. All times are monotonic nanoseconds.
 
-    `gap_ns`: a longer time without proof is a blind spell. `grace_ns`: what follows a spell uncounted for a node that
-    is still silent. `budget_ns`: the most grace that one silence may take in, so that a crash loop hides no death.
+    `gap_ns`: a longer time without proof is an outage. `grace_ns`: what follows an outage uncounted for a node that
+    has not sent yet. `budget_ns`: the most grace within one age, so that a crash loop hides no dead node.
     """
 
     sources: tuple[Source, ...]
@@ -63,13 +63,13 @@ class Reception:
     grace_ns: int
     budget_ns: int
     outages: list[Outage] = field(default_factory=list)
-    """Oldest first, without overlap; a grace that the next spell cut short is already cut."""
+    """Oldest first, without overlap; a grace that the next outage cut short is already cut."""
     blind_total_ns: int = 0
     interruptions: int = 0
     """Of the sources, as far as they were taken in."""
 
     def advance(self) -> bool:
-        """Take in what the sources proved since; True when a blind spell ended just now."""
+        """Take in what the sources proved since; True when an outage ended just now."""
         proof_ns = min(source.proof_ns for source in self.sources)
         if proof_ns <= self.until_ns or any(source.lost for source in self.sources):
             return False
@@ -84,39 +84,39 @@ class Reception:
         return ended
 
     def add_outage(self, from_ns: int, to_ns: int) -> None:
-        """Note a blind spell after all others; it cuts a grace that still ran."""
+        """Note an outage after all others; it cuts a grace that still ran."""
         if self.outages and self.outages[-1].grace_end_ns > from_ns:
             last = self.outages[-1]
             self.outages[-1] = Outage(last.from_ns, last.to_ns, max(0, from_ns - last.to_ns))
         self.outages.append(Outage(from_ns, to_ns, self.grace_ns))
 
     def prune(self, before_ns: int) -> None:
-        """Drop the outages that ended before the node that is silent for longest was last heard."""
+        """Drop the outages that ended before the oldest last heartbeat of all nodes."""
         while self.outages and self.outages[0].to_ns <= before_ns:
             del self.outages[0]
 
     def blind(self, now_ns: int) -> bool:
-        """Whether we cannot hear now, as far as we know."""
+        """Whether we cannot receive now, as far as we know."""
         return now_ns - self.until_ns > self.gap_ns or any(source.lost for source in self.sources)
 
     def counted_age_ns(self, last_heartbeat_ns: int) -> int:
-        """The silence of a node that was last heard then, up to the last proof, less blind time and grace."""
+        """The age of a heartbeat of that time, up to the last proof, less outages and grace."""
         if last_heartbeat_ns >= self.until_ns:
             return 0
         uncounted = grace = 0
-        for spell in reversed(self.outages):
-            if spell.to_ns <= last_heartbeat_ns:
+        for outage in reversed(self.outages):
+            if outage.to_ns <= last_heartbeat_ns:
                 break
-            uncounted += spell.to_ns - max(spell.from_ns, last_heartbeat_ns)
-            grace += min(spell.grace_end_ns, self.until_ns) - spell.to_ns
+            uncounted += outage.to_ns - max(outage.from_ns, last_heartbeat_ns)
+            grace += min(outage.grace_end_ns, self.until_ns) - outage.to_ns
         return self.until_ns - last_heartbeat_ns - uncounted - min(grace, self.budget_ns)
 
     def missed_since(self, last_heartbeat_ns: int) -> bool:
-        """Whether a blind spell lies between that moment and now."""
+        """Whether an outage lies between that moment and now."""
         return bool(self.outages) and self.outages[-1].to_ns > last_heartbeat_ns
 
     def held_since_ns(self, last_heartbeat_ns: int, now_ns: int) -> int | None:
-        """Since when the status of a node that was last heard then waits for us to hear; None when it does not."""
+        """Since when the status is frozen of a node with its last heartbeat then; None where it is not."""
         if self.blind(now_ns):
             return max(self.until_ns, last_heartbeat_ns)
         if not self.outages:
@@ -132,13 +132,13 @@ class Reception:
 
     @property
     def holding(self) -> bool:
-        """Whether a grace runs, so that any node at all may be held although we hear."""
+        """Whether a grace runs, so that nodes may be held although we receive."""
         return bool(self.outages) and self.until_ns < self.outages[-1].grace_end_ns
 
     def _grace_spent(self, last_heartbeat_ns: int) -> bool:
         spent = 0
-        for spell in reversed(self.outages):
-            if spell.to_ns <= last_heartbeat_ns:
+        for outage in reversed(self.outages):
+            if outage.to_ns <= last_heartbeat_ns:
                 break
-            spent += min(spell.grace_end_ns, self.until_ns) - spell.to_ns
+            spent += min(outage.grace_end_ns, self.until_ns) - outage.to_ns
         return spent >= self.budget_ns

@@ -12,7 +12,7 @@ from exporter.domain import strictjson
 from exporter.domain.clock import MILLISECOND
 from exporter.domain.duration import parse_duration
 from exporter.domain.errors import Fault, Invalid
-from exporter.domain.shape import shaped
+from exporter.domain.shape import fitting, shaped
 from exporter.domain.text import NAME, address_fault, shown, text_fault
 
 GIB = 2**30
@@ -33,7 +33,7 @@ class GpuKnowledge(enum.StrEnum):
     """How an agent knows the GPUs that it registers."""
 
     STATED = "stated"
-    """A person said so, or whoever registers is no agent: it stands as it is."""
+    """A person said so, or the sender is no agent: it stands as it is."""
     OBSERVED = "observed"
     """As many answer now; there may be more that are lost."""
     UNKNOWN = "unknown"
@@ -53,7 +53,7 @@ class Agent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     name: str
     version: str = ""
     instance: str = ""
-    """Another one with each start, so that two machines with one name can be told from one that started again."""
+    """Another one with each start, so that two machines with one name differ from one that started again."""
     gpus: GpuKnowledge = GpuKnowledge.STATED
 
 
@@ -70,7 +70,7 @@ class Registration(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     node_id: str = ""
     links: tuple[Link, ...] = ()
     ttl_ns: int = 0
-    """How long a silence until the node is forgotten; 0 means the configured `forget_after`."""
+    """Time without heartbeats until the node is forgotten; 0 means the configured `forget_after`."""
     gpus: int = 0
     gpu_memory_bytes: int = 0
     """VRAM of all the node's GPUs together."""
@@ -82,7 +82,9 @@ class Registration(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     agent: Agent | None = None
 
 
-class _Body(msgspec.Struct, forbid_unknown_fields=True):
+class RegistrationBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A registration as it is sent. Addresses may be `dynamic`: not fixed; `ttl` is a duration such as 72h."""
+
     name: Name
     role: Name = DEFAULT_ROLE
     vpn_ip: str | None = None
@@ -95,14 +97,18 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     agent: Agent | None = None
 
 
-class _Capabilities(msgspec.Struct):
+class Capabilities(msgspec.Struct):
+    """The keys of `capabilities` that are checked, others are kept; `gpu_memory`: GB of all the GPUs together."""
+
     gpu: bool | None = None
     gpu_count: Count | None = None
     gpu_type: str | None = None
     gpu_memory: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
 
 
-class _Metadata(msgspec.Struct):
+class Metadata(msgspec.Struct):
+    """The keys of `metadata` that are checked, others are kept; `cost_per_hour` in USD."""
+
     os: str | None = None
     environment: str | None = None
     site: str | None = None
@@ -113,12 +119,15 @@ def parse_registration(value: Any) -> Registration:
     """The registration that a decoded JSON value states; Invalid names every field that is at fault."""
     if not isinstance(value, dict):
         raise Invalid.of("", f"expected a registration as a JSON object, got {shown(value)}")
-    body = shaped(value, _Body)
-    strictjson.reject_unwritable(body.capabilities, "capabilities")
-    strictjson.reject_unwritable(body.metadata, "metadata")
-    capabilities = shaped(body.capabilities, _Capabilities, path="capabilities")
-    metadata = shaped(body.metadata, _Metadata, path="metadata")
-    _raise_faults(body, capabilities, metadata)
+    try:
+        body = shaped(value, RegistrationBody)
+        capabilities = shaped(body.capabilities, Capabilities, path="capabilities")
+        metadata = shaped(body.metadata, Metadata, path="metadata")
+        faults = _faults(body, capabilities, metadata)
+    except Invalid:
+        faults = _every_fault(value)
+    if faults:
+        raise Invalid(faults)
     return Registration(
         name=body.name,
         role=body.role,
@@ -141,7 +150,7 @@ def parse_registration(value: Any) -> Registration:
 
 
 def identity_of(registration: Registration) -> str:
-    """What tells two machines that register under one name apart, beside their `node_id`."""
+    """What differs between two machines that register under one name, beside their `node_id`."""
     if registration.agent and registration.agent.instance:
         return registration.agent.instance
     address = registration.vpn_ip or registration.public_ip
@@ -157,7 +166,7 @@ def with_known_gpus(claim: Registration, known: Registration) -> Registration:
     """The claim of a node that is known, where what it says of its GPUs is no statement: then they never become fewer.
 
     An agent that could not ask the driver, or that found fewer GPUs than there were, has no say in how many there
-    should be. What it cannot tell of as many GPUs (their type, their memory) stands as well.
+    should be. What it does not state of as many GPUs (their type, their memory) stands as well.
     """
     knowledge = claim.agent.gpus if claim.agent else GpuKnowledge.STATED
     if knowledge is GpuKnowledge.STATED or not known.gpus:
@@ -166,8 +175,8 @@ def with_known_gpus(claim: Registration, known: Registration) -> Registration:
     if knowledge is GpuKnowledge.OBSERVED and claim.gpus >= known.gpus:
         if claim.gpus > known.gpus:
             return claim
-        told = {key: value for key, value in claimed.items() if value not in (None, "", 0)}
-        registered |= told
+        stated = {key: value for key, value in claimed.items() if value not in (None, "", 0)}
+        registered |= stated
     for key in GPU_KEYS:
         claimed.pop(key, None)
         if key in registered:
@@ -179,14 +188,15 @@ def with_gpu_count(registration: Registration, count: int) -> Registration:
     """The registration with so many GPUs, and memory in proportion: what a person accepts as what there shall be."""
     capabilities = _object_of(registration.capabilities)
     capabilities |= {"gpu": count > 0, "gpu_count": count}
-    if "gpu_memory" in capabilities and registration.gpus:
-        capabilities["gpu_memory"] = round(capabilities["gpu_memory"] * count / registration.gpus, 1)
+    memory = capabilities.get("gpu_memory")
+    if memory is not None and registration.gpus:
+        capabilities["gpu_memory"] = round(memory * count / registration.gpus, 1)
     return with_capabilities(registration, capabilities)
 
 
 def with_capabilities(registration: Registration, capabilities: dict[str, Any]) -> Registration:
     """The registration with other capabilities, and what is known from them."""
-    checked = shaped(capabilities, _Capabilities, path="capabilities")
+    checked = shaped(capabilities, Capabilities, path="capabilities")
     return msgspec.structs.replace(
         registration,
         capabilities=msgspec.Raw(_raw_bytes(capabilities)),
@@ -201,14 +211,29 @@ def _object_of(raw: msgspec.Raw) -> dict[str, Any]:
     return value
 
 
-def _gpus(capabilities: _Capabilities) -> int:
+def _gpus(capabilities: Capabilities) -> int:
     if capabilities.gpu_count is not None:
         return capabilities.gpu_count
     return 1 if capabilities.gpu else 0
 
 
-def _raise_faults(body: _Body, capabilities: _Capabilities, metadata: _Metadata) -> None:
+def _every_fault(value: dict[str, Any]) -> list[Fault]:
+    """What is wrong with an object of which some values do not even have the right type."""
+    parts, faults = fitting(value, RegistrationBody)
+    sections: list[Any] = []
+    for name, shape in (("capabilities", Capabilities), ("metadata", Metadata)):
+        good, more = fitting(parts.get(name, {}), shape, path=name)
+        faults += more
+        sections.append(msgspec.convert(good, shape))
+    found = _faults(msgspec.convert({"name": "unnamed"} | parts, RegistrationBody), *sections)
+    # What is not finite is out of range too: the later fault says more.
+    return list({fault.field: fault for fault in faults + found}.values())
+
+
+def _faults(body: RegistrationBody, capabilities: Capabilities, metadata: Metadata) -> list[Fault]:
     found = {
+        **_unwritable(body.capabilities, "capabilities"),
+        **_unwritable(body.metadata, "metadata"),
         "vpn_ip": _address_fault(body.vpn_ip),
         "public_ip": _address_fault(body.public_ip),
         "node_id": text_fault(body.node_id or ""),
@@ -225,9 +250,15 @@ def _raise_faults(body: _Body, capabilities: _Capabilities, metadata: _Metadata)
     }
     if capabilities.gpu is False and capabilities.gpu_count:
         found["capabilities.gpu_count"] = f"expected 0 where gpu is false, got {capabilities.gpu_count}"
-    faults = [Fault(field, message) for field, message in found.items() if message]
-    if faults:
-        raise Invalid(faults)
+    return [Fault(field, message) for field, message in found.items() if message]
+
+
+def _unwritable(free: dict[str, Any], path: str) -> dict[str, str]:
+    try:
+        strictjson.reject_unwritable(free, path)
+    except Invalid as error:
+        return {fault.field: fault.message for fault in error.faults}
+    return {}
 
 
 def _address_fault(address: str | None) -> str | None:

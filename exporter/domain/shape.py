@@ -7,10 +7,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from exporter.domain.errors import Invalid
+from exporter.domain.errors import Fault, Invalid
 from exporter.domain.text import NAME_EXPECTED, clipped, shown
 
 T = TypeVar("T")
+MAX_FAULTS = 50
+UNKNOWN = "not a known field here"
+REQUIRED = "required"
 _AT = re.compile(r"^(?P<message>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _FIELD = re.compile(r"`(?P<field>[^`]*)`")
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
@@ -24,11 +27,33 @@ def shaped(value: Any, shape: type[T], *, path: str = "") -> T:
         raise _invalid(str(error), value, path) from None
 
 
+def fitting(
+    value: dict[str, Any], shape: type[msgspec.Struct], *, path: str = ""
+) -> tuple[dict[str, Any], list[Fault]]:
+    """Those of the object's values that fit the shape, and what is wrong with the others, at most MAX_FAULTS."""
+    good: dict[str, Any] = {}
+    faults: list[Fault] = []
+    fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
+    for name, field in fields.items():
+        if name in value:
+            try:
+                shaped(value[name], field.type, path=_join(path, name))
+            except Invalid as error:
+                faults += error.faults
+            else:
+                good[name] = value[name]
+        elif field.required:
+            faults.append(Fault(_join(path, name), REQUIRED))
+    if shape.__struct_config__.forbid_unknown_fields:
+        faults += [Fault(_join(path, clipped(key)), UNKNOWN) for key in value if key not in fields]
+    return good, faults[:MAX_FAULTS]
+
+
 def _invalid(text: str, value: Any, prefix: str) -> Invalid:
     match = _AT.match(text)
     assert match is not None  # noqa: S101 - the pattern matches every string
     message, path = match["message"], match["path"] or ""
-    for marker, meaning in (("unknown field", "not a known field here"), ("missing required field", "required")):
+    for marker, meaning in (("unknown field", UNKNOWN), ("missing required field", REQUIRED)):
         named = _FIELD.search(message)
         if marker in message and named:
             return Invalid.of(_join(prefix, _join(path, clipped(named["field"]))), meaning)

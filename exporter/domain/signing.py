@@ -21,7 +21,7 @@ def first_token(text: str) -> str:
 
 
 def node_token(join_token: str, name: str) -> str:
-    """The token of the node of this name: `aurora-node.NAME.CODE`, the same whoever derives it from the join token."""
+    """The token of the node of this name: `aurora-node.NAME.CODE`, derived from the join token."""
     code = hmac.digest(join_token.encode(), _TOKEN_LABEL + name.encode(), "sha256")
     return f"{NODE_TOKEN}{name}.{base64.urlsafe_b64encode(code).decode().rstrip('=')}"
 
@@ -38,7 +38,7 @@ def event_code(token: str, event_type: str, at_ms: int, data: bytes) -> str:
 
 
 def signed_event(token: str, event_type: str, source_node: str, data: Any, at_ms: int) -> bytes:
-    """The event as it is published. `at_ms` has to grow from event to event: it tells a repeated one apart."""
+    """The event as it is published. `at_ms` has to grow from event to event: a repeated one is recognized by it."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     code = event_code(token, event_type, at_ms, text.encode())
     head = json.dumps({"type": event_type, "source_node": source_node, "signature": f"t={at_ms},v1={code}"})

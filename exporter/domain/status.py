@@ -1,4 +1,4 @@
-"""A node's status: what its silence says, and nothing else."""
+"""A node's status: what its counted age says, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from exporter.domain.clock import HOUR, MINUTE, SECOND
 
 
 class Status(enum.StrEnum):
-    """Derived from silence; never set by anybody."""
+    """Derived from the counted age; never set by anybody."""
 
     ACTIVE = "active"
     WARNING = "warning"
@@ -25,7 +25,7 @@ class Transport(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """How long a silence means what, in nanoseconds."""
+    """Time without heartbeats before each status, in nanoseconds."""
 
     heartbeat_interval: int = 30 * SECOND
     warning_after: int = 2 * MINUTE
@@ -46,7 +46,7 @@ class Thresholds:
 
     @property
     def gap(self) -> int:
-        """A longer time without a proof of hearing makes the registry blind."""
+        """A longer time without a proof of reception makes the registry blind."""
         return min(5 * SECOND, self.warning_after // 10)
 
     @property
@@ -56,5 +56,5 @@ class Thresholds:
 
     @property
     def grace(self) -> int:
-        """What a node gets, once hearing returned, to be heard again before its silence counts on."""
+        """The time that a node has after an outage to send again, before its age counts on."""
         return self.warning_after // 2

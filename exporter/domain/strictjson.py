@@ -14,6 +14,8 @@ MAX_DEPTH = 32
 MAX_COMMAS = 10_000
 """Of a text: more than the largest registration holds, and few enough to be read in some milliseconds."""
 _MAX_DIGITS = 40
+_BYTE_ORDER_MARK = "\ufeff"
+"""Begins files that Windows wrote; RFC 8259 lets readers overlook it."""
 Container = dict[str, Any] | list[Any]
 _NESTED = (dict, list)
 
@@ -28,7 +30,8 @@ def loads(body: bytes) -> Any:
     """
     _check_size(body)
     try:
-        value = json.loads(body.decode(), object_pairs_hook=_object, parse_int=_integer)
+        text = body.decode().removeprefix(_BYTE_ORDER_MARK)
+        value = json.loads(text, object_pairs_hook=_object, parse_int=_integer)
     except UnicodeDecodeError as error:
         raise Invalid.of("", f"the body is not UTF-8 (byte {error.start})") from None
     except RecursionError:
@@ -65,7 +68,7 @@ def loads_leniently(body: bytes) -> Any:
     """
     _check_size(body)
     try:
-        text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+        text = body.decode("utf-8", "surrogateescape").removeprefix(_BYTE_ORDER_MARK)
         return json.loads(text, object_pairs_hook=_lenient_object, parse_int=_lenient_integer, strict=False)
     except (json.JSONDecodeError, RecursionError):
         # The strict reader finds the same fault, or one before it, and has the words for it.

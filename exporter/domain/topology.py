@@ -9,7 +9,7 @@ from exporter.domain.registration import Registration
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Nodes that a rule speaks of: of one of these roles (empty means any), and with or without GPUs (None: both)."""
+    """Nodes that a rule is about: of one of these roles (empty means any), and with or without GPUs (None: both)."""
 
     roles: tuple[str, ...] = ()
     gpu: bool | None = None

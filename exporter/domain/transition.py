@@ -21,7 +21,7 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
     stamp_ns: int = 0
     """When its threshold passed, in mesh time."""
     by: str = ""
-    """The process that made it: tells our own, whose acknowledgement was lost, from another registry's."""
+    """The process that made it, so that our own, whose acknowledgement was lost, differs from another registry's."""
 
     def __post_init__(self) -> None:
         if not self.sequence:

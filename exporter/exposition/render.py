@@ -138,7 +138,7 @@ def per_gpu(of: Callable[[GpuReading], float | None]) -> Lines:
 
 
 def per_health(of: Callable[[GpuHealth], float | None]) -> Lines:
-    """One value a GPU of whose health the node tells it."""
+    """One value for each GPU whose health has it."""
 
     def lines(form: str, nodes: Sequence[Node]) -> str:
         return "".join(

@@ -1,4 +1,4 @@
-"""What the node map tells those that show it."""
+"""What the node map reports to those that show it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Change(enum.Enum):
     REPORT = enum.auto()
     """Its heartbeat brought readings, a clock offset or a gap; or a claim of its name was refused."""
     HEALTH = enum.auto()
-    """Its heartbeat tells otherwise of how its GPUs are."""
+    """Its heartbeat reports another health of its GPUs."""
     SUPPRESSION = enum.auto()
     """It went missing together with its site or the mesh, or does no longer count as such."""
     DEPARTED = enum.auto()

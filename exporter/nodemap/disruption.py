@@ -43,7 +43,7 @@ class RecentlyOffline:
         return left
 
     def judge_all(self, nodes: Iterable[Node], now_ns: int) -> None:
-        """Judge every node anew: the map was loaded, or the rule changed."""
+        """Judge every node again: the map was loaded, or the rule changed."""
         self._nodes.clear()
         for node in sorted(nodes, key=lambda node: node.status_since_ns):
             self._set(node, long_offline=False)

@@ -1,4 +1,4 @@
-"""The node map meets a store: what it starts from, what other registries tell it, and what it tells them again.
+"""The node map and a store: what it starts from, what other registries write, and what it writes to them again.
 
 Nothing here compares wall clocks, and nothing here is a heartbeat: `last_seen` moves only to when somebody received one
 (docs/design/ordering.md).
@@ -31,7 +31,7 @@ Value = TypeVar("Value")
 STEP = 200
 """Nodes, a few milliseconds of work."""
 MAX_OUTAGES = 64
-"""Older outages are dropped from the mark: a silence through so many of them has had all the grace there is."""
+"""Older outages are dropped from the mark: an age through so many of them has had all the grace there is."""
 
 
 def load(node_map: NodeMap, snapshot: Snapshot) -> None:
@@ -60,7 +60,7 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
 
 
 def merge(node_map: NodeMap, snapshot: Snapshot) -> Iterator[None]:
-    """Agree, in steps, with a store that was out of reach: the later word on each node stands, and it is told ours."""
+    """Agree, in steps, with a store that was unavailable: the later record of each node stands, and ours goes to it."""
     node_map.mesh_time.advance(node_map.clock.monotonic_ns(), snapshot.mark.alive_ns if snapshot.mark else 0)
     for tombstones in _steps(snapshot.tombstones):
         for tombstone in tombstones:
@@ -219,7 +219,7 @@ def _adopt_record(node_map: NodeMap, record: NodeRecord) -> None:
         return
     node_map.pending.records.pop(record.name, None)
     if node.facts.node_id and not record.registration.node_id:
-        # Saved by a registry that had not learned who holds the name: the store is told, under a later revision.
+        # Saved by a registry that did not know who holds the name: the store is corrected, under a later revision.
         facts = with_held_id(record.registration, node.facts.node_id)
         record = msgspec.structs.replace(record, registration=facts, revision_ns=record.revision_ns + 1)
         node_map.pending.keep(record)
@@ -237,11 +237,12 @@ def _adopt_tombstone(node_map: NodeMap, tombstone: Tombstone) -> None:
 def _adopt_heartbeat(node_map: NodeMap, node: Node, heartbeat: LastHeartbeat, late: list[Node]) -> None:
     now_ns = node_map.clock.monotonic_ns()
     heartbeat_ns = min(node_map.mesh_time.local(heartbeat.stamp_ns), now_ns)
-    if heartbeat_ns > node.last_heartbeat_ns:
-        path = node_map.path_via(heartbeat.via, heartbeat.transport)
-        node_map.record_remote_heartbeat(node, heartbeat_ns, heartbeat.last_seen_ns, path)
-        if now_ns - heartbeat_ns > node_map.thresholds.gap:
-            late.append(node)
+    if heartbeat_ns <= node.last_heartbeat_ns:
+        return
+    path = node_map.path_via(heartbeat.via, heartbeat.transport)
+    returned = node_map.record_remote_heartbeat(node, heartbeat_ns, heartbeat.last_seen_ns, path)
+    if not returned or now_ns - heartbeat_ns > node_map.thresholds.gap:
+        late.append(node)
 
 
 def _adopt_transition(node_map: NodeMap, transition: Transition) -> None:
@@ -254,7 +255,7 @@ def _adopt_transition(node_map: NodeMap, transition: Transition) -> None:
 
 
 def _retell_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Snapshot) -> Iterator[None]:
-    """Tell the store which nodes there are and which are gone, where it has lost that or never knew."""
+    """Write which nodes there are and which are gone, where the store has lost that or never knew."""
     pending = node_map.pending
     for ours in _steps([*node_map.nodes()]):
         for node in ours:
@@ -272,17 +273,17 @@ def _retell_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Snapsho
 
 
 def _retell_history(node_map: NodeMap, recorded: dict[str, int], *, everything: bool) -> Iterator[None]:
-    """Tell the store what was recorded before and is not there: all that memory has, or what came after its last."""
+    """Write what was recorded before and is not in the store: all that memory has, or what came after its last."""
     new = {id(transition) for transition in node_map.pending.transitions}
-    told: dict[tuple[str, int], Transition] = {}
+    kept: dict[tuple[str, int], Transition] = {}
     lasts = [node.last_transition for node in node_map.nodes() if node.last_transition is not None]
     for transitions in _steps([*node_map.recent, *lasts]):
         for transition in transitions:
             missing = everything or transition.sequence > recorded.get(transition.node, 0)
             if missing and id(transition) not in new:
-                told.setdefault((transition.node, transition.sequence), transition)
+                kept.setdefault((transition.node, transition.sequence), transition)
         yield
-    node_map.pending.history[:] = sorted(told.values(), key=lambda transition: transition.sequence)
+    node_map.pending.history[:] = sorted(kept.values(), key=lambda transition: transition.sequence)
 
 
 def _steps(items: list[Value]) -> Iterator[list[Value]]:

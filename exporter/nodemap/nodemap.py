@@ -1,4 +1,4 @@
-"""The node map: which nodes there are, when each was heard, and what status its silence gives it."""
+"""The node map: which nodes there are, when each sent its last heartbeat, and which status follows from that."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections import deque
 from itertools import islice
 
 from exporter.domain.command import Command, Depart, Register
-from exporter.domain.errors import DepartedNode, LeaseExpired, NodeLimit, UnknownNode
+from exporter.domain.config import Limits
+from exporter.domain.errors import DepartedNode, LeaseExpired, UnknownNode
 from exporter.domain.heartbeat import Heartbeat, PartialHeartbeat, check_name
 from exporter.domain.lifecycle import ACTIVE, IN_SERVICE, Phase, after_heartbeat
 from exporter.domain.node import Node, NodeRecord, Removal, Tombstone
@@ -18,6 +19,7 @@ from exporter.nodemap.paths import Path
 from exporter.nodemap.planning import PlannedWrite, check_claim, is_heartbeat, result_of, tombstone_of
 from exporter.nodemap.queues import Queue
 from exporter.nodemap.reports import is_clone, note_health, take_report, without_impossible
+from exporter.nodemap.room import Growth
 from exporter.nodemap.state import MAX_DEPARTED, MapState
 
 
@@ -25,22 +27,25 @@ class NodeMap(MapState):
     """The only mutable state of the registry: what callers may ask of it, made of the single steps of MapState.
 
     Single-threaded: every call is made from the event loop, and none waits. What must be durable before it counts is
-    worked out with `plan`, saved by the caller, and then applied with `commit`; all else is `pending`.
+    worked out with `plan`, saved by the caller, and then applied with `commit`; all else goes into `pending`.
     """
 
     # Commands
 
-    def plan(self, command: Command) -> PlannedWrite:
-        """Work a command out against the map as it is; raises NameConflict, NodeLimit or UnknownNode."""
+    def plan(self, command: Command, ahead: Growth | None = None) -> PlannedWrite:
+        """Work a command out against the map as it is, and `ahead`, by which earlier plans let it grow: this one's is
+        added. Raises NameConflict, NodeLimit, StateLimit or UnknownNode.
+        """  # noqa: D205 - one sentence
         node = self._nodes.get(command.name)
         if node is None:
             if not isinstance(command, Register):
                 raise UnknownNode(command.name)
-            if len(self._nodes) >= self.max_nodes:
-                raise NodeLimit(self.max_nodes)
         elif isinstance(command, Register):
             check_claim(node, command.registration)
-        return PlannedWrite(command, node.record if node else None, self._result(command, node))
+        result = self._result(command, node)
+        if isinstance(command, Register) and isinstance(result, NodeRecord):
+            self.room.reserve(len(self._nodes), node.facts if node else None, result.registration, ahead or Growth())
+        return PlannedWrite(command, node.record if node else None, result)
 
     def commit(self, planned: PlannedWrite) -> Node | None:
         """Apply what was planned, now that it is durable; the node, or None where it is gone."""
@@ -65,8 +70,8 @@ class NodeMap(MapState):
         """Take in one heartbeat, received now.
 
         Raises UnknownNode for a name that was never registered, unless it shall `appear` (then Invalid for what is no
-        name, NodeLimit when the map is full), DepartedNode while the strays of a departed node are ignored, and
-        LeaseExpired when we are cut off from the other registries for too long.
+        name, NodeLimit or StateLimit when the map is full), DepartedNode while the strays of a departed node are
+        ignored, and LeaseExpired when we are cut off from the other registries for too long.
         """
         now_ns, path = self.clock.monotonic_ns(), self.own_paths[transport]
         if now_ns - self.ticked_ns > self._gap_ns or now_ns > path.lease_until_ns:
@@ -98,9 +103,11 @@ class NodeMap(MapState):
             stale_after_ns=self.thresholds.warning_after,
         ):
             self.version += 1
-            self._tell(Change.REPORT, node)
+            self._notify(Change.REPORT, node)
             if note_health(node):
-                self._tell(Change.HEALTH, node)
+                self._notify(Change.HEALTH, node)
+        if node.readings or node.report_bytes or node.ignored:
+            self.room.note_report(node)
         if beat.status != ACTIVE or node.record.lifecycle.phase is not Phase.IN_SERVICE:
             lifecycle = after_heartbeat(node.record.lifecycle, beat.status, wall_ns, self.thresholds.sleep_max)
             self.set_lifecycle(node, lifecycle)
@@ -117,11 +124,12 @@ class NodeMap(MapState):
         node = self._nodes.get(name)
         if node is not None:
             node.conflicts += 1
-            self._tell(Change.REPORT, node)
+            self._notify(Change.REPORT, node)
 
     def _sift(self, node: Node, beat: Heartbeat) -> Heartbeat:
-        """The heartbeat without what cannot be of this node; what was left out of it is noted and counted."""
+        """The heartbeat without what cannot be of this node, or has no room; what was left out is noted and counted."""
         beat = without_impossible(beat, node.record.registration.gpu_memory_bytes)
+        beat = self.room.fitting(node, beat)
         node.ignored = ()
         if isinstance(beat, PartialHeartbeat):
             node.ignored = beat.ignored
@@ -133,7 +141,7 @@ class NodeMap(MapState):
         now_ns = self.clock.monotonic_ns()
         if is_clone(node, identity, now_ns, self.thresholds.offline_after):
             node.conflicts += 1
-            self._tell(Change.REPORT, node)
+            self._notify(Change.REPORT, node)
 
     def begin(self, path: Path, outages: list[tuple[int, int]], nodes: list[Node]) -> None:
         """Take over the outages of an earlier process, and queue its nodes among them, highest heartbeat age first."""
@@ -153,9 +161,10 @@ class NodeMap(MapState):
         self.disruptions.restore(self._nodes.values(), self.thresholds, self.clock.monotonic_ns())
         self.tick()
 
-    def reconfigure(self, thresholds: Thresholds, site_rule: SiteRule, max_nodes: int) -> None:
+    def reconfigure(self, thresholds: Thresholds, site_rule: SiteRule, limits: Limits) -> None:
         """Judge every node by new rules, at once."""
-        self.max_nodes = max_nodes
+        self.room.max_nodes, self.room.max_state = limits.max_nodes, limits.max_state
+        self.room.warn_if_exceeded()
         if (thresholds, site_rule) == (self.thresholds, self.totals.site_rule):
             return
         self.thresholds, self.totals.site_rule = thresholds, site_rule
@@ -208,7 +217,7 @@ class NodeMap(MapState):
                 self.set_lifecycle(node, IN_SERVICE)
             else:
                 self.version += 1
-                self._tell(Change.LIFECYCLE, node)
+                self._notify(Change.LIFECYCLE, node)
         left = self._recently_offline.age(now_ns, left)
         left = self.disruptions.judge(self.thresholds, now_ns, left)
         self._expire_tombstones(now_ns)

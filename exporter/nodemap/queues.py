@@ -11,9 +11,9 @@ from exporter.nodemap.paths import NEVER, Path
 
 
 class Queue:
-    """Nodes of one path and one status, heard in the same stretch between two blind outages, longest silent first.
+    """Nodes of one path and one status, with heartbeats in the same stretch between two outages, oldest first.
 
-    A blind spell starts a new generation: a node that was not heard since has a grace that one heard since does not
+    An outage starts a new generation: a node without a heartbeat since has a grace that one with a heartbeat does not
     have, so that the two would not wait in order.
     """
 
@@ -22,13 +22,13 @@ class Queue:
     def __init__(self, path: Path, status: Status | None, siblings: dict[Status | None, Queue]) -> None:
         self.path = path
         self.status = status
-        """None: nodes that wait for no threshold, since an appointment of their own forgets them."""
+        """None: nodes that wait for no threshold, since a deadline of their own forgets them."""
         self.siblings = siblings
         """The queues of the same path and generation, by status."""
         self.nodes: OrderedDict[int, Node] = OrderedDict()
 
     def push(self, node: Node) -> None:
-        """Take the node out of its queue and put it at this one's end: it was heard last, or crossed last."""
+        """Move the node from its queue to the end of this one: its heartbeat, or its threshold, is the latest."""
         self.discard(node)
         self.nodes[node.order] = node
         node.queue = self
@@ -46,19 +46,19 @@ class Queue:
             node.queue = None
 
     def front(self) -> Node | None:
-        """The node that is silent for longest."""
+        """The node with the oldest heartbeat."""
         return next(iter(self.nodes.values()), None)
 
 
 class Queues:
-    """All queues; `current[path]` is where a node goes that was heard just now."""
+    """All queues; `current[path]` is where a node goes with a heartbeat of now."""
 
     def __init__(self) -> None:
         self._generations: list[dict[Status | None, Queue]] = []
         self.current: dict[Path, Queue] = {}
 
     def new_generation(self, path: Path) -> Queue:
-        """Begin a generation: hearing returned after a blind spell. Its first queue."""
+        """Begin a generation: an outage ended. Its first queue."""
         self.current[path] = queue = self.side_generation(path)
         return queue
 
@@ -85,7 +85,7 @@ class Queues:
                     queue.enqueue(waiting.pop())
 
     def earliest_heartbeat(self, path: Path, now_ns: int) -> int:
-        """When the path's longest silent node was heard; now, if it has none."""
+        """The oldest last heartbeat of the path's nodes; now, if it has none."""
         fronts = [queue.front() for queue in self if queue.path is path]
         return min((node.last_heartbeat_ns for node in fronts if node is not None), default=now_ns)
 

@@ -1,4 +1,4 @@
-"""Machines that registered anew under another name: the old name is no dead node."""
+"""Machines that registered again under another name: the old name is no dead node."""
 
 from __future__ import annotations
 

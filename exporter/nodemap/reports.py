@@ -11,9 +11,11 @@ from exporter.domain.node import Node
 from exporter.domain.registration import ADDRESS
 
 LATE_ARRIVALS = 16
-"""A sequence number that is lower by at most this came late; one lower still is an agent that began anew."""
+"""A sequence number that is lower by at most this came late; one lower still is an agent that restarted."""
 TOLERANCE = 1.1
 """Registered memory is often rounded, or stated by people."""
+PLAUSIBLE_GAP = 1_000
+"""So many heartbeats may be lost of those that a network held back and brought at once."""
 FASTEST_INTERVAL = 100 * MILLISECOND
 
 
@@ -67,7 +69,7 @@ def by_somebody_else(node: Node, identity: str) -> bool:
 
 
 def is_clone(node: Node, identity: str, now_ns: int, within_ns: int) -> bool:
-    """Whether two take turns in speaking for the node: one that was replaced a while ago is back.
+    """Whether two take turns in sending for the node: one that was replaced a while ago is back.
 
     A machine that starts again, or moves, is another identity each time; only two machines alternate.
     """
@@ -130,8 +132,8 @@ def _take_sequence(node: Node, sequence: int, *, heartbeat_age_ns: int, received
         return False
     node.sequence = sequence
     missed = 0 if last is None else sequence - last - 1
-    # A jump by more than any agent could have sent meanwhile is an agent that began anew.
-    if missed <= 0 or not received_all or missed > heartbeat_age_ns // FASTEST_INTERVAL:
+    # A jump by more than that, and than any agent could have sent meanwhile, is an agent that restarted.
+    if missed <= 0 or not received_all or missed > max(PLAUSIBLE_GAP, heartbeat_age_ns // FASTEST_INTERVAL):
         return False
     node.missed += missed
     return True

@@ -7,6 +7,7 @@ from collections.abc import ValuesView
 from msgspec.structs import replace
 
 from exporter.domain.clock import Clock
+from exporter.domain.config import Limits
 from exporter.domain.errors import UnknownNode
 from exporter.domain.heartbeat import Reason
 from exporter.domain.lifecycle import IN_SERVICE, Lifecycle, Phase
@@ -24,6 +25,7 @@ from exporter.nodemap.paths import Path, Paths
 from exporter.nodemap.pending import PendingChanges
 from exporter.nodemap.queues import Queue, Queues
 from exporter.nodemap.renames import Renames
+from exporter.nodemap.room import Room
 from exporter.nodemap.suppression import Disruptions
 from exporter.nodemap.totals import Totals
 from exporter.nodemap.walltime import WallTime
@@ -43,18 +45,19 @@ class MapState:
         thresholds: Thresholds,
         *,
         site_rule: SiteRule | None = None,
-        max_nodes: int = 1_000_000,
+        limits: Limits | None = None,
         sources: dict[Transport, tuple[Source, ...]] | None = None,
         instance: str = "",
         by: str = "",
     ) -> None:
-        """`sources`: what each transport needs to hear, beside this process itself; nothing by default.
+        """`sources`: what each transport needs to receive, beside this process itself; nothing by default.
 
-        `instance`: how other registries on the store know this one. `by`: tells this process' transitions from theirs.
+        `instance`: how other registries on the store know this one. `by`: marks this process' transitions.
         """
         self.clock = clock
         self.thresholds = thresholds
-        self.max_nodes = max_nodes
+        limits = limits or Limits()
+        self.room = Room(limits.max_nodes, limits.max_state)
         now_ns = clock.monotonic_ns()
         self.instance = instance
         self._by = by
@@ -82,6 +85,8 @@ class MapState:
         self._ttls = Deadlines()
         self._untils = Deadlines()
         self.ticked_ns = now_ns
+        self.resumed_ns = 0
+        """When we went on after a stop so long that nodes may have died in it; 0 once the bus answered a ping since."""
         self._gap_ns = thresholds.gap
         self.wall_time = WallTime(now_ns, clock.wall_ns())
         self.disruptions = Disruptions(self.totals, self.wall_time, self._note_suppression)
@@ -113,7 +118,7 @@ class MapState:
         return self._nodes.values()
 
     def counted_age_ns(self, node: Node) -> int:
-        """The silence that the node's status is derived from: blind time and grace left out."""
+        """The age that the node's status is derived from: outages and grace left out."""
         return self.reception_of(node).counted_age_ns(node.last_heartbeat_ns)
 
     def reception_of(self, node: Node) -> Reception:
@@ -121,7 +126,7 @@ class MapState:
         return node.path.reception if isinstance(node.path, Path) else self.reception[node.transport]
 
     def held_since_ns(self, node: Node, now_ns: int) -> int | None:
-        """Since when (monotonic) the node's status waits for us to hear it; None when it does not."""
+        """Since when (monotonic) the node's status is frozen, as we are blind to it; None where it is not."""
         return self.reception_of(node).held_since_ns(node.last_heartbeat_ns, now_ns)
 
     def anything_held(self) -> bool:
@@ -144,8 +149,9 @@ class MapState:
     # Single steps
 
     def put(self, record: NodeRecord, live: Live | None = None) -> Node:
-        """Take the record as the node's own; one that is new stands as `live` says, or was heard just now."""
+        """Take the record as the node's own; one that is new stands as `live` says, or as after a heartbeat now."""
         node = self._nodes.get(record.name)
+        self.room.exchange(node.facts if node else None, record.registration)
         if node is None:
             now_ns = self.clock.monotonic_ns()
             live = live or Live(now_ns, self.clock.wall_ns(), Transport.HTTP, Status.ACTIVE, now_ns)
@@ -172,11 +178,11 @@ class MapState:
             self._renames.add(node)
             self.totals.add(node)
             self.disruptions.note(node)
-        self._appoint(node)
+        self._set_deadlines(node)
         if change is not Change.LIFECYCLE:
             self.facts_version += 1
         self.version += 1
-        self._tell(change, node)
+        self._notify(change, node)
         return node
 
     def remove(self, tombstone: Tombstone) -> None:
@@ -191,6 +197,9 @@ class MapState:
         node = self._nodes.pop(tombstone.name, None)
         if node is None:
             return
+        node.readings = node.ignored = ()
+        self.room.note_report(node)
+        self.room.exchange(node.facts, None)
         self._recently_offline.drop(node)
         self.totals.discard(node)
         Queue.discard(node)
@@ -202,10 +211,10 @@ class MapState:
         self.pending.records.pop(node.name, None)
         self.version += 1
         self.facts_version += 1
-        self._tell(Change.DEPARTED if tombstone.removal is Removal.DEPARTED else Change.FORGOTTEN, node)
+        self._notify(Change.DEPARTED if tombstone.removal is Removal.DEPARTED else Change.FORGOTTEN, node)
 
     def record_heartbeat(self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, path: Path) -> None:
-        """The node was heard: its silence begins anew, and it is active."""
+        """The node sent a heartbeat: its age starts at zero, and it is active."""
         node.last_heartbeat_ns = last_heartbeat_ns
         if last_seen_ns > node.last_seen_ns:  # noqa: PLR1730 - a call to max() costs a heartbeat a tenth more
             node.last_seen_ns = last_seen_ns
@@ -222,14 +231,23 @@ class MapState:
         if node.status is not Status.ACTIVE:
             self.set_status(node, Status.ACTIVE, last_heartbeat_ns)
 
-    def record_remote_heartbeat(self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, path: Path) -> None:
-        """Another registry heard the node, a moment ago; what we heard later ourselves stands."""
-        if last_heartbeat_ns > node.last_heartbeat_ns:
-            self.record_heartbeat(node, last_heartbeat_ns, last_seen_ns, path)
-            self.pending.heartbeats.discard(node)
+    def record_remote_heartbeat(self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, path: Path) -> bool:
+        """Another registry received a heartbeat later than those that we know; whether the node is back by it.
 
-    def set_status(self, node: Node, status: Status, at_ns: int, *, told: bool = True) -> None:
-        """The node's status changes, as of a moment of the monotonic clock; `told`: it is a transition of record."""
+        It is not where whoever recorded its status knew of it, or the status is right all the same: each registry
+        stamps a heartbeat on the bus by itself.
+        """
+        if node.status is not Status.ACTIVE and last_heartbeat_ns <= node.status_since_ns:
+            node.last_heartbeat_ns, node.path, node.transport = last_heartbeat_ns, path, path.transport
+            node.last_seen_ns = max(node.last_seen_ns, last_seen_ns)
+            self.version += 1
+            return False
+        self.record_heartbeat(node, last_heartbeat_ns, last_seen_ns, path)
+        self.pending.heartbeats.discard(node)
+        return True
+
+    def set_status(self, node: Node, status: Status, at_ns: int, *, recorded: bool = True) -> None:
+        """The node's status changes, as of a moment of the monotonic clock; `recorded`: as a transition."""
         self._recently_offline.drop(node)
         before, node.status, node.status_since_ns = node.status, status, at_ns
         self.totals.restate(node, before)
@@ -240,20 +258,21 @@ class MapState:
         else:
             node.entered_offline += 1
             node.readings = node.gpu_health = ()
+            self.room.note_report(node)
             self._recently_offline.add(node)
         self.disruptions.note(node)
         self._renames.note(node)
         if isinstance(node.queue, Queue):
             node.queue.enqueue(node)
         self.version += 1
-        if told:
+        if recorded:
             self._make_transition(node, before, status, at_ns)
-        self._tell(Change.STATUS, node)
+        self._notify(Change.STATUS, node)
         if status is Status.ACTIVE and node.lifecycle.overdue(self.clock.wall_ns()):
             self.set_lifecycle(node, IN_SERVICE)
 
     def set_lifecycle(self, node: Node, lifecycle: Lifecycle) -> None:
-        """The node's lifecycle changes by time or by its own word; the store hears of it with the next batch."""
+        """The node's lifecycle changes by time or by its own word; the store gets it with the next batch."""
         if lifecycle is not node.record.lifecycle:
             revision_ns = self.revision_ns(node.record.revision_ns)
             record = replace(node.record, revision_ns=revision_ns, lifecycle=lifecycle)
@@ -272,9 +291,9 @@ class MapState:
                 node.last_seen_ns = max(node.last_seen_ns, transition.at_ns)
                 node.last_heartbeat_ns = at_ns
                 self.queues.arrange([node])
-            self.set_status(node, Status.ACTIVE, at_ns, told=False)
+            self.set_status(node, Status.ACTIVE, at_ns, recorded=False)
         elif at_ns > node.last_heartbeat_ns:
-            self.set_status(node, transition.to, at_ns, told=False)
+            self.set_status(node, transition.to, at_ns, recorded=False)
         else:
             # We received a heartbeat since: record the node's status as we know it.
             self._make_transition(node, transition.to, node.status, node.last_heartbeat_ns)
@@ -292,7 +311,7 @@ class MapState:
         self.pending.transitions.append(transition)
         self.recent.note(transition)
 
-    def _appoint(self, node: Node) -> None:
+    def _set_deadlines(self, node: Node) -> None:
         if node.lifecycle.phase is Phase.IN_SERVICE:
             self._untils.drop(node.name)
         else:
@@ -304,8 +323,8 @@ class MapState:
 
     def _note_suppression(self, node: Node) -> None:
         self.version += 1
-        self._tell(Change.SUPPRESSION, node)
+        self._notify(Change.SUPPRESSION, node)
 
-    def _tell(self, change: Change, node: Node) -> None:
+    def _notify(self, change: Change, node: Node) -> None:
         for listener in self.listeners:
             listener(change, node)

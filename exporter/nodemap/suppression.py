@@ -1,4 +1,4 @@
-"""Which nodes went missing together with their site or the mesh: one alert speaks for all of them, and for no other."""
+"""Which nodes went missing together with their site or the mesh: one alert stands for all of them, and for no other."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Disruptions:
         return left
 
     def restore(self, nodes: Iterable[Node], thresholds: Thresholds, now_ns: int) -> None:
-        """Begin anew, as if every node that is missing now had gone while we looked: the map was loaded."""
+        """Start over, as if every node that is missing now had gone missing just now: the map was loaded."""
         for site in list(self._running):
             self._end(site)
         self._missing.clear()
@@ -209,7 +209,7 @@ def _missing(node: Node) -> bool:
 
 
 def _missing_since_ns(node: Node, thresholds: Thresholds) -> int:
-    """When it entered warning, as far as its status tells."""
+    """When it entered warning, going by its status."""
     if node.status is not Status.OFFLINE:
         return node.status_since_ns
     return node.status_since_ns - (thresholds.offline_after - thresholds.warning_after)

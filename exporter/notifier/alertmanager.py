@@ -1,4 +1,4 @@
-"""One Alertmanager: what it has not been told yet, and how it is told."""
+"""One Alertmanager: the alerts that wait for it, and how they are sent."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Refused(Exception):
 
 
 class Alertmanager:
-    """Tells one Alertmanager, by its v2 API. It holds up nobody: what it was not told yet waits, the latest of each."""
+    """Sends to one Alertmanager, by its v2 API. It holds up nobody: what was not sent yet waits, the latest of each."""
 
     def __init__(
         self,
@@ -80,11 +80,11 @@ class Alertmanager:
 
     @property
     def waiting(self) -> int:
-        """How many alerts it was not told yet."""
+        """How many alerts wait to be sent."""
         return len(self._waiting)
 
     def put(self, alerts: Iterable[Alert]) -> None:
-        """Tell these as soon as can be; of each alert only the latest state waits. What is too much is dropped."""
+        """Send these as soon as possible; of each alert only the latest state waits. What is too much is dropped."""
         dropped = 0
         for alert in alerts:
             key = tuple(alert.labels.values())
@@ -98,36 +98,36 @@ class Alertmanager:
             self._wake.set()
 
     async def run(self) -> None:
-        """Tell what waits, until cancelled. Alerts that fire then go on firing until they lapse."""
+        """Send what waits, until cancelled. Alerts that fire then go on firing until they expire."""
         # A thread of its own: an Alertmanager that hangs must not hold up what else needs one.
         thread = ThreadPoolExecutor(1, thread_name_prefix="aurora-alertmanager")
         pause_s = 0.0
         try:
             while True:
                 await self._wake.wait()
-                pause_s = await self._tell(thread, pause_s)
+                pause_s = await self._send_some(thread, pause_s)
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
         finally:
             thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _tell(self, thread: ThreadPoolExecutor, pause_s: float) -> float:
-        """Tell some of what waits; how long to pause before the next try."""
+    async def _send_some(self, thread: ThreadPoolExecutor, pause_s: float) -> float:
+        """Send some of what waits; how long to pause before the next try."""
         keys = list(self._waiting)[:MAX_TOGETHER]
-        telling = {key: self._waiting.pop(key) for key in keys}
-        body = self._body(telling.values())
+        sending = {key: self._waiting.pop(key) for key in keys}
+        body = self._body(sending.values())
         try:
             await asyncio.get_running_loop().run_in_executor(thread, self._post, body)
         except (NoAnswer, _Refused) as error:
             if isinstance(error, _Refused) and error.status in HOPELESS:
-                self._drop(len(telling), str(error))
+                self._drop(len(sending), str(error))
             else:
                 # Behind what came meanwhile, which is later; and nothing is retried that was overtaken.
-                self._waiting = {**telling, **self._waiting}
-                self._telemetry.notifications[Notification.FAILED] += len(telling)
-                self._warn("an Alertmanager was not told, and will be", str(error))
+                self._waiting = {**sending, **self._waiting}
+                self._telemetry.notifications[Notification.FAILED] += len(sending)
+                self._warn("alerts were not sent to an Alertmanager yet, and will be", str(error))
                 return min(max(2 * pause_s, FIRST_RETRY_SECONDS), LAST_RETRY_SECONDS)
         else:
-            self._telemetry.notifications[Notification.SENT] += len(telling)
+            self._telemetry.notifications[Notification.SENT] += len(sending)
         if not self._waiting:
             self._wake.clear()
         return 0.0
@@ -155,7 +155,7 @@ class Alertmanager:
 
     def _drop(self, count: int, why: str) -> None:
         self._telemetry.notifications[Notification.DROPPED] += count
-        self._warn("alerts were not told to an Alertmanager", why)
+        self._warn("alerts were dropped, and not sent to an Alertmanager", why)
 
     def _warn(self, message: str, fault: str) -> None:
         self._warnings.warn(message, self._http.endpoint.url, fault)

@@ -1,4 +1,4 @@
-"""Instant notification: Alertmanager hears of a transition from us at once, and of the same alert from the rules."""
+"""Instant notification: Alertmanager gets a transition from us at once, and the same alert from the rules later."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from exporter.telemetry.metrics import Telemetry
 
 
 class Notifier:
-    """Looks at the node map after each tick and tells every configured Alertmanager, each on its own."""
+    """Looks at the node map after each tick and sends to every configured Alertmanager, each on its own."""
 
     def __init__(self, configuration: Config, *, shared: bool, telemetry: Telemetry, clock: Clock) -> None:
         """`shared`: other registries share the store."""
@@ -35,7 +35,7 @@ class Notifier:
         self.reconfigure(configuration)
 
     def reconfigure(self, configuration: Config) -> None:
-        """Tell these from now on. Whoever is new hears of all that fires; whoever is left out is told no more."""
+        """Send to these from now on. New ones get all that fires; removed ones get nothing more."""
         settings, self._rules = configuration.alertmanager, Setting.of(configuration)
         same = replace(settings, urls=()) == replace(self._settings, urls=())
         kept = self._alertmanagers if same else {}
@@ -51,7 +51,7 @@ class Notifier:
         self._reconfigured.set()
 
     def look(self, node_map: NodeMap) -> None:
-        """Tell what changed. Call it after each tick, so that nodes that fall silent together are seen together."""
+        """Send what changed. Call it after each tick, so that nodes that go missing together are seen together."""
         if not self._alertmanagers:
             return
         if self._book is None:
@@ -61,7 +61,7 @@ class Notifier:
             alertmanager.put(alerts)
 
     async def run(self) -> None:
-        """Tell until cancelled; what fires then is left to lapse, or to be taken up by the next start."""
+        """Send until cancelled; what fires then expires, or is taken up by the next start."""
         running: dict[Alertmanager, asyncio.Task[None]] = {}
         try:
             while True:

@@ -1,4 +1,4 @@
-"""The alerts that Alertmanager knows from us, and what it should be told next: no queue, the node map says it all."""
+"""The alerts that Alertmanager has from us, and what to send next: no queue, the node map has it all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIFETIME_SCRAPES = 16
 class _SentAlert:
     alert: Alert
     at_ns: int
-    """When it was last told (monotonic)."""
+    """When it was last sent (monotonic)."""
 
 
 def lifetime_ns(setting: Setting) -> int:
@@ -51,7 +51,7 @@ class AlertTracker:
         self._setting = setting
         self._resend_ns = RESEND_SCRAPES * setting.scrape_interval
         self._lifetime_ns = lifetime_ns(setting)
-        self._told: OrderedDict[str, _SentAlert] = OrderedDict()
+        self._sent: OrderedDict[str, _SentAlert] = OrderedDict()
         """By node, the one sent longest ago first."""
         self._changed = [node.name for node in node_map.nodes() if node.status is not Status.ACTIVE]
         self._inherited = set(self._changed)
@@ -61,7 +61,7 @@ class AlertTracker:
         node_map.listeners.append(self._note)
 
     def close(self) -> None:
-        """Follow the map no longer. What was told lapses."""
+        """Follow the map no longer. What was sent expires."""
         self._map.listeners.remove(self._note)
 
     def reconfigure(self, setting: Setting) -> None:
@@ -72,47 +72,47 @@ class AlertTracker:
         self._lifetime_ns = lifetime_ns(setting)
 
     def resend(self) -> None:
-        """Somebody is new and was told nothing: tell every alert that stands, with the next look."""
-        self._changed += self._told
-        for told in self._told.values():
-            told.at_ns -= self._resend_ns
+        """Send every standing alert with the next look, for an Alertmanager that is new."""
+        self._changed += self._sent
+        for sent in self._sent.values():
+            sent.at_ns -= self._resend_ns
 
     def look(self) -> list[Alert]:
-        """What to tell now: alerts that are new, that end, or that would lapse. Call it after the map's tick."""
+        """What to send now: alerts that are new, that end, or that would expire. Call it after the map's tick."""
         now_ns = self._map.clock.monotonic_ns()
         names, self._changed = self._changed, []
         if now_ns - self._swept_ns >= min(SECOND, self._setting.thresholds.heartbeat_interval // 2):
             self._swept_ns = now_ns
             self._episodes.prune(now_ns)
-            names += [*self._waiting, *self._lapsing(now_ns)]
+            names += [*self._waiting, *self._expiring(now_ns)]
         return [alert for name in dict.fromkeys(names) for alert in self._look_at(name, now_ns)]
 
-    def _lapsing(self, now_ns: int) -> Iterator[str]:
-        for name, told in self._told.items():
-            if now_ns - told.at_ns < self._resend_ns:
+    def _expiring(self, now_ns: int) -> Iterator[str]:
+        for name, sent in self._sent.items():
+            if now_ns - sent.at_ns < self._resend_ns:
                 return
             yield name
 
     def _look_at(self, name: str, now_ns: int) -> Iterator[Alert]:
-        node, told = self._map.find(name), self._told.get(name)
-        if node is not None and self._speechless(node, now_ns):
+        node, sent = self._map.find(name), self._sent.get(name)
+        if node is not None and self._cannot_receive(node, now_ns):
             self._waiting.add(name)
             return
-        alert = None if node is None else self._standing(node, told, now_ns)
+        alert = None if node is None else self._standing(node, sent, now_ns)
         if node is None or alert_of(self._map, node) is None:
             self._episodes.end(name, now_ns)
-        if alert is None or told is None or alert.labels != told.alert.labels:
+        if alert is None or sent is None or alert.labels != sent.alert.labels:
             self._inherited.discard(name)
-            if told is not None:
-                del self._told[name]
-                yield from self._end(told.alert, now_ns)
-            told = None
-        if alert is not None and (told is None or now_ns - told.at_ns >= self._resend_ns):
-            self._told[name] = _SentAlert(alert, now_ns)
-            self._told.move_to_end(name)
+            if sent is not None:
+                del self._sent[name]
+                yield from self._end(sent.alert, now_ns)
+            sent = None
+        if alert is not None and (sent is None or now_ns - sent.at_ns >= self._resend_ns):
+            self._sent[name] = _SentAlert(alert, now_ns)
+            self._sent.move_to_end(name)
             yield alert
 
-    def _standing(self, node: Node, told: _SentAlert | None, now_ns: int) -> Alert | None:
+    def _standing(self, node: Node, sent: _SentAlert | None, now_ns: int) -> Alert | None:
         alert = alert_of(self._map, node)
         if alert is not None:
             self._episodes.begin(node.name, alert.name, node.status_since_ns)
@@ -121,9 +121,9 @@ class AlertTracker:
             return alert
         self._waiting.add(node.name)
         # What was sent too long ago expired meanwhile, as when this process was stopped: resending raises it again.
-        return told.alert if told is not None and now_ns - told.at_ns < self._lifetime_ns else None
+        return sent.alert if sent is not None and now_ns - sent.at_ns < self._lifetime_ns else None
 
-    def _speechless(self, node: Node, now_ns: int) -> bool:
+    def _cannot_receive(self, node: Node, now_ns: int) -> bool:
         return self._shared and self._map.reception[node.transport].blind(now_ns)
 
     def _must_wait(self, node: Node, now_ns: int) -> bool:
@@ -137,7 +137,7 @@ class AlertTracker:
         held_since_ns = self._map.held_since_ns(node, now_ns)
         if held_since_ns is None:
             return False
-        # What an earlier process told a moment ago is still alive: it goes on rather than expire meanwhile.
+        # What an earlier process sent a moment ago is still alive: it goes on rather than expire meanwhile.
         return not (node.name in self._inherited and now_ns - held_since_ns < self._lifetime_ns - self._resend_ns)
 
     def _end(self, alert: Alert, now_ns: int) -> Iterator[Alert]:
@@ -145,5 +145,5 @@ class AlertTracker:
             yield alert.end(self._map.clock.wall_ns())
 
     def _note(self, change: Change, node: Node) -> None:
-        if change is not Change.REPORT and (node.status is not Status.ACTIVE or node.name in self._told):
+        if change is not Change.REPORT and (node.status is not Status.ACTIVE or node.name in self._sent):
             self._changed.append(node.name)

@@ -32,7 +32,7 @@ examples:
   aurora-registry
       start on port 9999, with aurora-registry.db in this directory
   aurora-registry --store=redis://10.0.0.1/0 --event-bus=redis://10.0.0.1/0
-      keep the nodes in Redis, and hear heartbeats that are published there
+      keep the nodes in Redis, and receive heartbeats that are published there
   aurora-registry --config.file=config.yaml --config.check
       say what is wrong with a configuration, and start nothing
 
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check_further(config: Config) -> None:
-    """Raise Invalid for what those who connect can tell of a URL, who expose of a family, who read of tokens."""
+    """Raise Invalid for a URL, a family or a token file that can only be judged by the part that uses it."""
     faults: list[Fault] = []
     urls = (("store", config.store, open_store), ("event_bus.url", config.event_bus.url, parse_redis_url))
     for key, url, read in urls:

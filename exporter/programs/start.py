@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from exporter.process.streams import open_closed_streams
+
 INSTALL = "pip install 'aurora-node-registry[registry]'"
 
 
@@ -19,6 +21,8 @@ def simulator() -> int:
 
 
 def _run(name: str, module: str) -> int:
+    # Before anything is imported that opens a file.
+    open_closed_streams()
     try:
         main = import_module(module).main
         return int(main())

@@ -4,7 +4,7 @@ Ownership: a store keeps no state that the node map needs; the map is read once 
 Ordering: one writer calls `save`, one batch at a time; a batch is applied whole or not at all.
 Durability: when `save` returns, the batch outlives a `kill -9` of this process (SQLite: of the machine).
 Concurrency: several registries may share a Redis. Of two records of one node the later `revision_ns` stands, of two
-heartbeats the later stamp, and of one transition told twice the first; `save` says what it was the first to tell.
+heartbeats the later stamp, and of one transition written twice the first; `save` says what it was the first to write.
 No wall clock decides any of it (docs/design/ordering.md).
 
 The rules, which every store follows, for a node by name and in this order:
@@ -12,9 +12,10 @@ The rules, which every store follows, for a node by name and in this order:
 - A record is taken if its `revision_ns` is not before that of the record or tombstone that is there; it takes the
   tombstone's place.
 - A tombstone is taken if its `revision_ns` is later than that of the record, or of the tombstone, that is there; record
-  and last heartbeat go, the history stays until the tombstone is pruned (7 days, at `load`).
+  and last heartbeat go, the history stays until the tombstone is pruned: after 7 days, at `load`, and the oldest at
+  once where there are more than 50,000.
 - A transition is taken if its `sequence` is above that of the node's last recorded one and it leads to another status
-  than the recorded one; one that stands in the history exactly as it is told was taken, and its answer was lost. Of a
+  than the recorded one; one that stands in the history as it is written was taken, and its answer was lost. Of a
   name that is neither registered nor departed, none is. The newest 100 a node are kept.
 - A transition of the batch's `history` is put where it is missing, and is no news.
 - A heartbeat is taken if its stamp is later than that of the last one; of a node that is not registered, none is.
@@ -63,9 +64,9 @@ class Unconfirmed(StoreUnavailable):
 
 @dataclass(slots=True)
 class Saved:
-    """What a batch was the first to tell, of all registries on this store. A lone registry is always the first.
+    """What a batch was the first to write, of all registries on this store. A lone registry is always the first.
 
-    What a store has lost, or was told already by a batch whose answer never arrived, it cannot tell from what is new
+    What a store has lost, or took already in a batch whose answer never arrived, looks to it like what is new
     or known: a re-seeded store calls everything new, and a repeated batch may be news to nobody.
     """
 
@@ -96,7 +97,7 @@ class Store(Protocol):
     """
 
     shared: bool
-    """Whether other registries may write to it: then `changes` tells what they wrote, and losing it is blindness."""
+    """Whether other registries may write to it: then `changes` gives what they wrote, and without it we are blind."""
     on_rejected: OnRejected
     """What is read is checked as a registration is. A record that cannot be is set aside: it stays where it is until
     its node registers again, and the rest is served."""
@@ -104,7 +105,7 @@ class Store(Protocol):
     instance: str
     """Our identity among the registries on a shared store; empty where it is not shared."""
     durable: bool | None
-    """Whether what is acknowledged outlives a crash of whoever keeps it; None where that is not known yet."""
+    """Whether what is acknowledged outlives a crash of the server that stores it; None where that is not known yet."""
 
     async def open(self) -> None:
         """Make ready, once; StoreRefused (and nothing touched) for a store that is damaged, foreign or newer.
@@ -116,7 +117,7 @@ class Store(Protocol):
         """Prove that writes are taken, at little cost: to be asked again and again while they are not."""
 
     async def load(self) -> Snapshot:
-        """Everything that is kept. Damage raises StoreRefused: never silently a part, never silently empty.
+        """Everything that is kept. Damage raises StoreRefused: never a part, never an empty one, without an error.
 
         Nodes stand by their time of registration and then by name. Tombstones of more than 7 days are pruned.
         """
@@ -130,7 +131,7 @@ class Store(Protocol):
     async def recent(self, since_ns: int, limit: int) -> Recent:
         """What happened at or after that time (wall clock) to any node, at most `limit` of each kind, the newest.
 
-        Of transitions, at least the latest 10,000 that are kept count.
+        At least the latest 10,000 of each kind count, and no more need to be looked at.
         """
 
     def changes(self) -> AsyncIterator[Batch]:
@@ -142,7 +143,7 @@ class Store(Protocol):
         """
 
     async def time_ns(self) -> int:
-        """The wall clock that all registries on this store tell time by: the host's own where it is not shared."""
+        """The wall clock of all registries on this store: the host's own where it is not shared."""
 
     async def close(self) -> None:
         """Release everything; safe to call twice."""

@@ -11,6 +11,7 @@ from exporter.domain.transition import Transition
 from exporter.stores.base import Batch, LastHeartbeat, Mark, OnRejected, Recent, Saved, Snapshot, overlook
 from exporter.stores.rules import (
     KEEP_TOMBSTONES,
+    MAX_TOMBSTONES,
     MAX_TRANSITIONS,
     Version,
     apply,
@@ -83,6 +84,7 @@ class _DictRows:
     def __init__(self) -> None:
         self.records: dict[str, NodeRecord] = {}
         self.tombstones: dict[str, Tombstone] = {}
+        """Oldest first."""
         self.heartbeats: dict[str, LastHeartbeat] = {}
         self.history: dict[str, list[Transition]] = {}
         """Newest first."""
@@ -110,7 +112,14 @@ class _DictRows:
     def put_tombstone(self, tombstone: Tombstone) -> None:
         self.records.pop(tombstone.name, None)
         self.heartbeats.pop(tombstone.name, None)
+        self.tombstones.pop(tombstone.name, None)
         self.tombstones[tombstone.name] = tombstone
+
+    def limit_tombstones(self) -> None:
+        while len(self.tombstones) > MAX_TOMBSTONES:
+            oldest = next(iter(self.tombstones))
+            del self.tombstones[oldest]
+            self.history.pop(oldest, None)
 
     def put_transition(self, transition: Transition) -> None:
         history = self.history.setdefault(transition.node, [])

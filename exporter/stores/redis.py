@@ -9,6 +9,7 @@ import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import replace
+from heapq import nlargest
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,6 +30,7 @@ from exporter.stores.redisscripts import PERSISTENCE, PRUNE, SAVE, STATE, TYPES,
 from exporter.stores.rules import (
     KEEP_MARKS,
     KEEP_TOMBSTONES,
+    MAX_TOMBSTONES,
     newest_first,
     registration_order,
     stored_node,
@@ -59,7 +61,7 @@ class _Unusable(StoreUnavailable):
 
 
 class RedisStore:
-    """Hashes by node name, a list of transitions a node, and a stream that tells other registries what is new.
+    """Hashes by node name, a list of transitions a node, and a stream of what is new for other registries.
 
     Of a large batch, each part (1,000 nodes at most) is applied whole or not at all; to save it again completes it.
     Redis keeps what it acknowledged as well as its own settings say (`appendonly`, replicas); what a restart or a
@@ -77,7 +79,7 @@ class RedisStore:
         self._origin = secrets.token_hex(8)
         self._saves = 0
         self._unconfirmed: deque[int] = deque(maxlen=MAX_UNCONFIRMED)
-        """Saves whose answer we did not get: Redis may apply them long after, and then we must be told of them."""
+        """Saves whose answer we did not get: Redis may apply them long after, then we read them as others'."""
         self._client = connect(url)
         self._save = self._client.register_script(SAVE)
         self._state = self._client.register_script(STATE)
@@ -100,13 +102,14 @@ class RedisStore:
             )
 
     async def load(self) -> Snapshot:
-        """Everything, in parts, so that neither Redis nor we are held up; what is told meanwhile, `changes` has."""
+        """Everything, in parts, so that neither Redis nor we are held up; what is written meanwhile, `changes` has."""
         with _refusing():
             known = await self._adopt()
             await self._look_at_persistence()
             mark = await self._load_marks(known.time_ns)
             tombstones = await self._load_hash(codec.TOMBSTONES, codec.read_tombstone)
             await self._expire_tombstones(tombstones, known.time_ns - KEEP_TOMBSTONES)
+            await self._index_tombstones(tombstones)
             recorded = await self._load_hash(codec.RECORDED, codec.read_recorded)
             heartbeats = await self._load_hash(codec.HEARD, codec.read_heard)
             records = await self._load_hash(codec.NODES, codec.read_record)
@@ -120,7 +123,7 @@ class RedisStore:
         return snapshot
 
     async def save(self, batch: Batch) -> Saved:
-        """Apply the batch, and tell the other registries."""
+        """Apply the batch, and publish it to the other registries."""
         known = self._loaded()
         saved = Saved()
         for part in codec.parts(batch):
@@ -165,20 +168,37 @@ class RedisStore:
         """Newest first."""
         async with self._asking():
             items = await self._client.zrevrange(codec.history(name), 0, limit - 1) if limit else []
-        return [*self._readable(codec.history(name), codec.read_transition, name, items)]
+        return [*self._readable(codec.history(name), codec.read_transition, [(name, item) for item in items])]
 
     async def recent(self, since_ns: int, limit: int) -> Recent:
-        """Of the latest 10,000 transitions of all nodes, and of all tombstones."""
+        """Of the latest 10,000 transitions of all nodes, and of as many tombstones as are asked for."""
+        if not limit:
+            return Recent([], [])
         async with self._asking():
-            items = await self._client.zrevrange(codec.RECENT, 0, limit - 1) if limit else []
-        found = self._readable(codec.RECENT, codec.read_recent, "", items)
-        transitions = [transition for transition in found if transition.at_ns >= since_ns]
-        tombstones = await self._load_hash(codec.TOMBSTONES, codec.read_tombstone)
-        gone = (tombstone for tombstone in tombstones.values() if tombstone.at_ns >= since_ns)
-        return newest_first(transitions, gone, limit)
+            items = await self._client.zrevrange(codec.RECENT, 0, limit - 1)
+        async with self._asking():
+            members: Any = await self._client.zrevrange(codec.DEPARTURES, 0, limit - 1)
+        names = [codec.departed(member) for member in members]
+        values: list[Any] = []
+        if names:
+            async with self._asking():
+                values = await self._client.hmget(codec.TOMBSTONES, names)
+
+        def read() -> Recent:
+            transitions = self._readable(codec.RECENT, codec.read_recent, [("", item) for item in items])
+            found = [(name.decode(errors="replace"), value) for name, value in zip(names, values, strict=True) if value]
+            tombstones = self._readable(codec.TOMBSTONES, codec.read_tombstone, found)
+            return newest_first(
+                (transition for transition in transitions if transition.at_ns >= since_ns),
+                (tombstone for tombstone in tombstones if tombstone.at_ns >= since_ns),
+                limit,
+            )
+
+        # In a thread, since ten thousand of each would hold up the event loop.
+        return await asyncio.to_thread(read)
 
     async def changes(self) -> AsyncIterator[Batch]:
-        """What other registries saved since the last load; heartbeats over the bus excepted, which all hear."""
+        """What other registries saved since the last load; heartbeats over the bus excepted, which all receive."""
         known = self._loaded()
         position = known.last_change
         unfinished: Batch | None = None
@@ -220,7 +240,7 @@ class RedisStore:
         return (await self._ask_state()).time_ns
 
     async def close(self) -> None:
-        """Tell the other registries that we stopped in good order, and close all connections."""
+        """Write for the other registries that we stopped in good order, and close all connections."""
         if self._known is not None:
             known, self._known = self._known, None
             with contextlib.suppress(StoreUnavailable):
@@ -347,23 +367,36 @@ class RedisStore:
         return max(marks.values(), key=lambda mark: mark.alive_ns, default=None)
 
     async def _expire_tombstones(self, tombstones: dict[str, Tombstone], before_ns: int) -> None:
-        """Remove old tombstones and the history of their nodes, in place and in Redis."""
+        """Remove old tombstones, and those that are too many, with their nodes' history, in place and in Redis."""
+        newest = nlargest(MAX_TOMBSTONES, (tombstone.revision_ns for tombstone in tombstones.values()))
+        if len(newest) == MAX_TOMBSTONES:
+            before_ns = max(before_ns, newest[-1])
         old = [name for name, tombstone in tombstones.items() if tombstone.revision_ns < before_ns]
         for start in range(0, len(old), codec.PART):
             names = old[start : start + codec.PART]
-            keys = [codec.TOMBSTONES, codec.RECORDED, *map(codec.history, names)]
+            keys = [codec.TOMBSTONES, codec.RECORDED, codec.DEPARTURES, *map(codec.history, names)]
             async with self._asking():
                 await self._prune(keys, [b"%020d" % before_ns, *names])
         for name in old:
             del tombstones[name]
 
+    async def _index_tombstones(self, tombstones: dict[str, Tombstone]) -> None:
+        """Bring into order what a registry of an earlier build, which knew no such order, wrote."""
+        async with self._asking():
+            if await self._client.zcard(codec.DEPARTURES) >= len(tombstones):
+                return
+        members = [codec.departure(tombstone) for tombstone in tombstones.values()]
+        for start in range(0, len(members), codec.PART):
+            async with self._asking():
+                await self._client.zadd(codec.DEPARTURES, dict.fromkeys(members[start : start + codec.PART], 0))
+
     def _reject_change(self, kind: bytes, error: Exception) -> None:
         self.on_rejected(f"{shown(kind)} in {codec.CHANGES}", fault_of(error), str(error))
 
     def _readable(
-        self, where: str, read: Callable[[str, Any], Value], name: str, items: Iterable[Any]
+        self, where: str, read: Callable[[str, Any], Value], items: Iterable[tuple[str, Any]]
     ) -> Iterator[Value]:
-        for item in items:
+        for name, item in items:
             try:
                 yield read(name, item)
             except (msgspec.MsgspecError, ValueError) as error:

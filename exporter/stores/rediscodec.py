@@ -25,9 +25,12 @@ from exporter.domain.transition import Transition
 from exporter.stores.base import Batch, LastHeartbeat, Mark, Saved
 
 PREFIX = "aurora:{registry}:"
-DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT, PEERS, TIME = (
+DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT, PEERS, TIME, DEPARTURES = (
     PREFIX + name
-    for name in ["dataset", "nodes", "tombstones", "heard", "recorded", "marks", "changes", "recent", "peers", "time"]
+    for name in [
+        *("dataset", "nodes", "tombstones", "heard", "recorded", "marks", "changes", "recent", "peers", "time"),
+        "departures",
+    ]
 )
 ASIDE = PREFIX + "aside"
 """A hash of what cannot be used, by the hash's name and the field."""
@@ -43,6 +46,7 @@ TYPES = {
     RECENT: "zset",
     PEERS: "hash",
     TIME: "string",
+    DEPARTURES: "zset",
     ASIDE: "hash",
 }
 PART = 1_000
@@ -131,7 +135,7 @@ def _size(record: NodeRecord | None) -> int:
 
 def write_part(batch: Batch) -> tuple[list[str], list[str | bytes | int]]:
     """Keys and arguments of the script SAVE, but for the first three arguments."""
-    keys = [DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT, PEERS, TIME]
+    keys = [DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT, PEERS, TIME, DEPARTURES]
     arguments: list[str | bytes | int] = [
         _encode(batch.mark) if batch.mark else b"",
         _head(batch.mark.alive_ns) if batch.mark else b"",
@@ -148,6 +152,16 @@ def write_part(batch: Batch) -> tuple[list[str], list[str | bytes | int]]:
     for name, heartbeat in batch.heartbeats.items():
         arguments += name, _head(heartbeat.stamp_ns, heartbeat.last_seen_ns) + _way(heartbeat)
     return keys, arguments
+
+
+def departure(tombstone: Tombstone) -> bytes:
+    """The tombstone's member of the sorted set `departures`: its revision and its name."""
+    return _head(tombstone.revision_ns) + tombstone.name.encode()
+
+
+def departed(member: bytes) -> bytes:
+    """The name in a member of `departures`."""
+    return member[DIGITS:]
 
 
 def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:

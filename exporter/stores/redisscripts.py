@@ -7,10 +7,10 @@ zeros, and are compared as text. All keys share one hash tag, so that a cluster 
 from __future__ import annotations
 
 from exporter.domain.recordchecks import MAX_TIME_NS
-from exporter.stores.rules import MAX_TRANSITIONS
+from exporter.stores.rules import MAX_TOMBSTONES, MAX_TRANSITIONS
 
 MAX_CHANGES = 1_000
-"""So many entries of the stream are kept, minutes of the busiest mesh; who is slower than that loads anew."""
+"""So many entries of the stream are kept, minutes of the busiest mesh; slower readers load everything again."""
 MAX_RECENT = 10_000
 """So many transitions of all nodes together are kept in order of time."""
 
@@ -67,7 +67,7 @@ the nodes can be known all the same, that is renamed, so that nothing is lost an
 
 SAVE = (
     """
-local dataset, nodes, tombstones, heard, recorded, marks, changes, recent, peers, time = unpack(KEYS, 1, 10)
+local dataset, nodes, tombstones, heard, recorded, marks, changes, recent, peers, time, departures = unpack(KEYS, 1, 11)
 
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
@@ -84,23 +84,23 @@ local function take(count)
     return unpack(ARGV, first, first + count - 1)
 end
 
-local told = {}
+local entry = {}
 local function announce(last_of_batch)
-    if #told >= 2000 or (last_of_batch and #told > 0) then
+    if #entry >= 2000 or (last_of_batch and #entry > 0) then
         local last = redis.call('XREVRANGE', changes, '+', '-', 'COUNT', 1)[1]
         local id = last and tonumber(string.match(last[1], '^%d+')) + 1 or 1
         if not last_of_batch then
-            told[#told + 1] = 'more'
-            told[#told + 1] = '1'
+            entry[#entry + 1] = 'more'
+            entry[#entry + 1] = '1'
         end
-        redis.call('XADD', changes, 'MAXLEN', '~', MAX_CHANGES, string.format('%d-0', id), 'o', origin, unpack(told))
-        told = {}
+        redis.call('XADD', changes, 'MAXLEN', '~', MAX_CHANGES, string.format('%d-0', id), 'o', origin, unpack(entry))
+        entry = {}
     end
 end
-local function tell(kind, text)
+local function add_change(kind, text)
     -- Clients read an entry as a mapping: the same field twice would be one.
-    told[#told + 1] = kind .. #told
-    told[#told + 1] = text
+    entry[#entry + 1] = kind .. #entry
+    entry[#entry + 1] = text
     announce(false)
 end
 local function head(value, position)
@@ -135,9 +135,10 @@ for _ = 1, counts[1] do
     if not latest or head(value, 0) >= head(latest, 0) then
         if value ~= before then
             redis.call('HSET', nodes, name, value)
-            tell('r', string.sub(value, 41))
+            add_change('r', string.sub(value, 41))
         end
         redis.call('HDEL', tombstones, name)
+        if gone then redis.call('ZREM', departures, head(gone, 0) .. name) end
         if not before then new_records[#new_records + 1] = name end
     end
 end
@@ -148,10 +149,26 @@ for _ = 1, counts[2] do
     local latest = before or gone
     if not latest or head(value, 0) > head(latest, 0) then
         redis.call('HSET', tombstones, name, value)
+        if gone then redis.call('ZREM', departures, head(gone, 0) .. name) end
+        redis.call('ZADD', departures, 0, head(value, 0) .. name)
         redis.call('HDEL', nodes, name)
         redis.call('HDEL', heard, name)
-        tell('d', string.sub(value, 41))
+        add_change('d', string.sub(value, 41))
         if not gone then new_tombstones[#new_tombstones + 1] = name end
+    end
+end
+
+local excess = redis.call('ZCARD', departures) - MAX_TOMBSTONES
+if excess > 0 then
+    for _, oldest in ipairs(redis.call('ZRANGE', departures, 0, excess - 1)) do
+        local name = string.sub(oldest, 21)
+        redis.call('ZREM', departures, oldest)
+        if head(redis.call('HGET', tombstones, name), 0) == head(oldest, 0) then
+            redis.call('HDEL', tombstones, name)
+            redis.call('HDEL', recorded, name)
+            -- Of the same hash tag, and so on the same node of a cluster.
+            redis.call('DEL', string.sub(tombstones, 1, -11) .. 'history:' .. name)
+        end
     end
 end
 
@@ -161,7 +178,7 @@ for index = 1, counts[3] + counts[4] do
     local owner = get(nodes, name, 2) or get(tombstones, name, 2)
     if owner then
         -- Of one score, members stand by their text, and so by sequence or stamp: a score has no room for them.
-        local history, value = KEYS[10 + index], sequence .. text
+        local history, value = KEYS[11 + index], sequence .. text
         local kind = redis.call('TYPE', history).ok
         if kind ~= 'zset' and kind ~= 'none' then redis.call('RENAME', history, history .. ':aside') end
         local last = get(recorded, name, 1)
@@ -177,7 +194,7 @@ for index = 1, counts[3] + counts[4] do
         end
         if missing then
             if later then redis.call('HSET', recorded, name, value) end
-            tell(index <= counts[3] and 's' or 'p', text)
+            add_change(index <= counts[3] and 's' or 'p', text)
             redis.call('ZADD', history, 0, value)
             redis.call('ZREMRANGEBYRANK', history, 0, -MAX_TRANSITIONS - 1)
             redis.call('ZADD', recent, 0, stamp .. text)
@@ -196,8 +213,8 @@ for _ = 1, counts[5] do
     local before = get(heard, name, 1)
     if (not before or head(value, 0) > head(before, 0)) and redis.call('HEXISTS', nodes, name) == 1 then
         redis.call('HSET', heard, name, value)
-        -- The bus is heard by every registry itself; but for a node that some of them may not know yet.
-        if not before or string.sub(value, 41, 44) == 'http' then tell('h', name .. ' ' .. value) end
+        -- Every registry receives from the bus itself; but it may not know the node yet.
+        if not before or string.sub(value, 41, 44) == 'http' then add_change('h', name .. ' ' .. value) end
     end
 end
 
@@ -207,11 +224,13 @@ return {
     redis.call('HGETALL', peers), {redis.call('GET', time) or nil},
 }
 """.replace("MAX_TRANSITIONS", str(MAX_TRANSITIONS))
+    .replace("MAX_TOMBSTONES", str(MAX_TOMBSTONES))
     .replace("MAX_CHANGES", str(MAX_CHANGES))
     .replace("MAX_RECENT", str(MAX_RECENT))
     .replace("MAX_NUMBER", f"{MAX_TIME_NS:020d}")
 )
-"""KEYS: dataset, nodes, tombstones, heard, recorded, marks, changes, recent, peers, time, each transition's history.
+"""KEYS: dataset, nodes, tombstones, heard, recorded, marks, changes, recent, peers, time, departures, each transition's
+history.
 
 ARGV: dataset, run id, origin, instance, mark and its mesh time or nothing, and how many records, tombstones,
 transitions, transitions of the past and heartbeats follow: name and value of each. Records and tombstones: revision,
@@ -244,14 +263,17 @@ nodes' names. To run it again, or for a node that was done, changes nothing.
 """
 
 PRUNE = """
-for index = 3, #KEYS do
-    local name = ARGV[index - 1]
+for index = 4, #KEYS do
+    local name = ARGV[index - 2]
     local gone = redis.call('HGET', KEYS[1], name)
     if gone and string.sub(gone, 1, 20) < ARGV[1] then
         redis.call('HDEL', KEYS[1], name)
         redis.call('HDEL', KEYS[2], name)
         redis.call('DEL', KEYS[index])
+        redis.call('ZREM', KEYS[3], string.sub(gone, 1, 20) .. name)
     end
 end
 """
-"""KEYS: tombstones, recorded, and each node's history. ARGV: the time before which a tombstone is old, the names."""
+"""KEYS: tombstones, recorded, departures, and each node's history. ARGV: the time before which a tombstone is old, and
+the names.
+"""

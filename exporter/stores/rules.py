@@ -16,6 +16,10 @@ from exporter.stores.base import Recent, Saved
 MAX_TRANSITIONS = 100
 """So many a node are kept, the newest."""
 KEEP_TOMBSTONES = 7 * 24 * HOUR
+MAX_TOMBSTONES = 50_000
+"""So many are kept, the newest: ever new names that leave would else fill the store."""
+LOOKED_AT = 10_000
+"""So many of the newest are looked at for what is recent, where fewer are asked for."""
 KEEP_MARKS = 72 * HOUR
 
 
@@ -50,6 +54,9 @@ class Rows(Protocol):
     def put_transition(self, transition: Transition) -> None:
         """Into the node's history, of which the newest MAX_TRANSITIONS are kept."""
 
+    def limit_tombstones(self) -> None:
+        """Drop the oldest above MAX_TOMBSTONES, with the history of their nodes."""
+
     def put_heartbeats(self, heartbeats: dict[str, LastHeartbeat]) -> None:
         """Each one whose node has a record, and whose time is later than that which is there."""
 
@@ -71,6 +78,8 @@ def apply(batch: Batch, rows: Rows) -> Saved:
             rows.put_tombstone(tombstone)
             if gone is None:
                 saved.tombstones.add(name)
+    if batch.tombstones:
+        rows.limit_tombstones()
     _apply_transitions(batch, rows, saved)
     rows.put_heartbeats(batch.heartbeats)
     return saved

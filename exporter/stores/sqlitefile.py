@@ -13,7 +13,7 @@ from exporter.domain.errors import StoreRefused, StoreUnavailable
 from exporter.stores.sqliteseal import RESTORE, Seal, check, check_missing, prepare
 
 APPLICATION_ID = 0x4155_524F
-"""`AURO`, so that `file` and we can tell the database from others."""
+"""`AURO`, so that `file` and we recognize the database."""
 FORMAT = 2
 """Of the tables; kept in `user_version`. A file of format 1 is upgraded when it is opened (sqliteupgrade)."""
 SCHEMA = """
@@ -25,6 +25,7 @@ CREATE TABLE tombstones (
     name TEXT PRIMARY KEY, revision_ns INTEGER NOT NULL, epoch INTEGER NOT NULL, at_ns INTEGER NOT NULL,
     record BLOB NOT NULL, checksum INTEGER NOT NULL
 );
+CREATE INDEX tombstones_by_time ON tombstones (revision_ns, name);
 CREATE TABLE heard (
     name TEXT PRIMARY KEY, stamp_ns INTEGER NOT NULL, last_seen_ns INTEGER NOT NULL, transport TEXT NOT NULL,
     checksum INTEGER NOT NULL
@@ -138,12 +139,19 @@ def open_locked(path: Path, seal: Seal) -> sqlite3.Connection:
         connection = _connect(path)
         try:
             _check_content(path, connection)
+            _index_tombstones(connection)
             prepare(connection)
             check(path, connection, seal)
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def _index_tombstones(connection: sqlite3.Connection) -> None:
+    """Files of earlier builds lack this index of the format; in the first format the column has another meaning."""
+    if connection.execute("PRAGMA user_version").fetchone() == (FORMAT,):
+        connection.execute("CREATE INDEX IF NOT EXISTS tombstones_by_time ON tombstones (revision_ns, name)")
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -26,7 +26,7 @@ from exporter.domain.status import Status, Transport
 from exporter.domain.text import shown
 from exporter.domain.transition import Transition
 from exporter.stores.base import LastHeartbeat, Mark, OnRejected, Recent, Snapshot, overlook
-from exporter.stores.rules import MAX_TRANSITIONS, Version, registration_order, stored_node
+from exporter.stores.rules import LOOKED_AT, MAX_TOMBSTONES, MAX_TRANSITIONS, Version, registration_order, stored_node
 from exporter.stores.sqlitefile import damaged
 
 LOOK_BACK = 10
@@ -40,6 +40,8 @@ _decode_tombstone = msgspec.json.Decoder(Tombstone).decode
 _decode_mark = msgspec.json.Decoder(Mark).decode
 _TRANSITIONS = "SELECT name, sequence, from_status, to_status, at_ns, stamp_ns, checksum FROM transitions"
 _TOMBSTONES = "SELECT name, revision_ns, epoch, at_ns, record, checksum FROM tombstones"
+
+_NEWEST = "SELECT * FROM ({} LIMIT ?) WHERE at_ns >= ? LIMIT ?"
 
 
 class SqliteRows:
@@ -83,6 +85,14 @@ class SqliteRows:
         cells = (tombstone.revision_ns, tombstone.epoch, tombstone.at_ns)
         self._put("tombstones", name, *cells, _encode(tombstone))
 
+    def limit_tombstones(self) -> None:
+        """Drop the oldest above MAX_TOMBSTONES, with the history of their nodes."""
+        oldest = self._execute(
+            "SELECT revision_ns FROM tombstones ORDER BY revision_ns DESC LIMIT 1 OFFSET ?", (MAX_TOMBSTONES - 1,)
+        ).fetchone()
+        if oldest:
+            self.prune(*oldest)
+
     def put_transition(self, transition: Transition) -> None:
         """Into the node's history, of which the newest MAX_TRANSITIONS are kept."""
         cells = (transition.from_, transition.to, transition.at_ns, transition.stamp_ns)
@@ -125,13 +135,9 @@ class SqliteRows:
 
     def recent(self, since_ns: int, limit: int) -> Recent:
         """The newest transitions and tombstones of all nodes, from that time on."""
-        transitions = self._execute(
-            f"{_TRANSITIONS} WHERE at_ns >= ? ORDER BY stamp_ns DESC, name DESC LIMIT ?", (since_ns, limit)
-        )
-        tombstones = self._execute(
-            f"{_TOMBSTONES} WHERE at_ns >= ? ORDER BY revision_ns DESC, name DESC LIMIT ?",
-            (since_ns, limit),
-        )
+        among = (max(limit, LOOKED_AT), since_ns, limit)
+        transitions = self._execute(_NEWEST.format(f"{_TRANSITIONS} ORDER BY stamp_ns DESC, name DESC"), among)
+        tombstones = self._execute(_NEWEST.format(f"{_TOMBSTONES} ORDER BY revision_ns DESC, name DESC"), among)
         return Recent(
             [*self._sound("transitions", transitions, _transition)],
             [*self._sound("tombstones", tombstones, _tombstone)],

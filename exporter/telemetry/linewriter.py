@@ -1,4 +1,4 @@
-"""Lines for standard error or output, which hold nobody up: whoever should read them may have stopped reading."""
+"""Lines for standard error or output, which hold nobody up: their reader may have stopped reading."""
 
 from __future__ import annotations
 

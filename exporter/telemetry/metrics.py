@@ -44,6 +44,7 @@ class Rejection(enum.StrEnum):
     UNKNOWN_NODE = "unknown_node"
     NAME_CONFLICT = "name_conflict"
     NODE_LIMIT = "node_limit"
+    STATE_LIMIT = "state_limit"
     OVERLOAD = "overload"
     """Registrations and departures arrived faster than the store takes them."""
     STORE_UNAVAILABLE = "store_unavailable"
@@ -130,7 +131,7 @@ class Telemetry(Collector):
         self._process = ProcessCollector(registry=None)
 
     def watch(self, node_map: NodeMap) -> None:
-        """Tell of this map from now on; until then we are blind to every node."""
+        """Report about this map from now on; until then we are blind to every node."""
         self._node_map = node_map
         node_map.listeners.append(self._note)
 
@@ -246,6 +247,12 @@ class Telemetry(Collector):
             self._notifications_queue_length(),
         )
         streams, dropped = self._event_streams()
+        room = self._node_map.room if self._node_map else None
+        yield _gauge(
+            "aurora_registry_state_bytes",
+            "Bytes that all nodes state, of at most limits.max_state.",
+            room.state_bytes if room else 0,
+        )
         yield _gauge("aurora_registry_event_streams", "Streams of GET /events that are open.", streams)
         yield CounterMetricFamily(
             "aurora_registry_event_streams_dropped",

@@ -39,7 +39,7 @@ export const state = {
 export const listeners = new Set();
 
 /** @param {Set<string> | null} changed */
-function tell(changed) {
+function notify(changed) {
   for (const listener of listeners) listener(changed);
 }
 
@@ -76,14 +76,14 @@ export async function json(path, init = {}) {
   throw new Error(problem.detail || `${path} answered ${response.status}`);
 }
 
-/** Load every node anew. */
+/** Load every node again. */
 export async function load() {
   const answer = await json("/nodes");
   state.ahead = Date.parse(answer.timestamp) - Date.now();
   nodes.clear();
   for (const [name, node] of Object.entries(answer.nodes)) nodes.set(name, node);
   state.loaded = true;
-  tell(null);
+  notify(null);
 }
 
 let judging = 0;
@@ -95,7 +95,7 @@ export function judge() {
     judging = 0;
     try {
       state.verdict = await json("/mesh");
-      tell(new Set());
+      notify(new Set());
     } catch {
       // The stream's own end says that the registry is away.
     }
@@ -116,7 +116,7 @@ function apply(type, data, changed) {
   changed.add(data.node);
 }
 
-/** Follow the stream for ever; after each gap everything is loaded anew unless the stream resumes. */
+/** Follow the stream for ever; after each gap everything is loaded again unless the stream resumes. */
 export async function follow() {
   let lastId = "";
   let pause = 500;
@@ -150,7 +150,7 @@ export async function follow() {
         }
         text = text.slice(end + 2);
         if (changed.size) {
-          tell(changed);
+          notify(changed);
           judge();
         }
       }
@@ -170,7 +170,7 @@ export async function follow() {
 function setStream(stream, reason) {
   state.stream = stream;
   state.reason = reason;
-  tell(new Set());
+  notify(new Set());
 }
 
 /** Heartbeats are no events: ages and readings are refreshed while somebody looks. */

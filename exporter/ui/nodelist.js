@@ -1,6 +1,9 @@
-/** Nodes as tiles and as a table; of the table only the rows in sight exist, so that thousands cost what dozens do. */
+/**
+ * Nodes as tiles and as a table. Of the table only the rows in sight exist, and a change touches only what it changed,
+ * so that thousands cost what dozens do.
+ */
 
-import { gpuText, look, nodes, now, readings, site } from "./data.js";
+import { gpuText, look, now, readings, site } from "./data.js";
 import { bar, h, setText } from "./dom.js";
 import { age, gigabytes, nodePage, percent, words } from "./format.js";
 
@@ -27,12 +30,29 @@ function describe(node) {
   return `${node.name}: ${node.held ? "frozen at " : ""}${node.status}${life}, ${node.role}`;
 }
 
+/** @param {NodeDoc} node */
+const groupOf = (node) => `${site(node) || "no site"}\n${node.role}`;
+
+/**
+ * Make these an element's last children, in this order; what stands where it should is not touched.
+ * @param {Element} parent
+ * @param {Element[]} children
+ */
+function inOrder(parent, children) {
+  let place = parent.firstElementChild;
+  for (const child of children) {
+    if (child === place) place = place.nextElementSibling;
+    else parent.insertBefore(child, place);
+  }
+}
+
 /** The table. */
 export class Table {
   constructor() {
     /** @type {NodeDoc[]} */
     this.rows = [];
-    /** @type {Map<string, {row: HTMLElement, node: NodeDoc, age: Element}>} */
+    this.count = -1;
+    /** @type {Map<string, {row: HTMLElement, node: NodeDoc, age: Element, index: number}>} */
     this.shown = new Map();
     this.body = h("div", { class: "rows", role: "rowgroup" });
     const heads = ["Node", "Status", "Last heartbeat", "Role", "Site", "GPUs", "Load", "VRAM used"];
@@ -56,8 +76,11 @@ export class Table {
   /** @param {NodeDoc[]} rows */
   show(rows) {
     this.rows = rows;
-    this.element.setAttribute("aria-rowcount", String(rows.length + 1));
-    this.body.style.height = `${rows.length * ROW}px`;
+    if (rows.length !== this.count) {
+      this.count = rows.length;
+      this.element.setAttribute("aria-rowcount", String(rows.length + 1));
+      this.body.style.height = `${rows.length * ROW}px`;
+    }
     this.draw();
   }
 
@@ -78,6 +101,8 @@ export class Table {
         entry = made;
         this.shown.set(node.name, entry);
       }
+      if (entry.index === index) continue;
+      entry.index = index;
       entry.row.style.transform = `translateY(${index * ROW}px)`;
       entry.row.setAttribute("aria-rowindex", String(index + 2));
     }
@@ -105,7 +130,7 @@ export class Table {
       h("span", { role: "cell" }, bar("GPU load", load, load === null ? "" : percent(load))),
       h("span", { role: "cell" }, bar("VRAM", used, `${gigabytes(usedBytes)} / ${gigabytes(totalBytes)} GB`)),
     );
-    return { row, node, age: ageCell };
+    return { row, node, age: ageCell, index: -1 };
   }
 
   tick() {
@@ -119,64 +144,102 @@ export class Tiles {
     this.element = h("div", { class: "tiles" });
     /** @type {Map<string, HTMLAnchorElement>} */
     this.tiles = new Map();
-    this.shape = "";
+    /** @type {Map<string, {section: HTMLElement, count: HTMLElement, list: HTMLElement}>} */
+    this.groups = new Map();
+    this.named = true;
     this.element.addEventListener("keydown", (event) => this.move(event));
   }
 
-  /** @param {NodeDoc[]} rows */
-  show(rows) {
+  /**
+   * @param {NodeDoc[]} rows
+   * @param {Set<string> | null} changed where nothing else changed
+   */
+  show(rows, changed = null) {
+    if (changed && this.repaint(rows, changed)) return;
+    const named = rows.length <= NAMED_TILES;
+    if (named !== this.named) {
+      this.named = named;
+      this.tiles.clear();
+      this.groups.clear();
+      this.element.replaceChildren();
+    }
     /** @type {Map<string, NodeDoc[]>} */
     const groups = new Map();
     for (const node of [...rows].sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      const key = `${site(node) || "no site"}\n${node.role}`;
+      const key = groupOf(node);
       const group = groups.get(key);
       if (group) group.push(node);
       else groups.set(key, [node]);
     }
-    const keys = [...groups.keys()].sort();
-    const named = rows.length <= NAMED_TILES;
-    const shape = `${named}\n${keys.map((key) => `${key}:${groups.get(key)?.map((n) => n.name).join(" ")}`).join("\n")}`;
-    if (shape === this.shape) {
-      for (const node of rows) this.paint(node);
-      return;
+    const names = new Set(rows.map((node) => node.name));
+    for (const [name, tile] of this.tiles) {
+      if (names.has(name)) continue;
+      tile.remove();
+      this.tiles.delete(name);
     }
-    this.shape = shape;
-    this.tiles.clear();
-    const parts = keys.map((key) => {
-      const [place, role] = key.split("\n");
-      const members = groups.get(key) ?? [];
-      const list = h("div", { class: named ? "grid" : "grid dots", role: "group", "aria-label": `${place}, ${role}` });
-      members.forEach((node, index) => {
-        const tile = h("a", { class: "tile", href: nodePage(node.name), tabindex: index ? -1 : 0 });
-        if (named) tile.append(h("span", {}, node.name));
-        this.tiles.set(node.name, tile);
-        this.paint(node);
-        list.append(tile);
-      });
-      return h("section", { class: "group" }, h("h3", {}, place, h("small", {}, ` ${role} · ${members.length}`)), list);
+    for (const [key, { section }] of this.groups) {
+      if (groups.has(key)) continue;
+      section.remove();
+      this.groups.delete(key);
+    }
+    const keys = [...groups.keys()].sort();
+    inOrder(this.element, keys.map((key) => this.group(key, groups.get(key) ?? [])));
+    for (const { list } of this.groups.values()) {
+      const stops = list.querySelectorAll("[tabindex='0']");
+      if (!stops.length) list.firstElementChild?.setAttribute("tabindex", "0");
+      for (const tile of [...stops].slice(1)) tile.setAttribute("tabindex", "-1");
+    }
+  }
+
+  /**
+   * Whether a new colour was all.
+   * @param {NodeDoc[]} rows
+   * @param {Set<string>} changed
+   */
+  repaint(rows, changed) {
+    if (rows.length !== this.tiles.size) return false;
+    const painted = rows.filter((node) => changed.has(node.name));
+    const inPlace = painted.every((node) => {
+      const tile = this.tiles.get(node.name);
+      return tile && tile.parentElement === this.groups.get(groupOf(node))?.list;
     });
-    this.element.replaceChildren(...parts);
+    if (inPlace) for (const node of painted) this.paint(node);
+    return inPlace;
+  }
+
+  /**
+   * @param {string} key
+   * @param {NodeDoc[]} members
+   */
+  group(key, members) {
+    const [place, role] = key.split("\n");
+    let group = this.groups.get(key);
+    if (!group) {
+      const list = h("div", { class: this.named ? "grid" : "grid dots", role: "group", "aria-label": `${place}, ${role}` });
+      const count = h("small");
+      group = { list, count, section: h("section", { class: "group" }, h("h3", {}, `${place} `, count), list) };
+      this.groups.set(key, group);
+    }
+    const { list, count, section } = group;
+    setText(count, `${role} · ${members.length}`);
+    inOrder(list, members.map((node) => this.paint(node)));
+    return section;
   }
 
   /** @param {NodeDoc} node */
   paint(node) {
-    const tile = this.tiles.get(node.name);
-    if (!tile) return;
-    const text = describe(node);
-    if (tile.title === text) return;
-    tile.title = text;
-    tile.setAttribute("aria-label", text);
-    tile.className = `tile ${look(node)}`;
-  }
-
-  /** @param {Set<string>} changed whether all of them could be painted in place */
-  update(changed) {
-    for (const name of changed) {
-      const node = nodes.get(name);
-      if (!node || !this.tiles.has(name)) return false;
+    let tile = this.tiles.get(node.name);
+    if (!tile) {
+      tile = h("a", { class: "tile", href: nodePage(node.name), tabindex: -1 }, this.named && h("span", {}, node.name));
+      this.tiles.set(node.name, tile);
     }
-    for (const name of changed) this.paint(/** @type {NodeDoc} */ (nodes.get(name)));
-    return true;
+    const text = describe(node);
+    if (tile.title !== text) {
+      tile.title = text;
+      tile.setAttribute("aria-label", text);
+      tile.className = `tile ${look(node)}`;
+    }
+    return tile;
   }
 
   /** @param {KeyboardEvent} event */

@@ -14,11 +14,11 @@ import { strip } from "./pictures.js";
  * @param {any} why the answer of /nodes/NAME/why
  */
 export function explain(why) {
-  const parts = [`Last heard ${age(why.last_heard.age_seconds)} ago over ${why.last_heard.transport}.`];
+  const parts = [`Last heartbeat ${age(why.last_heartbeat.age_seconds)} ago over ${why.last_heartbeat.transport}.`];
   if (why.not_counted_seconds >= 1) parts.push(`${age(why.not_counted_seconds)} of it do not count: the registry could not receive.`);
   if (why.held) parts.push("Its status is frozen until the registry receives again.");
   else if (why.next?.in_seconds !== null && why.next) parts.push(`Without a heartbeat it is ${why.next.status} in ${age(why.next.in_seconds)}.`);
-  const suppressed = why.suppressed ?? why.quiet ?? [];
+  const suppressed = why.suppressed ?? [];
   if (suppressed.length) parts.push(`Its alerts are suppressed: ${suppressed.join("; ")}.`);
   else if (why.status !== "active") parts.push("Nothing suppresses its alerts.");
   return parts.join(" ");

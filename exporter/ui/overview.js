@@ -2,7 +2,7 @@
 
 import { gpuCount, json, nodes, planned, site, state } from "./data.js";
 import { h, setText } from "./dom.js";
-import { chosen, filters, setFilter } from "./filters.js";
+import { amend, chosen, filters, setFilter } from "./filters.js";
 import { age, nodePage, nodePath } from "./format.js";
 import { Table, Tiles } from "./nodelist.js";
 import { explain } from "./nodeview.js";
@@ -43,6 +43,8 @@ export class Overview {
     this.stale = true;
     this.drawing = 0;
     this.shape = "";
+    /** @type {import("./data.js").NodeDoc[]} */
+    this.rows = [];
   }
 
   /**
@@ -151,29 +153,30 @@ export class Overview {
     const view = wish.view || "tiles";
     this.views.forEach((button, index) => button.setAttribute("aria-pressed", String(view === ["tiles", "table"][index])));
     if (this.search.value !== wish.q && document.activeElement !== this.search) this.search.value = wish.q;
+    const element = view === "tiles" ? this.tiles.element : this.table.element;
     const shape = location.search;
-    if (view === "tiles" && changed && shape === this.shape && !wish.status && !wish.q && this.tiles.update(changed)) return;
+    const known = shape === this.shape && this.list.firstChild === element ? changed : null;
+    this.rows = known ? amend(this.rows, known) : chosen();
     this.shape = shape;
-    this.options(this.role, [...new Set([...nodes.values()].map((node) => node.role))], wish.role);
-    this.options(this.site, [...new Set([...nodes.values()].map(site).filter(Boolean))], wish.site);
+    this.options(this.role, new Set([...nodes.values()].map((node) => node.role)), wish.role);
+    this.options(this.site, new Set([...nodes.values()].map(site)), wish.site);
     this.status.value = wish.status;
     this.sort.value = wish.sort;
-    const rows = chosen();
-    setText(this.found, rows.length === nodes.size ? "" : `${rows.length} of ${nodes.size} nodes`);
-    const element = view === "tiles" ? this.tiles.element : this.table.element;
+    setText(this.found, this.rows.length === nodes.size ? "" : `${this.rows.length} of ${nodes.size} nodes`);
     if (this.list.firstChild !== element) this.list.replaceChildren(element);
-    if (view === "tiles") this.tiles.show(rows);
-    else this.table.show(rows);
+    if (view === "tiles") this.tiles.show(this.rows, known);
+    else this.table.show(this.rows);
   }
 
   /**
    * @param {HTMLSelectElement} select
-   * @param {string[]} values
+   * @param {Set<string>} values
    * @param {string} value
    */
   options(select, values, value) {
-    const sorted = values.sort();
-    if (value && !sorted.includes(value)) sorted.push(value);
+    values.delete("");
+    const sorted = [...values].sort();
+    if (value && !values.has(value)) sorted.push(value);
     const text = sorted.join("\n");
     if (select.dataset.text !== text) {
       select.dataset.text = text;

@@ -22,6 +22,7 @@ async def load(store: Store, sharing: Sharing, new_map: Callable[[], NodeMap]) -
         node_map = new_map()
         # In a thread, which nobody else shares the map with yet: others have their turn.
         await asyncio.to_thread(merging.load, node_map, snapshot)
+    node_map.room.warn_if_exceeded()
     return node_map
 
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import time
 
-# CLOCK_BOOTTIME goes on while the host is suspended, CLOCK_MONOTONIC on Linux does not: a laptop that slept was deaf.
+from exporter.domain.clock import HOUR
+from exporter.domain.recordchecks import MAX_TIME_NS
+
+# CLOCK_BOOTTIME goes on while the host is suspended, CLOCK_MONOTONIC on Linux does not: a laptop asleep is blind.
 _MONOTONIC = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+LATEST_NS = MAX_TIME_NS - 20 * 365 * 24 * HOUR
+"""No wall clock is believed beyond it: stores refuse later times, and ends of maintenance lie up to ten years ahead."""
 
 
 class SystemClock:
@@ -20,7 +25,8 @@ class SystemClock:
 
     def wall_ns(self) -> int:
         """Nanoseconds since the epoch."""
-        return time.time_ns() if self._offset_ns is None else self.monotonic_ns() + self._offset_ns
+        wall_ns = time.time_ns() if self._offset_ns is None else self.monotonic_ns() + self._offset_ns
+        return min(max(wall_ns, 0), LATEST_NS)
 
     def follow(self, wall_ns: int) -> None:
         """Another wall clock said this just now; ours goes on from there."""

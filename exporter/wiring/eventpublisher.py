@@ -1,4 +1,4 @@
-"""Telling the bus what the store took: once, whichever registry was the first to have it recorded."""
+"""Events on the bus for what the store took: once, by the registry that was the first to have it recorded."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ log = logging.getLogger("aurora.nodes")
 
 
 class EventPublisher:
-    """Called with each saved batch; logs and publishes what this registry was the first to tell."""
+    """Called with each saved batch; logs and publishes what this registry was the first to write."""
 
     def __init__(self, publisher: BusPublisher | None) -> None:
-        """Without a publisher, only the log hears of it."""
+        """Without a publisher, it is only logged."""
         self._publisher = publisher
         self._saved: deque[tuple[Batch, Saved]] = deque()
         self._events: Iterator[tuple[str, dict[str, str]]] = iter(())
@@ -39,7 +39,7 @@ class EventPublisher:
             self._arrived.set()
 
     async def run(self) -> None:
-        """Tell until cancelled, a few at a time, so that a change of the whole mesh keeps nobody waiting."""
+        """Publish until cancelled, a few at a time, so that a change of the whole mesh keeps nobody waiting."""
         while True:
             await self._arrived.wait()
             self._arrived.clear()

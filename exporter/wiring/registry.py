@@ -144,7 +144,7 @@ class Registry:
 
     @property
     def event_bus_up(self) -> bool | None:
-        """The bus is heard; None where there is none."""
+        """The bus is received; None where there is none."""
         return self._listener.up if self._listener else None
 
     @property
@@ -177,7 +177,7 @@ class Registry:
         self._notifier.reconfigure(new)
         logs.setup(new.log.level, new.log.format)
         if self._store_writer.loaded:
-            self.node_map.reconfigure(new.thresholds, new.site, new.limits.max_nodes)
+            self.node_map.reconfigure(new.thresholds, new.site, new.limits)
             self.exposition.reconfigure(
                 disabled_families=new.metrics.disabled_families,
                 rules=new.topology.rules,
@@ -260,7 +260,7 @@ class Registry:
             self.clock,
             self._config.thresholds,
             site_rule=self._config.site,
-            max_nodes=self._config.limits.max_nodes,
+            limits=self._config.limits,
             sources={Transport.HTTP: shared, Transport.BUS: (*shared, *bus)},
             instance=self._store.instance,
             by=secrets.token_hex(4) if self._store.shared else "",

@@ -1,4 +1,4 @@
-"""Which commit this is, where one can tell, and which of several registries."""
+"""Which commit this is, where that is known, and which of several registries."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Iterator
 
 import uvicorn
 
@@ -24,6 +23,7 @@ from exporter.domain.config import TRUSTED_NETWORKS
 from exporter.domain.errors import Invalid
 from exporter.process.exitdeadline import ExitDeadline
 from exporter.telemetry import logs
+from exporter.wiring.httpserver import Server
 from exporter.wiring.registry import Registry
 
 log = logging.getLogger("aurora.web")
@@ -85,13 +85,6 @@ def _listen_on(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::")
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # uvicorn would raise a caught SIGTERM again once it is done; we end with status 0 instead.
-        yield
-
-
 STOP_SECONDS = GRACE_SECONDS + 10
 """From the signal to the end, whatever happens: requests, then what is left for the store and the bus."""
 
@@ -113,12 +106,11 @@ async def serve(registry: Registry, listening: socket.socket) -> None:
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
     )
     config.load()
     if registry.web.tls is not None:
         config.ssl = LiveContext(registry.web_file.context)
-    server = _Server(config)
+    server = Server(config, GRACE_SECONDS)
     reloads: set[asyncio.Task[None]] = set()
     deadline = ExitDeadline(STOP_SECONDS, flush=logs.flush)
 
@@ -164,6 +156,6 @@ def who_may_read(registry: Registry) -> str:
 
 
 async def _reload(registry: Registry) -> None:
-    # A refusal is logged and told by a metric; a signal has nobody else to tell.
+    # A refusal is logged and shown by a metric; a signal has nobody to answer.
     with contextlib.suppress(Invalid):
         await registry.reload(LOCAL)

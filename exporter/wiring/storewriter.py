@@ -18,6 +18,7 @@ from exporter.domain.transition import Transition
 from exporter.nodemap import merging
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.planning import PlannedWrite
+from exporter.nodemap.room import Growth
 from exporter.process.tasks import end_tasks
 from exporter.stores.base import Saved, Store, Unconfirmed
 from exporter.telemetry.metrics import Telemetry
@@ -31,8 +32,8 @@ from exporter.wiring.unsaved import merge_unsaved
 
 log = logging.getLogger("aurora.store")
 
-MAX_BEHIND = 1000
-"""Changes of each kind that are written together: a few milliseconds of work. More are written right after."""
+MAX_BEHIND = 2500
+"""Changes of each kind that are written together: some ten milliseconds of work. More are written right after."""
 MARK_EVERY = 5 * SECOND
 
 
@@ -53,7 +54,7 @@ class StoreWriter:
         announce: Callable[[Batch, Saved], None],
         telemetry: Telemetry,
     ) -> None:
-        """`source`: the proof that a shared store is in reach. `announce`: called with what a batch recorded first."""
+        """`source`: the proof that a shared store is available. `announce`: gets what a batch was first to write."""
         self._store = store
         self._warnings = RateLimitedLogger(log, clock)
         store.on_rejected = self._reject
@@ -121,7 +122,7 @@ class StoreWriter:
         return merge_unsaved(stored, node_map, since_ns, limit)
 
     def hurry(self) -> None:
-        """Write what waits now and not within a second: somebody shall be told of it."""
+        """Write what waits now and not within a second: somebody waits for the answer."""
         self._due_ns = 0
         self._wake.set()
 
@@ -194,7 +195,7 @@ class StoreWriter:
             self._map = node_map
         else:
             if self._health.down:
-                # Nothing is read anew, nor is the store called up, until it takes writes again.
+                # Nothing is read again, nor is the store called up, until it takes writes again.
                 await self._store.probe()
             await agreement.merge(self._store, self._sharing, self._map)
         self._out_of_line = False
@@ -224,9 +225,10 @@ class StoreWriter:
 
     async def _write_commands(self) -> None:
         planned: list[tuple[PlannedWrite, asyncio.Future[Node | None]]] = []
+        ahead = Growth()
         for command, done in self._commands.take():
             try:
-                planned.append((self.node_map.plan(command), done))
+                planned.append((self.node_map.plan(command, ahead), done))
             except AuroraError as error:
                 refuse(done, error)
         if not planned:

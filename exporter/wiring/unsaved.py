@@ -10,23 +10,23 @@ from exporter.nodemap.nodemap import NodeMap
 
 
 def merge_unsaved(stored: Recent, node_map: NodeMap, since_ns: int, limit: int) -> Recent:
-    """The store's, completed by those that it was not told yet; at most `limit` of each, newest first."""
+    """The store's, completed by those that it does not have yet; at most `limit` of each, newest first."""
     latest: dict[str, Transition] = {}
     for transition in stored.transitions:
         latest.setdefault(transition.node, transition)
     transitions = list(stored.transitions)
-    for transition in node_map.recent:
+    # The latest stand last, in memory.
+    for transition in reversed([*islice(reversed(node_map.recent), limit)]):
         known = latest.get(transition.node)
-        # As a store takes it: another registry may have told the same change a moment apart.
+        # As a store takes it: another registry may have written the same change a moment apart.
         if transition.at_ns >= since_ns and (
             known is None or (transition.sequence > known.sequence and transition.to is not known.to)
         ):
             latest[transition.node] = transition
             transitions.append(transition)
     gone = {tombstone.name: tombstone for tombstone in stored.tombstones}
-    # The latest stand last.
-    latest_gone = (tombstone for tombstone in reversed(node_map.departed.values()) if tombstone.at_ns >= since_ns)
-    gone.update((tombstone.name, tombstone) for tombstone in islice(latest_gone, limit))
+    latest_gone = islice(reversed(node_map.departed.values()), limit)
+    gone.update((tombstone.name, tombstone) for tombstone in latest_gone if tombstone.at_ns >= since_ns)
     still_gone = [tombstone for tombstone in gone.values() if node_map.find(tombstone.name) is None]
     return Recent(
         sorted(transitions, key=lambda transition: (transition.stamp_ns, transition.node), reverse=True)[:limit],

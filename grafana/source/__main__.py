@@ -1,4 +1,4 @@
-"""`python -m grafana.source`: write grafana/dashboards/ anew."""
+"""`python -m grafana.source`: write grafana/dashboards/."""
 
 from __future__ import annotations
 

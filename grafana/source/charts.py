@@ -136,7 +136,7 @@ def heat(title: str, description: str, query: Dataquery, *, unit: str, most: flo
             .min(0)
             .max(most)
         )
-        .filter_values(heatmap.FilterValueRange().le(-1))  # the SDK would hide what is 0, as if nobody had told of it
+        .filter_values(heatmap.FilterValueRange().le(-1))  # the SDK would hide what is 0, as if there were no sample
         .cell_gap(1)
         .cell_values(heatmap.CellValues().unit(unit))
         .show_legend()

@@ -101,7 +101,7 @@ HEARTBEAT_AGE = steps(GOOD, (WARNING_AFTER, SUSPICIOUS), (OFFLINE_AFTER, BAD))
 
 
 def shades(colour: str) -> FieldColor:
-    """Series that are told apart by brightness: many of one kind."""
+    """Series that differ by brightness: many of one kind."""
     return FieldColor().mode(FieldColorModeId.SHADES).fixed_color(colour)
 
 

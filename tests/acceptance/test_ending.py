@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +52,21 @@ def test_standard_error_that_nobody_reads_holds_nobody_up(tmp_path):
         process.kill()
         process.wait()
         os.close(reader)
+
+
+def test_standard_streams_that_are_closed_are_no_place_for_sockets(tmp_path):
+    """As some supervisors start programs: it runs, what it writes gets into nothing, and it ends with status 0."""
+    registry = RegistryProcess(tmp_path, store=f"sqlite:///{tmp_path}/nodes.db")
+    command = [sys.executable, "-c", "from exporter.programs.start import registry; raise SystemExit(registry())"]
+    arguments = shlex.join(map(str, command + registry.command()[3:]))
+    process = subprocess.Popen(["sh", "-c", f"exec {arguments} <&- >&- 2>&-"], cwd=tmp_path, env=clean_env())
+    try:
+        until(lambda: registry.get("/-/ready").status_code, 200)
+        assert registry.register(name="n1") == 201
+        streams = {str(Path(f"/proc/{process.pid}/fd/{number}").readlink()) for number in range(3)}
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert streams == {os.devnull}

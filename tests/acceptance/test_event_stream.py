@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -18,6 +17,7 @@ from tests.support.registry_process import RegistryProcess
 from tests.support.server_process import until
 
 QUICK = {"thresholds": {"warning_after": "1s", "offline_after": "2s", "heartbeat_interval": "300ms"}}
+pytestmark = pytest.mark.servers
 NewRegistry = Callable[..., RegistryProcess]
 
 
@@ -65,12 +65,11 @@ def test_open_streams_end_with_the_registry_and_do_not_hold_it_up(new_registry: 
         for _ in range(5):
             stack.enter_context(unread(registry))
         until(lambda: streams(registry), 25)
-        began = time.monotonic()
 
         assert registry.stop() == 0
 
-        # uvicorn's own grace, in which it waits for open connections, is 10 seconds.
-        assert time.monotonic() - began < 8
+        # What uvicorn says when it had to cut connections because its grace was over.
+        assert "graceful shutdown exceeded" not in registry.log
         for reader in readers:
             reader.thread.join(10)
             assert [event.type for event in reader.events] == ["stream_end"]
@@ -92,7 +91,6 @@ def test_a_reader_that_takes_nothing_is_cut_while_others_go_on(new_registry: New
         assert streams(registry) == 1
 
 
-@pytest.mark.servers
 def test_each_event_comes_once_whichever_registry_is_followed(new_registry: NewRegistry) -> None:
     with RedisServer() as server:
         settings = {**QUICK}
@@ -115,7 +113,6 @@ def test_each_event_comes_once_whichever_registry_is_followed(new_registry: NewR
             until(partial(follower.about, "vengeance"), [*expected, "node_deregistered"])
 
 
-@pytest.mark.servers
 def test_a_reader_moves_to_another_registry_and_misses_nothing(new_registry: NewRegistry) -> None:
     with RedisServer() as server:
         one, other = (new_registry(store=server.url).start() for _ in range(2))

@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exporter.agent import archive
 from tests.support.nvml_library import NvmlLibrary
 from tests.support.registry_process import RegistryProcess, clean_env, run_program
 from tests.support.server_process import until
@@ -144,8 +146,11 @@ def node(mesh, agents, driver):
     return GpuNode(mesh, agents, driver)
 
 
+agent_file = lru_cache(maxsize=1)(archive.build)
+
+
 def look(driver: NvmlLibrary, script: str = "") -> Any:
-    """What the reader of a process of its own sees; `script` may do more with `nvml` and `driver`."""
+    """What the reader of the agent's file sees, in a process of its own; `script` may do more with `nvml`."""
     code = f"""
 import json
 from exporter.agent.nvml import Nvml
@@ -153,7 +158,11 @@ nvml = Nvml()
 {script or "look = nvml.look()"}
 print(json.dumps([look.sight.value, look.number, look.readings, list(look.inventory), look.reason]))
 """
-    environment = {**os.environ, **clean_env(), **driver.environment}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    path = driver.directory / archive.NAME
+    path.write_bytes(agent_file())
+    environment = {**os.environ, **clean_env(PYTHONPATH=str(path)), **driver.environment}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

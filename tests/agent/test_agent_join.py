@@ -86,15 +86,16 @@ def test_the_agent_is_one_small_file(mesh):
 
 
 @pytest.mark.parametrize("python", PYTHONS, ids=str)
-def test_the_file_runs_on_any_python(mesh, agents, python, tmp_path):
-    """With nothing installed: it registers, sends heartbeats and leaves."""
+def test_the_file_runs_on_any_python(mesh, agents, driver, python, tmp_path):
+    """With nothing installed: it registers, sends heartbeats with readings of its GPUs, and leaves."""
     path = tmp_path / "aurora-agent.pyz"
     path.write_bytes(mesh.get("/agent/aurora-agent.pyz").content)
     agents.command = [python, "-I", path]
-    process, log = agents.start("--registry", mesh.url, "--node-name=pyz", "--leave-on-stop")
-    sample = 'aurora_registry_heartbeats_total{transport="http"}'
-    until(lambda: mesh.metric(sample) > 2, expected=True)
-    assert list(mesh.nodes()) == ["pyz"]
+    driver.answer(count=2)
+    process, log = agents.start("--registry", mesh.url, "--node-name=pyz", "--leave-on-stop", **driver.environment)
+    observed = 'aurora_node_gpus_observed{node="pyz"}'
+    until(lambda: f"{observed} 2" in mesh.get("/metrics").text, expected=True)
+    until(lambda: "health" in mesh.nodes()["pyz"]["gpus"][1], expected=True)
     process.terminate()
     assert process.wait(10) == 0
     assert mesh.nodes() == {}

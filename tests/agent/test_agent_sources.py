@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -189,12 +190,22 @@ def test_an_exporter_that_tells_nothing_says_nothing_of_the_gpus(exporter, sourc
 
 
 def test_samples_are_read_as_prometheus_writes_them():
-    text = 'a 1\nb{x="1",y="a\\"}"} 2.5 1700000000\n# c 3\nd{} NaN\ne{x="1"} +Inf\nf{ x="1", } 1e3\n'
-    assert [(name, dict(labels), value) for name, labels, value in samples_of(text)] == [
+    text = 'a 1\nz 1\nb{x="1",y="a\\"}"} 2.5 1700000000\n# c 3\nd{} NaN\ne{x="1"} +Inf\nf{ x="1", } 1e3\n'
+    assert [(name, dict(labels), value) for name, labels, value in samples_of(text, "abcef")] == [
         ("a", {}, 1.0),
         ("b", {"x": "1", "y": 'a\\"}'}, 2.5),
+        ("e", {"x": "1"}, math.inf),
         ("f", {"x": "1"}, 1000.0),
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["a{" + 'x="" ' * 5_000, "a" * 500_000, "a{" + "x" * 500_000, 'a{x="' + '\\"' * 200_000, "a" + "{" * 500_000],
+)
+def test_no_text_takes_long_to_read(line):
+    """The heartbeats of the agent wait meanwhile; an expression that tries every way would not come to an end."""
+    assert list(samples_of(line + "\na 1\n", "a")) == [("a", {}, 1.0)]
 
 
 def test_a_node_reads_its_exporter(mesh, agents, exporter):

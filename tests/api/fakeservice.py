@@ -47,7 +47,7 @@ class FakeService:
             self.clock,
             self.config.thresholds,
             site_rule=self.config.site,
-            max_nodes=self.config.limits.max_nodes,
+            limits=self.config.limits,
         )
         self._node_map.tick()
         self._exposition = Exposition(self._node_map)

@@ -190,6 +190,21 @@ def test_filters_choose_by_how_a_node_stands_or_stood(client, service, register)
     ]
 
 
+@pytest.mark.parametrize("silent_seconds", [0, 301])
+def test_filters_pass_what_takes_a_node_out_of_them(client, service, register, silent_seconds):
+    """A program that keeps the leads of a site must learn that one is none any more, or is elsewhere."""
+    register("lead", role="lead", metadata={"site": "attic"})
+    service.pass_time(silent_seconds)
+    status = "offline" if silent_seconds else "active"
+    readers = [follow(client, f"{query}&status={status}") for query in ("role=lead", "site=attic")]
+    register("lead", role="compute", metadata={"site": "cellar"})
+
+    for reader in readers:
+        run(client, reader.until_events(1))
+
+    assert [reader.happened()[0] for reader in readers] == [("node_updated", "lead")] * 2
+
+
 def test_an_unknown_filter_is_refused_by_name(client):
     answer = client.get("/events?colour=red")
 

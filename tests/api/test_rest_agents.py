@@ -47,6 +47,14 @@ def test_what_a_node_has_now_is_accepted(client, register):
     assert answer.json()["capabilities"] == {"gpu": False, "gpu_count": 0}
 
 
+def test_gpus_are_accepted_of_a_node_that_leaves_their_memory_open(client, register):
+    register(name="n1", capabilities={"gpu": True, "gpu_memory": None})
+
+    answer = client.post("/nodes/n1/accept", {"gpus": 2})
+
+    assert (answer.status, answer.json()["capabilities"]) == (200, {"gpu": True, "gpu_count": 2, "gpu_memory": None})
+
+
 def test_nothing_is_accepted_of_a_node_that_told_nothing(client, register):
     register("n1", capabilities=TWO)
 

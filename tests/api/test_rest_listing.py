@@ -176,6 +176,25 @@ def test_nodes_by_free_vram(client, register):
     assert (names(page), page.json()["next"]) == (["small", "small2"], "small2")
 
 
+def test_pages_of_nodes_by_free_vram_are_one_order(client, service):
+    """Whether a page is short, and kept in a heap, or long, and sorted whole; totals are of all that match."""
+    sizes = [number * 7919 % 61 for number in range(1_300)]
+    for number, size in enumerate(sizes):
+        role = "edge" if number % 3 else "compute"
+        facts = {"name": f"n{number}", "role": role, "capabilities": {"gpu_count": 1, "gpu_memory": size}}
+        service.node_map.commit(service.node_map.plan(Register(parse_registration(facts))))
+    expected = [f"n{number}" for number in sorted(range(1_300), key=lambda number: -sizes[number]) if number % 3]
+    for limit in (37, 600):
+        found: list[str] = []
+        query = f"/nodes?sort=free_vram&role=edge&limit={limit}"
+        page, more = client.get(query), True
+        while more:
+            found += names(page)
+            more = "next" in page.json()
+            page = client.get(f"{query}&after={page.json()['next']}") if more else page
+        assert (found, page.json()["total"], page.json()["active"]) == (expected, len(expected), len(expected))
+
+
 def test_an_unchanged_list_is_not_sent_again(client, register, service):
     """304 by a weak ETag, which a heartbeat that brings nothing but itself leaves alone."""
     register("n1")

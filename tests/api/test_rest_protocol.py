@@ -143,12 +143,16 @@ def test_requests_that_arrive_in_time_are_answered(registry, service):
 
 
 def test_a_slow_answer_is_no_slow_request(serve):
-    """However long we take ourselves, the request had arrived; the one behind it on the connection waits for us."""
+    """However long we take ourselves, the request had arrived; the one behind it on the connection waits for us.
+
+    The sleep is real: the server's own timer must have had the time to end the connection.
+    """
     waiting = threading.Event()
 
     async def app(_scope, _receive, send):
-        await asyncio.sleep(3)
-        waiting.set()
+        if not waiting.is_set():
+            await asyncio.sleep(3)
+            waiting.set()
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
@@ -167,7 +171,7 @@ def test_a_slow_answer_is_no_slow_request(serve):
 
 
 def test_a_slow_answer_is_not_cut_off_by_the_next_request(serve):
-    """The next one may be slow: it is ended once the answer is out."""
+    """The next one may be slow: it is ended once the answer is out. The sleep outlasts the server's own timer."""
 
     async def app(_scope, _receive, send):
         await asyncio.sleep(0.5)
@@ -206,6 +210,66 @@ def test_endless_headers_are_refused(registry):
     assert problem_of(answer)["detail"] == (
         f"expected a request line and at most {MAX_HEADERS} headers of at most {MAX_HEAD} bytes together"
     )
+
+
+@pytest.mark.parametrize("head", [b"GET /%b HTTP/1.1\r\n", b"GET / HTTP/1.1\r\n%b: x\r\n"], ids=["target", "name"])
+@pytest.mark.parametrize(
+    ("size", "refused"), [(MAX_HEAD - 500, False), (MAX_HEAD + 1, True)], ids=["fits", "too large"]
+)
+def test_a_head_is_measured_though_it_comes_in_one_piece(registry, head, size, refused):
+    """However much of it the network brings at once."""
+    with Connection(registry) as connection:
+        connection.send(head % (b"a" * size) + b"Connection: close\r\n\r\n")
+        answer = connection.remainder()
+
+    assert answer.startswith(b"HTTP/1.1 431 ") is refused
+
+
+@pytest.mark.parametrize(
+    "coding",
+    [
+        b"Transfer-Encoding: gzip, chunked\r\n",
+        b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+    ],
+    ids=["list", "twice"],
+)
+def test_a_body_in_another_transfer_coding_is_refused(registry, coding):
+    """It would be taken for what it is not."""
+    with Connection(registry) as connection:
+        connection.send(HEAD + coding + b"\r\n2\r\n{}\r\n0\r\n\r\n")
+        answer = connection.remainder()
+
+    assert answer.startswith(b"HTTP/1.1 415 ")
+    assert problem_of(answer)["detail"] == "expected Transfer-Encoding chunked and no other: send the body as it is"
+
+
+@pytest.mark.parametrize("method", [b"GET", b"DELETE"])
+def test_two_hosts_are_refused(registry, method):
+    """Reads as well: a proxy before us might take the other one."""
+    with Connection(registry) as connection:
+        connection.send(method + b" /nodes/n1 HTTP/1.1\r\nHost: 127.0.0.1\r\nhost: 127.0.0.1\r\n\r\n")
+        answer = connection.remainder()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert problem_of(answer)["detail"] == "expected one Host header, got 2"
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        (b"http://rebind.test/nodes/n1", b"127.0.0.1", b"403"),
+        (b"http://127.0.0.1:9/nodes/n1", b"rebind.test", b"404"),
+        (b"/nodes/n1", b"127.0.0.1:80@rebind.test", b"403"),
+    ],
+    ids=["target", "header", "user"],
+)
+def test_a_write_is_for_the_host_that_its_target_names(registry, target, host, status):
+    """As every server has to take it; a port is digits and nothing else."""
+    with Connection(registry) as connection:
+        connection.send(b"DELETE %b HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % (target, host))
+        answer = connection.remainder()
+
+    assert answer.split(b" ")[1] == status
 
 
 def test_a_large_body_is_no_long_header(registry):
@@ -313,3 +377,24 @@ def test_the_timeout_follows_the_configuration(service, serve):
         answer = connection.remainder()
 
     assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_caller_that_leaves_with_requests_waiting_is_no_error(serve, caplog):
+    """What is answered then is answered to nobody, in the middle of an answer too."""
+    left, ended = threading.Event(), threading.Event()
+
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(200):
+            await send({"type": "http.response.body", "body": bytes(65_536), "more_body": True})
+        await asyncio.to_thread(left.wait)
+        for _ in range(3):
+            await send({"type": "http.response.body", "body": bytes(65_536), "more_body": True})
+        ended.set()
+
+    with Connection(serve(app)) as connection:
+        connection.send(b"GET /first HTTP/1.1\r\nHost: registry\r\n\r\n" * 5)
+        assert connection.socket.recv(1000).startswith(b"HTTP/1.1 200 ")
+    left.set()
+    assert ended.wait(30)
+    assert caplog.messages == []

@@ -92,11 +92,23 @@ def test_an_update_without_a_node_id_keeps_the_held_one(client, register, servic
 
 def test_a_full_map_asks_to_come_back_later(client, register, service):
     """429 with Retry-After for a new node; a known one is not affected."""
-    service.node_map.max_nodes = 1
+    service.node_map.room.max_nodes = 1
     register("n1")
     answer = client.post("/nodes/register", {"name": "n2"})
 
     assert (answer.status, answer.headers["retry-after"]) == (429, "60")
+    assert client.post("/nodes/register", {"name": "n1"}).status == 200
+
+
+def test_nodes_that_state_as_much_as_there_may_be_ask_to_come_back_later(client, register, service):
+    """429 with Retry-After for who would state more; a known node that does not is not affected."""
+    register("n1", metadata={"note": "x" * 1_000})
+    service.node_map.room.max_state = service.node_map.room.state_bytes
+    answer = client.post("/nodes/register", {"name": "n2"})
+
+    assert (answer.status, answer.headers["retry-after"]) == (429, "60")
+    assert answer.json()["type"] == "urn:aurora:problem:state-limit"
+    assert client.post("/nodes/n1/heartbeat", {"gpus": [{"index": 0}]}).json()["ignored"][0]["field"] == "gpus"
     assert client.post("/nodes/register", {"name": "n1"}).status == 200
 
 

@@ -20,7 +20,7 @@ def test_an_active_node(client, register, service):
         "node": "n1",
         "status": "active",
         "status_since": "2025-10-06T12:00:00Z",
-        "last_heard": {"at": "2025-10-06T12:00:00Z", "transport": "http", "age_seconds": 50},
+        "last_heartbeat": {"at": "2025-10-06T12:00:00Z", "transport": "http", "age_seconds": 50},
         "counted_age_seconds": 50,
         "not_counted_seconds": 0,
         "not_counted": [],
@@ -28,7 +28,7 @@ def test_an_active_node(client, register, service):
         "next": {"status": "warning", "in_seconds": 70},
         "lifecycle": {"phase": "in_service"},
         "ignored": [],
-        "quiet": [],
+        "suppressed": [],
         "thresholds": {
             "heartbeat_interval_seconds": 30,
             "warning_after_seconds": 120,
@@ -70,7 +70,9 @@ def test_a_blind_spell_is_told(client, register, service):
     ]
     assert (waiting["counted_age_seconds"], waiting["not_counted_seconds"]) == (60, 610)
     assert waiting["next"] == {"status": "warning", "in_seconds": 50 + 60}
-    assert waiting["quiet"] == ["the registry cannot hear it or has not for long enough again, so its status waits"]
+    assert waiting["suppressed"] == [
+        "the registry does not receive it, or has only just begun to again, so its status is frozen"
+    ]
     service.pass_time(waiting["next"]["in_seconds"])
     assert why(client)["status"] == "warning"
 
@@ -90,13 +92,13 @@ def test_what_keeps_a_node_quiet(client, register, service):
         "set_by": "people",
         "overdue": False,
     }
-    assert why(client, "n1")["quiet"] == [
+    assert why(client, "n1")["suppressed"] == [
         "it is in maintenance until 2025-10-06T12:10:00Z",
         "its environment is staging: its alerts have severity info",
     ]
     client.delete("/nodes/n1/maintenance")
     service.pass_time(1)
-    assert why(client, "n2")["quiet"] == [
+    assert why(client, "n2")["suppressed"] == [
         "it went missing together with most of the mesh: AuroraMeshSuspect stands for it",
         "it went missing together with its site home: AuroraSiteDisrupted stands for it",
     ]
@@ -109,14 +111,16 @@ def test_an_overdue_maintenance_is_quiet_no_longer_by_itself(client, register, s
     service.pass_time(601)
 
     assert why(client)["lifecycle"]["overdue"] is True
-    assert why(client)["quiet"] == ["it is in maintenance beyond its end: AuroraMaintenanceOverdue tells of it instead"]
+    assert why(client)["suppressed"] == [
+        "it is in maintenance beyond its end: AuroraMaintenanceOverdue reports it instead"
+    ]
 
 
 def test_a_node_of_the_bus(client, service):
     """The transport that it was last heard over is the one whose hearing counts."""
     service.node_map.commit(service.node_map.plan(Register(parse_registration({"name": "n1"}), Transport.BUS)))
 
-    assert why(client)["last_heard"]["transport"] == "bus"
+    assert why(client)["last_heartbeat"]["transport"] == "bus"
 
 
 def test_why_is_asked_of_a_node(client):

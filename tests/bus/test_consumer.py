@@ -16,7 +16,7 @@ from exporter.bus import consumer
 from exporter.bus.consumer import BusConsumer
 from exporter.bus.signatures import SignatureCheck
 from exporter.domain.command import Command, Depart, Register
-from exporter.domain.config import Auth
+from exporter.domain.config import Auth, Limits
 from exporter.domain.errors import StillLoading, StoreUnavailable
 from exporter.domain.node import Node
 from exporter.domain.registration import Registration
@@ -31,7 +31,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.map = NodeMap(self.clock, Thresholds(), max_nodes=3)
+        self.map = NodeMap(self.clock, Thresholds(), limits=Limits(max_nodes=3))
         self.loaded = True
         self.store_up = True
         self.submitted: list[Command] = []
@@ -200,6 +200,17 @@ def test_a_full_map_takes_nobody_new(desk):
     asyncio.run(desk.work())
 
     assert (len(desk.map), desk.heartbeats, desk.rejected) == (3, 4, {"node_limit": 2})
+
+
+def test_nodes_that_state_as_much_as_there_may_be_take_nobody_new(desk):
+    """Neither by registering nor by a heartbeat of an unknown node."""
+    desk.take("node_heartbeat", {"node": "ann"})
+    desk.map.room.max_state = desk.map.room.state_bytes
+    desk.take("node_heartbeat", {"node": "bob"})
+    desk.take("node_register", {"name": "ann", "metadata": {"note": "x" * 99}})
+    asyncio.run(desk.work())
+
+    assert (len(desk.map), desk.rejected) == (1, {"state_limit": 2})
 
 
 def test_a_store_that_is_away_costs_registrations_alone(desk):

@@ -29,7 +29,7 @@ from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.servers
 CHANNEL = "aurora:events:test"
-NOT_HEARD = "the event bus is not heard: its nodes keep their status until it is"
+NOT_RECEIVED = "the event bus is not received: its nodes keep their status until it is"
 THRESHOLDS = Thresholds(
     heartbeat_interval=500 * MILLISECOND,
     warning_after=2 * SECOND,
@@ -87,7 +87,7 @@ class Listening:
 
     @property
     def blind_ns(self) -> int:
-        """How long the bus was not heard, in outages that ended."""
+        """How long the bus was not received, in outages that ended."""
         return self.map.reception[Transport.BUS].blind_total_ns
 
     def held(self, node: Node) -> bool:
@@ -214,7 +214,7 @@ def test_the_bus_may_be_up_before_the_map(server):
 async def hold_through(
     desk: Listening, server: RedisServer, fault: Callable[[], None], repair: Callable[[], None]
 ) -> None:
-    """A node that is heard before and after a fault is held meanwhile, and nothing happened to it."""
+    """A node whose heartbeats arrive before and after a fault is held meanwhile, and nothing happened to it."""
     publish(server, SEED)
     await desk.until(lambda: len(desk.map))
     node = desk.map.get("vengeance")
@@ -246,9 +246,9 @@ def test_a_black_holed_subscription_is_noticed(server, caplog):
 
     assert {(record.getMessage(), getattr(record, "reason", "")) for record in caplog.records} == {
         ("listening on the event bus", ""),
-        (NOT_HEARD, "neither an event nor an answer to a ping came for 0.2 s"),
-        (NOT_HEARD, f"Redis at redis://127.0.0.1:{port}: it did not answer in time"),
-        ("the event bus is heard again", ""),
+        (NOT_RECEIVED, "neither an event nor an answer to a ping came for 0.2 s"),
+        (NOT_RECEIVED, f"Redis at redis://127.0.0.1:{port}: it did not answer in time"),
+        ("the event bus is received again", ""),
     }
 
 
@@ -295,7 +295,7 @@ def reasons(caplog: pytest.LogCaptureFixture) -> str:
 
 
 def test_a_changed_password_is_told_without_the_secret(caplog):
-    """The line says what to do; once the password is right again, the bus is heard."""
+    """The line says what to do; once the password is right again, the bus is received."""
 
     async def scenario(server: RedisServer) -> None:
         async with listening(server.url) as desk:

@@ -4,7 +4,6 @@ import asyncio
 import http.server
 import socket
 import threading
-import time
 
 import pytest
 
@@ -233,18 +232,16 @@ def test_what_is_no_url_is_refused_unseen(url):
 
 
 def test_the_end_does_not_wait_for_a_call_that_hangs(listening):
-    """A process that is told to end is not held up by a registry that does not answer."""
+    """A process that shall end is not held up by a registry that does not answer; an hour would end this test."""
 
     async def give_up():
         with socket.create_server(("127.0.0.1", 0)) as silent:
             async with listening(
-                HttpClient(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=60)
+                HttpClient(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=3600)
             ) as client:
                 call = asyncio.ensure_future(client.heartbeat("a", {}))
                 connection, _ = await asyncio.to_thread(silent.accept)
                 call.cancel()
                 connection.close()
 
-    begun = time.monotonic()
     asyncio.run(give_up())
-    assert time.monotonic() - begun < 30

@@ -86,6 +86,7 @@ MESSAGES = {
     "max_body_unit": [f"limits.max_body: {SIZE}, got '1MB'"],
     "max_body_zero": [f"limits.max_body: {SIZE}, got 0"],
     "max_edges": ["topology.max_edges: expected a whole number, at least 0, got -1"],
+    "max_state": [f"limits.max_state: {SIZE}, got 'much'"],
     "max_nodes": ["limits.max_nodes: expected a whole number, at least 1, got 0"],
     "min_nodes_text": ["site.min_nodes: expected a whole number, at least 1, got '3'"],
     "min_nodes_true": ["site.min_nodes: expected a whole number, at least 1, got true"],

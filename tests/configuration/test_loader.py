@@ -56,6 +56,7 @@ OTHER_VALUES = {
     "auth.read_token_file": ("/run/read", "/run/read"),
     "auth.require_signed_events": ("true", True),
     "limits.max_nodes": ("10", 10),
+    "limits.max_state": ("1GiB", 2**30),
     "limits.max_body": ("64KiB", 65_536),
     "limits.max_connections": ("100", 100),
     "limits.max_connections_per_source": ("10", 10),

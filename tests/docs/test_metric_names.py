@@ -19,6 +19,7 @@ UNSEEN = {
     "aurora_node_gpu_energy_joules_total": "its rate is the power, which is shown; for bills",
     "aurora_node_gpu_mig_enabled": "for joins with the exporters of instances",
     "aurora_node_agent_info": "for joins, and for the question which version runs where",
+    "aurora_registry_state_bytes": "for sizing limits.max_state; the refusals say when it is too small",
     "aurora_registry_event_streams": "browsers and programs that follow events: many or few are no trouble",
     "aurora_registry_event_streams_dropped_total": "a slow reader harms itself alone, and is told why",
     "aurora_registry_event_loop_lag_seconds": "for the question whether it was the registry that was slow",

@@ -169,6 +169,40 @@ def test_all_faults_of_well_shaped_fields_are_told_at_once():
     assert [fault.field for fault in faults_of(value)] == ["vpn_ip", "public_ip", "metadata.site", "ttl"]
 
 
+def test_all_faults_are_told_at_once_whatever_their_kind():
+    """What has the wrong type keeps nothing else from being looked at; each field is named once."""
+    value = {
+        "name": "a b",
+        "role": 1,
+        "vpn_ip": "x",
+        "ttl": 5,
+        "rol": "lead",
+        "stat": 1,
+        "capabilities": {"gpu": 1, "gpu_count": -1, "gpu_type": "a\n"},
+        "metadata": {"cost_per_hour": float("nan"), "site": 5},
+    }
+
+    assert {fault.field: fault.message.partition(", got")[0] for fault in faults_of(value)} == {
+        "name": "expected 1 to 63 letters, digits, dots, underscores and hyphens, a letter or digit at each end",
+        "role": "expected str",
+        "vpn_ip": "expected an IP address or 'dynamic'",
+        "ttl": "expected str | null",
+        "rol": "not a known field here",
+        "stat": "not a known field here",
+        "capabilities.gpu": "expected bool | null",
+        "capabilities.gpu_count": "expected int >= 0",
+        "capabilities.gpu_type": "expected no control, bidi-override or surrogate characters",
+        "metadata.cost_per_hour": "expected a finite number",
+        "metadata.site": "expected str | null",
+    }
+    assert len(faults_of(value)) == 11
+
+
+def test_not_every_unknown_field_is_named():
+    """A glance is enough."""
+    assert len(faults_of({"name": "a"} | {f"k{number}": 0 for number in range(1000)})) == 50
+
+
 @given(ACCEPTABLE)
 def test_an_accepted_registration_survives_the_store(value):
     """What was acknowledged is read back as it was, whatever the node said."""

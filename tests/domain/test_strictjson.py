@@ -33,6 +33,11 @@ def test_json_is_read_as_it_was_written(value):
     assert strictjson.loads(json.dumps(value).encode()) == value
 
 
+def test_a_byte_order_mark_is_overlooked():
+    """Editors on Windows write one."""
+    assert strictjson.loads(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+
+
 @given(st.binary() | st.text(alphabet='{}[]",:0123456789eE+-.\\u d8null').map(str.encode))
 def test_any_bytes_are_read_or_refused(body):
     """Never another exception, and a refusal that can be encoded."""

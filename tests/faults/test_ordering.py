@@ -172,6 +172,27 @@ def test_the_wall_clock_is_set_back(
         assert registry.metric('aurora_node_last_seen_age_seconds{node="lives"}') >= 0
 
 
+@pytest.mark.parametrize("years", [74, 200])
+def test_the_wall_clock_is_set_beyond_what_stores_take(new_registry: Registries, tmp_path: Path, years: int) -> None:
+    """As by a clock chip without a battery: what is acknowledged meanwhile is there after kill -9."""
+    clock = ShiftedClock(tmp_path, "registry")
+    registry = new_registry(store="sqlite:///nodes.db", settings=QUICK)
+    registry.variables = clock.environment()
+    registry.start()
+    assert registry.register(name="before") == 201
+    clock.set(years * 365 * 86400)
+    assert registry.register(name="after") == 201
+    body = {"until": "80000h"}
+    assert registry.ask("PUT", "/nodes/after/maintenance", json=body).status_code == 200
+    until(lambda: [registry.transitions(name) for name in ("before", "after")], [DIED, DIED])
+    registry.kill()
+    clock.set(0)
+    registry.start()
+    assert registry.statuses() == {"before": "offline", "after": "offline"}
+    assert registry.nodes()["after"]["lifecycle"] == "maintenance"
+    assert [registry.transitions(name) for name in ("before", "after")] == [DIED, DIED]
+
+
 @pytest.mark.parametrize("method", ["DELETE", "POST"])
 def test_a_write_that_was_given_up_is_applied_later(
     new_registry: Registries, redis_server: RedisServer, method: str

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
+from typing import Any
 
+import msgspec
+import pytest
 from msgspec.structs import replace
 
 from exporter.domain.clock import HOUR
 from exporter.domain.command import Depart, Register
+from exporter.domain.config import Limits
 from exporter.domain.durable import Batch, LastHeartbeat, Snapshot, StoredNode
+from exporter.domain.errors import NodeLimit, StateLimit
+from exporter.domain.heartbeat import GpuHealth, GpuReading, Heartbeat, Reason
+from exporter.domain.node import Node, NodeRecord
 from exporter.domain.registration import Registration
-from exporter.domain.status import Thresholds, Transport
+from exporter.domain.status import Status, Thresholds, Transport
 from exporter.nodemap import merging, nodemap, state
 from exporter.nodemap.changes import Change
 from exporter.nodemap.deadlines import Deadlines
 from exporter.nodemap.nodemap import NodeMap
+from exporter.nodemap.room import Growth, registration_bytes, report_bytes
 from tests.support.clock import ManualClock
 from tests.support.steps import complete
 
@@ -51,6 +60,122 @@ def test_ever_new_names_that_leave_are_remembered_to_a_limit(monkeypatch):
 
     assert list(node_map.departed) == [f"n{number}" for number in range(90, 100)]
     assert len(node_map._late_until_ns) == 10
+
+
+def registered(node_map: NodeMap, name: str, **facts: Any) -> Node:
+    """The node of this name, registered."""
+    node = node_map.commit(node_map.plan(Register(Registration(name, **facts))))
+    assert node is not None
+    return node
+
+
+def metadata(size: int) -> msgspec.Raw:
+    """An object that takes so many bytes as JSON."""
+    return msgspec.Raw(b'{"a":"%b"}' % (b"x" * (size - 8)))
+
+
+def reading(index: int, codes: int = 0) -> GpuReading:
+    """One that reports so many kinds of errors."""
+    return GpuReading(index, health=GpuHealth(xid_errors={f"{code}": 1 for code in range(codes)}))
+
+
+def test_what_nodes_state_together_has_a_limit():
+    """New nodes are refused above it, and known ones that would state more; the others go on as before."""
+    node_map = NodeMap(ManualClock(), Thresholds(), limits=Limits(max_state=100_000))
+    registered(node_map, "a", metadata=metadata(60_000))
+    node = registered(node_map, "b", metadata=metadata(30_000))
+
+    with pytest.raises(StateLimit, match=r"limits\.max_state = 100000"):
+        registered(node_map, "c", metadata=metadata(10_000))
+    with pytest.raises(StateLimit):
+        registered(node_map, "b", metadata=metadata(40_000))
+    assert node.facts.metadata == metadata(30_000)
+    registered(node_map, "b", metadata=metadata(30_000))
+    registered(node_map, "b", metadata=metadata(100))
+    registered(node_map, "c", metadata=metadata(30_000))
+    assert 90_000 < node_map.room.state_bytes < 100_000
+
+
+def test_plans_that_are_not_applied_yet_count():
+    """Else all that is written together could be above the limits."""
+    node_map = NodeMap(ManualClock(), Thresholds(), limits=Limits(max_nodes=3, max_state=100_000))
+    ahead = Growth()
+    node_map.plan(Register(Registration("a", metadata=metadata(60_000))), ahead)
+    with pytest.raises(StateLimit):
+        node_map.plan(Register(Registration("b", metadata=metadata(60_000))), ahead)
+    node_map.plan(Register(Registration("c")), ahead)
+    node_map.plan(Register(Registration("d")), ahead)
+    with pytest.raises(NodeLimit):
+        node_map.plan(Register(Registration("e")), ahead)
+
+
+def test_readings_above_the_limit_are_left_out_and_the_heartbeat_counts():
+    """With a reason that the sender gets; a node that leaves, or goes offline, makes room."""
+    clock = ManualClock()
+    node_map = NodeMap(clock, Thresholds(), limits=Limits(max_state=500_000))
+    full, other = registered(node_map, "full"), registered(node_map, "other")
+    beat = Heartbeat("full", gpus=tuple(reading(index, codes=64) for index in range(64)))
+    clock.advance(10)
+    node_map.heartbeat(beat, Transport.HTTP)
+    node_map.heartbeat(replace(beat, node="other"), Transport.HTTP)
+
+    assert (len(full.readings), len(other.readings)) == (64, 0)
+    assert [(part.field, part.reason) for part in other.ignored] == [("gpus", Reason.NO_ROOM)]
+    assert node_map.readings_rejected[Reason.NO_ROOM] == 64
+    assert other.last_heartbeat_ns == clock.monotonic_ns()
+    node_map.commit(node_map.plan(Depart("full")))
+    node_map.heartbeat(replace(beat, node="other"), Transport.HTTP)
+    assert (len(other.readings), other.ignored) == (64, ())
+    pass_offline(node_map, clock)
+    assert other.status is Status.OFFLINE
+    assert node_map.room.state_bytes == registration_bytes(other.facts)
+
+
+def pass_offline(node_map: NodeMap, clock: ManualClock) -> None:
+    """Time passes until every node is offline."""
+    for _ in range(400):
+        clock.advance(1)
+        node_map.tick()
+
+
+def test_what_a_store_brings_is_served_whatever_it_states(caplog):
+    """Nothing that was acknowledged is lost for a limit; the log says that there is more than the limit."""
+    clock = ManualClock()
+    node_map = NodeMap(clock, Thresholds(), limits=Limits(max_state=1_000))
+    records = [NodeRecord(Registration(f"n{number}", metadata=metadata(900)), clock.wall_ns(), 1) for number in (1, 2)]
+    nodes = [StoredNode(record, LastHeartbeat(clock.wall_ns(), Transport.HTTP, 1)) for record in records]
+    merging.load(node_map, Snapshot(nodes))
+    node_map.room.warn_if_exceeded()
+
+    assert [node.name for node in node_map.nodes()] == ["n1", "n2"]
+    assert "limits.max_state" in caplog.text
+    registered(node_map, "n1", metadata=metadata(900))
+    with pytest.raises(StateLimit):
+        registered(node_map, "n3")
+
+
+def test_a_sum_of_bytes_is_that_of_what_is_there():
+    """Whatever came, changed and went in between."""
+    clock = ManualClock()
+    node_map = NodeMap(clock, Thresholds())
+    random = Random(7)
+    for _ in range(2_000):
+        name = f"n{random.randrange(20)}"
+        match random.randrange(5):
+            case 0:
+                registered(node_map, name, metadata=metadata(random.randrange(10, 900)))
+            case 1 if node_map.find(name):
+                node_map.commit(node_map.plan(Depart(name)))
+            case 2:
+                clock.advance(random.randrange(60))
+                node_map.tick()
+            case _ if node_map.find(name):
+                gpus = tuple(reading(index, random.randrange(9)) for index in range(random.randrange(9)))
+                node_map.heartbeat(Heartbeat(name, gpus=gpus or None), Transport.HTTP)
+    expected = sum(
+        registration_bytes(node.facts) + report_bytes(node.readings, node.ignored) for node in node_map.nodes()
+    )
+    assert node_map.room.state_bytes == expected > 0
 
 
 def test_a_change_of_the_whole_mesh_can_be_made_in_turns():

@@ -130,7 +130,11 @@ def test_another_registrys_word_is_adopted_once_and_not_told_back() -> None:
     node_map.heartbeat(Heartbeat(node="b"), Transport.HTTP)
     node_map.pending.take(ALL)
     complete(
-        merging.adopt(node_map, Batch(heartbeats={"a": LastHeartbeat(clock.wall_ns() - 10 * SECOND, Transport.HTTP)}))
+        complete(
+            merging.adopt(
+                node_map, Batch(heartbeats={"a": LastHeartbeat(clock.wall_ns() - 10 * SECOND, Transport.HTTP)})
+            )
+        )
     )
     assert node_map.counted_age_ns(node_map.get("a")) == 10 * SECOND
     offline = [Transition(name, Status.WARNING, Status.OFFLINE, clock.wall_ns() - SECOND) for name in ("a", "b")]
@@ -153,3 +157,32 @@ def test_a_held_node_id_outlives_a_record_of_a_registry_that_did_not_know_it() -
     assert (node.facts.node_id, node.facts.role) == ("machine-1", "lead")
     assert node.record.revision_ns == later.revision_ns + 1
     assert node_map.pending.records["v"] == node.record
+
+
+def test_the_stamp_that_another_registry_gave_a_heartbeat_is_no_return() -> None:
+    """Each receives the bus itself, a few milliseconds apart: who died stays dead when one tells the store again."""
+    clock = ManualClock()
+    node_map = loaded(clock, Snapshot())
+    node_map.heartbeat(Heartbeat("n"), Transport.BUS, appear=True)
+    stamp_ns = node_map.mesh_time.at(clock.monotonic_ns()) + SECOND // 100
+    for status in (Status.WARNING, Status.OFFLINE):
+        pass_time(node_map, clock, 200)
+        assert node_map.get("n").status is status
+        node_map.pending.take(ALL)
+        told = LastHeartbeat(clock.wall_ns() - 100 * SECOND, Transport.BUS, stamp_ns)
+        complete(merging.adopt(node_map, Batch({}, {}, [], {"n": told})))
+        pass_time(node_map, clock, 1)
+        assert (node_map.get("n").status, node_map.pending.transitions) == (status, [])
+        stamp_ns += SECOND // 100
+
+
+def test_a_heartbeat_that_another_registry_received_since_is_a_return() -> None:
+    """Also where we learn of it late."""
+    clock = ManualClock()
+    node_map = loaded(clock, Snapshot())
+    node_map.heartbeat(Heartbeat("n"), Transport.BUS, appear=True)
+    pass_time(node_map, clock, 400)
+    node_map.pending.take(ALL)
+    stamp_ns = node_map.mesh_time.at(clock.monotonic_ns()) - 10 * SECOND
+    complete(merging.adopt(node_map, Batch({}, {}, [], {"n": LastHeartbeat(clock.wall_ns(), Transport.BUS, stamp_ns)})))
+    assert [(each.from_, each.to) for each in node_map.pending.transitions] == [(Status.OFFLINE, Status.ACTIVE)]

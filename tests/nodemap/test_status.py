@@ -6,6 +6,7 @@ import pytest
 
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Depart, Register, SetLifecycle
+from exporter.domain.config import Limits
 from exporter.domain.errors import DepartedNode, NameConflict, NodeLimit, UnknownNode
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.lifecycle import Lifecycle, Phase
@@ -204,7 +205,7 @@ def test_a_name_of_a_living_node_is_not_taken_by_another_machine(node_map: NodeM
 
 def test_a_full_map_refuses_new_nodes_and_keeps_the_old(clock: ManualClock) -> None:
     """The limit is for strangers."""
-    node_map = NodeMap(clock, Thresholds(), max_nodes=1)
+    node_map = NodeMap(clock, Thresholds(), limits=Limits(max_nodes=1))
     register(node_map)
     with pytest.raises(NodeLimit):
         node_map.heartbeat(Heartbeat(node="stranger"), Transport.BUS, appear=True)
@@ -250,6 +251,14 @@ def test_gaps_in_the_sequence_are_missed_heartbeats(
     assert node.missed == missed
 
 
+def test_heartbeats_that_are_lost_of_a_burst_are_missed(node_map: NodeMap) -> None:
+    """A network that held them back brings the others at once: no time passes between them."""
+    node = register(node_map)
+    for sequence in (1, 4, 5, 105, 3_000_000):
+        node_map.heartbeat(Heartbeat(node="vengeance", sequence=sequence), Transport.HTTP)
+    assert node.missed == 2 + 99
+
+
 def test_a_gap_in_the_sequence_that_we_were_blind_to_is_not_missed(node_map: NodeMap, clock: ManualClock) -> None:
     """Those heartbeats may have been sent."""
     node = register(node_map)
@@ -264,7 +273,9 @@ def test_new_thresholds_judge_every_node_at_once(node_map: NodeMap, clock: Manua
     node = register(node_map)
     pass_time(node_map, clock, 310)
     node_map.reconfigure(
-        Thresholds(warning_after=400 * SECOND, offline_after=500 * SECOND), node_map.totals.site_rule, 10
+        Thresholds(warning_after=400 * SECOND, offline_after=500 * SECOND),
+        node_map.totals.site_rule,
+        Limits(max_nodes=10),
     )
     assert node.status is ACTIVE
     pass_time(node_map, clock, 90)

@@ -143,7 +143,7 @@ def test_an_alert_is_posted_as_the_v2_api_has_it(sink, telemetry):
     assert telemetry.notifications == {Notification.SENT: 2, Notification.FAILED: 0, Notification.DROPPED: 0}
 
 
-def test_an_error_is_tried_again_until_it_is_told(sink, telemetry, caplog):
+def test_an_error_is_tried_again_until_it_is_sent(sink, telemetry, caplog):
     """Each failure is counted; the log says so once, and never the password."""
     sink.statuses = [503, 500, 401]
 
@@ -157,7 +157,7 @@ def test_an_error_is_tried_again_until_it_is_told(sink, telemetry, caplog):
     assert [len(posted) for posted in sink.posted] == [1]
     assert telemetry.notifications[Notification.FAILED] == 3
     [line] = [record for record in caplog.records if record.name == "aurora.alertmanager"]
-    assert line.getMessage() == "an Alertmanager was not told, and will be"
+    assert line.getMessage() == "alerts were not sent to an Alertmanager yet, and will be"
     assert (line.reason, line.fault) == (f"http://{sink.address}", "it answered 503: told")
     assert "hunter2" not in caplog.text
 

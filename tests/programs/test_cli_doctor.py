@@ -7,9 +7,11 @@ import yaml
 
 from exporter.programs.cli.doctor.prometheus import shipped_alerts
 from tests.support.alertmanager_server import AlertmanagerServer
+from tests.support.generations import GENERATIONS, required
 from tests.support.prometheus_server import PrometheusServer
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, free_port
 from tests.support.registry_process import ROOT, RegistryProcess, program, run_program
+from tests.support.scenario_sink import Sink
 from tests.support.server_process import until
 
 HEALTH = {"status": "ok", "store": "up", "event_bus": "none", "nodes": 1, "version": "1.2.3", "uptime_seconds": 125.5}
@@ -49,7 +51,7 @@ def findings(cli):
         assert err == ""
         told = json.loads(out)
         assert (told["status"] == "ok") is (status == 0)
-        return status, {check["check"]: (check["state"], check["told"]) for check in told["checks"]}
+        return status, {check["check"]: (check["state"], check["text"]) for check in told["checks"]}
 
     return run
 
@@ -68,7 +70,7 @@ def test_a_sound_registry_is_told_link_by_link(cli, registry, monkeypatch):
         "ok           store: up\n"
         "ok           event bus: none is configured: heartbeats come over HTTP only\n"
         "ok           scrape: 9 names, 9 samples, in 0.000 s\n"
-        "ok           hearing: no transport is blind\n"
+        "ok           reception: every transport is received\n"
         "ok           reload: the last one succeeded\n"
         "not checked  Prometheus: whether it scrapes and has the rules. Name it:\n"
         "             --prometheus URL.\n"
@@ -113,7 +115,7 @@ def test_what_is_no_registry_is_said(findings, registry):
     ("health", "check", "told"),
     [
         ({"store": "down"}, "store", "down: changes are refused"),
-        ({"event_bus": "down"}, "event bus", "down: the registry is deaf to it"),
+        ({"event_bus": "down"}, "event bus", "down: the registry receives nothing from it"),
     ],
 )
 def test_what_is_down_is_wrong(findings, sound, health, check, told):
@@ -129,8 +131,8 @@ def test_what_is_down_is_wrong(findings, sound, health, check, told):
     [
         (
             ('{transport="bus"} 0', '{transport="bus"} 1'),
-            "hearing",
-            "the registry is blind over bus: statuses over it are held",
+            "reception",
+            "the registry receives nothing over bus: statuses over it are frozen",
         ),
         (("successful 1", "successful 0"), "reload", "the last one was refused, the configuration before is in force"),
         (('aurora_node_status{node="aurora",status="active"} 1', ""), "scrape", "aurora_node_status missing"),
@@ -149,7 +151,7 @@ def test_a_suspect_mesh_is_a_warning(findings, sound):
 
     status, found = findings()
 
-    assert (status, found["mesh"]) == (0, ("warning", "most of the mesh is silent together"))
+    assert (status, found["mesh"]) == (0, ("warning", "most of the mesh misses its heartbeats at once"))
 
 
 def test_a_scrape_that_cannot_be_parsed_is_wrong(findings, sound):
@@ -179,7 +181,7 @@ def test_a_scrape_that_fails_and_rules_that_are_missing_or_broken_are_wrong(cli,
 
     status, out, _ = cli("doctor", "--json", "--prometheus", registry.url)
 
-    wrong = [check["told"] for check in json.loads(out)["checks"] if check["state"] == "wrong"]
+    wrong = [check["text"] for check in json.loads(out)["checks"] if check["state"] == "wrong"]
     assert status == 1
     assert wrong == [
         "scrapes http://10.0.0.1:9999/metrics, and fails: connection refused",
@@ -258,7 +260,7 @@ def test_the_whole_way_is_found_with_real_servers(tmp_path):
 
     checks = json.loads(found.stdout)["checks"]
     assert [check for check in checks if check["state"] != "ok"] == []
-    told = [check["told"] for check in checks]
+    told = [check["text"] for check in checks]
     assert f"scrapes {registry.url}/metrics" in told
     assert f"all {len(shipped_alerts())} alerts are loaded and evaluated" in told
     assert "AuroraWatchdog arrives, and goes to chat" in told
@@ -278,6 +280,35 @@ def test_an_alertmanager_that_prometheus_does_not_tell_is_wrong(tmp_path):
     assert found.returncode == 1
     assert "wrong        watchdog: no AuroraWatchdog: alerts of Prometheus do not arrive." in found.stdout
     assert "AuroraDoctorTest with severity info goes to nobody" in found.stdout
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("generation", GENERATIONS, ids=lambda each: each.name)
+@pytest.mark.parametrize("arrives", [True, False], ids=["arrives", "fails"])
+def test_a_message_that_cannot_be_sent_is_wrong(tmp_path, generation, arrives):
+    """From the first attempt on, though Alertmanager goes on trying."""
+    alertmanager = AlertmanagerServer(tmp_path / "alertmanager", required(generation))
+    with RegistryProcess(tmp_path / "registry") as registry, Sink() as sink:
+        url = sink.url if arrives else f"http://127.0.0.1:{free_port()}/"
+        config = tmp_path / "alertmanager.yml"
+        routes = [{"matchers": ['alertname="AuroraDoctorTest"'], "receiver": "pager", "group_wait": "0s"}]
+        receivers = [{"name": "pager", "webhook_configs": [{"url": url}]}]
+        config.write_text(yaml.safe_dump({"route": {"receiver": "pager", "routes": routes}, "receivers": receivers}))
+        try:
+            alertmanager.start(config)
+            found = doctor(tmp_path, registry, "--alertmanager", alertmanager.url, "--send", "--json")
+        finally:
+            alertmanager.close()
+
+    [(state, told)] = [
+        (each["state"], each["told"]) for each in json.loads(found.stdout)["checks"] if each["check"] == "message"
+    ]
+    if arrives:
+        assert (state, told) == ("ok", "held for 2s, Alertmanager sent messages (1 by webhook): look whether it came")
+        assert len(sink.notifications) >= 1
+    else:
+        assert state == "wrong"
+        assert told.startswith("held for 2s: sending failed (")
 
 
 class PromptPrometheus(PrometheusServer):

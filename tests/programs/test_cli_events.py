@@ -78,3 +78,10 @@ def test_values_of_any_kind_are_shown(registry, shows):
 def test_an_event_without_end_takes_no_memory():
     lines = (b"data: " + b"x" * 65536 + b"\n" for _ in range(MAX_EVENT_BYTES // 65536 + 2))
     assert list(parse_stream([*lines, b"\n", b"data: 1\n", b"\n"])) == [Event("message", 1)]
+
+
+def test_a_registry_that_cannot_be_reached_is_told(cli, nowhere):
+    """At once and not by waiting: only a stream that began is resumed."""
+    status, out, err = cli("events", "--registry", nowhere)
+    assert (status, out) == (3, "")
+    assert err.startswith(f"aurora-cli: cannot reach the registry at {nowhere}: connection refused.")

@@ -87,14 +87,14 @@ def why():
         "node": "robbiebook1",
         "status": "warning",
         "status_since": "2025-10-06T11:58:00Z",
-        "last_heard": {"at": "2025-10-06T11:56:00Z", "transport": "bus", "age_seconds": 245},
+        "last_heartbeat": {"at": "2025-10-06T11:56:00Z", "transport": "bus", "age_seconds": 245},
         "counted_age_seconds": 244.8,
         "not_counted_seconds": 0.2,
         "not_counted": [],
         "held": False,
         "next": {"status": "offline", "in_seconds": 55.2},
         "lifecycle": {"phase": "in_service"},
-        "quiet": [],
+        "suppressed": [],
         "thresholds": {
             "heartbeat_interval_seconds": 30,
             "warning_after_seconds": 120,
@@ -105,19 +105,19 @@ def why():
     }
 
 
-def test_why_tells_how_a_status_came_about(registry, shows, why):
-    """When it was last heard and how, what that makes, and what comes next."""
+def test_why_says_what_a_status_rests_on(registry, shows, why):
+    """The last heartbeat and its transport, what of its age counts, and what comes next."""
     registry.answer("/nodes/robbiebook1/why", why)
     assert shows("why", "robbiebook1") == (
         "robbiebook1 is in warning, since 2025-10-06T11:58:00Z (2 minutes 5 seconds ago).\n"
         "\n"
-        "It was last heard 4 minutes 5 seconds ago, over the event bus\n"
+        "Its last heartbeat was 4 minutes 5 seconds ago, over the event bus\n"
         "(2025-10-06T11:56:00Z).\n"
-        "That makes 4 minutes 4 seconds of silence; a node is in warning from 2 minutes\n"
-        "on, and offline after 5 minutes.\n"
-        "If it stays silent, its status turns to offline in 55 seconds.\n"
+        "Its counted age is 4 minutes 4 seconds; a node is in warning from 2 minutes on,\n"
+        "and offline after 5 minutes.\n"
+        "Without a heartbeat its status turns to offline in 55 seconds.\n"
         "\n"
-        "Nothing keeps its alerts quiet.\n"
+        "Nothing suppresses its alerts.\n"
     )
 
 
@@ -134,8 +134,8 @@ def test_why_names_what_was_left_out_of_a_heartbeat(registry, shows, why):
     ) in shows("why", "robbiebook1")
 
 
-def test_why_tells_of_time_that_is_not_counted(registry, shows, why):
-    """Each blind spell with its grace, the one that lasts as such, and that the status is held meanwhile."""
+def test_why_lists_time_that_is_not_counted(registry, shows, why):
+    """Each blind spell with its grace, the one that lasts as such, and that the status is frozen meanwhile."""
     why |= {
         "counted_age_seconds": 65,
         "not_counted_seconds": 180,
@@ -151,25 +151,24 @@ def test_why_tells_of_time_that_is_not_counted(registry, shows, why):
     assert shows("why", "robbiebook1") == (
         "robbiebook1 is in warning, since 2025-10-06T11:58:00Z (2 minutes 5 seconds ago).\n"
         "\n"
-        "It was last heard 4 minutes 5 seconds ago, over the event bus\n"
+        "Its last heartbeat was 4 minutes 5 seconds ago, over the event bus\n"
         "(2025-10-06T11:56:00Z). Of that time, 3 minutes is not counted: the registry\n"
-        "could not hear it:\n"
+        "could not receive:\n"
         "- from 2025-10-06T11:56:30Z to 2025-10-06T11:57:30Z, and then until\n"
-        "  2025-10-06T11:58:30Z for it to be heard again\n"
+        "  2025-10-06T11:58:30Z for its next heartbeat to arrive\n"
         "- from 2025-10-06T11:59:05Z on, until now\n"
-        "That makes 1 minute 5 seconds of silence; a node is in warning from 2 minutes\n"
-        "on, and offline after 5 minutes.\n"
-        "Its status is held since 2025-10-06T11:59:05Z (1 minute ago), until the registry\n"
-        "has heard for long enough again.\n"
-        "If it stays silent, it is forgotten, but not before the registry can hear it\n"
-        "again.\n"
+        "Its counted age is 1 minute 5 seconds; a node is in warning from 2 minutes on,\n"
+        "and offline after 5 minutes.\n"
+        "Its status is frozen since 2025-10-06T11:59:05Z (1 minute ago), until the\n"
+        "registry has received for long enough again.\n"
+        "Without a heartbeat it is forgotten, but not before the registry receives again.\n"
         "\n"
-        "Nothing keeps its alerts quiet.\n"
+        "Nothing suppresses its alerts.\n"
     )
 
 
 @pytest.mark.parametrize(
-    ("lifecycle", "told"),
+    ("lifecycle", "shown"),
     [
         (
             {"phase": "maintenance", "reason": "a new fan", "until": "2025-10-06T15:00:00Z", "set_by": "people"},
@@ -184,13 +183,13 @@ def test_why_tells_of_time_that_is_not_counted(registry, shows, why):
         ),
     ],
 )
-def test_why_tells_what_keeps_alerts_quiet(registry, shows, why, lifecycle, told):
+def test_why_lists_what_suppresses_alerts(registry, shows, why, lifecycle, shown):
     """The lifecycle with who set it, and every reason as the registry gives it."""
-    quiet = ["it is out of service", "its site home is disrupted: AuroraSiteDisrupted tells of it instead"]
-    registry.answer("/nodes/robbiebook1/why", {**why, "lifecycle": lifecycle, "quiet": quiet})
+    reasons = ["it is out of service", "its site home is disrupted: AuroraSiteDisrupted stands for it"]
+    registry.answer("/nodes/robbiebook1/why", {**why, "lifecycle": lifecycle, "suppressed": reasons})
     assert shows("why", "robbiebook1").partition(" in 55 seconds.\n")[2] == (
-        told + "\n"
-        "Its alerts are quiet, because\n"
+        shown + "\n"
+        "Its alerts are suppressed, because\n"
         "- it is out of service\n"
-        "- its site home is disrupted: AuroraSiteDisrupted tells of it instead\n"
+        "- its site home is disrupted: AuroraSiteDisrupted stands for it\n"
     )

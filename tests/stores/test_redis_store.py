@@ -314,3 +314,31 @@ def test_a_redis_that_keeps_nothing_is_warned_of(open_redis, redis_server, caplo
     assert [words in message for message in caplog.messages if "keeps its data in memory" in message] == [True] * bool(
         words
     )
+
+
+def test_what_is_recent_costs_as_many_records_as_are_asked_for(redis_server, open_redis, run):
+    """However many nodes are gone: the whole hash of them is not read."""
+    store = open_redis()
+    gone = {f"n{number}": tombstone(f"n{number}", at=number) for number in range(3_000)}
+    run(store.save(Batch({}, gone)))
+    redis_server.cli("CONFIG", "RESETSTAT")
+
+    assert [each.name for each in run(store.recent(NOW, 2)).tombstones] == ["n2999", "n2998"]
+    calls = {name: stats["calls"] for name, stats in redis_server.cli("INFO", "commandstats").items()}
+    asked = {
+        name: count
+        for name, count in calls.items()
+        if name not in {"cmdstat_config|resetstat", "cmdstat_hello", "cmdstat_client|setinfo"}
+    }
+    assert asked == {"cmdstat_zrevrange": 2, "cmdstat_hmget": 1}
+
+
+def test_what_an_earlier_build_wrote_has_an_order_after_a_load(redis_server, open_redis, run):
+    """It wrote the hash alone."""
+    store = open_redis()
+    run(store.save(Batch({}, {name: tombstone(name, at=at) for name, at in (("a", 3), ("b", 1), ("c", 2))})))
+    redis_server.cli("DEL", "aurora:{registry}:departures")
+    assert run(store.recent(NOW, 9)).tombstones == []
+    run(store.load())
+
+    assert [each.name for each in run(store.recent(NOW, 9)).tombstones] == ["a", "c", "b"]

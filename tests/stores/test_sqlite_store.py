@@ -338,3 +338,45 @@ def test_a_store_that_is_not_open_answers_nothing(path, run):
             run(call)
 
     run(store.close())
+
+
+def steps(store, run):
+    """How many of SQLite's own steps it takes to find the two latest departures and transitions, about."""
+    counted = []
+
+    def look():
+        store._file()._connection.set_progress_handler(lambda: counted.append(1), 10)
+        found = store._file().recent(NOW, 2)
+        store._file()._connection.set_progress_handler(None, 0)
+        return found
+
+    found = run(store._run(look, 10))
+    assert (len(found.tombstones), len(found.transitions)) == (2, 2)
+    return len(counted)
+
+
+def test_what_is_recent_costs_the_same_however_much_is_kept(open_sqlite, run):
+    """Else every reader could hold up the writers of a large mesh."""
+    store = open_sqlite()
+
+    def fill(numbers):
+        names = [f"n{number}" for number in numbers]
+        run(store.save(Batch({}, {name: tombstone(name, at=int(name[1:])) for name in names})))
+        run(store.save(Batch(transitions=[transition(name, at=int(name[1:])) for name in names])))
+
+    fill(range(20))
+    few = steps(store, run)
+    fill(range(20, 3_000))
+    assert steps(store, run) < 2 * few
+
+
+def test_a_file_of_an_earlier_build_gets_the_index_that_it_lacks(filled, open_sqlite, run):
+    """The format is the same."""
+    change(filled, "DROP INDEX tombstones_by_time")
+    store = open_sqlite()
+    assert [each.name for each in run(store.load()).tombstones] == ["gone"]
+    run(store.close())
+    connection = sqlite3.connect(filled)
+    indices = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    connection.close()
+    assert "tombstones_by_time" in indices

@@ -9,7 +9,10 @@ from exporter.domain.node import NodeRecord, Removal, Tombstone
 from exporter.domain.registration import Link
 from exporter.domain.status import Status, Transport
 from exporter.domain.transition import Transition
+from exporter.stores import memory, redis, sqliterows
 from exporter.stores.base import Batch, Mark, Recent, Saved, Snapshot
+from exporter.stores.redisscripts import SAVE
+from exporter.stores.rules import MAX_TOMBSTONES
 from tests.support.durables import NOW, heartbeats, record, stored, tombstone, transition
 
 DAY = 24 * HOUR
@@ -252,6 +255,24 @@ def test_the_newest_hundred_transitions_are_kept(store, run):
     run(store.save(batch(*steps[70:])))
 
     assert run(store.transitions("a", 1_000)) == steps[:29:-1]
+
+
+def test_of_too_many_tombstones_the_oldest_go_with_their_history(make_store, run, monkeypatch):
+    """Ever new names that leave do not fill a store; those that came back, or left again since, count as they stand."""
+    monkeypatch.setattr(memory, "MAX_TOMBSTONES", 3)
+    monkeypatch.setattr(sqliterows, "MAX_TOMBSTONES", 3)
+    monkeypatch.setattr(redis, "SAVE", SAVE.replace(f"{MAX_TOMBSTONES}", "3"))
+    store = make_store()
+    run(store.save(batch(record("a"), record("b"), transition("a", at=1), transition("b", at=1))))
+    run(store.save(batch(tombstone("a", at=5), tombstone("b", at=6), tombstone("c", at=7))))
+    run(store.save(batch(tombstone("a", at=8), record("c", revision=9))))
+    run(store.save(batch(tombstone("d", at=10), tombstone("e", at=11))))
+
+    names = ["a", "d", "e"]
+    assert sorted(each.name for each in run(store.load()).tombstones) == names
+    assert [each.name for each in run(store.recent(NOW, 10)).tombstones] == names[::-1]
+    assert (len(run(store.transitions("a", 5))), len(run(store.transitions("b", 5)))) == (1, 0)
+    assert [node.record.name for node in run(store.load()).nodes] == ["c"]
 
 
 def test_tombstones_of_more_than_seven_days_are_pruned_with_their_history(store, run):

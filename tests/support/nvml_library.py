@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).parent / "nvml" / "nvml.c"
@@ -24,12 +27,20 @@ class NvmlLibrary:
         self.answer()
         self.install()
 
-    def install(self, version: int = 550) -> None:
-        """Put the library of that driver in place, as an upgrade does."""
+    def install(self, version: int = 550, without: Sequence[str] = ()) -> None:
+        """Put the library of that driver in place, as an upgrade does; an old one is without some functions."""
         fresh = self.directory / f"{NAME}.{version}"
-        command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", f"-DVERSION={version}", str(SOURCE)]
-        subprocess.run([*command, "-o", str(fresh)], check=True)
+        fresh.write_bytes(_compiled(version, tuple(without)))
         fresh.replace(self.directory / NAME)
+
+    def install_needing(self, library: str) -> None:
+        """A library that needs another one, which is not there any more when somebody loads it."""
+        other = self.directory / library
+        command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-x", "none", "-Wl,--no-as-needed"]
+        for path, needed in ((other, []), (self.directory / NAME, [str(other)])):
+            name = f"-Wl,-soname,{path.name}"
+            subprocess.run([*command, *needed, name, "-o", str(path)], input=b"", check=True)
+        other.unlink()
 
     def remove(self) -> None:
         """The driver is not installed any more."""
@@ -53,6 +64,16 @@ class NvmlLibrary:
         """What a process needs in order to find it."""
         paths = [str(self.directory), os.environ.get("LD_LIBRARY_PATH", "")]
         return {"LD_LIBRARY_PATH": ":".join(filter(None, paths)), "FAKE_NVML": str(self.answers)}
+
+
+@cache
+def _compiled(version: int, without: Sequence[str]) -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        library = Path(directory, NAME)
+        command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", f"-DVERSION={version}", str(SOURCE)]
+        command += [f"-D{function}=absent_{function}" for function in without]
+        subprocess.run([*command, "-o", str(library)], check=True)
+        return library.read_bytes()
 
 
 def _written(value: object) -> str:

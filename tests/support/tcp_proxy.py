@@ -47,7 +47,10 @@ class TcpProxy:
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._open.wait()
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            try:
+                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            except OSError:
+                return  # Nobody listens there: whoever connected to us is told by our closing.
             pumps = [
                 asyncio.create_task(self._pump(reader, far_writer, self._era)),
                 asyncio.create_task(self._pump(far_reader, writer, self._era)),

@@ -37,6 +37,7 @@ FAMILIES = {
     "aurora_registry_event_loop_lag_seconds": "gauge",
     "aurora_registry_notifications": "counter",
     "aurora_registry_notifications_queue_length": "gauge",
+    "aurora_registry_state_bytes": "gauge",
     "aurora_registry_event_streams": "gauge",
     "aurora_registry_event_streams_dropped": "counter",
     "aurora_registry_nodes_forgotten": "counter",

@@ -18,8 +18,9 @@ expect.set_options(timeout=20_000)
 QUICK = {"thresholds": {"heartbeat_interval": "1s", "warning_after": "3s", "offline_after": "6s"}}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """Not for the session: Playwright's event loop would run on under the tests of other modules."""
     found = shutil.which("chromium")
     if found is None:
         missing = "chromium is not on this machine: run make servers"
@@ -33,8 +34,8 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[RegistryProcess]:
-    with RegistryProcess(tmp_path, settings=QUICK) as registry:
+def registry(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RegistryProcess]:
+    with RegistryProcess(tmp_path, settings=getattr(request, "param", QUICK)) as registry:
         yield registry
 
 

@@ -1,4 +1,4 @@
-"""aurora-cli: the registry for people. It speaks REST only, and knows no more than any other client."""
+"""aurora-cli: the registry for people. It uses REST only, and knows no more than any other client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be asked, and how `--help` tells of it."""
+"""The arguments, and the text of `--help`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from exporter.programs.cli.commands.writing import WRITING
 
 DEFAULT_TIMEOUT = "10s"
 COMMANDS = (*LOOKING, *CHANGING, ALERTING, TOKENS, *WRITING)
-DESCRIPTION = "Ask an Aurora Node Registry about its nodes, and tell it what people decide."
+DESCRIPTION = "Ask an Aurora Node Registry about its nodes, and record what people decide."
 EPILOG = """\
 examples:
   aurora-cli nodes

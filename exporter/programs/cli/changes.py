@@ -76,8 +76,8 @@ def accept(context: Context) -> None:
         context.show_json(reply.document())
     else:
         node = reply.of(Node)
-        told = f"{name} shall have {count(node.gpu_count, 'GPU')} from now on"
-        context.show([visible(told if not node.gpu_count else f"{told}: {node.gpu_label}")])
+        text = f"{name} shall have {count(node.gpu_count, 'GPU')} from now on"
+        context.show([visible(text if not node.gpu_count else f"{text}: {node.gpu_label}")])
 
 
 def _lifecycle(context: Context, kind: str) -> int:
@@ -110,18 +110,18 @@ def _action(arguments: Namespace) -> tuple[list[str], bool]:
 def _stands(reply: JsonReply) -> str:
     """Where the node stands after the change."""
     node = reply.of(Node)
-    told = f"{node.name} is {'in ' if node.lifecycle == MAINTENANCE else ''}{phase(node.lifecycle)}"
+    text = f"{node.name} is {'in ' if node.lifecycle == MAINTENANCE else ''}{phase(node.lifecycle)}"
     if node.lifecycle_until:
-        told += f" until {node.lifecycle_until} ({from_now(node.lifecycle_until, reply.at_ns)})"
-    return told + (f": {node.lifecycle_reason}" if node.lifecycle_reason else "")
+        text += f" until {node.lifecycle_until} ({from_now(node.lifecycle_until, reply.at_ns)})"
+    return text + (f": {node.lifecycle_reason}" if node.lifecycle_reason else "")
 
 
 def _each(context: Context, names: list[str], change: Callable[[str], tuple[Any, str]]) -> int:
-    """Do it to each node; those that fail are told, and do not keep the others from it. The exit status."""
+    """Do it to each node; those that fail are reported, and do not keep the others from it. The exit status."""
     documents, status = [], 0
     for name in dict.fromkeys(names):
         try:
-            document, told = change(name)
+            document, text = change(name)
         except ClientError as error:
             failure = failure_of(error)
             context.complain(str(failure))
@@ -129,7 +129,7 @@ def _each(context: Context, names: list[str], change: Callable[[str], tuple[Any,
             continue
         documents.append(document)
         if not context.arguments.json:
-            context.show([visible(told)])
+            context.show([visible(text)])
     if context.arguments.json and documents:
         context.show_json(documents[0] if len(names) == 1 else documents)
     return status

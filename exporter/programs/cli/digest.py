@@ -41,7 +41,7 @@ def digest(context: Context) -> None:
 
 
 def _audit(context: Context) -> list[AuditEntry]:
-    """Who changed what since then; nothing from a registry that does not tell."""
+    """Who changed what since then; nothing from a registry without an audit log."""
     try:
         return context.client.get("/audit", {"since": context.arguments.since, "limit": MAX_AUDIT}).of(AuditLog).entries
     except (Refused, NotARegistry):
@@ -79,8 +79,8 @@ def show_digest(recent: Recent, nodes: Sequence[Node], terminal: Terminal) -> It
     if not changed:
         yield "no node changed its status"
     for name, transitions in changed.items():
-        told = _told(transitions, left.get(name), now_ns, moment)
-        yield from hanging(f"{name}  {told}", terminal)
+        text = _summary(transitions, left.get(name), now_ns, moment)
+        yield from hanging(f"{name}  {text}", terminal)
     yield ""
     yield from _lists(recent.departures, nodes, now_ns, moment, terminal)
     yield ""
@@ -95,18 +95,18 @@ def _lists(
 ) -> Iterator[str]:
     missing, suppressed_missing, suppressed, overdue = [], [], [], []
     for node in nodes:
-        told = f"{node.name} ({node.status}{', held' if node.held else ''}, last seen {moment(node.last_seen)})"
+        text = f"{node.name} ({node.status}{', held' if node.held else ''}, last seen {moment(node.last_seen)})"
         if node.lifecycle == "in_service" and node.suppressed_by:
-            suppressed_missing.append(f"{told[:-1]}, {' and '.join(node.suppressed_by)})")
+            suppressed_missing.append(f"{text[:-1]}, {' and '.join(node.suppressed_by)})")
         elif node.lifecycle == "in_service":
             if node.status != "active":
-                missing.append(told)
+                missing.append(text)
         elif node.status == "active":
             suppressed.append(f"{node.name} ({phase(node.lifecycle)} until {moment(node.lifecycle_until)})")
         elif _is_past(node.lifecycle_until, now_ns):
             overdue.append(f"{node.name} ({node.status}, {phase(node.lifecycle)} to {moment(node.lifecycle_until)})")
         else:
-            suppressed_missing.append(told)
+            suppressed_missing.append(text)
     gone: dict[str, list[str]] = {"forgotten": [], "departed": []}
     for departure in departures:
         gone.setdefault(departure.reason, []).append(f"{departure.node} ({moment(departure.at)})")
@@ -129,28 +129,28 @@ def _by_node(transitions: Iterable[RecentTransition]) -> dict[str, list[RecentTr
     return found
 
 
-def _told(transitions: list[RecentTransition], left: Departure | None, now_ns: int, moment: Moment) -> str:
-    told: list[str] = []
+def _summary(transitions: list[RecentTransition], left: Departure | None, now_ns: int, moment: Moment) -> str:
+    parts: list[str] = []
     offline_since: str | None = None
     for transition in transitions:
         if transition.to == "offline":
             offline_since = transition.at
         elif transition.from_ == "offline":
-            told.append(_spell(offline_since, transition.at, moment))
+            parts.append(_spell(offline_since, transition.at, moment))
             offline_since = None
     if offline_since is not None:
         if left is not None and left.at >= offline_since:
-            told.append(_spell(offline_since, left.at, moment))
+            parts.append(_spell(offline_since, left.at, moment))
         else:
             lasted = format_duration(now_ns - parse_timestamp(offline_since))
-            told.append(f"offline since {moment(offline_since)} ({lasted})")
+            parts.append(f"offline since {moment(offline_since)} ({lasted})")
     warnings = sum(transition.to == "warning" for transition in transitions)
     if warnings:
-        told.append("warning once" if warnings == 1 else f"warning {warnings} times")
+        parts.append("warning once" if warnings == 1 else f"warning {warnings} times")
     returned = transitions[-1].to == "active"
     if returned and transitions[-1].from_ == "warning":
-        told.append(f"back {moment(transitions[-1].at)}")
-    return listed(told)
+        parts.append(f"back {moment(transitions[-1].at)}")
+    return listed(parts)
 
 
 def _spell(since: str | None, to: str, moment: Moment) -> str:

@@ -14,7 +14,7 @@ from exporter.programs.cli.terminal import Terminal, visible
 FILTERS = ("role", "site", "environment")
 TIMES = ("at", "timestamp")
 NODE_KEYS = ("node", "name")
-TOLD = ("action", "role", "vpn_ip", "site", "lifecycle", "lifecycle_reason", "lifecycle_until", "reason", "by")
+SHOWN = ("action", "role", "vpn_ip", "site", "lifecycle", "lifecycle_reason", "lifecycle_until", "reason", "by")
 """Of an event's data, what stands on its line; a node's whole document is what --json is for."""
 
 
@@ -45,7 +45,7 @@ def as_line(event: Event, terminal: Terminal) -> str:
     at = next((str(data[key]) for key in TIMES if key in data), "")
     node = next((str(data[key]) for key in NODE_KEYS if key in data), "")
     change = f"{data['from']} -> {data['to']}" if {"from", "to"} <= data.keys() else ""
-    told = {key: plain(data[key]) for key in TOLD if data.get(key) is not None}
-    rest = " ".join(f"{key}={value}" for key, value in told.items() if value not in {"", "in_service"})
+    shown = {key: plain(data[key]) for key in SHOWN if data.get(key) is not None}
+    rest = " ".join(f"{key}={value}" for key, value in shown.items() if value not in {"", "in_service"})
     text = "  ".join(filter(None, (at, event.type, node, change, rest or event.text)))
     return terminal.shorten(visible(text), terminal.width or 0)

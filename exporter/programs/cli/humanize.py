@@ -23,8 +23,8 @@ def duration(seconds: float) -> str:
     if not parts:
         return "less than a second"
     # The second of the two stands beside the first or not at all: `3 days 2 seconds` says nothing more than `3 days`.
-    told = [part for part in parts[:2] if part[0] - parts[0][0] <= 1]
-    return " ".join(count(quantity, unit) for _, quantity, unit in told)
+    shown = [part for part in parts[:2] if part[0] - parts[0][0] <= 1]
+    return " ".join(count(quantity, unit) for _, quantity, unit in shown)
 
 
 def count(quantity: int, thing: str) -> str:

@@ -1,4 +1,4 @@
-"""Values of options: what each may be, and how a wrong one is told."""
+"""Values of options: what each may be, and what a wrong one is answered."""
 
 from __future__ import annotations
 

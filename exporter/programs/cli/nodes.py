@@ -97,7 +97,7 @@ def list_nodes(nodes: Iterable[Node], now_ns: int, terminal: Terminal, *, wide: 
     notes = [note(node) for node in listed]
     if any(notes):
         header = (*header, NOTE)
-        rows = [(*row, told) for row, told in zip(rows, notes, strict=True)]
+        rows = [(*row, text) for row, text in zip(rows, notes, strict=True)]
     return table([header, *rows], terminal, least=LEAST)
 
 
@@ -149,8 +149,8 @@ def show_node(node: Node, now_ns: int, terminal: Terminal) -> Iterator[str]:
 
 
 def _when(timestamp: str, *remarks: str) -> str:
-    told = ", ".join(filter(None, remarks))
-    return f"{timestamp} ({told})" if told else timestamp
+    text = ", ".join(filter(None, remarks))
+    return f"{timestamp} ({text})" if text else timestamp
 
 
 def _over(name: str) -> str:
@@ -164,10 +164,10 @@ def _held(node: Node, now_ns: int) -> str:
 
 
 def _lifecycle(node: Node, now_ns: int) -> str:
-    told = phase(node.lifecycle)
+    text = phase(node.lifecycle)
     if node.lifecycle_until:
-        told += f" until {_when(node.lifecycle_until, from_now(node.lifecycle_until, now_ns))}"
-    return told
+        text += f" until {_when(node.lifecycle_until, from_now(node.lifecycle_until, now_ns))}"
+    return text
 
 
 def _gpu(node: Node) -> str:

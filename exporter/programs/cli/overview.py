@@ -32,7 +32,7 @@ def stats(context: Context) -> None:
 
 
 def show_topology(mesh: Topology, terminal: Terminal) -> Iterator[str]:
-    """Connections by type; sources that reach the same targets share a line. A status other than active is told."""
+    """Connections by type; sources that reach the same targets share a line. A status other than active is shown."""
     shown = {vertex.id: f"{vertex.id} ({vertex.status})" for vertex in mesh.nodes if vertex.status != "active"}
     by_type: dict[str, list[Connection]] = defaultdict(list)
     for connection in mesh.connections:
@@ -43,8 +43,8 @@ def show_topology(mesh: Topology, terminal: Terminal) -> Iterator[str]:
         yield ""
         yield from paragraph(name, terminal)
         for targets, sources in _by_targets(connections).items():
-            told = f"{_named(sources, shown)} -> {_named(targets, shown)}"
-            yield from hanging(told, terminal)
+            text = f"{_named(sources, shown)} -> {_named(targets, shown)}"
+            yield from hanging(text, terminal)
     if mesh.connections_omitted:
         yield ""
         yield from paragraph(f"{count(mesh.connections_omitted, 'connection')} more left out", terminal)

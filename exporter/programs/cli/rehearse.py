@@ -1,7 +1,7 @@
 """`aurora-cli rehearse`: the messages of the past under other thresholds.
 
-What is replayed are the recorded transitions. A node went silent `warning_after` before its warning; how long that
-lasted tells what other thresholds would have made of it.
+What is replayed are the recorded transitions. A node sent its last heartbeat `warning_after` before its warning; how
+long it was away shows what other thresholds would have made of it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Message:
-    """One alert that would have been told, and what about."""
+    """One alert that would have been sent, and what about."""
 
     at_ns: int
     alert: str
@@ -110,7 +110,7 @@ def gaps_of(recent: Recent, setting: Setting) -> list[Gap]:
 
 
 def messages_of(gaps: Sequence[Gap], nodes: Mapping[str, Node], setting: Setting) -> list[Message]:
-    """What would have been told: an alert for each node, but one for a site that was disrupted meanwhile."""
+    """What would have been sent: an alert for each node, but one for a site that was disrupted meanwhile."""
     members: dict[str, list[str]] = defaultdict(list)
     for node in nodes.values():
         if site := site_of(node):

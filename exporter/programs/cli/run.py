@@ -23,13 +23,13 @@ def run(arguments: Namespace) -> int:
     try:
         status = handler(arguments.handler)(context)
         sys.stdout.flush()
-    except Failure as failure:
-        context.complain(str(failure))
-        return failure.exit_status
+    except Failure as known:
+        context.complain(str(known))
+        return known.exit_status
     except ClientError as error:
-        told = failure_of(error)
-        context.complain(str(told))
-        return told.exit_status
+        failed = failure_of(error)
+        context.complain(str(failed))
+        return failed.exit_status
     except BrokenPipeError:
         # The reader has seen enough. What is still buffered would fail once more when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,7 +16,7 @@ OTHER_SCREEN, OWN_SCREEN = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 
 
 def redraw(context: Context, lines: Callable[[], Iterable[str]]) -> Iterator[Callable[[], None]]:
-    """A function to draw with, again and again without end. A registry that does not answer is told in place.
+    """A function to draw with, again and again without end. That a registry does not answer is shown in place.
 
     On a terminal the picture has a screen of its own, which ends with the iteration; elsewhere pictures follow one
     another with an empty line between.

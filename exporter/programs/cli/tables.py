@@ -8,7 +8,7 @@ from exporter.programs.cli.terminal import Terminal, columns, visible
 
 GAP = "  "
 LEAST_LAST = 8
-"""Columns that the last one keeps, however narrow the terminal: a line that wraps tells more than an ellipsis."""
+"""Columns that the last one keeps, however narrow the terminal: a line that wraps says more than an ellipsis."""
 LEAST_FIRST = 12
 """The same for the first one, which has the names."""
 

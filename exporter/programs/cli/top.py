@@ -66,10 +66,10 @@ def picture(url: str, nodes: Sequence[Node], at_ns: int, health: str, terminal: 
     away = sum(node.lifecycle != IN_SERVICE for node in nodes)
     frozen = sum(node.held for node in nodes)
     yield terminal.shorten(f"{url}  registry {health}  {format_timestamp(at_ns)}", width)
-    told = [f"{statuses[status]} {status}" for status in ("active", "warning", "offline")]
-    told += [f"{away} out of service"] if away else []
-    told += [f"{frozen} frozen"] if frozen else []
-    yield terminal.shorten(f"{count(len(nodes), 'node')}: {listed(told)}", width)
+    parts = [f"{statuses[status]} {status}" for status in ("active", "warning", "offline")]
+    parts += [f"{away} out of service"] if away else []
+    parts += [f"{frozen} frozen"] if frozen else []
+    yield terminal.shorten(f"{count(len(nodes), 'node')}: {listed(parts)}", width)
     yield terminal.shorten(_gpus(active), width)
     yield ""
     ranked = sorted(nodes, key=lambda node: (WORST_FIRST.get(node.status, 0), -(_load(node) or 0), node.name))
@@ -83,11 +83,11 @@ def _gpus(active: Sequence[Node]) -> str:
     used = sum(gpu.memory_used_bytes or 0 for node in active for gpu in node.gpus) / GIB
     vram = sum(node.vram_gb for node in active)
     power = sum(gpu.power_watts or 0 for node in active for gpu in node.gpus)
-    told = [count(total, "active GPU")]
-    told += [f"load {sum(loads) / len(loads):.0%}"] if loads else []
-    told += [f"VRAM {number(used)} of {number(vram)} GB"] if vram else []
-    told += [f"{number(power)} W"] if power else []
-    return listed(told)
+    parts = [count(total, "active GPU")]
+    parts += [f"load {sum(loads) / len(loads):.0%}"] if loads else []
+    parts += [f"VRAM {number(used)} of {number(vram)} GB"] if vram else []
+    parts += [f"{number(power)} W"] if power else []
+    return listed(parts)
 
 
 def _row(node: Node, at_ns: int, bar: int) -> tuple[str, ...]:

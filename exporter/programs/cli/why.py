@@ -1,4 +1,4 @@
-"""`aurora-cli why NAME`: how a status came about, in calm sentences."""
+"""`aurora-cli why NAME`: what a status rests on, in sentences."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ FORGOTTEN = "forgotten"
 
 
 def explain(context: Context) -> None:
-    """How the status of one node came about."""
+    """What the status of one node rests on."""
     reply = context.client.get(f"{node_path(context.arguments.name)}/why")
     if context.arguments.json:
         context.show_json(reply.document())
     else:
-        context.show(tell_why(reply.of(Why), context.terminal))
+        context.show(explanation(reply.of(Why), context.terminal))
 
 
-def tell_why(why: Why, terminal: Terminal) -> Iterator[str]:
-    """The status, what it rests on, what comes next, and what keeps its alerts quiet."""
+def explanation(why: Why, terminal: Terminal) -> Iterator[str]:
+    """The status, what it rests on, what comes next, and what suppresses its alerts."""
     status = "in warning" if why.status == "warning" else why.status
     yield from paragraph(f"{why.node} is {status}, since {_moment(why.status_since, why.timestamp)}.", terminal)
     yield ""
-    yield from paragraph(_heard(why), terminal)
+    yield from paragraph(_last_heartbeat(why), terminal)
     if why.not_counted_seconds >= 1:
         for spell in why.not_counted:
             yield from bullet(_spell(spell), terminal)
-    yield from paragraph(_silence(why), terminal)
+    yield from paragraph(_counted_age(why), terminal)
     if why.held:
         since = f" since {_moment(why.held_since, why.timestamp)}" if why.held_since else ""
         yield from paragraph(
-            f"Its status is held{since}, until the registry has heard for long enough again.", terminal
+            f"Its status is frozen{since}, until the registry has received for long enough again.", terminal
         )
     yield from paragraph(_next(why), terminal)
     if why.lifecycle.phase != "in_service":
@@ -47,30 +47,30 @@ def tell_why(why: Why, terminal: Terminal) -> Iterator[str]:
         for part in why.ignored:
             yield from bullet(f"{part.field}: {part.message}" if part.field else part.message, terminal)
     yield ""
-    yield from _quiet(why, terminal)
+    yield from _suppressed(why, terminal)
 
 
-def _heard(why: Why) -> str:
-    last = why.last_heard
-    told = f"It was last heard {duration(last.age_seconds)} ago, over {transport(last.transport)} ({last.at})."
+def _last_heartbeat(why: Why) -> str:
+    last = why.last_heartbeat
+    text = f"Its last heartbeat was {duration(last.age_seconds)} ago, over {transport(last.transport)} ({last.at})."
     if why.not_counted_seconds < 1:
-        # Silence is counted up to the last proof of hearing, which is always a moment ago.
-        return told
-    told += f" Of that time, {duration(why.not_counted_seconds)} is not counted: the registry could not hear it"
-    return told + (":" if why.not_counted else ".")
+        # Age is counted up to the last proof of reception, which is always a moment ago.
+        return text
+    text += f" Of that time, {duration(why.not_counted_seconds)} is not counted: the registry could not receive"
+    return text + (":" if why.not_counted else ".")
 
 
 def _spell(spell: BlindSpell) -> str:
     if not spell.to:
         return f"from {spell.from_} on, until now"
-    grace = f", and then until {spell.grace_until} for it to be heard again" if spell.grace_until else ""
+    grace = f", and then until {spell.grace_until} for its next heartbeat to arrive" if spell.grace_until else ""
     return f"from {spell.from_} to {spell.to}{grace}"
 
 
-def _silence(why: Why) -> str:
+def _counted_age(why: Why) -> str:
     limits = why.thresholds
     return (
-        f"That makes {duration(why.counted_age_seconds)} of silence; a node is in warning from "
+        f"Its counted age is {duration(why.counted_age_seconds)}; a node is in warning from "
         f"{duration(limits.warning_after_seconds)} on, and offline after {duration(limits.offline_after_seconds)}."
     )
 
@@ -78,36 +78,36 @@ def _silence(why: Why) -> str:
 def _next(why: Why) -> str:
     becomes = "it is forgotten" if why.next.status == FORGOTTEN else f"its status turns to {why.next.status}"
     if why.next.in_seconds is None:
-        return f"If it stays silent, {becomes}, but not before the registry can hear it again."
-    return f"If it stays silent, {becomes} in {duration(why.next.in_seconds)}."
+        return f"Without a heartbeat {becomes}, but not before the registry receives again."
+    return f"Without a heartbeat {becomes} in {duration(why.next.in_seconds)}."
 
 
 def _lifecycle(why: Why) -> str:
     lifecycle = why.lifecycle
     setter = {"people": "people", "node": "the node itself"}.get(lifecycle.set_by, lifecycle.set_by)
-    told = (
+    text = (
         f"It is in {phase(lifecycle.phase)}" if lifecycle.phase == "maintenance" else f"It is {phase(lifecycle.phase)}"
     )
-    told += f", set by {setter}" if setter else ""
-    told += f", until {lifecycle.until}" if lifecycle.until else ""
-    told += f": {lifecycle.reason}" if lifecycle.reason else ""
+    text += f", set by {setter}" if setter else ""
+    text += f", until {lifecycle.until}" if lifecycle.until else ""
+    text += f": {lifecycle.reason}" if lifecycle.reason else ""
     if lifecycle.overdue:
-        return f"{told}. That is overdue: it ended, and the node is not active."
-    return f"{told}."
+        return f"{text}. That is overdue: it ended, and the node is not active."
+    return f"{text}."
 
 
-def _quiet(why: Why, terminal: Terminal) -> Iterator[str]:
-    if not why.quiet:
-        yield from paragraph("Nothing keeps its alerts quiet.", terminal)
+def _suppressed(why: Why, terminal: Terminal) -> Iterator[str]:
+    if not why.suppressed:
+        yield from paragraph("Nothing suppresses its alerts.", terminal)
         return
-    yield from paragraph("Its alerts are quiet, because", terminal)
-    for reason in why.quiet:
+    yield from paragraph("Its alerts are suppressed, because", terminal)
+    for reason in why.suppressed:
         yield from bullet(reason, terminal)
 
 
 def _moment(timestamp: str, now: str) -> str:
     try:
-        told = ago(timestamp, parse_timestamp(now))
+        distance = ago(timestamp, parse_timestamp(now))
     except ValueError:
-        told = ""
-    return f"{timestamp} ({told})" if told else timestamp
+        distance = ""
+    return f"{timestamp} ({distance})" if distance else timestamp

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #ifndef VERSION
@@ -106,6 +107,7 @@ int nvmlDeviceGetCount_v2(unsigned *count) {
 }
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, gpu **handle) {
     BEGIN((int)index);
+    if (index >= MAX_GPUS) return 2;
     gpus[index].index = (int)index;
     *handle = &gpus[index];
     return 0;
@@ -239,12 +241,16 @@ int nvmlDeviceRegisterEvents(gpu *h, unsigned long long types, void *set) {
 }
 typedef struct { gpu *device; unsigned long long type, data; unsigned instance, compute; } event;
 int nvmlEventSetWait_v2(void *set, event *out, unsigned timeout_ms) {
+    struct stat before = {0}, now = {0};
     unsigned waited = 0;
     (void)set;
     BEGIN(-1);
-    for (; waited < timeout_ms && !number("hasty", -1, 0); waited += 100) {
+    if (number("hasty", -1, 0)) return 10;
+    for (; waited < timeout_ms; waited += 100) {
         struct timespec pause = {0, 100000000};
-        if (number("xid_number", -1, 0) > told) {
+        /* A real driver waits at no cost: the file is read where it may have changed, and nowhere else. */
+        stat(getenv("FAKE_NVML") ?: "", &now);
+        if (memcmp(&now.st_mtim, &before.st_mtim, sizeof now.st_mtim) && number("xid_number", -1, 0) > told) {
             int index = (int)number("xid_gpu", -1, 0);
             told++;
             memset(out, 0, sizeof *out);
@@ -253,6 +259,7 @@ int nvmlEventSetWait_v2(void *set, event *out, unsigned timeout_ms) {
             out->data = number("xid", -1, 79);
             return 0;
         }
+        before = now;
         nanosleep(&pause, NULL);
     }
     return 10;

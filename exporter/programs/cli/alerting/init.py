@@ -80,7 +80,7 @@ def init(context: Context) -> None:
     written = list(write_all(directory, files, force=arguments.force, secret=SECRET))
     notes = [_checked(directory, command) for command in CHECKS]
     if not setup.watchdog:
-        notes.append("no --watchdog: when Prometheus or Alertmanager is down, nobody tells you")
+        notes.append("no --watchdog: when Prometheus or Alertmanager is down, you get no message")
     if arguments.json:
         context.show_json({"files": written, "notes": notes})
         return
@@ -164,8 +164,8 @@ def _checked(directory: Path, command: tuple[str, ...]) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{file}: not checked, {program} does not run ({type(error).__name__})"
     if done.returncode:
-        told = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise Failure(f"{program} refuses {directory / file}: {told[-1] if told else 'without a reason'}")
+        lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise Failure(f"{program} refuses {directory / file}: {lines[-1] if lines else 'without a reason'}")
     return f"{file}: {program} finds nothing wrong"
 
 

@@ -1,1 +1,1 @@
-"""The commands: what each can be told, how `--help` tells of it, and which function does it. Lines fit 80 columns."""
+"""The commands: arguments, text of `--help`, and the function that does each. Lines fit 80 columns."""

@@ -1,4 +1,4 @@
-"""`aurora-cli alerting init`: what it can be told."""
+"""`aurora-cli alerting init`: its arguments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import argparse
 from exporter.programs.cli.commands.command import Command, add_output
 
 CHATS = ("ntfy", "slack", "discord", "webhook")
-"""Receivers that are a URL, which is a secret: whoever knows it can write there."""
+"""Receivers that are a URL, which is a secret: with it, anybody can write there."""
 
 EPILOG = """\
 examples:
@@ -23,7 +23,7 @@ It writes alertmanager.yml, prometheus.yml, templates and rules into one
 directory; `make alerting` starts both servers with them, and
 `aurora-cli doctor --send` lets a real message arrive.
 
-Whoever knows the URL of a chat can write to it, and a command line can be
+Anybody with the URL of a chat can write to it, and a command line can be
 read by others on this machine: with --slack-file and the like it stands on
 none. The files that are written can be read by their owner alone.
 """

@@ -193,13 +193,13 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
 LOOKING = (
     Command("nodes", "list the nodes, in order of registration", NODES, "nodes:list_all", _add_nodes),
     Command("node", "show all that the registry knows of a node", NODE, "nodes:show_one", add_name),
-    Command("why", "tell how the status of a node came about", WHY, "why:explain", add_name),
+    Command("why", "explain the status of a node", WHY, "why:explain", add_name),
     Command("topology", "show who reaches whom, and by what", TOPOLOGY, "overview:topology"),
     Command("stats", "add up nodes, GPUs and VRAM", STATS, "overview:stats"),
     Command("events", "follow what happens in the mesh", EVENTS, "events:follow", _add_events),
     Command("top", "show the mesh live", TOP, "top:watch", _add_top),
     Command("check", "test nodes as monitoring plugins do", CHECK, "check:check", _add_check, usage_status=3),
-    Command("digest", "tell what happened lately, and who is suppressed", DIGEST, "digest:digest", _add_digest),
+    Command("digest", "sum up the last day, and whose alerts are suppressed", DIGEST, "digest:digest", _add_digest),
     Command("rehearse", "replay what happened under other thresholds", REHEARSE, "rehearse:rehearse", _add_rehearse),
     Command("doctor", "check the whole way from heartbeat to alert", DOCTOR, "doctor.diagnosis:diagnose", _add_doctor),
 )

@@ -29,7 +29,8 @@ DEFAULT_GROUP_WAIT = 30 * SECOND
 MARGIN, LONGEST_WAIT = 2 * SECOND, 15 * SECOND
 """How long after its group_wait a message is on its way, mostly and at most."""
 _GROUP_WAIT = re.compile(r"group_wait:\s*([0-9a-z]+)")
-SENT, FAILED = "alertmanager_notifications_total", "alertmanager_notifications_failed_total"
+TRIED, FAILED = "alertmanager_notification_requests_total", "alertmanager_notification_requests_failed_total"
+"""Counted once each attempt is over; alertmanager_notifications_total counts before it is known how the first ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,11 @@ def check_alertmanager(
             config = str(status.get("config", {}).get("original", ""))
             yield from _test(alertmanager, test, _hold_ns(test, config))
     except Unusable as error:
-        told = f"{alertmanager.where}: {error}"
-        yield Finding("wrong", "Alertmanager", told, "Check that it runs, and --alertmanager.")
+        text = f"{alertmanager.where}: {error}"
+        yield Finding("wrong", "Alertmanager", text, "Check that it runs, and --alertmanager.")
     except (KeyError, TypeError, AttributeError):
-        told = f"what answers at {alertmanager.where} is no Alertmanager"
-        yield Finding("wrong", "Alertmanager", told, "Check --alertmanager.")
+        text = f"what answers at {alertmanager.where} is no Alertmanager"
+        yield Finding("wrong", "Alertmanager", text, "Check --alertmanager.")
 
 
 def _watchdog(alertmanager: HttpEndpoint, looks: int) -> Finding:
@@ -126,14 +127,18 @@ def _held(grown: dict[tuple[str, str], int], hold_ns: int) -> Finding:
     """What Alertmanager did about it meanwhile."""
     held = f"held for {format_duration(hold_ns)}"
     failed = [f"{count} by {kind}" for (name, kind), count in grown.items() if name == FAILED]
-    sent = [f"{count} by {kind}" for (name, kind), count in grown.items() if name == SENT]
-    if failed:
-        told = f"{held}: sending failed ({listed(failed)})"
-        return Finding("wrong", "message", told, "Alertmanager's log says why.")
+    sent = [
+        f"{count - failures} by {kind}"
+        for (name, kind), count in grown.items()
+        if name == TRIED and count > (failures := grown.get((FAILED, kind), 0))
+    ]
+    if failed and not sent:
+        text = f"{held}: sending failed ({listed(failed)})"
+        return Finding("wrong", "message", text, "Alertmanager's log says why.")
     if sent:
         return Finding("ok", "message", f"{held}, Alertmanager sent messages ({listed(sent)}): look whether it came")
-    told = f"{held}, and Alertmanager sent nothing"
-    return Finding("warning", "message", told, "Hold it longer: --hold 2m. Or its receiver has no way to send.")
+    text = f"{held}, and Alertmanager sent nothing"
+    return Finding("warning", "message", text, "Hold it longer: --hold 2m. Or its receiver has no way to send.")
 
 
 def _notifications(alertmanager: HttpEndpoint) -> dict[tuple[str, str], float]:
@@ -145,7 +150,7 @@ def _notifications(alertmanager: HttpEndpoint) -> dict[tuple[str, str], float]:
         return {}
     found: dict[tuple[str, str], float] = {}
     for sample in samples:
-        if sample.name in {SENT, FAILED}:
+        if sample.name in {TRIED, FAILED}:
             key = sample.name, sample.labels.get("integration", "?")
             found[key] = found.get(key, 0) + sample.value
     return found
@@ -156,12 +161,12 @@ def _route(alertmanager: HttpEndpoint, labels: dict[str, str]) -> Finding:
     found = _found(alertmanager, labels, until=lambda alerts: alerts and alerts[0]["status"]["state"] != "unprocessed")
     if not found:
         return Finding("wrong", "test alert", f"{TEST} was taken but does not appear", "Look at Alertmanager's log.")
-    told = f"{TEST} with severity {labels['severity']} goes to {_receivers(found)}"
+    text = f"{TEST} with severity {labels['severity']} goes to {_receivers(found)}"
     status = found[0]["status"]
     if status["silencedBy"] or status["inhibitedBy"]:
         suppressed = "a silence" if status["silencedBy"] else "an inhibition"
-        return Finding("warning", "test alert", f"{told}, but {suppressed} suppresses it", "See whether that is meant.")
-    return Finding("ok", "test alert", told)
+        return Finding("warning", "test alert", f"{text}, but {suppressed} suppresses it", "See whether that is meant.")
+    return Finding("ok", "test alert", text)
 
 
 def _found(alertmanager: HttpEndpoint, labels: dict[str, str], *, until: Callable[[list[Any]], object]) -> list[Any]:

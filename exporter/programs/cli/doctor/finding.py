@@ -12,5 +12,5 @@ class Finding:
 
     state: Literal["ok", "warning", "wrong", "not checked"]
     check: str
-    told: str
+    text: str
     next: str = ""

@@ -28,7 +28,7 @@ _ALERT = re.compile(r"^ *- alert: (\S+)$", re.MULTILINE)
 
 @dataclass
 class Sending:
-    """What Prometheus is to send, and whereto, as far as it told."""
+    """What Prometheus is to send, and whereto, as far as it says."""
 
     alertmanagers: list[str] = field(default_factory=list)
     """URLs."""
@@ -51,11 +51,11 @@ def check_prometheus(prometheus: HttpEndpoint, sending: Sending) -> Iterator[Fin
         loaded = any(rule["name"] == WATCHDOG for group in groups for rule in group["rules"])
         sending.watchdog_is_coming = loaded and young
     except Unusable as error:
-        told = f"{prometheus.where}: {error}"
-        yield Finding("wrong", "Prometheus", told, "Check that it runs, and --prometheus.")
+        text = f"{prometheus.where}: {error}"
+        yield Finding("wrong", "Prometheus", text, "Check that it runs, and --prometheus.")
     except (KeyError, TypeError, AttributeError):
-        told = f"what answers at {prometheus.where} is no Prometheus"
-        yield Finding("wrong", "Prometheus", told, "Check --prometheus.")
+        text = f"what answers at {prometheus.where} is no Prometheus"
+        yield Finding("wrong", "Prometheus", text, "Check --prometheus.")
 
 
 def shipped_alerts() -> list[str]:
@@ -67,16 +67,16 @@ def shipped_alerts() -> list[str]:
 def _scraping(prometheus: HttpEndpoint, targets: list[Any]) -> Iterator[Finding]:
     ours = [target for target in targets if _is_ours(target)]
     if not ours:
-        told = f"{prometheus.where} has no job {JOB}"
-        yield Finding("wrong", "Prometheus", told, "Add the job of alerts/prometheus.yml, and reload it.")
+        text = f"{prometheus.where} has no job {JOB}"
+        yield Finding("wrong", "Prometheus", text, "Add the job of alerts/prometheus.yml, and reload it.")
     for target in ours:
-        told = f"scrapes {target['scrapeUrl']}"
+        text = f"scrapes {target['scrapeUrl']}"
         if target["health"] == "up":
-            yield Finding("ok", "Prometheus", told)
+            yield Finding("ok", "Prometheus", text)
         elif target["health"] == "down":
-            yield Finding("wrong", "Prometheus", f"{told}, and fails: {target['lastError']}", "Correct its target.")
+            yield Finding("wrong", "Prometheus", f"{text}, and fails: {target['lastError']}", "Correct its target.")
         else:
-            yield Finding("warning", "Prometheus", f"{told}, but has not yet", "Ask again after a scrape_interval.")
+            yield Finding("warning", "Prometheus", f"{text}, but has not yet", "Ask again after a scrape_interval.")
 
 
 def _is_young(prometheus: HttpEndpoint) -> bool:
@@ -138,12 +138,12 @@ def _rules(rules: list[Any]) -> Iterator[Finding]:
     ours = [rule for rule in rules if rule["name"] in shipped]
     failing = [rule for rule in ours if rule["health"] == "err"]
     for rule in failing:
-        told = f"{rule['name']} cannot be evaluated: {rule.get('lastError', 'no reason given')}"
-        yield Finding("wrong", "rules", told, "Load the rule files of this version.")
+        text = f"{rule['name']} cannot be evaluated: {rule.get('lastError', 'no reason given')}"
+        yield Finding("wrong", "rules", text, "Load the rule files of this version.")
     waiting = [rule["name"] for rule in ours if rule["health"] == "unknown"]
     if waiting:
-        told = f"not evaluated yet: {listed(dict.fromkeys(waiting))}"
-        yield Finding("warning", "rules", told, "Ask again after an evaluation_interval.")
+        text = f"not evaluated yet: {listed(dict.fromkeys(waiting))}"
+        yield Finding("warning", "rules", text, "Ask again after an evaluation_interval.")
     if not (missing or failing or waiting):
         yield Finding("ok", "rules", f"all {count(len(shipped), 'alert')} are loaded and evaluated")
 

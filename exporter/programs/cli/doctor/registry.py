@@ -1,4 +1,4 @@
-"""The registry's part of the way: it answers, keeps, hears, and is read by a scrape."""
+"""The registry's part of the way: it answers, stores, receives, and can be scraped."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def check_registry(registry: HttpEndpoint, metrics_path: str) -> Iterator[Findin
         nodes, version, store, bus = health["nodes"], health["version"], health["store"], health["event_bus"]
         uptime = duration(health["uptime_seconds"])
     except Unusable as error:
-        told = f"{registry.where} does not answer as one: {error}"
-        yield Finding("wrong", "registry", told, "Start aurora-registry, or name another with --registry.")
+        text = f"{registry.where} does not answer as one: {error}"
+        yield Finding("wrong", "registry", text, "Start aurora-registry, or name another with --registry.")
         return
     except (KeyError, TypeError, ValueError):
-        told = f"what answers at {registry.where} is no registry"
-        yield Finding("wrong", "registry", told, "Check the address given with --registry.")
+        text = f"what answers at {registry.where} is no registry"
+        yield Finding("wrong", "registry", text, "Check the address given with --registry.")
         return
     yield Finding("ok", "registry", f"{registry.where} is version {version}, up {uptime}, {count(nodes, 'node')}")
     yield _ready(registry)
@@ -43,11 +43,11 @@ def check_registry(registry: HttpEndpoint, metrics_path: str) -> Iterator[Findin
     try:
         samples, seconds = _scrape(registry, metrics_path)
     except Unusable as error:
-        told = f"{registry.where}{metrics_path}: {error}"
-        yield Finding("wrong", "scrape", told, "If web.telemetry_path is another, name it with --metrics-path.")
+        text = f"{registry.where}{metrics_path}: {error}"
+        yield Finding("wrong", "scrape", text, "If web.telemetry_path is another, name it with --metrics-path.")
         return
     yield _scraped(samples, seconds, nodes)
-    yield from _hearing(samples)
+    yield from _reception(samples)
     yield _reload(samples)
 
 
@@ -65,9 +65,9 @@ def _bus(bus: str) -> Finding:
     if bus == "none":
         return Finding("ok", "event bus", "none is configured: heartbeats come over HTTP only")
     if bus == "up":
-        return Finding("ok", "event bus", "heard")
-    next_step = "Check that Redis runs and event_bus.url: until then statuses over it are held."
-    return Finding("wrong", "event bus", f"{bus}: the registry is deaf to it", next_step)
+        return Finding("ok", "event bus", "up")
+    next_step = "Check that Redis runs and event_bus.url: until then statuses over it are frozen."
+    return Finding("wrong", "event bus", f"{bus}: the registry receives nothing from it", next_step)
 
 
 def _scrape(registry: HttpEndpoint, path: str) -> tuple[list[Sample], float]:
@@ -86,30 +86,30 @@ def _scraped(samples: list[Sample], seconds: float, nodes: int) -> Finding:
     present = {sample.name for sample in samples}
     missing = [name for name in (*OURS, *(OF_NODES if nodes else ())) if name not in present]
     if missing:
-        told = f"{', '.join(missing)} missing"
-        return Finding("wrong", "scrape", told, "Look at metrics.disabled_families: rules need these.")
-    told = f"{count(len(present), 'name')}, {count(len(samples), 'sample')}, in {seconds:.3f} s"
+        text = f"{', '.join(missing)} missing"
+        return Finding("wrong", "scrape", text, "Look at metrics.disabled_families: rules need these.")
+    text = f"{count(len(present), 'name')}, {count(len(samples), 'sample')}, in {seconds:.3f} s"
     if seconds > SLOW_SCRAPE:
-        return Finding("warning", "scrape", told, "That is near Prometheus' scrape_timeout of 10s.")
-    return Finding("ok", "scrape", told)
+        return Finding("warning", "scrape", text, "That is near Prometheus' scrape_timeout of 10s.")
+    return Finding("ok", "scrape", text)
 
 
-def _hearing(samples: list[Sample]) -> Iterator[Finding]:
+def _reception(samples: list[Sample]) -> Iterator[Finding]:
     blind = [sample.labels["transport"] for sample in samples if sample.name == BLIND and sample.value]
     if blind:
-        told = f"the registry is blind over {', '.join(blind)}: statuses over it are held"
-        yield Finding("wrong", "hearing", told, "Check its store and its event bus.")
+        text = f"the registry receives nothing over {', '.join(blind)}: statuses over it are frozen"
+        yield Finding("wrong", "reception", text, "Check its store and its event bus.")
     else:
-        yield Finding("ok", "hearing", "no transport is blind")
+        yield Finding("ok", "reception", "every transport is received")
     if total(samples, "aurora_registry_mesh_suspect"):
-        told = "most of the mesh is silent together"
-        yield Finding("warning", "mesh", told, "The registry's own network is the likeliest cause.")
+        text = "most of the mesh misses its heartbeats at once"
+        yield Finding("warning", "mesh", text, "The registry's own network is the likeliest cause.")
 
 
 def _reload(samples: list[Sample]) -> Finding:
     if total(samples, "aurora_registry_config_last_reload_successful") == 0:
-        told = "the last one was refused, the configuration before is in force"
-        return Finding("wrong", "reload", told, "`aurora-registry --config.file=... --config.check` says why.")
+        text = "the last one was refused, the configuration before is in force"
+        return Finding("wrong", "reload", text, "`aurora-registry --config.file=... --config.check` says why.")
     return Finding("ok", "reload", "the last one succeeded")
 
 
@@ -119,8 +119,8 @@ def check_bus(registry: HttpEndpoint, path: str, url: str, channel: str) -> Find
     try:
         from exporter.programs.cli.doctor.bus import publish  # noqa: PLC0415 - needs the Redis client
     except ImportError:
-        told = "the Redis client is not installed"
-        return Finding("not checked", check, told, "Install it: pip install 'aurora-node-registry[registry]'")
+        text = "the Redis client is not installed"
+        return Finding("not checked", check, text, "Install it: pip install 'aurora-node-registry[registry]'")
     try:
         before, _ = _scrape(registry, path)
         listeners = publish(url, channel)
@@ -130,10 +130,10 @@ def check_bus(registry: HttpEndpoint, path: str, url: str, channel: str) -> Find
     except Unusable as error:
         return Finding("wrong", check, str(error), "Check --event-bus and its Redis, and the registry.")
     if not listeners:
-        told = f"nobody listens on {channel}"
-        return Finding("wrong", check, told, "Check event_bus.url and event_bus.channel of the registry.")
+        text = f"nobody listens on {channel}"
+        return Finding("wrong", check, text, "Check event_bus.url and event_bus.channel of the registry.")
     rejected = (total(after, REJECTED) or 0) - (total(before, REJECTED) or 0)
     if rejected:
-        told = f"{count(int(rejected), 'event')} rejected meanwhile"
-        return Finding("warning", check, told, "The registry's log names the sender.")
+        text = f"{count(int(rejected), 'event')} rejected meanwhile"
+        return Finding("warning", check, text, "The registry's log names the sender.")
     return Finding("ok", check, f"{count(listeners, 'listener')} on {channel} got an event, none was rejected")

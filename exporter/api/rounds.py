@@ -1,0 +1,126 @@
+"""What arrives is parsed in rounds: a little of each connection between two looks of the event loop at its sockets.
+
+Else hundreds of connections that send at the same moment would be parsed, all of them, before anything else is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sized
+from time import perf_counter
+from typing import ClassVar
+from weakref import WeakKeyDictionary
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.server import ServerState
+
+ROUND_SECONDS = 0.002
+"""So long at most, and one slice more, is parsed in a round; heartbeats excepted."""
+SLICE = 16_384
+"""Bytes that are parsed at once; of chunks of one byte each that takes a millisecond."""
+SMALL = 4_096
+"""A heartbeat of so many bytes is parsed at once."""
+BEGIN, HEARTBEAT, FIRST_LINE = b"POST /nodes/", b"/heartbeat ", 96
+
+
+def is_heartbeat(data: bytes) -> bool:
+    """Whether this is a heartbeat as nodes send it."""
+    return len(data) <= SMALL and data.startswith(BEGIN) and data.find(HEARTBEAT, len(BEGIN), FIRST_LINE) > 0
+
+
+class Rounds:
+    """Of one server; what has no place in a round waits for one of the next, first come, first served."""
+
+    _of_server: ClassVar[WeakKeyDictionary[ServerState, Rounds]] = WeakKeyDictionary()
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._left = ROUND_SECONDS
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._scheduled = False
+
+    @classmethod
+    def of(cls, server: ServerState, loop: asyncio.AbstractEventLoop) -> Rounds:
+        """The rounds that all connections of a server share."""
+        return cls._of_server.setdefault(server, cls(loop))
+
+    def has_room(self) -> bool:
+        """Whether something may be parsed now."""
+        return self._left > 0 and not self._waiting
+
+    def spend(self, parse: Callable[[bytes], None], data: bytes) -> None:
+        """Parse it now; the time counts for this round."""
+        began = perf_counter()
+        parse(data)
+        self._left -= perf_counter() - began
+        self._schedule()
+
+    def wait(self, turn: Callable[[], None]) -> None:
+        """Call it, once, in one of the next rounds."""
+        self._waiting.append(turn)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        self._scheduled = False
+        self._left = ROUND_SECONDS
+        while self._waiting and self._left > 0:
+            self._waiting.popleft()()
+
+
+class Inflow(FlowControl):
+    """What one connection sends: parsed at once, or in slices when it is its turn.
+
+    Nothing is read while requests wait behind the one that is answered, or while something waits to be parsed:
+    uvicorn's reads on, and keeps all it gets.
+    """
+
+    def __init__(
+        self, transport: asyncio.Transport, rounds: Rounds, requests: Sized, parse: Callable[[bytes], None]
+    ) -> None:
+        """`requests`: those that are whole, and wait."""
+        super().__init__(transport)
+        self._transport = transport
+        self._rounds = rounds
+        self._requests = requests
+        self._parse = parse
+        self.unparsed = b""
+
+    def receive(self, data: bytes) -> None:
+        """The connection sent this."""
+        if self.unparsed:
+            self.unparsed += data
+        elif len(data) <= SLICE and self._rounds.has_room():
+            self._rounds.spend(self._parse, data)
+        else:
+            self.unparsed = data
+            self._transport.pause_reading()
+            self._rounds.wait(self._take_turn)
+
+    def resume_reading(self) -> None:
+        """Read on, unless a whole request waits already."""
+        if self.read_paused and not self._requests:
+            self.read_paused = False
+            self._read_on()
+
+    def drop(self) -> None:
+        """Nobody wants what is not parsed yet."""
+        self.unparsed = b""
+
+    def _take_turn(self) -> None:
+        data, self.unparsed = self.unparsed[:SLICE], self.unparsed[SLICE:]
+        if data:
+            self._rounds.spend(self._parse, data)
+        if self.unparsed:
+            self._rounds.wait(self._take_turn)
+        else:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if not (self.unparsed or self.read_paused or self._transport.is_closing()):
+            self._transport.resume_reading()

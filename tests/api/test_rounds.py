@@ -1,0 +1,146 @@
+"""What arrives is parsed in rounds, here with a loop and transports that only note what they are asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any, cast
+
+import pytest
+
+from exporter.api import rounds
+from exporter.api.rounds import SLICE, Inflow, Rounds, is_heartbeat
+
+BEAT = b"POST /nodes/vengeance/heartbeat HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+class Loop:
+    """Runs what was scheduled when the test says so, a round at a time; it has no sockets and no time."""
+
+    def __init__(self) -> None:
+        self.soon: list[Any] = []
+
+    def call_soon(self, call: Any) -> None:
+        """In the next round."""
+        self.soon.append(call)
+
+    def turn(self) -> None:
+        """One round."""
+        soon, self.soon = self.soon, []
+        for call in soon:
+            call()
+
+
+class Transport:
+    """Notes whether it is read from; nothing is ever written."""
+
+    def __init__(self) -> None:
+        self.reading, self.closing = True, False
+
+    def pause_reading(self) -> None:
+        """No more is read."""
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        """More is read."""
+        assert not self.closing
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        """As a test set it."""
+        return self.closing
+
+
+class Connections:
+    """Several of one server; each parse takes a whole round's time, and is noted with its connection's number."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+        self.loop, self.parsed = Loop(), cast("list[tuple[int, bytes]]", [])
+        self.now = 0.0
+        monkeypatch.setattr(rounds, "perf_counter", lambda: self.now)
+        shared = Rounds(cast("asyncio.AbstractEventLoop", self.loop))
+        self.transports = [Transport() for _ in range(count)]
+        self.requests: list[object] = []
+        self.inflows = [
+            Inflow(cast("asyncio.Transport", transport), shared, self.requests, partial(self._parse, number))
+            for number, transport in enumerate(self.transports)
+        ]
+
+    def _parse(self, number: int, data: bytes) -> None:
+        self.now += rounds.ROUND_SECONDS
+        self.parsed.append((number, data))
+
+
+def test_many_that_send_at_once_are_parsed_in_turns(monkeypatch):
+    """One a round, here; meanwhile nothing more is read from those that wait."""
+    connections = Connections(monkeypatch, 4)
+    for number, inflow in enumerate(connections.inflows):
+        inflow.receive(b"%d" % number)
+
+    assert connections.parsed == [(0, b"0")]
+    assert [transport.reading for transport in connections.transports] == [True, False, False, False]
+    connections.loop.turn()
+    connections.loop.turn()
+    assert connections.parsed == [(0, b"0"), (1, b"1"), (2, b"2")]
+    assert [transport.reading for transport in connections.transports] == [True, True, True, False]
+
+
+def test_much_of_one_connection_is_parsed_in_slices_and_others_come_in_between(monkeypatch):
+    """In order, and all of it."""
+    connections = Connections(monkeypatch, 2)
+    first, other = connections.inflows
+    first.receive(b"a" * SLICE + b"b" * SLICE + b"c")
+    other.receive(b"d")
+    for _ in range(5):
+        connections.loop.turn()
+
+    assert connections.parsed == [(0, b"a" * SLICE), (1, b"d"), (0, b"b" * SLICE), (0, b"c")]
+    assert all(transport.reading for transport in connections.transports)
+
+
+def test_reading_goes_on_when_neither_the_request_nor_its_turn_is_waited_for(monkeypatch):
+    """The server pauses for a body that nobody takes, we for a turn: both must have ended."""
+    connections = Connections(monkeypatch, 1)
+    inflow, transport = connections.inflows[0], connections.transports[0]
+    inflow.receive(b"a" * (SLICE + 1))
+    inflow.pause_reading()
+    inflow.resume_reading()
+    assert not transport.reading
+    inflow.pause_reading()
+    connections.loop.turn()
+    connections.loop.turn()
+    assert (inflow.unparsed, transport.reading) == (b"", False)
+    connections.requests.append("a whole one")
+    inflow.resume_reading()
+    assert not transport.reading
+    connections.requests.clear()
+    inflow.resume_reading()
+    assert transport.reading
+
+
+def test_a_connection_that_ended_is_not_read_from(monkeypatch):
+    """What it sent and is not parsed is dropped."""
+    connections = Connections(monkeypatch, 1)
+    inflow, transport = connections.inflows[0], connections.transports[0]
+    inflow.receive(b"a" * (SLICE + 1))
+    inflow.drop()
+    transport.closing = True
+    connections.loop.turn()
+
+    assert (connections.parsed, transport.reading) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (BEAT, True),
+        (b"POST /nodes/" + b"n" * 63 + b"/heartbeat HTTP/1.1\r\n", True),
+        (b"POST /nodes/register HTTP/1.1\r\n", False),
+        (b"GET /nodes/a/heartbeat HTTP/1.1\r\n", False),
+        (b"POST /nodes/register HTTP/1.1\r\n" + b"x" * 99 + b"/heartbeat ", False),
+        (BEAT + b"x" * 4_096, False),
+    ],
+)
+def test_what_is_a_heartbeat_by_its_first_line(data, expected):
+    """A large one waits for its turn, too."""
+    assert is_heartbeat(data) is expected
