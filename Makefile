@@ -70,8 +70,12 @@ incidents: servers $(VENV)/installed-dev ## Play random incidents with real serv
 	$(BIN)/python -m tests.incidents $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
 .PHONY: faults
-faults: servers $(VENV)/installed-dev ## Real faults: cut cables, clocks that are set, stores that forget; what held, and how long each took
-	$(BIN)/python -m pytest tests/faults tests/acceptance/test_redis_outage.py tests/acceptance/test_restart.py --durations=0 -v
+faults: servers $(VENV)/installed-dev ## Inject every fault that must be survived; a table of what held, and how long it took
+	$(BIN)/python -m tests.faults
+
+.PHONY: soak
+soak: servers $(VENV)/installed-dev ## Three registries, 500 nodes, random faults and an oracle: make soak SEED=... MINUTES=30
+	$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: bench
 bench: $(VENV)/installed-dev ## Measure, beside what one would use instead
@@ -83,6 +87,11 @@ bench: $(VENV)/installed-dev ## Measure, beside what one would use instead
 .PHONY: fuzz
 fuzz: $(VENV)/installed-dev ## A million mutated inputs for everything that reads what comes from outside
 	$(BIN)/python -m tests.fuzz
+	@for target in registration heartbeat event configuration; do \
+		if $(BIN)/python -c 'import atheris' 2>/dev/null; then \
+			$(BIN)/python -m tests.fuzz.guided $$target 250000 .cache/fuzz/$$target || exit 1; \
+		fi; \
+	done
 
 .PHONY: previews
 previews: $(VENV)/installed-dev $(HARNESS)/node_modules/installed ## Draw the dashboards from a Prometheus: make previews PROMETHEUS=http://...

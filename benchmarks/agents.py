@@ -12,8 +12,9 @@ from pathlib import Path
 
 from benchmarks import client, contenders
 from benchmarks.plan import Plan
-from benchmarks.processes import cpu_seconds, free_port, resident_bytes, running
+from benchmarks.processes import cpu_seconds, resident_bytes, running
 from benchmarks.report import Section, Target
+from demo.ports import free_port
 from exporter.agent import archive
 from tests.support.nvml_library import NvmlLibrary
 from tests.support.pythons import PYTHONS

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from benchmarks import client, mesh
 from benchmarks.exposition import about_nodes, pushes
-from benchmarks.processes import free_port, running
+from benchmarks.processes import running
+from demo.ports import free_port
 from demo.servers import newest
 
 PATIENT = {"AURORA_THRESHOLDS_WARNING_AFTER": "2h", "AURORA_THRESHOLDS_OFFLINE_AFTER": "5h"}

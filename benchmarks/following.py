@@ -19,7 +19,7 @@ from benchmarks.waiting import percentile, row, waits
 
 COMPARED = """\
 As under *Waiting*, while so many connections follow `/events`, and while a node is drained or put back into service so
-many times a second, of which each of them is told. Followers, prober and registry share the machine's cores."""
+many times a second, of which each of them gets an event. Followers, prober and registry share the machine's cores."""
 NODES = 1_000
 CHANGES_A_SECOND = 5
 

@@ -19,8 +19,9 @@ from benchmarks import client, contenders, mesh
 from benchmarks.contenders import Process
 from benchmarks.over_bus import CHANNEL
 from benchmarks.plan import Plan
-from benchmarks.processes import NotStarted, free_port, running
+from benchmarks.processes import running
 from benchmarks.report import Section, Target
+from demo.ports import free_port
 
 COMPARED = """\
 Every node sends a heartbeat over the bus, as fast as Redis takes them, and then none until all are warning (outage);
@@ -115,7 +116,7 @@ def _wait_until_ready(port: int) -> None:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=5).close()
             return
         time.sleep(0.05)
-    raise NotStarted(f"the registry on port {port} is not ready")
+    raise TimeoutError(f"the registry on port {port} is not ready")
 
 
 def _publish(redis: Process, nodes: int) -> tuple[float, float]:

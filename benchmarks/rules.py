@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.plan import Plan
-from benchmarks.processes import free_port, running
+from benchmarks.processes import running
 from benchmarks.report import Section, Target
+from demo.ports import free_port
 from demo.servers import newest, version_of
 from exporter.alerting.files import rule_files
 from exporter.alerting.setting import Setting

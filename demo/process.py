@@ -14,7 +14,7 @@ from typing import IO
 from exporter.client.http import NoAnswer, fetch
 
 ROOT = Path(__file__).resolve().parents[1]
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 END_SECONDS = 10.0
 LAST_LINES = 15
 _POLL_SECONDS = 0.05

@@ -19,7 +19,7 @@ PIECE = 65_536
 
 
 class Balancer:
-    """Forwards connections to whoever is active."""
+    """Forwards connections to active nodes."""
 
     def __init__(self, registry: str, role: str, port: int) -> None:
         self._client = Client(registry)

@@ -59,7 +59,7 @@ class Amd:
         return [device for _, device in sorted(found)]
 
     def _is_meant(self, name: str, memory: Path) -> bool:
-        """Whether a card is one of the node's GPUs. One that was is still one when it cannot tell its memory."""
+        """Whether a card is one of the node's GPUs. One that was is still one when its memory cannot be read."""
         if name in self._counted:
             return True
         total = _number(memory)

@@ -80,7 +80,7 @@ class Look(NamedTuple):
 
 
 def total_of(memory_bytes: float) -> int:
-    """A GPU's memory as somebody tells it; 0 where that cannot be."""
+    """A GPU's memory as a source states it; 0 where that cannot be."""
     return round(memory_bytes) if LEAST_MEMORY <= memory_bytes <= MAX_MEMORY else 0
 
 

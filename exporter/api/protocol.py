@@ -92,7 +92,9 @@ class DeadlineProtocol(HttpToolsProtocol):
         self.trusted = False
         self._answering: RequestResponseCycle | None = None
         self.since: float | None = self.loop.time()
-        """Since when a request is arriving; None between requests, where uvicorn's keep-alive ends the wait."""
+        """Since when a request is arriving; None between requests."""
+        self.idle_since: float | None = None
+        """Since when the next request is waited for."""
         self.blocked_since: float | None = None
         """Since when the peer has not read PROGRESS bytes of what it was sent."""
         self._unread = 0
@@ -119,7 +121,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         self.source, self.trusted = source_of(host), self.is_trusted(host)
         sweep = self._sweeps.get(self.server_state)
         if sweep is None:
-            sweep = self._sweeps[self.server_state] = Sweep(self.loop, self.connections)
+            sweep = self._sweeps[self.server_state] = Sweep(self.loop, self.connections, self.timeout_keep_alive)
         sweep.begin(self.limits)
         self._turned_away = self._shared.admit(self, self.limits(), self.refused)
         if self._turned_away:
@@ -138,6 +140,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         """Parse what came, or keep it until it is this connection's turn. A heartbeat never waits."""
         if self.since is None:
             self.since = self.loop.time()
+            self.idle_since = None
         if is_heartbeat(data) and not self._inflow.unparsed:
             self._take(data)
         elif not self._refused:
@@ -148,8 +151,6 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self._refused:
             return
         self._progressed = False
-        if self.timeout_keep_alive_task is not None:
-            self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -165,7 +166,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a request; it may follow another one's last byte at once."""
-        super().on_message_begin()
+        HttpToolsProtocol.on_message_begin(self)
         self._in_head = True
         self._hosts = 0
         if self.since is None:
@@ -204,7 +205,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         elif not self._upgrading:
             if not self.trusted:
                 self._shared.busy(self)
-            super().on_headers_complete()
+            HttpToolsProtocol.on_headers_complete(self)
             if self.scope["path"] == EVENTS:
                 # A stream whose reader takes nothing is cut at the end: a closing connection would wait for it.
                 self.scope["extensions"] = {ABORT: {ABORT: self.transport.abort}}
@@ -213,22 +214,34 @@ class DeadlineProtocol(HttpToolsProtocol):
         """A part of the body."""
         self._progressed = True
         if not self._refused:
-            super().on_body(body)
+            HttpToolsProtocol.on_body(self, body)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._progressed = True
         if self._refused or self._upgrading:
             return
-        super().on_message_complete()
+        HttpToolsProtocol.on_message_complete(self)
         self.since = None
-        if self.cycle.response_complete and not self.trusted:
-            self._shared.idle(self)
+        if self.cycle.response_complete:
+            self._wait()
 
     def on_response_complete(self) -> None:
         """The answer is written; the connection may wait for the next request."""
-        super().on_response_complete()
-        if not self.trusted and self.since is None and not self.pipeline:
+        # Not the base's, which sets a timer for each request: one looks after all connections.
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self.since is None:
+            self._wait()
+
+    def _wait(self) -> None:
+        """For the next request."""
+        self.idle_since = self.loop.time()
+        if not self.trusted:
             self._shared.idle(self)
 
     def pause_writing(self) -> None:

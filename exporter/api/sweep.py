@@ -1,4 +1,4 @@
-"""One timer that looks for requests that do not arrive, and for readers that do not read."""
+"""One timer that looks for requests that do not arrive, for readers that do not read, and for idle connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ TOGETHER = 50
 class Sweep:
     """Checks all connections of a server from time to time, as long as there are any."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, connections: set[Any], keep_alive: float) -> None:
+        """`keep_alive`: seconds that a connection may wait for its next request."""
+        self._keep_alive = keep_alive
         self._loop = loop
         self._connections = connections
         self._timer: asyncio.Handle | None = None
@@ -36,12 +38,16 @@ class Sweep:
         now, ended = self._loop.time(), 0
         connections = list(self._connections) if rest is None else rest
         late, blocked = (now - each / SECOND for each in (limits().receive_timeout, limits().send_timeout))
+        unused = now - self._keep_alive
         for position, connection in enumerate(connections, 1):
             if connection.since is not None and connection.since <= late:
                 connection.overdue()
                 ended += 1
             if connection.blocked_since is not None and connection.blocked_since <= blocked:
                 connection.cut_slow_reader(now)
+                ended += 1
+            if connection.idle_since is not None and connection.idle_since <= unused:
+                connection.close_idle()
                 ended += 1
             if ended >= TOGETHER:
                 self._timer = self._loop.call_soon(self._look, limits, connections[position:])

@@ -15,7 +15,7 @@ from exporter.domain.registration import Registration, identity_of
 from exporter.domain.site import SiteRule
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.nodemap.changes import Change
-from exporter.nodemap.paths import Path
+from exporter.nodemap.paths import NEVER, Path
 from exporter.nodemap.planning import PlannedWrite, check_claim, is_heartbeat, result_of, tombstone_of
 from exporter.nodemap.queues import Queue
 from exporter.nodemap.reports import is_clone, note_health, take_report, without_impossible
@@ -71,12 +71,14 @@ class NodeMap(MapState):
 
         Raises UnknownNode for a name that was never registered, unless it shall `appear` (then Invalid for what is no
         name, NodeLimit or StateLimit when the map is full), DepartedNode while the strays of a departed node are
-        ignored, and LeaseExpired when we are cut off from the other registries for too long.
+        ignored, and LeaseExpired when we are cut off from the other registries for too long, or were stopped just now.
         """
         now_ns, path = self.clock.monotonic_ns(), self.own_paths[transport]
-        if now_ns - self.ticked_ns > self._gap_ns or now_ns > path.lease_until_ns:
-            self._check_receiving(path, now_ns)
+        uncertain = now_ns - self.ticked_ns > self._gap_ns or now_ns > path.lease_until_ns or self.resumed_ns
+        waited = uncertain and self._waited(path, now_ns)
         node = self._nodes.get(beat.node)
+        if waited and node is not None:
+            return node
         if node is None:
             node = self._register_implicitly(beat, transport, appear=appear)
         before_ns, path_before = node.last_heartbeat_ns, node.path
@@ -113,11 +115,28 @@ class NodeMap(MapState):
             self.set_lifecycle(node, lifecycle)
         return node
 
-    def _check_receiving(self, path: Path, now_ns: int) -> None:
-        # The process was stopped or stalled: note the outage before anything is received after it.
-        self.tick()
-        if now_ns > path.lease_until_ns:
+    def _waited(self, path: Path, now_ns: int) -> bool:
+        """Whether a heartbeat that is here now may have waited while we were stopped; raises LeaseExpired."""
+        if now_ns - self.ticked_ns > self._gap_ns:
+            # The process was stopped or stalled: note the outage before anything is received after it.
+            self.tick()
+        waited = bool(self.resumed_ns) and self._may_have_waited(path, now_ns)
+        if now_ns > path.lease_until_ns or (waited and path.transport is Transport.HTTP):
             raise LeaseExpired
+        return waited
+
+    def _may_have_waited(self, path: Path, now_ns: int) -> bool:
+        """Whether a heartbeat on the path may be from the time in which we were stopped, and waited in a buffer since.
+
+        We did not receive it then: it is not one of now, by which a node that died meanwhile would come back. On the
+        bus, the answer to a ping that was sent since proves it; over HTTP nothing does, and other registries may judge.
+        """
+        bus = self.own_paths[Transport.BUS]
+        waiting = not all(source.lost or source.proof_ns >= self.resumed_ns for source in bus.reception.sources)
+        early = now_ns - self.resumed_ns < self._gap_ns
+        if not waiting and not early:
+            self.resumed_ns = 0
+        return waiting if path is bus else early and path.lease_until_ns != NEVER
 
     def note_conflict(self, name: str) -> None:
         """Somebody else claimed the node's name and was refused."""
@@ -191,6 +210,8 @@ class NodeMap(MapState):
         `at_most`: so many nodes are looked at in each step; True where more remain, for which to call again.
         """
         now_ns, wall_ns = self.clock.monotonic_ns(), self.clock.wall_ns()
+        if now_ns - self.ticked_ns > self.thresholds.grace:
+            self.resumed_ns = now_ns
         self.paths.process.mark_alive(now_ns)
         self.wall_time.follow(now_ns, wall_ns)
         self.ticked_ns = now_ns

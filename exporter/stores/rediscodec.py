@@ -235,7 +235,7 @@ def read_change(fields: Mapping[bytes, bytes], reject: Callable[[bytes, Exceptio
 
 
 def extend(batch: Batch, more: Batch) -> None:
-    """Add what a further entry tells of the same save."""
+    """Add what a further entry has of the same save."""
     batch.records.update(more.records)
     batch.tombstones.update(more.tombstones)
     batch.transitions.extend(more.transitions)

@@ -33,7 +33,7 @@ class Following:
 
     def _follow(self) -> None:
         for event in self._client.events(self._last_id, retry=False):
-            # Who changed what is told beside what happened, by the registry that was asked.
+            # Who changed what is sent beside what happened, by the registry that was asked.
             if event.type != "audit":
                 self.events.append(event)
 

@@ -1,4 +1,4 @@
-"""A real Alertmanager hears of a node's silence from the registry itself."""
+"""A real Alertmanager gets a node's alert from the registry itself."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_an_alert_is_there_at_the_threshold_and_ends_with_the_return(
 def test_a_reload_names_another_alertmanager(
     new_registry: Callable[..., RegistryProcess], alertmanager: AlertmanagerServer
 ) -> None:
-    """It hears of all that fires; an end of the registry ends no alert."""
+    """It gets all that fires; an end of the registry ends no alert."""
     registry = new_registry("--web.enable-lifecycle", settings=settings()).start()
     registry.register(name="ann", metadata={"site": "lab"})
     until(registry.statuses, {"ann": "offline"})
@@ -85,7 +85,7 @@ def test_a_reload_names_another_alertmanager(
 def test_replicas_make_one_alert(
     new_registry: Callable[..., RegistryProcess], alertmanager: AlertmanagerServer, redis_server: RedisServer
 ) -> None:
-    """Each tells it, and whichever hears the node ends it."""
+    """Each sends it, and the one that receives the node's heartbeat ends it."""
     one, other = (new_registry(store=redis_server.url, settings=settings(alertmanager.url)).start() for _ in range(2))
     one.register(name="ann", metadata={"site": "lab"})
     until(alertmanager.labels, [LABELS])

@@ -1,4 +1,4 @@
-"""The registry in the hands of whoever runs it: reloads, checks, and failures to start that say what to do."""
+"""The registry in the hands of its operator: reloads, checks, and failures to start that say what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HANGUP = "SIGHUP"
 
 
 def interval(registry: RegistryProcess) -> int:
-    """What nodes are told when they register."""
+    """What nodes get when they register."""
     answer = registry.ask("POST", "/nodes/register", json={"name": "asking"})
     seconds: int = answer.json()["heartbeat_interval_seconds"]
     return seconds

@@ -28,7 +28,7 @@ CLOSED_PORT = "127.0.0.1:9"
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
-    """The seed's mesh, in quick time; robbiebook1 falls silent."""
+    """The seed's mesh, in quick time; robbiebook1 goes missing."""
     directory = tmp_path_factory.mktemp("registry")
     settings = {"thresholds": {"warning_after": "2s", "offline_after": "3s"}}
     with RegistryProcess(directory, store="sqlite:///nodes.db", settings=settings) as registry:

@@ -1,4 +1,4 @@
-"""Two registries on one Redis: one mesh, whichever of them is asked or told."""
+"""Two registries on one Redis: one mesh, at either of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.servers
 QUICK = {"thresholds": {"warning_after": "2s", "offline_after": "3s", "heartbeat_interval": "500ms"}}
 
 
-class Overheard:
+class Recorded:
     """What the registries say on the bus, in order."""
 
     def __init__(self, bus: redis.Redis) -> None:
@@ -89,45 +89,45 @@ def test_what_one_is_told_the_other_knows(pair):
 
 
 def test_heartbeat_at_one_keeps_the_node_alive_at_the_other(pair):
-    """A node that speaks HTTP to one registry only is active at both; when it dies, both say so."""
+    """A node that sends over HTTP to one registry only is active at both; when it dies, both say so."""
     first, second = pair
     assert first.register(name="vengeance") == 201
-    assert first.register(name="silent") == 201
+    assert first.register(name="missing") == 201
     with Heartbeats(over_http(first), ["vengeance"]):
-        expected = {"vengeance": "active", "silent": "offline"}
+        expected = {"vengeance": "active", "missing": "offline"}
         until(first.statuses, expected)
         until(second.statuses, expected)
         for registry in pair:
             assert registry.transitions("vengeance") == []
-            assert registry.transitions("silent") == [("active", "warning"), ("warning", "offline")]
+            assert registry.transitions("missing") == [("active", "warning"), ("warning", "offline")]
 
 
 def test_each_transition_is_published_once(pair, bus):
     """However many registries saw it."""
     first, second = pair
-    with Overheard(bus) as overheard, Heartbeats(over_bus(bus), ["aurora", "vengeance"]) as heartbeats:
+    with Recorded(bus) as recorded, Heartbeats(over_bus(bus), ["aurora", "vengeance"]) as heartbeats:
         until(first.statuses, {"aurora": "active", "vengeance": "active"})
         heartbeats.die("vengeance")
         until(lambda: [registry.statuses()["vengeance"] for registry in pair], ["offline", "offline"])
         over_bus(bus)("vengeance")
         until(lambda: [registry.statuses()["vengeance"] for registry in pair], ["active", "active"])
         assert second.ask("DELETE", "/nodes/aurora").status_code == 204
-        until(lambda: overheard.count("node_deregistered", "aurora"), 1)
-        until(lambda: overheard.count("node_status_changed", "vengeance") >= 3, expected=True)
-        # Another event, published by each registry after all those: nothing that was told before is still on its way.
+        until(lambda: recorded.count("node_deregistered", "aurora"), 1)
+        until(lambda: recorded.count("node_status_changed", "vengeance") >= 3, expected=True)
+        # Another event, published by each registry after all those: nothing published before is still on its way.
         assert (first.register(name="last-at-first"), second.register(name="last-at-second")) == (201, 201)
         for name in ("last-at-first", "last-at-second"):
-            until(partial(overheard.count, "node_registered", name), 1)
-        changes = [(event["from"], event["to"]) for event in overheard.of("node_status_changed", "vengeance")]
+            until(partial(recorded.count, "node_registered", name), 1)
+        changes = [(event["from"], event["to"]) for event in recorded.of("node_status_changed", "vengeance")]
         assert changes[:3] == [("active", "warning"), ("warning", "offline"), ("offline", "active")]
-        assert overheard.count("node_registered", "aurora") == 1
-        assert overheard.count("node_registered", "vengeance") == 1
-        assert overheard.count("node_deregistered", "aurora") == 1
-        assert overheard.count("node_status_changed", "aurora") == 0
+        assert recorded.count("node_registered", "aurora") == 1
+        assert recorded.count("node_registered", "vengeance") == 1
+        assert recorded.count("node_deregistered", "aurora") == 1
+        assert recorded.count("node_status_changed", "aurora") == 0
 
 
 def test_one_registry_dies_and_the_other_goes_on(pair, bus):
-    """One is killed: the other answers, hears and takes registrations; the first catches up when it is back."""
+    """One is killed: the other answers, receives and takes registrations; the first catches up when it is back."""
     first, second = pair
     with Heartbeats(over_bus(bus), ["vengeance"]):
         until(second.statuses, {"vengeance": "active"})

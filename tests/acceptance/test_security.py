@@ -144,9 +144,9 @@ def test_tls_with_client_certificates(tmp_path, ca, stranger):
             tmp_path,
             clean_env(XDG_STATE_HOME=str(tmp_path)),
         )
-        told = run_program([*program("cli"), f"--registry={registry.url}", *options, "nodes", "--json"], tmp_path)
+        reported = run_program([*program("cli"), f"--registry={registry.url}", *options, "nodes", "--json"], tmp_path)
         assert (agent.returncode, agent.stderr) == (0, agent.stderr)
-        assert list(json.loads(told.stdout)["nodes"]) == ["v"]
+        assert list(json.loads(reported.stdout)["nodes"]) == ["v"]
         assert "Traceback" not in registry.log
 
 
@@ -215,7 +215,7 @@ def test_passwords(tmp_path):
 
 
 def test_tokens(tmp_path):
-    """Prometheus scrapes and discovers with the read token; an agent joins and speaks with a token of its own."""
+    """Prometheus scrapes and discovers with the read token; an agent joins and sends with a token of its own."""
     auth = token_files(tmp_path, join=JOIN, operator=f"{OPERATOR} # alice", read=READ)
     with RegistryProcess(tmp_path, settings={"auth": auth}) as registry:
         assert registry.get("/metrics").status_code == 401
@@ -228,8 +228,11 @@ def test_tokens(tmp_path):
         operator = clean_env(AURORA_TOKEN_FILE=auth["operator_token_file"], AURORA_REGISTRY=registry.url)
         drained = run_program([*program("cli"), "drain", "v"], tmp_path, operator)
         assert drained.returncode == 0, drained.stderr
-        told = registry.get("/audit", headers={"Authorization": f"Bearer {READ}"}).json()["entries"]
-        assert [(entry["action"], entry["by"]) for entry in told] == [("drain", "operator alice"), ("register", "join")]
+        reported = registry.get("/audit", headers={"Authorization": f"Bearer {READ}"}).json()["entries"]
+        assert [(entry["action"], entry["by"]) for entry in reported] == [
+            ("drain", "operator alice"),
+            ("register", "join"),
+        ]
         assert not [token for token in (JOIN, OPERATOR, READ, node_token(JOIN, "v")) if token in registry.log]
         # Rotation, without a reload: both are accepted, then the old one is out.
         path = Path(auth["read_token_file"])
@@ -263,19 +266,19 @@ def test_signed_events(tmp_path, redis_server):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "reported"),
     [
         ({"auth": {"join_token_file": "/nowhere"}}, "auth.join_token_file: cannot read /nowhere: No such file"),
         ({"auth": {"require_signed_events": True}}, "auth.require_signed_events: needs auth.join_token_file"),
         ({"web": {"config_file": "/nowhere"}}, "web.config_file: cannot read /nowhere: No such file"),
     ],
 )
-def test_what_cannot_be_used_is_refused_at_the_start(tmp_path, settings, told):
+def test_what_cannot_be_used_is_refused_at_the_start(tmp_path, settings, reported):
     registry = RegistryProcess(tmp_path, settings=settings)
     ended = registry.run()
 
     assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
-    assert told in ended.stderr
+    assert reported in ended.stderr
 
 
 def test_files_that_everybody_can_read_are_warned_of(tmp_path):

@@ -29,7 +29,7 @@ GIB = 2**30
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
-    """The seed's mesh on Redis, as store and as bus; robbiebook1 fell silent, and stays in warning."""
+    """The seed's mesh on Redis, as store and as bus; robbiebook1 went missing, and stays in warning."""
     directory = tmp_path_factory.mktemp("seed")
     settings = {"thresholds": {"warning_after": "3s", "offline_after": "1h"}}
     with (

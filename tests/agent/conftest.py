@@ -27,7 +27,7 @@ def driver(tmp_path):
 
 @pytest.fixture
 def mesh(tmp_path):
-    """A registry that wants to hear of each node five times a second."""
+    """A registry that expects five heartbeats a second from each node."""
     with RegistryProcess(tmp_path, settings=FAST) as process:
         yield process
 
@@ -125,7 +125,7 @@ class GpuNode:
         return values[0] if values else None
 
     def beats(self, count: int = 3) -> None:
-        """Wait for some heartbeats more: what there is to be told has been told by then."""
+        """Wait for some heartbeats more: what there is to report has been reported by then."""
         sample = 'aurora_registry_heartbeats_total{transport="http"}'
         goal = self.mesh.metric(sample) + count
         until(lambda: self.mesh.metric(sample) >= goal, expected=True)

@@ -89,10 +89,10 @@ def test_its_help_and_complaints_are_the_same_on_any_python(python, tmp_path):
     """Argparse changes with each version: without colours, and no wider than a terminal of 80."""
     path = tmp_path / archive.NAME
     path.write_bytes(agent_file())
-    told = run_program([python, "-S", path, "--help"], tmp_path)
-    assert (told.returncode, told.stderr, "\x1b" in told.stdout) == (0, "", False)
-    assert max(map(len, told.stdout.splitlines())) <= 79
-    assert "its GPUs:\n  --gpus NUMBER             how many there are" in told.stdout
+    reported = run_program([python, "-S", path, "--help"], tmp_path)
+    assert (reported.returncode, reported.stderr, "\x1b" in reported.stdout) == (0, "", False)
+    assert max(map(len, reported.stdout.splitlines())) <= 79
+    assert "its GPUs:\n  --gpus NUMBER             how many there are" in reported.stdout
     wrong = run_program([python, "-S", path, "--log.level=loud"], tmp_path)
     assert (wrong.returncode, wrong.stderr.splitlines()[-1]) == (
         2,

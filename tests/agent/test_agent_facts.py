@@ -102,7 +102,7 @@ def test_a_machine_without_an_id_keeps_one_of_its_own(tmp_path, state, content):
 
 
 def test_a_registration_says_what_is_known_and_no_more(state):
-    """It is one that the registry takes; VRAM is told in GB of 2^30 bytes, all GPUs together."""
+    """It is one that the registry takes; VRAM is given in GB of 2^30 bytes, all GPUs together."""
     facts = Facts(parse(["--vpn-ip=10.0.0.3", "--site=tx", "--cost-per-hour=0.79"]), "runpod-tx", state)
     registration = facts.registration(Inventory(2, "RTX 4090", 2 * 24_564 * 2**20))
     assert registration["capabilities"] == {"gpu": True, "gpu_count": 2, "gpu_type": "RTX 4090", "gpu_memory": 48.0}

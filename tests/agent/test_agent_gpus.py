@@ -89,8 +89,8 @@ def test_a_name_is_cleaned_or_left_out(driver, name, shown):
         ({"count": 16}, 16, list(range(16))),
     ],
 )
-def test_a_lost_gpu_is_not_observed_and_a_silent_one_is(driver, answers, seen, observed):
-    """Lost: no handle, GPU_IS_LOST, reset required. A Jetson, or MIG, tells nothing and is there."""
+def test_a_lost_gpu_is_not_observed_and_one_without_readings_is(driver, answers, seen, observed):
+    """Lost: no handle, GPU_IS_LOST, reset required. A Jetson, or MIG, has no readings and is there."""
     driver.answer(**{"count": 2, **answers})
     sight, number, readings, _, _ = look(driver)
     assert (sight, number, [reading["index"] for reading in readings]) == ("seen", seen, observed)
@@ -100,7 +100,7 @@ def test_a_lost_gpu_is_not_observed_and_a_silent_one_is(driver, answers, seen, o
     "function", ["nvmlInitWithFlags", "nvmlDeviceGetCount_v2", "nvmlDeviceGetHandleByIndex_v2", "all", "nvmlShutdown"]
 )
 def test_any_error_anywhere_is_survived(driver, function):
-    """Whoever returns whatever: a look comes of it, and the next one is sound."""
+    """Whatever a function returns: a look comes of it, and the next one is sound."""
     script = f"""
 from pathlib import Path
 answers = Path({str(driver.answers)!r})
@@ -142,7 +142,7 @@ def test_a_library_that_is_none_is_a_broken_driver(driver):
 
 
 def test_a_driver_that_was_exchanged_is_found(driver):
-    """Pynvml would keep the library that was first loaded, and be told of a mismatch for ever."""
+    """Pynvml would keep the library that was first loaded, and get a mismatch for ever."""
     script = f"""
 from pathlib import Path
 assert nvml.look().sight.value == "seen"
@@ -238,13 +238,13 @@ HEALTH = {
     ],
 )
 def test_how_a_gpu_is(driver, answers, changes):
-    """What it cannot tell, or what cannot be, is left out."""
+    """What it does not know, or what cannot be, is left out."""
     extra = {"nvmlInitWithFlags": 0, "nvmlDeviceGetCount_v2": 0, "nvmlEventSetCreate": 0} if "all" in answers else {}
     driver.answer(**answers, **extra)
     script = "look = nvml.look(); health = nvml.health(); look = look._replace(reason=json.dumps(health))"
-    told = json.loads(look(driver, script)[4])
-    assert told == {"0": {key: value for key, value in (HEALTH | changes).items() if value is not None}}
-    assert type(parse_heartbeat(json.dumps({"gpus": [{"index": 0, "health": told["0"]}]}).encode())) is Heartbeat
+    reported = json.loads(look(driver, script)[4])
+    assert reported == {"0": {key: value for key, value in (HEALTH | changes).items() if value is not None}}
+    assert type(parse_heartbeat(json.dumps({"gpus": [{"index": 0, "health": reported["0"]}]}).encode())) is Heartbeat
 
 
 def test_xid_errors_are_counted_by_code(driver):

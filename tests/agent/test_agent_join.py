@@ -77,7 +77,7 @@ def test_the_script_fetches_from_where_it_came_from(mesh, host):
 
 
 def test_the_agent_is_one_small_file(mesh):
-    """The same bytes each time; whoever has it is told so."""
+    """The same bytes each time; a client that has it gets 304."""
     first, again = mesh.get("/agent/aurora-agent.pyz"), mesh.get("/agent/aurora-agent.pyz")
     assert first.content == again.content
     assert len(first.content) < 2**20
@@ -197,7 +197,7 @@ def test_an_agent_that_is_not_what_was_announced_is_not_run(join, mesh, tmp_path
 
 
 def test_bootstrap_does_the_same(mesh, tmp_path):
-    """From a checkout; a registry that does not answer is told at once."""
+    """From a checkout; a registry that does not answer is reported at once."""
     environment = clean_env(PYTHON=sys.executable, HOME=str(tmp_path))
 
     def bootstrap(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -306,7 +306,7 @@ def test_an_older_agent_replaces_itself_if_it_may(mesh, agents, tmp_path, writab
     path.write_bytes(older(mesh.get("/agent/aurora-agent.pyz").content))
     agents.command = [sys.executable, "-I", path]
     if not writable:
-        # Root may write wherever it likes: that it may not is told to it.
+        # Root may write wherever it likes: that it may not comes from the registry.
         lie = "import os, runpy, sys; real = os.access; os.access = lambda p, m: 'opt' not in str(p) and real(p, m); "
         agents.command = [
             sys.executable,

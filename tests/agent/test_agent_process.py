@@ -1,4 +1,4 @@
-"""aurora-agent as it runs on a node: beside a real registry and a real Redis, told by signals and exit statuses."""
+"""aurora-agent as it runs on a node: beside a real registry and a real Redis, with signals and exit statuses."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def beats(registry):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_registers_beats_and_stops_when_told(mesh, start, number):
-    """The environment is enough; a stop is a silence, so a reboot loses nothing."""
+    """The environment is enough; a stop deregisters nothing, so a reboot loses nothing."""
     process, log = start(AURORA_REGISTRY=mesh.url, AURORA_NODE_NAME="vengeance", AURORA_VPN_IP="10.0.0.4")
     until(beats(mesh), expected=True)
     document = mesh.nodes()["vengeance"]
@@ -172,11 +172,11 @@ def test_a_registry_that_is_not_there_yet_is_waited_for(tmp_path, start):
 
 def test_it_stops_at_once_although_the_registry_hangs(start):
     """A shutdown is not held up, also where it wanted to leave."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+    with socket.create_server(("127.0.0.1", 0)) as missing:
         process, log = start(
-            "--registry", f"http://127.0.0.1:{silent.getsockname()[1]}", "--node-name=a", "--leave-on-stop"
+            "--registry", f"http://127.0.0.1:{missing.getsockname()[1]}", "--node-name=a", "--leave-on-stop"
         )
-        silent.accept()[0].close()
+        missing.accept()[0].close()
         process.terminate()
         assert process.wait(10) == 0
     assert "Traceback" not in log()
@@ -247,7 +247,7 @@ def test_a_registry_that_knows_no_agents_is_good_enough(start):
 
 
 def test_a_token_is_shown_and_another_asked_for_when_it_is_refused(start, tmp_path):
-    """The join token to register with, the node's own after that; a registry with new tokens is joined anew."""
+    """The join token to register with, the node's own after that; a registry with new tokens is joined again."""
     (tmp_path / "token").write_text("join")
     with TokenRegistry() as registry:
         start("--registry", registry.url, "--node-name=a", "--token-file", str(tmp_path / "token"))
@@ -303,7 +303,7 @@ def test_once_tells_of_a_registry_that_is_not_there(run):
 
 
 def test_a_laptop_says_that_it_will_sleep(mesh, run):
-    """Nobody is paged for a closed lid; a node that never registered is told so."""
+    """Nobody is paged for a closed lid; a node that never registered gets an error."""
     assert run("--send-status=sleeping", "--registry", mesh.url, "--node-name=book").returncode == 1
     mesh.register(name="book")
     assert run("--send-status=sleeping", "--registry", mesh.url, "--node-name=book").returncode == 0

@@ -31,23 +31,23 @@ def seen(driver: Any, *lines: str, health: bool = False) -> list[list[Any]]:
     """What each of these answers makes of two GPUs: sight, number, and who is observed; all of one process."""
     script = f"""
 from pathlib import Path
-answers, told = Path({str(driver.answers)!r}), []
+answers, seen = Path({str(driver.answers)!r}), []
 for line in {list(lines)!r}:
     answers.write_text("count 2\\n" + line + "\\n")
     look = nvml.look()
     if {health} and look.sight.value == "seen":
         assert set(nvml.health()) == {{0, 1}}
         look = nvml.look()
-    told.append([look.sight.value, look.number, [reading["index"] for reading in look.readings]])
+    seen.append([look.sight.value, look.number, [reading["index"] for reading in look.readings]])
     answers.write_text("count 2\\n")
     if not {health}:
         nvml.close()
 look = nvml.look()
 assert [look.number, len(look.readings)] == [2, 2]
-look = look._replace(reason=json.dumps(told))
+look = look._replace(reason=json.dumps(seen))
 """
-    told: list[list[Any]] = json.loads(look(driver, script)[4])
-    return told
+    seen: list[list[Any]] = json.loads(look(driver, script)[4])
+    return seen
 
 
 @pytest.mark.parametrize("function", ["nvmlInitWithFlags", "nvmlDeviceGetCount_v2"])

@@ -209,7 +209,7 @@ def test_no_text_takes_long_to_read(line):
 
 
 def test_a_node_reads_its_exporter(mesh, agents, exporter):
-    """End to end: what it tells stands in the registry, and a card that is gone from it is missed."""
+    """End to end: what it shows stands in the registry, and a card that is gone from it is missed."""
     exporter.text = DCGM
     agents.start("--registry", mesh.url, "--node-name=a", "--gpu-source", exporter.url)
     until(lambda: [gpu["uuid"] for gpu in mesh.nodes().get("a", {}).get("gpus", [])], ["GPU-a", "GPU-b"])

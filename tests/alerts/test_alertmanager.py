@@ -1,4 +1,4 @@
-"""The shipped Alertmanager configuration: valid, and each alert goes to whoever should hear of it."""
+"""The shipped Alertmanager configuration: valid, and each alert goes to its receiver."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_what_has_no_site_is_told_apart():
 
 
 def test_only_an_offline_node_inhibits_its_own_warning():
-    """What was told and is then inhibited ends untold, so that the next incident is not told either."""
+    """What was sent and is then inhibited ends without a message, so that the next incident has none either."""
     [rule] = CONFIGURATION["inhibit_rules"]
     assert rule == {
         "source_matchers": ['alertname="AuroraNodeOffline"'],

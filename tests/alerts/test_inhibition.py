@@ -27,7 +27,7 @@ def registry(trouble, instance="one:9999"):
 
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory, generation):
-    """Nobody is told of anything: group_wait is longer than the tests."""
+    """No message is sent: group_wait is longer than the tests."""
     server = AlertmanagerServer(tmp_path_factory.mktemp("alertmanager"), generation)
     try:
         yield server.start(FILE)
@@ -40,7 +40,7 @@ def alertmanager(tmp_path_factory, generation):
     [
         (node("AuroraNodeOffline"), node("AuroraNodeWarning"), True),
         (node("AuroraNodeOffline"), node("AuroraNodeWarning", "y"), False),
-        # These stand for others too, but by the rules: what Alertmanager has is told.
+        # These stand for others too, but by the rules: what Alertmanager has is shown.
         (SITE, node("AuroraNodeOffline", site="attic"), False),
         ({"alertname": "AuroraMeshSuspect"}, SITE, False),
         ({"alertname": "AuroraMeshNoLead"}, LEAD, False),

@@ -52,7 +52,7 @@ def test_rules_pass_every_check_of_promtool(generation):
 
 
 def test_rules_do_what_their_unit_tests_say(generation):
-    """Each alert fires, is quiet just before, and resolves as it should."""
+    """Each alert fires, not before its time, and resolves as it should."""
     tested = promtool("test", "rules", *sorted(ALERTS.glob("tests/*.test.yml")), of=generation)
     assert tested.returncode == 0, tested.stdout + tested.stderr
 

@@ -249,7 +249,7 @@ def test_ids_go_on_for_readers_whose_filters_let_nothing_pass(client, register):
 
 
 def test_an_id_of_another_registry_resumes_from_the_record(client, service, register):
-    """The time in the id is what counts: of all that happened since, the record tells."""
+    """The time in the id is what counts: all that happened since is in the record."""
     register("one", capabilities={"gpu": True})
     register("gone")
     service.pass_time(60)

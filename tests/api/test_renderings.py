@@ -24,7 +24,7 @@ async def gathered(shared: Renderings, readers: int, began: list[int], error: Ex
 
 
 def test_all_who_ask_at_the_same_time_share_one_rendering():
-    """However many; whoever comes later gets a new one."""
+    """However many; a later caller gets a new one."""
     shared = Renderings(1, pytest.fail)
     began: list[int] = []
     bodies = asyncio.run(gathered(shared, 500, began))

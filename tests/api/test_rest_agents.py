@@ -96,7 +96,7 @@ def test_a_registration_by_hand_is_no_second_machine(client, register, service):
 
 
 @pytest.mark.parametrize(
-    ("agent", "told"),
+    ("agent", "reported"),
     [
         ({"name": "aurora-agent", "version": "0.0.9"}, True),
         ({"name": "aurora-agent", "version": "0.0.9rc1"}, True),
@@ -107,8 +107,8 @@ def test_a_registration_by_hand_is_no_second_machine(client, register, service):
         ({"name": "another", "version": "0.0.1"}, False),
     ],
 )
-def test_an_older_agent_is_told_of_the_newer(register, agent, told):
+def test_an_older_agent_is_told_of_the_newer(register, agent, reported):
     """Where to fetch it, and what it must be."""
     upgrade = register("n1", agent=agent).get("agent_upgrade")
     expected = {"version": __version__, "path": "/agent/aurora-agent.pyz", "sha256": agent_file()[1]}
-    assert upgrade == (expected if told else None)
+    assert upgrade == (expected if reported else None)

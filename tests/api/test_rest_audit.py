@@ -7,7 +7,7 @@ from exporter.auth.audit import Actor, AuditLog, Entry
 from tests.support.clock import ManualClock
 
 
-def told(client, **query):
+def reported(client, **query):
     path = "/audit?" + "&".join(f"{name}={value}" for name, value in query.items())
     return [(entry["action"], entry.get("node"), entry.get("detail")) for entry in client.get(path).json()["entries"]]
 
@@ -28,7 +28,7 @@ def test_every_change_is_recorded_newest_first(client, register, service):
     client.delete("/nodes/v")
     client.delete("/nodes/v")
 
-    assert told(client) == [
+    assert reported(client) == [
         ("deregister", "v", None),
         ("accept", "v", "2 GPUs"),
         ("drain", "v", None),
@@ -38,16 +38,16 @@ def test_every_change_is_recorded_newest_first(client, register, service):
         ("update", "v", "role: compute -> lead, vpn_ip: 10.0.0.4 -> 10.0.0.5"),
         ("register", "v", None),
     ]
-    assert told(client, limit=1) == told(client)[:1]
-    assert told(client, node="w") == []
+    assert reported(client, limit=1) == reported(client)[:1]
+    assert reported(client, node="w") == []
     service.pass_time(60)
-    assert told(client, since="30s") == []
+    assert reported(client, since="30s") == []
 
 
 def test_an_entry_says_who_and_by_which_request(client, service, caplog):
     """As the log line does; listeners receive the same."""
-    heard: list[Entry] = []
-    service.audit.listeners.append(heard.append)
+    received: list[Entry] = []
+    service.audit.listeners.append(received.append)
     with caplog.at_level("INFO", "aurora.audit"):
         client.post("/nodes/register", {"name": "v"}, x_request_id="abc")
     (entry,) = client.get("/audit").json()["entries"]
@@ -60,7 +60,7 @@ def test_an_entry_says_who_and_by_which_request(client, service, caplog):
         "address": "127.0.0.1",
         "request_id": "abc",
     }
-    assert heard == [entry]
+    assert received == [entry]
     (record,) = caplog.records
     assert (record.message, record.node, record.by, record.request_id) == ("register", "v", "trusted network", "abc")
 

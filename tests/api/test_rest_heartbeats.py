@@ -20,7 +20,7 @@ GPU = {
 
 
 def test_a_heartbeat_without_a_body_is_enough(client, register, service):
-    """204 without a body; the node was heard now, and the shared empty heartbeat stays empty."""
+    """204 without a body; the heartbeat is of now, and the shared empty heartbeat stays empty."""
     register("n1")
     service.pass_time(60)
     answer = client.post("/nodes/n1/heartbeat")
@@ -152,7 +152,7 @@ def test_a_reading_that_was_old_when_it_was_sent_shows_that_the_gpu_is_there(cli
 
 
 def test_heartbeats_wait_for_the_map(client, service):
-    """503 until it is loaded: a 404 would make agents register anew."""
+    """503 until it is loaded: a 404 would make agents register again."""
     service.loaded = False
 
     assert client.post("/nodes/n1/heartbeat").status == 503

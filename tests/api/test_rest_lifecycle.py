@@ -7,7 +7,7 @@ PATHS = [("maintenance", "maintenance"), ("drain", "draining")]
 
 @pytest.mark.parametrize(("path", "lifecycle"), PATHS)
 def test_a_node_is_taken_out_of_service_and_put_back(client, register, path, lifecycle):
-    """For a day unless told otherwise; its status is another matter. Both answer with the document, however often."""
+    """For a day by default; its status is another matter. Both answer with the document, however often."""
     document = register("n1")
     del document["heartbeat_interval_seconds"]
 

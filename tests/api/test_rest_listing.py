@@ -10,7 +10,7 @@ GPUS = {"gpu": True, "gpu_count": 2, "gpu_type": "RTX 4090", "gpu_memory": 48}
 
 @pytest.fixture
 def mesh(register, service):
-    """Three nodes: a lead without GPUs; a node with two; one in staging, silent for three minutes."""
+    """Three nodes: a lead without GPUs; a node with two; one in staging, without a heartbeat for three minutes."""
     register("robbiebook1", vpn_ip="fd00::5", metadata={"environment": "staging", "site": "home"})
     service.pass_time(180)
     register("aurora", role="lead", vpn_ip="10.0.0.1", public_ip="45.32.194.172")
@@ -210,7 +210,7 @@ def test_an_unchanged_list_is_not_sent_again(client, register, service):
 
 @pytest.mark.parametrize("change", ["register", "status", "maintenance", "delete", "readings", "registry"])
 def test_a_changed_list_is_sent(client, register, service, change):
-    """Whatever a document shows changes the ETag; so does another process, whose versions begin anew."""
+    """Whatever a document shows changes the ETag; so does another process, whose versions start at zero."""
     register("n1")
     etag = client.get("/nodes").headers["etag"]
     match change:
@@ -332,7 +332,7 @@ def test_transitions_need_the_store(client, register, service):
 
 
 def test_a_held_node_says_so(client, register, service):
-    """Its status waits for the registry to hear again; last_seen stays the truth."""
+    """Its status is frozen until the registry receives again; last_seen stays the truth."""
     register("n1")
     service.clock.advance(600)
     service.node_map.tick()

@@ -104,7 +104,7 @@ def test_only_the_samples_that_are_asked_for(client, register, service, loaded):
 
 @pytest.mark.parametrize("accept", ["", PROMETHEUS_2])
 def test_before_the_map_is_loaded_only_we_are_shown(client, register, service, accept):
-    """200 all the same: these metrics tell why."""
+    """200 all the same: these metrics say why."""
     register("n1")
     service.loaded = False
     answer = client.get("/metrics", accept=accept)

@@ -322,7 +322,7 @@ def test_any_origin_may_read(client, path):
     ],
 )
 def test_origins_may_be_chosen(client, service, origin, allowed):
-    """By an expression that matches the whole origin; caches are told that the answer depends on it."""
+    """By an expression that matches the whole origin; caches see that the answer depends on it."""
     service.set_config(web=replace(service.config.web, cors_origin=r"https://a\.example"))
     headers = client.get("/nodes", origin=origin).headers
 

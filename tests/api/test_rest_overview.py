@@ -85,7 +85,7 @@ def test_a_topology_is_walked_anew_when_it_changed(client, register):
 
 
 def test_connections_beyond_the_cap_are_counted(client, register, service, monkeypatch):
-    """Whoever draws the graph can say that it is not whole."""
+    """A page that draws the graph can say that it is not whole."""
     monkeypatch.setattr(overview_module, "MAX_CONNECTIONS", 4)
     service.set_config(topology=Topology(rules=(EdgeRule("all"),)))
     for number in range(3):
@@ -99,7 +99,7 @@ def test_the_seeds_stats(client, register, service):
     """Nodes, GPUs and VRAM, in all and of the active ones; offline means offline."""
     register("gone", capabilities={"gpu": True, "gpu_memory": 0.5})
     service.pass_time(200)
-    register("quiet", capabilities={"gpu_count": 2, "gpu_memory": 48})
+    register("idle", capabilities={"gpu_count": 2, "gpu_memory": 48})
     service.pass_time(150)
     register("aurora", role="lead")
     register("vengeance", capabilities={"gpu": True, "gpu_memory": 24})

@@ -18,7 +18,7 @@ HEAD = b"POST /nodes/n1/heartbeat HTTP/1.1\r\nHost: registry\r\nContent-Type: ap
 
 
 class Connection:
-    """A connection that sends what it is told, as slowly as it is told."""
+    """A connection that sends what the test says, as slowly as the test says."""
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
@@ -71,7 +71,7 @@ def problem_of(answer):
 
 
 def test_a_connection_that_never_sends_anything_is_closed(registry):
-    """With 408, for whoever reads it."""
+    """With 408, for callers that read it."""
     with Connection(registry) as connection:
         answer = connection.remainder()
 
@@ -311,6 +311,16 @@ def test_what_is_no_http_is_answered_400(registry, nonsense):
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert problem_of(answer)["detail"] == "this is no HTTP/1.1 request"
+
+
+def test_a_connection_that_waits_too_long_for_its_next_request_is_closed(service, serve):
+    """After an answer, without another one; one that is used again in time stays."""
+    port = serve(create_app(service), timeout_keep_alive=1)
+    with Connection(port) as connection:
+        for _ in range(3):
+            connection.send(b"GET /-/healthy HTTP/1.1\r\nHost: registry\r\n\r\n")
+            assert connection.socket.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        assert connection.remainder() == b""
 
 
 @pytest.mark.parametrize("chunked", [False, True])

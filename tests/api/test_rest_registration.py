@@ -124,7 +124,7 @@ def test_a_registration_that_the_store_did_not_take_is_safe_to_repeat(client, se
 
 
 def test_the_interval_that_nodes_are_told_is_the_configured_one(client, service):
-    """Fractions of a second are told as they are."""
+    """Fractions of a second are given as they are."""
     service.set_config(thresholds=replace(service.config.thresholds, heartbeat_interval=1_500_000_000))
 
     assert client.post("/nodes/register", {"name": "n1"}).json()["heartbeat_interval_seconds"] == 1.5

@@ -124,7 +124,7 @@ def test_reads_stay_open_without_a_read_token(client, files):
 
 
 def test_a_token_is_as_good_from_anywhere_and_an_address_no_more_good_for_anything(client, files):
-    """And rates bind whoever has none."""
+    """And rates bind callers without one."""
     files(join=JOIN)
     trusted = client.post("/nodes/register", {"name": "v"})
     client.peer = "8.8.8.8"
@@ -214,9 +214,11 @@ def test_no_token_is_told(client, service, caplog):
         for method, path, body in WRITES.values()
     ]
     answers += [client.get(path, **bearer(OPERATOR)) for path in READS]
-    told = b"".join(answer.body for answer in answers).decode() + caplog.text + repr(service.keyring._tokens.by_kind)
+    reported = (
+        b"".join(answer.body for answer in answers).decode() + caplog.text + repr(service.keyring._tokens.by_kind)
+    )
 
-    assert not [name for name, token in TOKENS.items() if token and token in told]
+    assert not [name for name, token in TOKENS.items() if token and token in reported]
 
 
 def test_refusals_are_counted(client, files, service):

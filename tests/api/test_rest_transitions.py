@@ -22,13 +22,13 @@ def test_transitions_and_departures_of_all_nodes_are_told(client, service, regis
     client.delete("/nodes/vengeance")
     service.pass_time(180)
 
-    told = client.get("/transitions?since=1h").json()
+    reported = client.get("/transitions?since=1h").json()
 
     warned = {"node": "robbiebook1", "from": "active", "to": "warning", "at": "2025-10-06T12:02:00Z"}
     offline = {"node": "robbiebook1", "from": "warning", "to": "offline", "at": "2025-10-06T12:05:00Z"}
-    assert told["transitions"] == [offline, warned]
-    assert told["departures"] == [{"node": "vengeance", "reason": "departed", "at": "2025-10-06T12:02:10Z"}]
-    assert told["complete"] is True
+    assert reported["transitions"] == [offline, warned]
+    assert reported["departures"] == [{"node": "vengeance", "reason": "departed", "at": "2025-10-06T12:02:10Z"}]
+    assert reported["complete"] is True
     later = client.get("/transitions?since=2025-10-06T12:04:00Z").json()
     assert (later["transitions"], later["departures"]) == ([offline], [])
     cut = client.get("/transitions?limit=1").json()

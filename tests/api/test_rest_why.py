@@ -117,7 +117,7 @@ def test_an_overdue_maintenance_is_quiet_no_longer_by_itself(client, register, s
 
 
 def test_a_node_of_the_bus(client, service):
-    """The transport that it was last heard over is the one whose hearing counts."""
+    """The transport of the last heartbeat is the one whose outages count."""
     service.node_map.commit(service.node_map.plan(Register(parse_registration({"name": "n1"}), Transport.BUS)))
 
     assert why(client)["last_heartbeat"]["transport"] == "bus"

@@ -27,7 +27,7 @@ from tests.support.clock import ManualClock
 
 
 class Desk:
-    """An intake with its map; a store that always answers, unless told otherwise."""
+    """An intake with its map; a store that always answers, unless a test breaks it."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -94,7 +94,7 @@ def desk() -> Desk:
 
 
 def test_a_heartbeat_makes_a_node_appear(desk):
-    """With the role that it states, and heard over the bus."""
+    """With the role that it states, and known from the bus."""
     desk.take("node_heartbeat", {"node": "aurora", "role": "lead", "status": "active"})
     desk.take("node_heartbeat", {"node": "vengeance"})
 
@@ -159,7 +159,7 @@ def test_a_departed_node_may_stray_for_a_while(desk):
 
 
 def test_a_departure_may_be_told_twice(desk):
-    """Every replica hears it, and only one of them is first."""
+    """Every replica receives it, and only one of them is first."""
     desk.take("node_heartbeat", {"node": "ann"})
     desk.take("node_deregister", {"node": "ann"})
     desk.take("node_deregister", {"node": "ann"})
@@ -191,7 +191,7 @@ def test_a_name_of_another_machine_is_a_conflict(desk):
 
 
 def test_a_full_map_takes_nobody_new(desk):
-    """Known nodes are heard all the same."""
+    """Heartbeats of known nodes count all the same."""
     for name in ("ann", "bob", "cyd", "dan"):
         desk.take("node_heartbeat", {"node": name})
     desk.take("node_register", {"name": "eve"})

@@ -139,11 +139,11 @@ def test_our_own_events_are_not_read_back(event_type, data):
 )
 def test_what_cannot_be_read_says_why(payload, reason, sentence):
     """One reason of the fixed set, and a sentence that names field, value and expectation."""
-    told = refusal(payload)
+    reported = refusal(payload)
 
-    assert told[0] is reason
+    assert reported[0] is reason
     if sentence is not None:
-        assert told[1] == sentence
+        assert reported[1] == sentence
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_heartbeat_whose_name_can_be_read_counts(data, field, reason):
     ],
 )
 def test_a_key_that_stands_twice_is_refused(payload):
-    """Nobody may be heard as one node by us and as another by whoever else reads the channel."""
+    """No event may be one node's to us and another's to other readers of the channel."""
     assert refusal(payload)[0] is Rejection.NOT_JSON
 
 

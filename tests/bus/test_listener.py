@@ -91,7 +91,7 @@ class Listening:
         return self.map.reception[Transport.BUS].blind_total_ns
 
     def held(self, node: Node) -> bool:
-        """Whether the node's status waits for us to hear it."""
+        """Whether the node's status is frozen."""
         return self.map.held_since_ns(node, time.monotonic_ns()) is not None
 
     async def until(self, condition: Callable[[], object], *, within: float = 15) -> None:
@@ -176,7 +176,7 @@ def test_the_mesh_is_heard(server):
 
 
 def test_silence_is_measured_up_to_the_last_proof(server):
-    """On a quiet bus pings prove that we hear, so that statuses change in time and nobody is held."""
+    """On an idle bus pings prove that we receive, so that statuses change in time and nobody is held."""
 
     async def scenario() -> None:
         async with listening(server.url) as desk:
@@ -234,7 +234,7 @@ async def hold_through(
 
 
 def test_a_black_holed_subscription_is_noticed(server, caplog):
-    """Neither side is told that the connection is dead; ours finds out, and the gap counts as blind."""
+    """Neither side learns that the connection is dead; ours finds out, and the gap counts as blind."""
 
     async def scenario() -> int:
         async with TcpProxy(server.port) as proxy, listening(f"redis://127.0.0.1:{proxy.port}/0") as desk:
@@ -273,7 +273,7 @@ def test_a_killed_redis_is_waited_for(server):
 
 
 def test_a_killed_subscription_is_a_gap(server):
-    """However soon we are back: something may have been missed in between, so hearing began anew."""
+    """However soon we are back: something may have been missed in between, so there was an outage."""
 
     async def scenario() -> None:
         async with listening(server.url) as desk:

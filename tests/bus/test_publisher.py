@@ -45,7 +45,7 @@ async def publishing_to(server: RedisServer, telemetry: Telemetry) -> AsyncItera
 
 
 def test_our_events_are_published_in_order(server, telemetry):
-    """Whoever listens on the channel hears each of them once."""
+    """Each listener on the channel receives each of them once."""
 
     async def scenario() -> None:
         async with publishing_to(server, telemetry) as publisher:

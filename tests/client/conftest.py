@@ -1,4 +1,4 @@
-"""A real registry and a real Redis for clients to speak to."""
+"""A real registry and a real Redis for clients to use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one way to make a request: whatever answers, the deadline holds, and the reason is told."""
+"""The one way to make a request: whatever answers, the deadline holds, and the reason is given."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exporter.client.http import Cause, HttpService, NoAnswer, fetch
 
 @pytest.fixture
 def peer():
-    """A server that does with each connection what it is told; gives its address."""
+    """A server that does with each connection what the test says; gives its address."""
     with contextlib.ExitStack() as stack:
 
         def start(serve, times=1):

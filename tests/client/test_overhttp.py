@@ -63,7 +63,7 @@ def test_a_name_of_another_living_machine_is_a_conflict(registry, listening):
 
 
 def test_many_speak_at_once_over_few_connections(registry, listening):
-    """One voice for all of them; each is heard."""
+    """One client for all of them; each is received."""
 
     async def all_of_them():
         async with listening(HttpClient(registry.url, connections=4)) as client:
@@ -76,10 +76,10 @@ def test_many_speak_at_once_over_few_connections(registry, listening):
 
 
 def test_a_connection_that_the_registry_ended_is_replaced(listening):
-    """Servers end idle connections, and now and then just as we speak."""
+    """Servers end idle connections, and now and then just as we send."""
     seen = []
 
-    async def hear(reader, writer):
+    async def receive(reader, writer):
         seen.append(writer)
         await reader.readuntil(b"{}")
         writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
@@ -89,7 +89,7 @@ def test_a_connection_that_the_registry_ended_is_replaced(listening):
         await writer.wait_closed()
 
     async def speak_twice():
-        async with await asyncio.start_server(hear, "127.0.0.1", 0) as server:
+        async with await asyncio.start_server(receive, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
             async with listening(HttpClient(f"http://127.0.0.1:{port}")) as client:
                 return [await client.heartbeat("a", {}), await client.heartbeat("a", {})]
@@ -101,13 +101,13 @@ def test_a_connection_that_the_registry_ended_is_replaced(listening):
 def test_silence_is_waited_out_and_told(listening):
     """A registry that hangs, or a cable that was pulled: the answer comes in time, and no thread is waited for."""
 
-    async def speak():
-        with socket.create_server(("127.0.0.1", 0)) as silent:
-            endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    async def send():
+        with socket.create_server(("127.0.0.1", 0)) as missing:
+            endpoint = f"http://127.0.0.1:{missing.getsockname()[1]}"
             async with listening(HttpClient(endpoint, timeout_seconds=0.1)) as client:
                 return await client.heartbeat("a", {}), endpoint
 
-    answer, endpoint = asyncio.run(speak())
+    answer, endpoint = asyncio.run(send())
     assert answer == Reply(Outcome.UNREACHABLE, f"{endpoint}: no answer within 100ms")
 
 
@@ -115,11 +115,11 @@ def test_a_refused_connection_is_told_without_the_password(listening):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-    async def speak():
+    async def send():
         async with listening(HttpClient(f"http://me:hunter2@127.0.0.1:{port}/aurora/")) as client:
             return await client.leave("a"), client.endpoint
 
-    answer, endpoint = asyncio.run(speak())
+    answer, endpoint = asyncio.run(send())
     assert endpoint == f"http://127.0.0.1:{port}/aurora"
     assert answer == Reply(Outcome.UNREACHABLE, f"{endpoint}: connection refused")
 
@@ -183,34 +183,34 @@ PROBLEM = {"Content-Type": "application/problem+json"}
     ],
 )
 def test_what_answers_decides_what_to_do(stranger, listening, status, headers, body, expected):  # noqa: PLR0917 - by name
-    """What is no registry's answer is not taken for one: neither for being heard, nor for being unknown."""
+    """What is no registry's answer is not taken for one: neither for a success, nor for an unknown node."""
     host, _ = stranger(status, headers, body)
 
-    async def speak():
+    async def send():
         async with listening(HttpClient(f"http://{host}")) as client:
             return [await client.register({"name": "a"}), await client.heartbeat("a", {})]
 
-    assert [answer.outcome for answer in asyncio.run(speak())] == [expected, expected]
+    assert [answer.outcome for answer in asyncio.run(send())] == [expected, expected]
 
 
 def test_when_to_come_back_is_passed_on(stranger, listening):
     host, _ = stranger(503, {**PROBLEM, "Retry-After": "7"}, b'{"detail": "not loaded yet"}')
 
-    async def speak():
+    async def send():
         async with listening(HttpClient(f"http://{host}")) as client:
             return await client.heartbeat("a", {})
 
-    assert asyncio.run(speak()) == Reply(Outcome.UNAVAILABLE, "not loaded yet", retry_after_seconds=7)
+    assert asyncio.run(send()) == Reply(Outcome.UNAVAILABLE, "not loaded yet", retry_after_seconds=7)
 
 
 def test_a_registry_behind_a_proxy_has_a_path_and_a_login(stranger, listening):
     host, asked = stranger(204, {})
 
-    async def speak():
+    async def send():
         async with listening(HttpClient(f"http://me:p%40ss@{host}/aurora/")) as client:
             return await client.heartbeat("a", {})
 
-    assert asyncio.run(speak()) == OK
+    assert asyncio.run(send()) == OK
     assert asked == [("/aurora/nodes/a/heartbeat", "Basic bWU6cEBzcw==")]
 
 
@@ -235,12 +235,12 @@ def test_the_end_does_not_wait_for_a_call_that_hangs(listening):
     """A process that shall end is not held up by a registry that does not answer; an hour would end this test."""
 
     async def give_up():
-        with socket.create_server(("127.0.0.1", 0)) as silent:
+        with socket.create_server(("127.0.0.1", 0)) as missing:
             async with listening(
-                HttpClient(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=3600)
+                HttpClient(f"http://127.0.0.1:{missing.getsockname()[1]}", timeout_seconds=3600)
             ) as client:
                 call = asyncio.ensure_future(client.heartbeat("a", {}))
-                connection, _ = await asyncio.to_thread(silent.accept)
+                connection, _ = await asyncio.to_thread(missing.accept)
                 call.cancel()
                 connection.close()
 

@@ -16,11 +16,11 @@ pytestmark = pytest.mark.servers
 def say(redis, listening, *words):
     """The answers to some words, each said by a function of the voice."""
 
-    async def speak():
+    async def send():
         async with listening(RedisClient(redis.url)) as client:
             return [await word(client) for word in words]
 
-    return asyncio.run(speak())
+    return asyncio.run(send())
 
 
 def test_a_node_registers_is_heard_and_leaves(registry, redis, listening):
@@ -51,13 +51,13 @@ def test_many_speak_at_once_over_few_connections(registry, redis, listening):
 
 
 def test_a_channel_without_listeners_is_told(redis, listening):
-    """A registry that is down, or that listens elsewhere, hears nothing; the next heartbeat may be heard."""
+    """A registry that is down, or that listens elsewhere, receives nothing; the next heartbeat may arrive."""
 
-    async def speak():
+    async def send():
         async with listening(RedisClient(redis.url, "elsewhere")) as client:
             return await client.heartbeat("a", {})
 
-    answer = asyncio.run(speak())
+    answer = asyncio.run(send())
     assert answer == Reply(
         Outcome.UNAVAILABLE,
         f"nobody listens on 'elsewhere' of redis://127.0.0.1:{redis.port}: "
@@ -68,7 +68,7 @@ def test_a_channel_without_listeners_is_told(redis, listening):
 def test_a_redis_that_is_gone_is_told_and_found_again(listening):
     """No password in the reason."""
 
-    async def speak():
+    async def send():
         with RedisServer(password="hunter2") as redis:
             async with listening(RedisClient(redis.url)) as client:
                 first = await client.heartbeat("a", {})
@@ -77,7 +77,7 @@ def test_a_redis_that_is_gone_is_told_and_found_again(listening):
                 redis.start()
                 return first.outcome, lost, (await client.heartbeat("a", {})).outcome, client.endpoint, redis.port
 
-    first, lost, again, endpoint, port = asyncio.run(speak())
+    first, lost, again, endpoint, port = asyncio.run(send())
     assert (first, again) == (Outcome.UNAVAILABLE, Outcome.UNAVAILABLE)
     assert lost.outcome is Outcome.UNREACHABLE
     assert lost.reason.startswith(f"Redis at redis://127.0.0.1:{port}: it ")
@@ -85,7 +85,7 @@ def test_a_redis_that_is_gone_is_told_and_found_again(listening):
 
 
 def test_a_redis_that_hangs_is_not_waited_for(redis, listening):
-    async def speak():
+    async def send():
         async with listening(RedisClient(redis.url, timeout_seconds=0.1)) as client:
             redis.pause()
             try:
@@ -93,7 +93,7 @@ def test_a_redis_that_hangs_is_not_waited_for(redis, listening):
             finally:
                 redis.resume()
 
-    assert asyncio.run(speak()) == Reply(
+    assert asyncio.run(send()) == Reply(
         Outcome.UNREACHABLE, f"Redis at redis://127.0.0.1:{redis.port}: it did not answer in time"
     )
 

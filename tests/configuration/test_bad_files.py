@@ -148,7 +148,7 @@ def test_each_bad_file_has_its_message():
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_a_bad_file_is_refused_in_these_words(name):
-    """Every fault is told, with field, value and expectation, and no password is repeated."""
+    """Every fault is reported, with field, value and expectation, and no password is repeated."""
     with pytest.raises(Invalid) as caught:
         load(BAD / f"{name}.yaml", {}, {})
 

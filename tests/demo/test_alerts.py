@@ -19,7 +19,7 @@ def test_nodes_of_one_site_are_one_line() -> None:
 
 
 def test_what_becomes_of_an_alert_is_told() -> None:
-    """Firing ones resolve, pending ones were never told to anybody."""
+    """Firing ones resolve, pending ones were never sent to anybody."""
     before = states([alert("A", "pending", node="a"), alert("B", site="austin"), alert("C", "pending")])
     after = states([alert("A", node="a"), alert("AuroraWatchdog")])
     assert changes(before, after) == ["A firing: a", "B resolved: site austin", "C no longer pending"]
@@ -38,21 +38,21 @@ def test_suppressed_nodes_are_counted_by_site() -> None:
 
 
 def test_a_message_says_what_is_new() -> None:
-    """The repeated end of an alert is none, until it fired again; the watchdog is told once."""
+    """The repeated end of an alert is none, until it fired again; the watchdog is shown once."""
 
-    def told(status: str, name: str = "A") -> Notification:
+    def reported(status: str, name: str = "A") -> Notification:
         return Notification("pager", (SentAlert(status, {"alertname": name}, {"summary": f"{name} is down"}),))
 
     messages = Messages()
     sent = ["firing", "resolved", "resolved", "firing", "resolved"]
-    assert [messages.lines(told(status)) for status in sent] == [
+    assert [messages.lines(reported(status)) for status in sent] == [
         ["pager: A is down"],
         ["pager: over: A is down"],
         [],
         ["pager: A is down"],
         ["pager: over: A is down"],
     ]
-    watchdog = told("firing", "AuroraWatchdog")
+    watchdog = reported("firing", "AuroraWatchdog")
     assert [messages.lines(watchdog), messages.lines(watchdog)] == [["pager: AuroraWatchdog is down"], []]
 
 

@@ -64,7 +64,7 @@ groups:
 
 
 def test_routes_and_inhibitions_stay_while_receivers_become_the_sink() -> None:
-    """Who is told what is Alertmanager's own doing; only how it reaches them is ours."""
+    """What goes to whom is Alertmanager's own doing; only how it reaches them is ours."""
     shipped = """
 global: {resolve_timeout: 5m, slack_api_url: "http://elsewhere"}
 route:

@@ -1,4 +1,4 @@
-"""The stack, with nodes that speak to it over HTTP, in a time in which minutes are seconds."""
+"""The stack, with nodes that send to it over HTTP, in a time in which minutes are seconds."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def keep_beating(stack: Stack, names: list[str], stopped: threading.Event) -> No
 
 def test_a_site_that_fails_is_seen_from_the_metrics_to_the_message() -> None:
     """Metric, rule, suppression, message, and the history of the statuses."""
-    heard: list[Notification] = []
-    with Stack(pace=60, on_notification=heard.append) as stack:
+    received: list[Notification] = []
+    with Stack(pace=60, on_notification=received.append) as stack:
         register(stack)
         stopped = threading.Event()
         alive = [name for name in NODES if name.startswith("berlin")]
@@ -62,8 +62,8 @@ def test_a_site_that_fails_is_seen_from_the_metrics_to_the_message() -> None:
                     {alert["labels"]["alertname"] for alert in requests.get(alerts, timeout=30).json()} >= {SITE_ALERT}
                 )
             )
-            told = until(lambda: [a for n in heard if n.receiver == "pager" for a in n.alerts])
-            assert [(alert.labels["alertname"], alert.labels["site"]) for alert in told] == [(SITE_ALERT, "austin")]
+            reported = until(lambda: [a for n in received if n.receiver == "pager" for a in n.alerts])
+            assert [(alert.labels["alertname"], alert.labels["site"]) for alert in reported] == [(SITE_ALERT, "austin")]
             until(lambda: len(stack.query('aurora_node_status{status="offline"} == 1')) == 4)
             assert until(lambda: suppressed(stack.query(SUPPRESSED))) == {"austin": 4}
             assert stack.query('ALERTS{site="austin", node!=""}') == []

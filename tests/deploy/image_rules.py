@@ -30,7 +30,7 @@ def from_context(text: str | None = None) -> list[str]:
 
 
 def healthcheck(text: str | None = None) -> list[str]:
-    """The command that tells whether a container is well."""
+    """The command that checks whether a container is healthy."""
     [value] = [value for name, value in instructions(text) if name == "HEALTHCHECK"]
     command: list[str] = json.loads(value.partition("CMD ")[2])
     return command

@@ -126,7 +126,7 @@ def test_what_is_wrong_is_left_out_and_named(body, field, message, reason):
     ],
 )
 def test_one_bad_measure_costs_no_other(measure, reason):
-    """The GPU is there, and all else that it tells is taken."""
+    """The GPU is there, and all else that it reports is taken."""
     other = "" if "power_watts" in measure else '"power_watts": 3e2, '
     gpus = f'[{{"index": 0, "uuid": "GPU-0"}}, {{"index": 1, {other}{measure}}}]'
     beat = parse_heartbeat(f'{{"sequence": 7, "gpus": {gpus}}}'.encode())
@@ -161,7 +161,7 @@ def test_one_bad_word_of_health_costs_no_other(measure, reason):
 
 
 def test_health_is_understood():
-    """All that a node can tell of how a GPU is."""
+    """All that a node can report of a GPU's health."""
     health = {"xid_errors": {"79": 1}, "throttled": ["hw_thermal"], "pcie_degraded": True, "ecc_uncorrected_errors": 0}
     beat = parse_heartbeat(json.dumps({"gpus": [{"index": 0, "health": health}]}).encode())
     assert type(beat) is Heartbeat
@@ -233,7 +233,7 @@ def test_any_bytes_are_a_heartbeat_of_a_node_that_is_known(body):
 
 @given(st.binary() | bodies(st.text(st.characters())).map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_a_heartbeat_or_refused(body):
-    """Never another exception, and a refusal that can be told."""
+    """Never another exception, and a refusal that can be written out."""
     try:
         beat = parse_heartbeat(body)
     except Invalid as error:

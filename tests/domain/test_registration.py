@@ -228,7 +228,7 @@ def test_an_accepted_registration_survives_the_store(value):
     ).map(lambda part: json.dumps({"name": "a", part[0]: part[1]}).encode())
 )
 def test_any_bytes_are_a_registration_or_refused(body):
-    """Never another exception; what is accepted survives the store, what is refused can be told."""
+    """Never another exception; what is accepted survives the store, what is refused can be written out."""
     try:
         registration = parse_registration(strictjson.loads(body))
     except Invalid as error:

@@ -10,7 +10,7 @@ from exporter.domain.site import SiteRule
 
 
 @pytest.mark.parametrize(
-    ("silent", "considered", "disrupted"),
+    ("missing", "considered", "disrupted"),
     [
         (0, 0, False),
         (2, 2, False),
@@ -23,9 +23,9 @@ from exporter.domain.site import SiteRule
         (54, 100, False),
     ],
 )
-def test_a_site_is_disrupted_when_enough_of_its_nodes_are_silent(silent, considered, disrupted):
+def test_a_site_is_disrupted_when_enough_of_its_nodes_are_silent(missing, considered, disrupted):
     """Three at least, and 55 % of them at least, by the defaults."""
-    assert SiteRule().disrupted(silent, considered) is disrupted
+    assert SiteRule().disrupted(missing, considered) is disrupted
 
 
 def test_a_ratio_of_one_means_every_node():
@@ -39,6 +39,6 @@ def test_a_ratio_of_one_means_every_node():
 def test_exactly_the_ratio_is_enough(percent, hundredths, considered):
     """A percentage is met by as many nodes as it says, whatever binary fractions make of it."""
     rule = SiteRule(min_nodes=1, disrupted_ratio=percent / 100)
-    silent = max(1, min(considered, hundredths))
+    missing = max(1, min(considered, hundredths))
 
-    assert rule.disrupted(silent, considered) is (Fraction(silent, considered) >= Fraction(percent, 100))
+    assert rule.disrupted(missing, considered) is (Fraction(missing, considered) >= Fraction(percent, 100))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.redis_server import free_port
+from demo.ports import free_port
 from tests.support.registry_process import RegistryProcess, clean_env, run_program
 from tests.support.server_process import until
 

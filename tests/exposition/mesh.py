@@ -18,7 +18,7 @@ from tests.support.clock import ManualClock
 
 
 class Mesh:
-    """Time stands still unless told otherwise."""
+    """Time stands still unless a test moves it."""
 
     def __init__(self, **settings: Any) -> None:
         self.clock = ManualClock()
@@ -37,7 +37,7 @@ class Mesh:
         self.node_map.commit(self.node_map.plan(Depart(name)))
 
     def heartbeat(self, name: str, **keys: Any) -> None:
-        """It is heard, over HTTP."""
+        """It sends a heartbeat, over HTTP."""
         self.node_map.heartbeat(heartbeat_of({"node": name, "status": "active", **keys}), Transport.HTTP)
 
     def set_lifecycle(self, name: str, lifecycle: Lifecycle) -> None:

@@ -156,8 +156,8 @@ def of_nodes(node_map: NodeMap, nodes: list[Node]) -> Iterator[Metric]:
 
 
 def of_health(nodes: list[Node]) -> Iterator[Metric]:
-    """How GPUs are, where they tell."""
-    told: list[Any] = [
+    """The health of GPUs, where it is reported."""
+    reported: list[Any] = [
         (node.name, str(reading.index), reading.uuid, reading.health)
         for node in nodes
         if node.status is not Status.OFFLINE
@@ -167,28 +167,28 @@ def of_health(nodes: list[Node]) -> Iterator[Metric]:
     counter = CounterMetricFamily(
         "aurora_node_gpu_xid_errors", HELP["aurora_node_gpu_xid_errors_total"], labels=["node", "gpu", "uuid", "code"]
     )
-    for *labels, health in told:
+    for *labels, health in reported:
         for code in sorted(health.xid_errors or {}):
             counter.add_metric([*labels, code], (health.xid_errors or {})[code])
     yield counter
     throttled = gauge("aurora_node_gpu_throttled", ["node", "gpu", "uuid", "reason"])
-    for *labels, health in told:
+    for *labels, health in reported:
         for reason in ("sw_power_cap", "sw_thermal", "hw_slowdown", "hw_thermal", "hw_power_brake"):
             if health.throttled is not None:
                 throttled.add_metric([*labels, reason], reason in health.throttled)
     for name, field in HEALTH_FIELDS.items():
         if name == "pcie_degraded":
             yield throttled
-        yield one_health(told, f"aurora_node_gpu_{name}", field)
+        yield one_health(reported, f"aurora_node_gpu_{name}", field)
 
 
-def one_health(told: list[Any], name: str, field: str) -> Metric:
-    """One value a GPU that tells it."""
+def one_health(reported: list[Any], name: str, field: str) -> Metric:
+    """One value for each GPU that reports it."""
     labels = ["node", "gpu", "uuid"]
     metric: Any = gauge(name, labels)
     if name.endswith("_total"):
         metric = CounterMetricFamily(name.removesuffix("_total"), HELP[name], labels=labels)
-    for *values, health in told:
+    for *values, health in reported:
         if getattr(health, field) is not None:
             metric.add_metric(values, float(getattr(health, field)))
     counted: Metric = metric

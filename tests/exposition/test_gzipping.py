@@ -40,7 +40,7 @@ def test_a_large_body_is_the_same() -> None:
 
 
 def test_nothing_takes_no_room() -> None:
-    """So that a family without samples can be told."""
+    """So that a family without samples is recognized."""
     assert deflate(b"") is EMPTY
 
 

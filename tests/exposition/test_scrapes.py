@@ -115,7 +115,7 @@ def test_only_what_changed_is_rendered_again() -> None:
 @pytest.mark.usefixtures("small_segments", "always_rest")
 @pytest.mark.parametrize("name", ["a", "c", "e"])
 def test_a_node_that_leaves_and_returns_during_a_scrape_never_stands_twice(name: str) -> None:
-    """At whichever moment: no series is told twice, and no other node suffers."""
+    """At whichever moment: no series is there twice, and no other node suffers."""
     step, came_to_it = 0, True
     while came_to_it:
         mesh = Mesh()

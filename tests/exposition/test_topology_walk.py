@@ -1,4 +1,4 @@
-"""The walk tells the first edges of the domain's topology, and how many there are."""
+"""The walk gives the first edges of the domain's topology, and how many there are."""
 
 from __future__ import annotations
 

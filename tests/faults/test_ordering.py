@@ -1,8 +1,9 @@
-"""Cut cables, clocks that are set, stores that forget: no heartbeat is invented, no transition lost or told twice."""
+"""Cut cables, clocks that are set, stores that forget: no heartbeat is invented, no transition lost or sent twice."""
 
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
+from tests.acceptance.conftest import Timed
 from tests.support.proxy_thread import ProxyThread
 from tests.support.redis_server import RedisServer
 from tests.support.registry_process import RegistryProcess
-from tests.support.seed_mesh import Heartbeats, over_http
+from tests.support.seed_mesh import Heartbeats, over_bus, over_http
 from tests.support.server_process import until
 from tests.support.shifted_clock import ShiftedClock
 
@@ -39,7 +42,7 @@ def through(cable: ProxyThread) -> str:
 
 
 def histories(registry: RegistryProcess, names: list[str]) -> dict[str, Any]:
-    """All that is told of each node's past, times included."""
+    """All that is shown of each node's past, times included."""
     return {name: registry.get(f"/nodes/{name}/transitions").json()["transitions"] for name in names}
 
 
@@ -61,19 +64,21 @@ def agree(*registries: RegistryProcess) -> Callable[[], bool]:
     return look
 
 
-def test_merging_makes_no_heartbeat(new_registry: Registries, redis_server: RedisServer, cable: ProxyThread) -> None:
+def test_merging_makes_no_heartbeat(
+    new_registry: Registries, redis_server: RedisServer, cable: ProxyThread, timed: Timed
+) -> None:
     """A node that came and died while a registry was cut off is offline there as well."""
     first = new_registry(store=redis_server.url, settings=QUICK).start()
     cut_off = new_registry(store=through(cable), settings=QUICK).start()
     cable.cut()
-    until(lambda: cut_off.metric("aurora_registry_store_up"), 0.0)
+    timed("noticed", lambda: cut_off.metric("aurora_registry_store_up"), 0.0)
     assert first.register(name="x") == 201
     until(lambda: first.statuses()["x"], "offline")
     before = first.nodes()["x"], histories(first, ["x"])
 
     cable.heal()
-    until(lambda: list(cut_off.nodes()), ["x"])
-    # A change that takes the whole way from there to here: whatever the merge had to tell is told by then.
+    timed("back", lambda: list(cut_off.nodes()), ["x"])
+    # A change that takes the whole way from there to here: what the merge had to publish is published by then.
     until(lambda: cut_off.register(name="later"), 201)
     until(lambda: "later" in first.nodes(), expected=True)
     for registry in (first, cut_off):
@@ -254,7 +259,7 @@ def test_a_store_forgets(mesh: list[RegistryProcess], redis_server: RedisServer,
 
 
 def test_redis_restarts_empty_after_the_registry_did(new_registry: Registries, redis_server: RedisServer) -> None:
-    """The re-seed carries each node's last transition, and tells nobody of it."""
+    """The re-seed carries each node's last transition, and publishes none of it."""
     registry = new_registry(store=redis_server.url, event_bus=redis_server.url, settings=QUICK).start()
     assert registry.register(name="died") == 201
     until(lambda: registry.transitions("died"), DIED)
@@ -266,3 +271,31 @@ def test_redis_restarts_empty_after_the_registry_did(new_registry: Registries, r
     until(lambda: registry.register(name="new") in {200, 201}, expected=True)
     assert histories(registry, ["died"])["died"] == [last]
     assert (registry.statuses()["died"], registry.log.count("node=died")) == ("offline", log)
+
+
+def test_a_registry_that_was_stopped_brings_no_dead_node_back(
+    new_registry: Registries, redis_server: RedisServer
+) -> None:
+    """The last heartbeats of a node wait in its buffer while the node dies."""
+    first, stopped = (
+        new_registry(store=redis_server.url, event_bus=redis_server.url, settings=QUICK).start() for _ in range(2)
+    )
+    for name in ("dies", "lives"):
+        assert first.register(name=name) == 201
+    with redis.Redis.from_url(redis_server.url) as bus:
+        send = over_bus(bus)
+        with Heartbeats(send, ["dies", "lives"], every=0.1) as heartbeats:
+            until(lambda: [set(each.nodes()) for each in (first, stopped)], [{"dies", "lives"}] * 2)
+            stopped.signal(signal.SIGSTOP)
+            for _ in range(10):
+                send("dies")
+            heartbeats.die("dies")
+            until(lambda: first.statuses()["dies"], "offline")
+            stopped.signal(signal.SIGCONT)
+            until(lambda: stopped.statuses()["dies"], "offline")
+            until(lambda: stopped.metric('aurora_registry_blind{transport="bus"}'), 0.0)
+            # A change that takes the whole way: whatever the other had to say is said by then.
+            assert stopped.register(name="later") == 201
+            until(lambda: "later" in first.nodes(), expected=True)
+            assert [each.transitions("dies") for each in (first, stopped)] == [DIED, DIED]
+            assert [each.transitions("lives") for each in (first, stopped)] == [[], []]

@@ -61,7 +61,7 @@ def test_a_life_and_a_death_are_true(story):
     story.shows(40, status="offline", last_seen="12:00:20")
     for from_, to, at in DIED:
         event = {"type": "node_status_changed", "data": {"node": "n", "from": from_, "to": to, "at": at}}
-        story.oracle.hear(event, 35, "Redis")
+        story.oracle.take_event(event, 35, "Redis")
     story.oracle.see_histories(A, 40, 40.1, {"n": DIED})
     story.oracle.see_histories(B, 40, 40.1, {"n": DIED})
     story.oracle.compare_events(60)
@@ -199,16 +199,16 @@ EVENT = {"type": "node_status_changed", "data": {"node": "n", "from": "active", 
 
 def test_an_event_is_published_once(story):
     """A replica passes on what its master published: that is no second time."""
-    story.oracle.hear(EVENT, 7, "Redis 1")
-    story.oracle.hear(EVENT, 7, "Redis 2")
+    story.oracle.take_event(EVENT, 7, "Redis 1")
+    story.oracle.take_event(EVENT, 7, "Redis 2")
     assert story.found == []
-    story.oracle.hear(EVENT, 8, "Redis 1")
+    story.oracle.take_event(EVENT, 8, "Redis 1")
     assert story.found == ["Redis 1: node_status_changed n active warning 12:00:06 once more"]
 
 
 def test_what_is_published_is_recorded(story):
     story.oracle.see_histories(A, 5, 5.1, {})
-    story.oracle.hear(EVENT, 7, "Redis 1")
+    story.oracle.take_event(EVENT, 7, "Redis 1")
     story.oracle.see_histories(A, 20, 20.1, {})
     story.oracle.compare_events(20)
     assert story.found == [f"the bus: n: {DIED[0]} was published and is not recorded"]

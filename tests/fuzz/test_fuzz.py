@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.fuzz import targets
@@ -24,6 +27,17 @@ def test_whatever_bytes_a_connection_sends_it_stays_whole():
         run(http, targets.CORPUS["http"], SEED, INPUTS["http"])
     finally:
         http.close()
+
+
+@pytest.mark.parametrize("name", ["registration", "event"])
+def test_inputs_that_reach_new_code_are_found_and_kept(name, tmp_path):
+    """By atheris, where it runs; `make fuzz` goes on from what it kept."""
+    pytest.importorskip("atheris", reason="there is no atheris for this Python or system")
+    argv = [sys.executable, "-m", "tests.fuzz.guided", name, "3000", str(tmp_path / "corpus")]
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    assert len(list((tmp_path / "corpus").iterdir())) > len(targets.CORPUS[name])
 
 
 def test_a_target_that_breaks_is_named_with_its_input():

@@ -15,7 +15,7 @@ UIDS = ("aurora-mesh", "aurora-node", "aurora-gpu", "aurora-topology", "aurora-r
 
 
 def test_committed_files_are_what_the_source_makes():
-    """To the byte; `python -m grafana.source` writes them anew."""
+    """To the byte; `python -m grafana.source` writes them."""
     assert {path.name: path.read_text(encoding="utf-8") for path in DIRECTORY.iterdir()} == made()
 
 

@@ -83,8 +83,8 @@ def test_connections_are_those_of_the_registry(dashboards, recording, state):
     connections = recording[state]["topology"]["connections"]
     panel = next(one for one in panels(dashboards["aurora-topology"]) if one["type"] == "nodeGraph")
     edges = [row["metric"] for row in series(recording, state, "aurora-topology", panel, "edges")]
-    told = sorted((edge["source"], edge["target"], edge["type"]) for edge in connections)
-    assert sorted((edge["source"], edge["target"], edge["mainstat"]) for edge in edges) == told
+    reported = sorted((edge["source"], edge["target"], edge["type"]) for edge in connections)
+    assert sorted((edge["source"], edge["target"], edge["mainstat"]) for edge in edges) == reported
     assert shown(recording, state, dashboards["aurora-topology"], "Connections") == len(connections)
 
 
@@ -134,7 +134,7 @@ def test_what_is_held_shows(dashboards, recording):
 
 @pytest.mark.parametrize("state", SETTLED)
 def test_the_heatmap_has_a_row_for_each_gpu_node(dashboards, recording, state):
-    """Each node with readings, once, however many registries tell of it; utilisation is from 0 to 1."""
+    """Each node with readings, once, however many registries expose it; utilisation is from 0 to 1."""
     panel = next(one for one in panels(dashboards["aurora-gpu"]) if one["type"] == "heatmap")
     found = series(recording, state, "aurora-gpu", panel, "A")
     names = [row["metric"]["node"] for row in found]

@@ -1,4 +1,4 @@
-"""Grafana's own code says what the harness is asked, and each fault that Grafana passes over in silence is told."""
+"""Grafana's own code says what the harness is asked, and each fault that Grafana passes over is reported."""
 
 from __future__ import annotations
 

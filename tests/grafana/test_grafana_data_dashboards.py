@@ -15,7 +15,7 @@ from tests.support.grafana_data import Answer, PanelAnswers, process
 pytestmark = pytest.mark.servers
 
 OF_THE_MESH = {"no data", "unmatched", "field"}
-"""Kinds that tell what a mesh has not, such as a conflict or an alert: a fault only where they hold in all of them."""
+"""Kinds that show what a mesh has not, such as a conflict or an alert: a fault only where they hold in all of them."""
 Found = set[tuple[str, str, str]]
 
 
@@ -31,15 +31,15 @@ def problems(dashboards: Mapping[str, Json], recording: Mapping[str, Any]) -> di
 
 
 def _answers(recorded: Mapping[str, Any], uid: str, panel: Json) -> PanelAnswers:
-    told = recorded["answers"][uid]
-    answers = told["panels"][str(panel["id"])].values()
+    reported = recorded["answers"][uid]
+    answers = reported["panels"][str(panel["id"])].values()
     return PanelAnswers(
         panel,
         [Answer(answer["target"], answer["response"]) for answer in answers],
         from_ms=round(recorded["from"] * 1000),
         to_ms=round(recorded["to"] * 1000),
         interval_ms=SCRAPE_SECONDS * 1000,
-        variables=told["variables"],
+        variables=reported["variables"],
     )
 
 

@@ -1,4 +1,4 @@
-"""Draws random incidents: what happens to whom at which second, and, by the oracle, what must be told of it."""
+"""Draws random incidents: what happens to whom at which second, and, by the oracle, which messages must be sent."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.incidents.oracle import (
     Due,
     Slack,
     ambiguous,
-    silence,
+    outage,
     told_once,
 )
 from tests.support.scenario_play import Scenario
 
 SECONDS = 46.0
 LATEST = 16.0
-"""No incident begins later: what must be told of it shall be told within the play."""
+"""No incident begins later: its messages shall be sent within the play."""
 
 
 @dataclass
@@ -49,14 +49,14 @@ class Incident:
         return round(self.random.uniform(first, last), 2)
 
     def unambiguous(self, shortest: float, longest: float) -> float:
-        """How long a node stays away, so that what must be told does not depend on a race."""
+        """How long a node stays away, so that the messages do not depend on a race."""
         while True:
             lasted = round(self.random.uniform(shortest, longest), 2)
             if not ambiguous(lasted):
                 return lasted
 
 
-def _silence(incident: Incident, play: Scenario) -> None:
+def _outage(incident: Incident, play: Scenario) -> None:
     """A node goes, by the bus or over HTTP, with a site or without; it comes back, or it does not."""
     testing = incident.random.random() < 0.2
     site = incident.random.choice(["", incident.name]) if not testing else incident.name
@@ -70,13 +70,13 @@ def _silence(incident: Incident, play: Scenario) -> None:
     play.at(began).do(node.stop)
     if ended is not None:
         play.at(ended).do(node.resume)
-    incident.due += silence(node.name, began, ended, slack=incident.slack, testing=testing)
+    incident.due += outage(node.name, began, ended, slack=incident.slack, testing=testing)
 
 
 def _dies_twice(incident: Incident, play: Scenario) -> None:
-    """Two incidents of one node, with the end of the first one told between them."""
+    """Two incidents of one node, with the end of the first one sent between them."""
     if incident.slack.late:
-        return _silence(incident, play)
+        return _outage(incident, play)
     node = play.node(incident.name, site=incident.name)
     first = incident.moment(1, 2)
     back = first + incident.random.uniform(9.0, 10.0)
@@ -84,8 +84,8 @@ def _dies_twice(incident: Incident, play: Scenario) -> None:
     play.at(first).do(node.stop)
     play.at(back).do(node.resume)
     play.at(second).do(node.stop)
-    incident.due += silence(node.name, first, back, slack=incident.slack)
-    incident.due += silence(node.name, second, None, slack=incident.slack)
+    incident.due += outage(node.name, first, back, slack=incident.slack)
+    incident.due += outage(node.name, second, None, slack=incident.slack)
     return None
 
 
@@ -117,7 +117,7 @@ def _site(incident: Incident, play: Scenario) -> None:
 
 
 def _planned(incident: Incident, play: Scenario) -> None:
-    """Work that was planned, a lid that was closed, a leave that was taken: nobody is told."""
+    """Work that was planned, a lid that was closed, a leave that was taken: no message."""
     node = play.node(incident.name, site=incident.name)
     began = incident.moment()
     what = incident.random.choice(["maintenance", "drain", "sleep", "depart"])
@@ -143,7 +143,7 @@ def _inventoried(incident: Incident, play: Scenario) -> None:
     play.at(began).do(node.stop)
     for step in range(1, 6):
         play.at(began + 3 * step).do(node.be_inventoried)
-    incident.due += silence(node.name, began, None, slack=incident.slack)
+    incident.due += outage(node.name, began, None, slack=incident.slack)
 
 
 def _gpu(incident: Incident, play: Scenario) -> None:
@@ -158,7 +158,7 @@ def _gpu(incident: Incident, play: Scenario) -> None:
 
 
 KINDS: dict[str, Callable[[Incident, Scenario], None]] = {
-    "silence": _silence,
+    "outage": _outage,
     "dies_twice": _dies_twice,
     "site": _site,
     "planned": _planned,

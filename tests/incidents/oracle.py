@@ -1,4 +1,4 @@
-"""The definition of *one incident, one message*: who must be told what of an incident, when, and that nobody else is.
+"""The definition of *one incident, one message*: which messages an incident causes, to whom and when, and no others.
 
 A second is a minute. docs/alerting.md says the same in words; keep both in step.
 """
@@ -19,12 +19,12 @@ GROUP_INTERVAL = 5.0
 LAG = 1.75
 """A heartbeat, a scrape, an evaluation, and what a busy machine takes for them."""
 CERTAIN = FOR + LAG
-"""A status that lasts for so long is told of; one that lasts for less than FOR is not."""
+"""A status that lasts for so long causes a message; one that lasts for less than FOR does not."""
 
 
 @dataclass(frozen=True)
 class Due:
-    """One message of which an alert is part: who must be told of which state, between which seconds."""
+    """One message of which an alert is part: to whom, with which state, between which seconds."""
 
     receiver: str
     alert: str
@@ -47,7 +47,7 @@ def told_once(
 ) -> list[Due]:
     """An alert whose condition holds between two seconds (None: for ever): firing once, and resolved once.
 
-    `grouped`: others of its site may have been told of before, so that it may wait for the group's interval.
+    `grouped`: others of its site may have fired before, so that it may wait for the group's interval.
     """
     wait = GROUP_INTERVAL if grouped else GROUP_WAIT
     due = [Due(receiver, alert, "firing", began, began + CERTAIN + wait + slack.late)]
@@ -57,8 +57,8 @@ def told_once(
     return due
 
 
-def silence(node: str, began: float, ended: float | None, *, slack: Slack, testing: bool = False) -> list[Due]:
-    """A node that nobody hears for a while, by itself: in warning from two minutes, offline past five."""
+def outage(node: str, began: float, ended: float | None, *, slack: Slack, testing: bool = False) -> list[Due]:
+    """A node without heartbeats for a while, by itself: in warning from two minutes, offline past five."""
     due: list[Due] = []
     chat, pager = ("quiet", "quiet") if testing else ("chat", "pager")
     lasted = float("inf") if ended is None else ended - began
@@ -70,20 +70,20 @@ def silence(node: str, began: float, ended: float | None, *, slack: Slack, testi
 
 
 def ambiguous(lasted: float) -> bool:
-    """Whether a silence of so long may or may not be told of, as its end and the alert's beginning race."""
+    """Whether an outage of so long may or may not fire, as its end and the alert's beginning race."""
     return any(limit - 1.0 <= lasted < limit + CERTAIN + 0.5 for limit in (WARNING, OFFLINE))
 
 
 def events(notifications: Iterable[tuple[float, Notification]]) -> dict[tuple[str, str], list[tuple[float, str]]]:
-    """Each change that a receiver was told of an alert, in its order: a repetition says nothing new."""
+    """Each change of an alert that a receiver got, in its order: a repetition says nothing new."""
     found: dict[tuple[str, str], list[tuple[float, str]]] = {}
     for second, notification in notifications:
-        for told in notification.alerts:
-            if told.name == "AuroraWatchdog":
+        for reported in notification.alerts:
+            if reported.name == "AuroraWatchdog":
                 continue
-            history = found.setdefault((notification.receiver, f"{told.name} {told.subject}".strip()), [])
-            if (history[-1][1] if history else "resolved") != told.status:
-                history.append((second, told.status))
+            history = found.setdefault((notification.receiver, f"{reported.name} {reported.subject}".strip()), [])
+            if (history[-1][1] if history else "resolved") != reported.status:
+                history.append((second, reported.status))
     return found
 
 
@@ -92,12 +92,12 @@ def verdict(due: Iterable[Due], notifications: Iterable[tuple[float, Notificatio
 
     A message whose window reaches beyond the play may be missing.
     """
-    told, found = events(notifications), []
+    reported, found = events(notifications), []
     wanted: dict[tuple[str, str], list[Due]] = {}
     for each in due:
         wanted.setdefault((each.receiver, each.alert), []).append(each)
-    for key in sorted(wanted.keys() | told.keys()):
-        expected, got = sorted(wanted.get(key, []), key=lambda each: each.first), told.get(key, [])
+    for key in sorted(wanted.keys() | reported.keys()):
+        expected, got = sorted(wanted.get(key, []), key=lambda each: each.first), reported.get(key, [])
         certain = [each for each in expected if each.last < seconds]
         pairs = list(zip(expected, got, strict=False))
         fits = len(certain) <= len(got) <= len(expected) and all(

@@ -56,7 +56,7 @@ class Play:
         return f"seed {self.seed}: {self.count} incidents, {registries} registries, {how}, disturbance: {what}"
 
     def faults(self, directory: Path, generation: Generation) -> list[str]:
-        """What people were told wrongly; a play that this machine disturbed itself is given once more."""
+        """Messages that were wrong; a play that this machine disturbed itself is given once more."""
         found: list[str] = []
         for attempt in range(ATTEMPTS):
             found = self._once(directory / f"attempt-{attempt}", generation)
@@ -76,9 +76,9 @@ class Play:
             due.extend(_disturb(disturbance, play, second, registries))
 
         stage.scenario(disturb)
-        heard = stage.play(directory, generation).heard
+        received = stage.play(directory, generation).received
         due += [each for incident in incidents for each in incident.due]
-        return verdict(due, heard, SECONDS)
+        return verdict(due, received, SECONDS)
 
 
 class Declared:
@@ -93,7 +93,7 @@ class Declared:
 
 
 def _disturb(disturbance: Disturbance, play: Scenario, second: float, registries: int) -> list[Due]:
-    """Put it on the stage; what must be told of it."""
+    """Put it on the stage; the messages that are due."""
     stack = play.stack
     if disturbance.name in {"registry restarts", "registry is down"}:
         down = 0.2 if disturbance.name == "registry restarts" else 6.0

@@ -87,7 +87,7 @@ def test_people_accept_what_there_is(node_map):
 
 
 def test_a_known_gpu_without_memory_stays_without(node_map):
-    """Unified memory cannot be told; zero would be a statement."""
+    """Unified memory is not known; zero would be a statement."""
     assert register(node_map, {"gpu": True, "gpu_count": 1}, "observed") == {"gpu": True, "gpu_count": 1}
     node_map.commit(node_map.plan(SetGpuCount("a", 2)))
     assert node_map.get("a").facts.gpu_memory_bytes == 0

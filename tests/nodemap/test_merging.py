@@ -20,7 +20,7 @@ ALL = 1_000
 
 
 def stored(name: str, clock: ManualClock, *, ago: float, status: Status = Status.ACTIVE) -> StoredNode:
-    """A node registered a day ago, last heard some seconds ago."""
+    """A node registered a day ago, with its last heartbeat some seconds ago."""
     registered_ns = clock.wall_ns() - 86_400 * SECOND
     heartbeat_ns = clock.wall_ns() - round(ago * SECOND)
     record = NodeRecord(Registration(name), registered_ns, registered_ns)
@@ -41,7 +41,7 @@ def pass_time(node_map: NodeMap, clock: ManualClock, seconds: int) -> None:
 
 
 def test_the_time_in_which_nobody_ran_is_blind_time_and_silence_from_before_is_kept() -> None:
-    """A node that was silent for 100 s when the registry stopped for two hours has 20 s left after its grace."""
+    """A node with an age of 100 s when the registry stopped for two hours has 20 s left after its grace."""
     clock = ManualClock()
     snapshot = Snapshot([stored("a", clock, ago=7300)], mark=Mark(clock.wall_ns() - 7200 * SECOND))
     node_map = loaded(clock, snapshot)
@@ -70,7 +70,7 @@ def test_a_crash_loop_does_not_hide_a_death_for_ever() -> None:
 
 
 def test_a_recorded_status_is_taken_up_and_is_no_new_transition() -> None:
-    """Who was offline is offline, and nobody is told again."""
+    """Who was offline is offline, and no message is sent again."""
     clock = ManualClock()
     snapshot = Snapshot([stored("a", clock, ago=900, status=Status.OFFLINE)], mark=Mark(clock.wall_ns()))
     node_map = loaded(clock, snapshot)
@@ -107,7 +107,7 @@ def test_an_emptied_store_is_told_everything_again_and_the_departed_stay_gone() 
 
 
 def test_the_later_word_on_a_node_stands_on_both_sides() -> None:
-    """What the store has later is taken up, what memory has later is told."""
+    """What the store has later is taken up, what memory has later is written."""
     clock = ManualClock()
     node_map = loaded(clock, Snapshot([stored("a", clock, ago=1), stored("b", clock, ago=1)]))
     clock.advance(1)
@@ -122,30 +122,27 @@ def test_the_later_word_on_a_node_stands_on_both_sides() -> None:
 
 
 def test_another_registrys_word_is_adopted_once_and_not_told_back() -> None:
-    """Its heartbeats keep nodes alive here, and its transitions count unless we heard the node since."""
+    """Its heartbeats keep nodes alive here, and its transitions count unless the node sent us a heartbeat since."""
     clock = ManualClock()
     node_map = loaded(clock, Snapshot([stored("a", clock, ago=0), stored("b", clock, ago=0)]))
     node_map.pending.take(ALL)
     pass_time(node_map, clock, 100)
     node_map.heartbeat(Heartbeat(node="b"), Transport.HTTP)
     node_map.pending.take(ALL)
-    complete(
-        complete(
-            merging.adopt(
-                node_map, Batch(heartbeats={"a": LastHeartbeat(clock.wall_ns() - 10 * SECOND, Transport.HTTP)})
-            )
-        )
-    )
+    heartbeat = LastHeartbeat(clock.wall_ns() - 10 * SECOND, Transport.HTTP)
+    complete(merging.adopt(node_map, Batch(heartbeats={"a": heartbeat})))
     assert node_map.counted_age_ns(node_map.get("a")) == 10 * SECOND
     offline = [Transition(name, Status.WARNING, Status.OFFLINE, clock.wall_ns() - SECOND) for name in ("a", "b")]
     complete(merging.adopt(node_map, Batch(transitions=offline)))
     assert (node_map.get("a").status, node_map.get("b").status) == (Status.OFFLINE, Status.ACTIVE)
-    assert [(told.node, told.from_, told.to) for told in node_map.pending.transitions] == [("b", "offline", "active")]
+    assert [(reported.node, reported.from_, reported.to) for reported in node_map.pending.transitions] == [
+        ("b", "offline", "active")
+    ]
     assert {node.name for node in node_map.pending.heartbeats} == {"b"}
 
 
 def test_a_held_node_id_outlives_a_record_of_a_registry_that_did_not_know_it() -> None:
-    """The later record stands, with the id; the store is told so, and all registries agree."""
+    """The later record stands, with the id; the store gets it, and all registries agree."""
     clock = ManualClock()
     record = NodeRecord(Registration("v", node_id="machine-1"), clock.wall_ns(), clock.wall_ns())
     node_map = loaded(clock, Snapshot())
@@ -160,7 +157,7 @@ def test_a_held_node_id_outlives_a_record_of_a_registry_that_did_not_know_it() -
 
 
 def test_the_stamp_that_another_registry_gave_a_heartbeat_is_no_return() -> None:
-    """Each receives the bus itself, a few milliseconds apart: who died stays dead when one tells the store again."""
+    """Each receives the bus itself, a few milliseconds apart: a dead node stays dead when one writes it again."""
     clock = ManualClock()
     node_map = loaded(clock, Snapshot())
     node_map.heartbeat(Heartbeat("n"), Transport.BUS, appear=True)
@@ -169,8 +166,8 @@ def test_the_stamp_that_another_registry_gave_a_heartbeat_is_no_return() -> None
         pass_time(node_map, clock, 200)
         assert node_map.get("n").status is status
         node_map.pending.take(ALL)
-        told = LastHeartbeat(clock.wall_ns() - 100 * SECOND, Transport.BUS, stamp_ns)
-        complete(merging.adopt(node_map, Batch({}, {}, [], {"n": told})))
+        reported = LastHeartbeat(clock.wall_ns() - 100 * SECOND, Transport.BUS, stamp_ns)
+        complete(merging.adopt(node_map, Batch({}, {}, [], {"n": reported})))
         pass_time(node_map, clock, 1)
         assert (node_map.get("n").status, node_map.pending.transitions) == (status, [])
         stamp_ns += SECOND // 100
@@ -186,3 +183,21 @@ def test_a_heartbeat_that_another_registry_received_since_is_a_return() -> None:
     stamp_ns = node_map.mesh_time.at(clock.monotonic_ns()) - 10 * SECOND
     complete(merging.adopt(node_map, Batch({}, {}, [], {"n": LastHeartbeat(clock.wall_ns(), Transport.BUS, stamp_ns)})))
     assert [(each.from_, each.to) for each in node_map.pending.transitions] == [(Status.OFFLINE, Status.ACTIVE)]
+
+
+def test_a_heartbeat_of_before_the_recorded_status_is_no_return() -> None:
+    """A registry that was blind for a while learns both from the others: by its own reckoning the node is young."""
+    clock = ManualClock()
+    node_map = loaded(clock, Snapshot())
+    node_map.heartbeat(Heartbeat("n"), Transport.BUS, appear=True)
+    node, at = node_map.get("n"), node_map.mesh_time.at
+    clock.advance(400)
+    stamp_ns, wall_ns = at(clock.monotonic_ns()), clock.wall_ns()
+    warning = Transition("n", Status.ACTIVE, Status.WARNING, wall_ns, node.sequence_now + 1, stamp_ns - 200 * SECOND)
+    offline = Transition("n", Status.WARNING, Status.OFFLINE, wall_ns, node.sequence_now + 2, stamp_ns - 20 * SECOND)
+    complete(merging.adopt(node_map, Batch({}, {}, [warning, offline])))
+    heartbeat = LastHeartbeat(wall_ns, Transport.BUS, stamp_ns - 320 * SECOND)
+    complete(merging.adopt(node_map, Batch({}, {}, [], {"n": heartbeat})))
+    pass_time(node_map, clock, 5)
+    assert (node.status, node_map.pending.transitions) == (Status.OFFLINE, [])
+    assert at(node.last_heartbeat_ns) == heartbeat.stamp_ns

@@ -46,7 +46,7 @@ class Modelled:
     """One node, as the rules read: seconds that count, and what kept others from counting."""
 
     transport: Transport
-    silence: int = 0
+    age: int = 0
     grace_spent: int = 0
     awaits_grace: bool = False
     """Blind time came after its last heartbeat."""
@@ -59,13 +59,13 @@ class Modelled:
 
     @property
     def status(self) -> Status:
-        if self.silence < WARNING:
+        if self.age < WARNING:
             return Status.ACTIVE
-        return Status.WARNING if self.silence <= OFFLINE else Status.OFFLINE
+        return Status.WARNING if self.age <= OFFLINE else Status.OFFLINE
 
     def record_heartbeat(self, transport: Transport) -> None:
         self.transport = transport
-        self.silence = self.grace_spent = self.offline_for = 0
+        self.age = self.grace_spent = self.offline_for = 0
         self.awaits_grace = False
 
 
@@ -146,18 +146,18 @@ class MapMachine(RuleBasedStateMachine):
                 elif graced and node.awaits_grace and node.grace_spent < BUDGET:
                     node.grace_spent += 1
                 else:
-                    node.silence += 1
+                    node.age += 1
             if graced:
                 self.grace_left[transport] -= 1
 
     def settle(self) -> None:
         for name, node in list(self.model.items()):
-            if node.silence >= (node.ttl or FORGET):
+            if node.age >= (node.ttl or FORGET):
                 del self.model[name]
             elif node.phase is not Phase.IN_SERVICE and self.second >= node.until and node.status is Status.ACTIVE:
                 node.phase = Phase.IN_SERVICE
 
-    def hears(self) -> frozenset[Transport]:
+    def receives(self) -> frozenset[Transport]:
         return frozenset({Transport.BUS}) if self.bus_lost else frozenset()
 
     # What happens
@@ -241,7 +241,7 @@ class MapMachine(RuleBasedStateMachine):
             if not self.bus_lost:
                 self.bus.mark_alive(self.clock.monotonic_ns())
             self.map.tick()
-            self.count_second(blind=self.hears())
+            self.count_second(blind=self.receives())
             self.settle()
 
     @rule(seconds=LONG)
@@ -253,9 +253,9 @@ class MapMachine(RuleBasedStateMachine):
         self.map.tick()
         everything = frozenset(Transport)
         for _ in range(seconds):
-            self.count_second(blind=everything if seconds > GAP else self.hears())
+            self.count_second(blind=everything if seconds > GAP else self.receives())
         if seconds > GAP:
-            self.hearing_returns(everything - self.hears())
+            self.hearing_returns(everything - self.receives())
         self.settle()
 
     @precondition(lambda self: not self.bus_lost)
@@ -270,7 +270,7 @@ class MapMachine(RuleBasedStateMachine):
         self.clock.advance(1)
         self.bus.mark_alive(self.clock.monotonic_ns())
         self.map.tick()
-        self.count_second(blind=self.hears())
+        self.count_second(blind=self.receives())
         self.bus_lost = False
         self.hearing_returns(frozenset({Transport.BUS}))
         self.settle()
@@ -302,7 +302,7 @@ class MapMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_node_stands_as_the_rules_say(self) -> None:
-        expected = {name: (node.status, node.silence, node.phase) for name, node in self.model.items()}
+        expected = {name: (node.status, node.age, node.phase) for name, node in self.model.items()}
         actual = {
             node.name: (node.status, self.map.counted_age_ns(node) / SECOND, node.lifecycle.phase)
             for node in self.map.nodes()
@@ -314,7 +314,7 @@ class MapMachine(RuleBasedStateMachine):
         now_ns = self.clock.monotonic_ns()
         for node in self.map.nodes():
             modelled = self.model[node.name]
-            blind = node.transport in self.hears() and self.map.reception[node.transport].blind(now_ns)
+            blind = node.transport in self.receives() and self.map.reception[node.transport].blind(now_ns)
             graced = self.grace_left[node.transport] > 0 and modelled.awaits_grace and modelled.grace_spent < BUDGET
             assert (self.map.held_since_ns(node, now_ns) is not None) == (blind or graced), node.name
 

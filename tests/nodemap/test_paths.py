@@ -10,6 +10,7 @@ from exporter.domain.durable import Batch, LastHeartbeat, Snapshot, StoredNode
 from exporter.domain.errors import LeaseExpired
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.node import NodeRecord
+from exporter.domain.reception import Source
 from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.domain.transition import Transition
@@ -44,8 +45,8 @@ def pass_time(node_map: NodeMap, clock: ManualClock, seconds: int, *, writes: in
         node_map.tick()
 
 
-def told(node_map: NodeMap, clock: ManualClock, name: str = "x") -> None:
-    """The other registry tells of a node that it received just now."""
+def reported(node_map: NodeMap, clock: ManualClock, name: str = "x") -> None:
+    """The other registry reports a heartbeat that it received just now."""
     now_ns = node_map.mesh_time.at(clock.monotonic_ns())
     record = NodeRecord(Registration(name), clock.wall_ns(), now_ns)
     heartbeat = LastHeartbeat(clock.wall_ns(), Transport.HTTP, now_ns, "theirs")
@@ -66,7 +67,7 @@ def test_a_peer_is_alive_while_its_count_grows() -> None:
 
 def test_nodes_of_a_registry_that_is_cut_off_are_held_for_its_lease(node_map: NodeMap, clock: ManualClock) -> None:
     """Then they have a grace, and then their age counts on from where it stood."""
-    told(node_map, clock)
+    reported(node_map, clock)
     pass_time(node_map, clock, 10)
     node = node_map.get("x")
     pass_time(node_map, clock, WARNING_AFTER, writes=1)
@@ -78,13 +79,13 @@ def test_nodes_of_a_registry_that_is_cut_off_are_held_for_its_lease(node_map: No
 
 
 def test_nodes_of_a_registry_that_stopped_are_not_held(node_map: NodeMap, clock: ManualClock) -> None:
-    told(node_map, clock)
+    reported(node_map, clock)
     pass_time(node_map, clock, WARNING_AFTER, writes=STOPPED)
     assert node_map.get("x").status is Status.WARNING
 
 
 def test_a_node_that_comes_to_us_is_held_no_longer(node_map: NodeMap, clock: ManualClock) -> None:
-    told(node_map, clock)
+    reported(node_map, clock)
     pass_time(node_map, clock, 60, writes=1)
     node_map.heartbeat(Heartbeat(node="x"), Transport.HTTP)
     assert node_map.held_since_ns(node_map.get("x"), clock.monotonic_ns()) is None
@@ -102,7 +103,7 @@ def test_without_a_lease_heartbeats_over_http_are_refused(node_map: NodeMap, clo
 
 
 def test_merging_makes_no_heartbeat(node_map: NodeMap, clock: ManualClock) -> None:
-    """A node that came and died while we were cut off is offline, and nobody is told."""
+    """A node that came and died while we were cut off is offline, and no message is sent."""
     died_ns = node_map.mesh_time.at(clock.monotonic_ns())
     clock.advance(1000)
     record = NodeRecord(Registration("x"), clock.wall_ns() - 1000 * SECOND, died_ns)
@@ -118,7 +119,7 @@ def test_merging_makes_no_heartbeat(node_map: NodeMap, clock: ManualClock) -> No
 
 
 def test_a_node_learned_of_late_meets_its_thresholds_in_time(node_map: NodeMap, clock: ManualClock) -> None:
-    """Although it stands behind others that were heard later."""
+    """Although it stands behind others with later heartbeats."""
     node_map.commit(node_map.plan(Register(Registration("ours"))))
     heard_ns = node_map.mesh_time.at(clock.monotonic_ns()) - 100 * SECOND
     record = NodeRecord(Registration("late"), clock.wall_ns(), heard_ns)
@@ -151,3 +152,42 @@ def test_what_another_registry_recorded_takes_the_place_of_ours(node_map: NodeMa
     assert list(node_map.recent) == [theirs]
     node_map.heartbeat(Heartbeat(node="x"), Transport.HTTP)
     assert node_map.pending.transitions[-1].sequence == theirs.sequence + 1
+
+
+def test_what_waited_on_the_bus_while_we_were_stopped_brings_nobody_back(clock: ManualClock) -> None:
+    """It is of now only once the bus answered what was asked since; over HTTP, the sender waits for its answer."""
+    bus = Source("bus", clock.monotonic_ns())
+    node_map = NodeMap(clock, Thresholds(), sources={Transport.BUS: (bus,), Transport.HTTP: ()})
+    merging.load(node_map, Snapshot())
+    node_map.heartbeat(Heartbeat("n"), Transport.BUS, appear=True)
+    before_ns = node_map.get("n").last_heartbeat_ns
+
+    clock.advance(400)
+    bus.mark_alive(clock.monotonic_ns() - 399 * SECOND)
+    node_map.heartbeat(Heartbeat("n"), Transport.BUS)
+    assert node_map.get("n").last_heartbeat_ns == before_ns
+    node_map.heartbeat(Heartbeat("new"), Transport.BUS, appear=True)
+    assert node_map.find("new") is not None
+
+    clock.advance(1)
+    bus.mark_alive(clock.monotonic_ns())
+    node_map.heartbeat(Heartbeat("n"), Transport.BUS)
+    assert node_map.get("n").last_heartbeat_ns == clock.monotonic_ns()
+
+
+def test_over_http_nothing_is_taken_for_a_moment_after_a_stop(node_map: NodeMap, clock: ManualClock) -> None:
+    """Where another registry judges our nodes; alone on a store, nobody does."""
+    reported(node_map, clock, "n")
+    path = node_map.paths[Transport.HTTP]
+    clock.advance(400)
+    node_map.heartbeat(Heartbeat("n"), Transport.HTTP)
+
+    clock.advance(400)
+    path.lease_until_ns = clock.monotonic_ns() + 100 * SECOND
+    for seconds in (0, 4):
+        clock.advance(seconds)
+        with pytest.raises(LeaseExpired):
+            node_map.heartbeat(Heartbeat("n"), Transport.HTTP)
+    clock.advance(1)
+    node_map.heartbeat(Heartbeat("n"), Transport.HTTP)
+    assert node_map.get("n").last_heartbeat_ns == clock.monotonic_ns()

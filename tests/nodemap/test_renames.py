@@ -77,7 +77,7 @@ def test_clones_stay_clones_when_the_wall_clock_jumps(machines: Machines, jump: 
 
 
 def test_clones_that_are_both_alive_are_no_rename(machines: Machines) -> None:
-    """The one that dies was heard after the other registered."""
+    """The one that dies sent a heartbeat after the other registered."""
     machines.register("one", node_id="image")
     machines.register("two", node_id="image")
     machines.pass_time(60, "one", "two")

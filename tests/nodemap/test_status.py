@@ -1,4 +1,4 @@
-"""Status from silence: exactly at its thresholds, and by nothing but what was heard."""
+"""Status from the counted age: exactly at its thresholds, and by nothing but received heartbeats."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def pass_time(node_map: NodeMap, clock: ManualClock, seconds: float, *, bus: Sou
 
 
 @pytest.mark.parametrize(
-    ("silence", "status"),
+    ("age", "status"),
     [(0, ACTIVE), (119.999, ACTIVE), (120, WARNING), (300, WARNING), (300.001, OFFLINE)],
 )
 def test_status_changes_exactly_at_its_thresholds(
-    node_map: NodeMap, clock: ManualClock, silence: float, status: Status
+    node_map: NodeMap, clock: ManualClock, age: float, status: Status
 ) -> None:
     """Under two minutes active, up to and with five warning, above offline."""
     node = register(node_map)
-    pass_time(node_map, clock, silence)
+    pass_time(node_map, clock, age)
     assert node.status is status
 
 
@@ -107,7 +107,7 @@ def test_a_jump_of_the_wall_clock_changes_no_status_and_no_age(
 
 
 def test_a_stalled_process_makes_nobody_look_dead(node_map: NodeMap, clock: ManualClock) -> None:
-    """Ten minutes stopped are blind time, and half a warning more is a grace to be heard again."""
+    """Ten minutes stopped are blind time, and half a warning more is a grace to send again."""
     node = register(node_map)
     pass_time(node_map, clock, 100)
     clock.advance(600)
@@ -118,7 +118,7 @@ def test_a_stalled_process_makes_nobody_look_dead(node_map: NodeMap, clock: Manu
     assert node_map.held_since_ns(node, clock.monotonic_ns()) is None
     assert node.status is ACTIVE
     pass_time(node_map, clock, 20)
-    assert node.status is WARNING, "silence from before the stall is kept"
+    assert node.status is WARNING, "age from before the stall is kept"
 
 
 def test_a_heartbeat_that_was_waiting_when_the_process_woke_is_heard_after_the_spell(
@@ -136,19 +136,19 @@ def test_a_heartbeat_that_was_waiting_when_the_process_woke_is_heard_after_the_s
 def test_a_node_heard_after_a_spell_does_not_wait_behind_one_that_was_not(
     node_map: NodeMap, clock: ManualClock
 ) -> None:
-    """The silent one has a grace, so that it may cross later although it was heard earlier."""
-    silent, heartbeats = register(node_map, "silent"), register(node_map, "heard")
+    """The missing one has a grace, so that it may change later although its heartbeat is older."""
+    missing, heartbeats = register(node_map, "missing"), register(node_map, "alive")
     clock.advance(600)
     node_map.tick()
-    node_map.heartbeat(Heartbeat(node="heard"), Transport.HTTP)
+    node_map.heartbeat(Heartbeat(node="alive"), Transport.HTTP)
     pass_time(node_map, clock, 120)
-    assert (silent.status, heartbeats.status) == (ACTIVE, WARNING)
+    assert (missing.status, heartbeats.status) == (ACTIVE, WARNING)
     pass_time(node_map, clock, 60)
-    assert silent.status is WARNING
+    assert missing.status is WARNING
 
 
 def test_a_lost_bus_holds_its_own_nodes_and_no_others(clock: ManualClock) -> None:
-    """The spell counts from the last proof of hearing, though it is noticed later."""
+    """The outage counts from the last proof of reception, though it is noticed later."""
     bus = Source("bus", clock.monotonic_ns())
     node_map = NodeMap(clock, Thresholds(), sources={Transport.BUS: (bus,)})
     over_http = register(node_map, "http")
@@ -165,8 +165,8 @@ def test_a_lost_bus_holds_its_own_nodes_and_no_others(clock: ManualClock) -> Non
     assert over_bus.status is WARNING
 
 
-def test_short_lapses_of_hearing_in_a_row_do_not_hide_a_death_for_ever(clock: ManualClock) -> None:
-    """Each lapse grants a grace, but one silence takes in so much of it and no more."""
+def test_short_lapses_of_reception_in_a_row_do_not_hide_a_death_for_ever(clock: ManualClock) -> None:
+    """Each lapse grants a grace, but one age takes in so much of it and no more."""
     bus = Source("bus", clock.monotonic_ns())
     node_map = NodeMap(clock, Thresholds(), sources={Transport.BUS: (bus,)})
     node = node_map.heartbeat(Heartbeat(node="vengeance"), Transport.BUS, appear=True)
@@ -194,7 +194,7 @@ def test_the_strays_of_a_departed_node_are_ignored_for_two_intervals(node_map: N
 
 
 def test_a_name_of_a_living_node_is_not_taken_by_another_machine(node_map: NodeMap, clock: ManualClock) -> None:
-    """Whoever states no node_id updates; a dead node's name is free."""
+    """A registration without node_id updates; a dead node's name is free."""
     register(node_map, node_id="machine-1")
     with pytest.raises(NameConflict):
         node_map.plan(Register(Registration("vengeance", node_id="machine-2")))
@@ -215,7 +215,7 @@ def test_a_full_map_refuses_new_nodes_and_keeps_the_old(clock: ManualClock) -> N
 def test_maintenance_ends_in_time_for_an_active_node_and_stays_overdue_for_another(
     node_map: NodeMap, clock: ManualClock
 ) -> None:
-    """The one that is late ends it by being heard."""
+    """The one that is late ends it with its heartbeat."""
     present, absent = register(node_map, "present"), register(node_map, "absent")
     for name in ("present", "absent"):
         lifecycle = Lifecycle(Phase.MAINTENANCE, clock.wall_ns() + 200 * SECOND, "a new fan")
@@ -243,7 +243,7 @@ def test_maintenance_ends_in_time_for_an_active_node_and_stays_overdue_for_anoth
 def test_gaps_in_the_sequence_are_missed_heartbeats(
     node_map: NodeMap, clock: ManualClock, sequences: list[int], missed: int
 ) -> None:
-    """Late ones, doubles and an agent that began anew are not."""
+    """Late ones, doubles and an agent that restarted are not."""
     node = register(node_map)
     for sequence in sequences:
         pass_time(node_map, clock, 30)

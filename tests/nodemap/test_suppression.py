@@ -1,4 +1,4 @@
-"""Which nodes a disruption speaks for: those that went missing with it, and no other."""
+"""Which nodes a disruption stands for: those that went missing with it, and no other."""
 
 from __future__ import annotations
 

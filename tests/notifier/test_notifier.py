@@ -1,4 +1,4 @@
-"""The notifier's own part: which Alertmanagers are told, and since when."""
+"""The notifier's own part: which Alertmanagers it sends to, and since when."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def configured(*urls: Any, **settings: Any) -> Config:
 
 
 class Mesh:
-    """A node that is silent for long, and a notifier that nobody runs: what it would tell waits."""
+    """A node that is missing for long, and a notifier that nobody runs: what it would send waits."""
 
     def __init__(self, **settings: object) -> None:
         self.telemetry = Telemetry(
@@ -67,7 +67,7 @@ def test_without_an_alertmanager_nothing_waits_and_the_map_is_not_followed():
 
 
 def test_one_that_is_new_hears_of_what_fires():
-    """So does one that shall hear it with other labels; what waited for one left out is given up."""
+    """So does one that shall get it with other labels; what waited for one left out is given up."""
     mesh = Mesh(urls=(ONE,))
     mesh.notifier.reconfigure(configured((ONE, OTHER)))
     assert mesh.waiting() == 2

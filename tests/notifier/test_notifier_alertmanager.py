@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from exporter.domain.clock import MINUTE, SECOND
-from exporter.notifier import alertmanager as telling
+from exporter.notifier import alertmanager as reporting
 from exporter.notifier.alertmanager import Alertmanager
 from exporter.notifier.alerts import Alert
 from exporter.telemetry.metrics import Notification, Telemetry
@@ -48,7 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", "4")
         self.end_headers()
-        self.wfile.write(b"told")
+        self.wfile.write(b"later")
 
     def log_message(self, *_: object) -> None:
         pass
@@ -72,8 +72,8 @@ def telemetry() -> Telemetry:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "FIRST_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(telling, "LAST_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(reporting, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(reporting, "LAST_RETRY_SECONDS", 0.05)
 
 
 CLOCK = ManualClock()
@@ -88,7 +88,7 @@ def alert(node: str, *, ended: bool = False) -> Alert:
 def running(
     url: str, telemetry: Telemetry, scenario: Callable[[Alertmanager], Awaitable[None]], **external_labels: str
 ) -> None:
-    """Play the scenario while the Alertmanager is being told."""
+    """Play the scenario while the Alertmanager is being sent to."""
 
     async def play() -> None:
         one = Alertmanager(
@@ -158,7 +158,7 @@ def test_an_error_is_tried_again_until_it_is_sent(sink, telemetry, caplog):
     assert telemetry.notifications[Notification.FAILED] == 3
     [line] = [record for record in caplog.records if record.name == "aurora.alertmanager"]
     assert line.getMessage() == "alerts were not sent to an Alertmanager yet, and will be"
-    assert (line.reason, line.fault) == (f"http://{sink.address}", "it answered 503: told")
+    assert (line.reason, line.fault) == (f"http://{sink.address}", "it answered 503: later")
     assert "hunter2" not in caplog.text
 
 
@@ -178,7 +178,7 @@ def test_what_it_will_never_take_is_dropped(sink, telemetry):
 
 
 def test_of_each_alert_only_the_latest_state_waits(sink, telemetry):
-    """What was overtaken while an Alertmanager hangs is not told any more."""
+    """What was overtaken while an Alertmanager hangs is not sent any more."""
 
     async def scenario(one: Alertmanager) -> None:
         sink.go.clear()
@@ -198,7 +198,7 @@ def test_of_each_alert_only_the_latest_state_waits(sink, telemetry):
 
 def test_one_that_does_not_answer_is_given_up_and_tried_again(sink, telemetry, monkeypatch):
     """A hanging Alertmanager costs a timeout, and no alert."""
-    monkeypatch.setattr(telling, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(reporting, "TIMEOUT_SECONDS", 0.1)
 
     async def scenario(one: Alertmanager) -> None:
         sink.go.clear()
@@ -212,7 +212,7 @@ def test_one_that_does_not_answer_is_given_up_and_tried_again(sink, telemetry, m
 
 def test_what_waits_has_a_bound(telemetry, monkeypatch):
     """Nobody listens there; what is too much is counted as dropped."""
-    monkeypatch.setattr(telling, "MAX_WAITING", 3)
+    monkeypatch.setattr(reporting, "MAX_WAITING", 3)
 
     async def scenario(one: Alertmanager) -> None:
         one.put([alert(f"n{number}") for number in range(5)])

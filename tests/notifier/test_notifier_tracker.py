@@ -1,4 +1,4 @@
-"""What Alertmanager is told of, and when: decided from the node map alone."""
+"""What Alertmanager gets, and when: decided from the node map alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RULES = Path(__file__).parents[2] / "alerts" / "nodes.rules.yml"
 
 
 class Mesh:
-    """A node map, its clock, and what Alertmanager was told: (alertname, node, fires) of each look."""
+    """A node map, its clock, and what Alertmanager got: (alertname, node, fires) of each look."""
 
     def __init__(self, *, shared: bool = False, thresholds: Thresholds | None = None) -> None:
         """`shared`: what is received depends on a store that others share."""
@@ -50,14 +50,14 @@ class Mesh:
         return [(alert.name, alert.node, alert.ended_ns is None) for alert in self.book.look()]
 
     def after(self, seconds: float, *, awake: tuple[str, ...] = ()) -> list[tuple[str, str, bool]]:
-        """Time passes second by second, these nodes being heard, and all that was told meanwhile."""
-        told = []
+        """Time passes second by second, these nodes being alive, and all that was sent meanwhile."""
+        reported = []
         for _ in range(round(seconds)):
             self.clock.advance(1)
             for name in awake:
                 self.map.heartbeat(Heartbeat(node=name), Transport.HTTP)
-            told += self.look()
-        return told
+            reported += self.look()
+        return reported
 
 
 WARNING, OFFLINE = "AuroraNodeWarning", "AuroraNodeOffline"
@@ -71,8 +71,8 @@ def test_the_alerts_are_those_of_the_rules():
     [group] = yaml.safe_load(RULES.read_text())["groups"]
     rules = {rule["alert"]: rule for rule in group["rules"] if "alert" in rule}
 
-    for silent, name in ((120, WARNING), (181, OFFLINE)):
-        mesh.after(silent)
+    for missing, name in ((120, WARNING), (181, OFFLINE)):
+        mesh.after(missing)
         for node, severity, site in (("ann", "info", {"site": "lab"}), ("bob", None, {})):
             alert = alert_of(mesh.map, mesh.map.get(node))
             assert alert is not None
@@ -182,24 +182,24 @@ def test_a_mesh_that_falls_silent_makes_no_alerts_of_nodes():
 
 
 def test_what_fires_goes_on_while_we_are_blind():
-    """A held status neither fires anew nor ends."""
+    """A held status neither fires again nor ends."""
     mesh = Mesh(shared=True)
     mesh.book.close()
     mesh.book = AlertTracker(mesh.map, shared=False, setting=Setting.of(Config()))
     mesh.register("ann", "bob")
     mesh.after(150, awake=("bob",))
     mesh.store.mark_down()
-    told = []
+    reported = []
     for _ in range(180):
         mesh.clock.advance(1)
         mesh.map.tick()
-        told += [(alert.name, alert.node, alert.ended_ns is None) for alert in mesh.book.look()]
+        reported += [(alert.name, alert.node, alert.ended_ns is None) for alert in mesh.book.look()]
 
-    assert told == [(WARNING, "ann", True)] * 3
+    assert reported == [(WARNING, "ann", True)] * 3
 
 
 def test_a_blind_replica_holds_its_tongue():
-    """Others may hear what it does not; it goes on once it hears again."""
+    """Others may receive what it does not; it goes on once it receives again."""
     mesh = Mesh(shared=True)
     mesh.register("ann", "bob")
     mesh.after(150, awake=("bob",))
@@ -213,7 +213,7 @@ def test_a_blind_replica_holds_its_tongue():
 
 
 def test_what_lapsed_while_we_were_stopped_is_not_told_before_it_is_true():
-    """It waits for the grace, as every silence does; the node is back by then."""
+    """It waits for the grace, as every age does; the node is back by then."""
     mesh = Mesh()
     mesh.register("ann", "bob")
     mesh.after(400, awake=("bob",))
@@ -244,7 +244,7 @@ def restarted(mesh: Mesh, seconds: float) -> Mesh:
 
 
 def test_what_fired_before_a_restart_goes_on():
-    """It is told at once, before it lapses, although the status waits for us to hear."""
+    """It is sent at once, before it expires, although the status is frozen."""
     mesh = Mesh()
     mesh.register("ann", "bob")
     mesh.after(150, awake=("bob",))
@@ -264,7 +264,7 @@ def test_what_lapsed_before_a_start_waits_until_it_is_still_true():
 
 
 def test_whoever_is_new_hears_of_all_that_fires():
-    """The next look tells it again, once."""
+    """The next look sends it again, once."""
     mesh = Mesh()
     mesh.register("ann")
     mesh.after(150)
@@ -280,11 +280,11 @@ def test_a_node_that_flaps_ends_with_the_rules_alert(back_for):
     mesh = Mesh(thresholds=Thresholds(10 * SECOND, 30 * SECOND, 60 * SECOND))
     mesh.register("ann", "bob")
     mesh.after(90, awake=("bob",))
-    told = mesh.after(back_for, awake=("ann", "bob"))
-    told += mesh.after(65, awake=("bob",))
-    told += mesh.after(60, awake=("ann", "bob"))
+    reported = mesh.after(back_for, awake=("ann", "bob"))
+    reported += mesh.after(65, awake=("bob",))
+    reported += mesh.after(60, awake=("ann", "bob"))
 
-    assert [alert for alert in told if not alert[2]] == []
+    assert [alert for alert in reported if not alert[2]] == []
 
 
 def test_a_node_that_was_back_for_long_ends_at_once_again():

@@ -10,7 +10,7 @@ from exporter.redislink.connecting import connect
 from tests.support.redis_server import RedisServer
 
 
-async def deaf(ended, cancellations):
+async def stubborn(ended, cancellations):
     """Work that misses its first cancellations, as `asyncio.wait_for` makes work do before Python 3.12."""
     for _ in range(cancellations):
         try:
@@ -25,7 +25,7 @@ def test_a_task_that_misses_a_cancellation_is_cancelled_again(cancellations):
     ended: list[int] = []
 
     async def main():
-        task = asyncio.create_task(deaf(ended, cancellations))
+        task = asyncio.create_task(stubborn(ended, cancellations))
         await asyncio.sleep(0)
         return await end_tasks([task], seconds=60)
 
@@ -34,7 +34,7 @@ def test_a_task_that_misses_a_cancellation_is_cancelled_again(cancellations):
 
 def test_a_task_that_never_ends_is_named_when_the_time_is_up():
     async def main():
-        task = asyncio.create_task(deaf([], 4))
+        task = asyncio.create_task(stubborn([], 4))
         await asyncio.sleep(0)
         running = await end_tasks([task], seconds=0.01)
         assert running == {task}
@@ -48,7 +48,7 @@ def test_the_whole_program_ends_although_a_task_misses_its_cancellation():
     ended: list[int] = []
 
     async def main():
-        task = asyncio.create_task(deaf(ended, 2))
+        task = asyncio.create_task(stubborn(ended, 2))
         await asyncio.sleep(0)
         return task.done()
 
@@ -65,7 +65,7 @@ def test_the_first_one_that_ends_ends_the_others():
 
     async def main():
         with pytest.raises(ValueError, match="first"):
-            await first_of(deaf(ended, 2), fail())
+            await first_of(stubborn(ended, 2), fail())
 
     asyncio.run(main())
     assert ended == [2]

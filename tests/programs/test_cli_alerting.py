@@ -46,10 +46,10 @@ def receiver(config, name):
 
 def test_every_kind_of_receiver_is_one_that_alertmanager_takes(init, tmp_path):
     """Checked by amtool and promtool, as it says."""
-    status, told, config = init(*EVERYTHING)
-    assert status == 0, told
-    assert "alertmanager.yml: amtool finds nothing wrong" in told
-    assert "prometheus.yml: promtool finds nothing wrong" in told
+    status, reported, config = init(*EVERYTHING)
+    assert status == 0, reported
+    assert "alertmanager.yml: amtool finds nothing wrong" in reported
+    assert "prometheus.yml: promtool finds nothing wrong" in reported
     pager = receiver(config, "pager")
     assert {key for key in pager if key.endswith("_configs")} == {
         *("webhook_configs", "slack_configs", "discord_configs", "telegram_configs", "email_configs")
@@ -80,13 +80,13 @@ def test_secrets_come_from_files_and_are_for_their_owner_alone(init, tmp_path):
     (tmp_path / "slack").write_text("https://slack.example/hush\n")
     (tmp_path / "token").write_text("1:hush\n")
     (tmp_path / "password").write_text("hunter2\n")
-    status, told, config = init(
+    status, reported, config = init(
         *(f"--slack-file={tmp_path / 'slack'}", f"--telegram-file={tmp_path / 'token'}", "--telegram-chat=5"),
         *("--email=me@example.org", "--smtp=mail:587", "--smtp-user=me"),
         f"--smtp-password-file={tmp_path / 'password'}",
     )
-    assert status == 0, told
-    assert not any(secret in told for secret in ("hush", "hunter2"))
+    assert status == 0, reported
+    assert not any(secret in reported for secret in ("hush", "hunter2"))
     pager = receiver(config, "pager")
     assert pager["slack_configs"][0]["api_url"] == "https://slack.example/hush"
     assert pager["telegram_configs"][0]["bot_token"] == "1:hush"
@@ -108,18 +108,18 @@ def test_secrets_come_from_files_and_are_for_their_owner_alone(init, tmp_path):
     ],
 )
 def test_what_cannot_be_is_told_and_nothing_is_written(init, tmp_path, argv, status, complaint):
-    got, told, config = init(*argv)
+    got, reported, config = init(*argv)
     assert (got, config, (tmp_path / "alerting").exists()) == (status, None, False)
-    assert complaint in told
-    assert "secret" not in told
+    assert complaint in reported
+    assert "secret" not in reported
 
 
 def test_nothing_is_overwritten_unasked(init, tmp_path):
     """Not even half of it."""
     init("--webhook=http://127.0.0.1:1/")
     (tmp_path / "alerting" / "alertmanager.yml").unlink()
-    status, told, config = init("--webhook=http://127.0.0.1:2/")
-    assert (status, config, "would be overwritten" in told) == (1, None, True)
+    status, reported, config = init("--webhook=http://127.0.0.1:2/")
+    assert (status, config, "would be overwritten" in reported) == (1, None, True)
     assert init("--webhook=http://127.0.0.1:2/", "--force")[0] == 0
 
 

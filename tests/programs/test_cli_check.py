@@ -65,7 +65,7 @@ def test_enough_is_enough(cli, mesh, argv, status, text):
 
 
 def test_what_cannot_be_known_is_unknown(cli, registry, nowhere):
-    """No answer, no node, wrong usage: 3, and on stdout, where plugins speak."""
+    """No answer, no node, wrong usage: 3, and on stdout, where plugins write."""
     registry.answer("/nodes?role=none", {"nodes": {}, "total": 0, "active": 0, "timestamp": "2025-10-06T12:00:05Z"})
     for argv in (["--registry", nowhere], ["--role=none"], ["nope"]):
         status, out, err = cli("check", *argv)

@@ -98,8 +98,8 @@ def test_a_quiet_mesh_says_that_everybody_was_looked_at(registry, seed, shows):
     """Each list is there, with none in it; a list that was cut says so."""
     del seed["nodes"]["robbiebook1"]
     registry.answer("/nodes", seed)
-    quiet = {"since": "2025-10-06T11:00:00Z", "timestamp": "2025-10-06T12:00:00Z", "transitions": [], "departures": []}
-    registry.answer("/transitions?since=1h&limit=5", {**quiet, "complete": False})
+    calm = {"since": "2025-10-06T11:00:00Z", "timestamp": "2025-10-06T12:00:00Z", "transitions": [], "departures": []}
+    registry.answer("/transitions?since=1h&limit=5", {**calm, "complete": False})
 
     assert shows("digest", "--since", "1h", "--limit", "5") == (
         "From 11:00 to 12:00 UTC (1h)\n"
@@ -127,7 +127,7 @@ def test_json_has_what_happened_and_the_nodes(shows, registry, seed):
 
 @pytest.mark.servers
 def test_the_digest_outlives_a_restart_of_the_registry(tmp_path):
-    """What happened before it is told, by a real registry, from its store."""
+    """What happened before is shown, by a real registry, from its store."""
     thresholds = {"heartbeat_interval": "200ms", "warning_after": "400ms", "offline_after": "800ms"}
     store = f"sqlite:///{tmp_path / 'mesh.db'}"
     with RegistryProcess(tmp_path, store=store, settings={"thresholds": thresholds}) as registry:
@@ -138,14 +138,14 @@ def test_the_digest_outlives_a_restart_of_the_registry(tmp_path):
         registry.stop()
         registry.start()
 
-        told = digest(registry, tmp_path)
+        reported = digest(registry, tmp_path)
 
-    assert told.returncode == 0, told.stderr
-    assert "  vengeance  offline since " in told.stdout
-    assert "warning once" in told.stdout
-    assert "  still missing: vengeance (offline" in told.stdout
-    assert "  deregistered: spare (" in told.stdout
-    assert told.stdout.endswith("1 node (0 active, 0 warning, 1 offline); 2 transitions of 1 node\n")
+    assert reported.returncode == 0, reported.stderr
+    assert "  vengeance  offline since " in reported.stdout
+    assert "warning once" in reported.stdout
+    assert "  still missing: vengeance (offline" in reported.stdout
+    assert "  deregistered: spare (" in reported.stdout
+    assert reported.stdout.endswith("1 node (0 active, 0 warning, 1 offline); 2 transitions of 1 node\n")
 
 
 def digest(registry: RegistryProcess, directory: Path) -> subprocess.CompletedProcess[str]:

@@ -5,11 +5,12 @@ import json
 import pytest
 import yaml
 
+from demo.ports import free_port
 from exporter.programs.cli.doctor.prometheus import shipped_alerts
 from tests.support.alertmanager_server import AlertmanagerServer
 from tests.support.generations import GENERATIONS, required
 from tests.support.prometheus_server import PrometheusServer
-from tests.support.redis_server import RedisServer, free_port
+from tests.support.redis_server import RedisServer
 from tests.support.registry_process import ROOT, RegistryProcess, program, run_program
 from tests.support.scenario_sink import Sink
 from tests.support.server_process import until
@@ -49,9 +50,9 @@ def findings(cli):
     def run(*options):
         status, out, err = cli("doctor", "--json", *options)
         assert err == ""
-        told = json.loads(out)
-        assert (told["status"] == "ok") is (status == 0)
-        return status, {check["check"]: (check["state"], check["text"]) for check in told["checks"]}
+        reported = json.loads(out)
+        assert (reported["status"] == "ok") is (status == 0)
+        return status, {check["check"]: (check["state"], check["text"]) for check in reported["checks"]}
 
     return run
 
@@ -112,22 +113,22 @@ def test_what_is_no_registry_is_said(findings, registry):
 
 
 @pytest.mark.parametrize(
-    ("health", "check", "told"),
+    ("health", "check", "reported"),
     [
         ({"store": "down"}, "store", "down: changes are refused"),
         ({"event_bus": "down"}, "event bus", "down: the registry receives nothing from it"),
     ],
 )
-def test_what_is_down_is_wrong(findings, sound, health, check, told):
+def test_what_is_down_is_wrong(findings, sound, health, check, reported):
     sound(**health)
 
     status, found = findings()
 
-    assert (status, found[check]) == (1, ("wrong", told))
+    assert (status, found[check]) == (1, ("wrong", reported))
 
 
 @pytest.mark.parametrize(
-    ("change", "check", "told"),
+    ("change", "check", "reported"),
     [
         (
             ('{transport="bus"} 0', '{transport="bus"} 1'),
@@ -138,12 +139,12 @@ def test_what_is_down_is_wrong(findings, sound, health, check, told):
         (('aurora_node_status{node="aurora",status="active"} 1', ""), "scrape", "aurora_node_status missing"),
     ],
 )
-def test_what_a_scrape_tells_of_is_wrong(findings, sound, change, check, told):
+def test_what_a_scrape_tells_of_is_wrong(findings, sound, change, check, reported):
     sound(METRICS.replace(*change))
 
     status, found = findings()
 
-    assert (status, found[check]) == (1, ("wrong", told))
+    assert (status, found[check]) == (1, ("wrong", reported))
 
 
 def test_a_suspect_mesh_is_a_warning(findings, sound):
@@ -222,11 +223,11 @@ def test_an_event_reaches_a_registry_that_listens(tmp_path):
     with RedisServer() as redis, RegistryProcess(tmp_path, event_bus=redis.url) as registry:
         until(lambda: registry.get("/health").json()["event_bus"], "up")
         ok = doctor(tmp_path, registry, "--event-bus", redis.url)
-        unheard = doctor(tmp_path, registry, "--event-bus", redis.url, "--channel", "elsewhere")
+        unreceived = doctor(tmp_path, registry, "--event-bus", redis.url, "--channel", "elsewhere")
 
-    assert (ok.returncode, unheard.returncode) == (0, 1), ok.stdout + ok.stderr
+    assert (ok.returncode, unreceived.returncode) == (0, 1), ok.stdout + ok.stderr
     assert "1 listener on aurora:events:global got an event, none was rejected" in " ".join(ok.stdout.split())
-    assert "nobody listens on elsewhere" in unheard.stdout
+    assert "nobody listens on elsewhere" in unreceived.stdout
 
 
 @pytest.mark.servers
@@ -260,11 +261,11 @@ def test_the_whole_way_is_found_with_real_servers(tmp_path):
 
     checks = json.loads(found.stdout)["checks"]
     assert [check for check in checks if check["state"] != "ok"] == []
-    told = [check["text"] for check in checks]
-    assert f"scrapes {registry.url}/metrics" in told
-    assert f"all {len(shipped_alerts())} alerts are loaded and evaluated" in told
-    assert "AuroraWatchdog arrives, and goes to chat" in told
-    assert told[-2:] == ["AuroraDoctorTest with severity critical goes to pager", "resolved again"]
+    reported = [check["text"] for check in checks]
+    assert f"scrapes {registry.url}/metrics" in reported
+    assert f"all {len(shipped_alerts())} alerts are loaded and evaluated" in reported
+    assert "AuroraWatchdog arrives, and goes to chat" in reported
+    assert reported[-2:] == ["AuroraDoctorTest with severity critical goes to pager", "resolved again"]
 
 
 @pytest.mark.servers
@@ -300,19 +301,22 @@ def test_a_message_that_cannot_be_sent_is_wrong(tmp_path, generation, arrives):
         finally:
             alertmanager.close()
 
-    [(state, told)] = [
-        (each["state"], each["told"]) for each in json.loads(found.stdout)["checks"] if each["check"] == "message"
+    [(state, reported)] = [
+        (each["state"], each["text"]) for each in json.loads(found.stdout)["checks"] if each["check"] == "message"
     ]
     if arrives:
-        assert (state, told) == ("ok", "held for 2s, Alertmanager sent messages (1 by webhook): look whether it came")
+        assert (state, reported) == (
+            "ok",
+            "held for 2s, Alertmanager sent messages (1 by webhook): look whether it came",
+        )
         assert len(sink.notifications) >= 1
     else:
         assert state == "wrong"
-        assert told.startswith("held for 2s: sending failed (")
+        assert reported.startswith("held for 2s: sending failed (")
 
 
 class PromptPrometheus(PrometheusServer):
-    """It knows its rules sooner than its Alertmanager, and tells that of them again at once."""
+    """It knows its rules sooner than its Alertmanager, and sends that of them again at once."""
 
     def command(self):
         return [*super().command(), "--rules.alert.resend-delay=1s"]

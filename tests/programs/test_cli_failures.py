@@ -21,8 +21,8 @@ def test_a_refused_connection_says_what_to_do(cli, nowhere):
 
 
 def test_a_silent_server_is_waited_for_no_longer_than_asked(cli):
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as missing:
+        url = f"http://127.0.0.1:{missing.getsockname()[1]}"
         assert cli("stats", "--registry", url, "--timeout", "50ms") == (
             3,
             "",
@@ -34,7 +34,7 @@ def test_a_silent_server_is_waited_for_no_longer_than_asked(cli):
 
 
 def test_tls_to_a_plain_server_fails_as_such(registry, cli):
-    """The reason is told, and both ways out."""
+    """The reason is given, and both ways out."""
     status, out, err = cli("stats", "--registry", registry.url.replace("http:", "https:"))
     assert (status, out) == (3, "")
     assert ": TLS failed (" in err
@@ -88,16 +88,16 @@ def test_a_loading_registry_is_worth_another_try(registry, cli, headers, when):
 
 
 @pytest.mark.parametrize(
-    ("problem", "told"),
+    ("problem", "reported"),
     [
         ({"title": "Forbidden"}, "Forbidden."),
         (b"{", "the registry answered 403."),
         ({"detail": "a\x1b]0;b\x07\nc"}, "a\\x1b]0;b\\x07\\nc."),
     ],
 )
-def test_poor_and_hostile_problems_are_told_all_the_same(registry, cli, problem, told):
+def test_poor_and_hostile_problems_are_told_all_the_same(registry, cli, problem, reported):
     registry.refuse("/stats", 403, problem)
-    assert cli("stats") == (1, "", f"aurora-cli: {told}\n")
+    assert cli("stats") == (1, "", f"aurora-cli: {reported}\n")
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"total_nodes": "four"}', b"\xff", b"[" * 5000, b'"\\ud800"'])

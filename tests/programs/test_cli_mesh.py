@@ -34,7 +34,7 @@ def topology(seed):
 
 
 def test_topology_groups_connections(registry, shows, topology):
-    """By type; sources that reach the same targets together; what is not active is told with its status."""
+    """By type; sources that reach the same targets together; what is not active is shown with its status."""
     registry.answer("/topology", topology)
     assert shows("topology") == (
         "4 nodes, 8 connections\n"

@@ -111,7 +111,7 @@ def test_pages_that_go_in_a_circle_end(registry, cli, seed):
     ],
 )
 def test_an_empty_list_says_so(registry, cli, argv, query, remark):
-    """The table is empty, as programs expect; people are told why, beside it."""
+    """The table is empty, as programs expect; people see why, beside it."""
     registry.answer(f"/nodes{query}", {"nodes": {}, "total": 0, "active": 0, "timestamp": "2025-10-06T12:00:05Z"})
     header = "NAME          ROLE     STATUS   IP          GPU\n"
     assert cli("nodes", *argv) == (0, header, f"aurora-cli: {remark}\n")

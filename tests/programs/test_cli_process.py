@@ -63,9 +63,9 @@ def test_a_full_disk_is_told(registry, start, seed):
 
 def test_an_interrupt_while_waiting_ends_it(start):
     """Ctrl-C while the registry does not answer: 130, and no traceback."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        process = start("stats", url=f"http://127.0.0.1:{silent.getsockname()[1]}")
-        connection, _ = silent.accept()
+    with socket.create_server(("127.0.0.1", 0)) as missing:
+        process = start("stats", url=f"http://127.0.0.1:{missing.getsockname()[1]}")
+        connection, _ = missing.accept()
         with connection:
             connection.recv(1)
             process.send_signal(signal.SIGINT)

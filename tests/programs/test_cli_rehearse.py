@@ -20,8 +20,8 @@ def at(minutes):
     return format_timestamp(START + round(minutes * MINUTE))
 
 
-def silent(name, start, end):
-    """The transitions of a node that is not heard of from one minute to another."""
+def missing(name, start, end):
+    """The transitions of a node without heartbeats from one minute to another."""
     found = []
     if end - start >= 2:
         found.append(RecentTransition(name, "active", "warning", at(start + 2)))
@@ -43,33 +43,33 @@ def mesh(*names, site=""):
     return {name: Node(name, "compute", "active", at(0), at(0), metadata=metadata) for name in names}
 
 
-def told(recent, nodes, setting):
+def reported(recent, nodes, setting):
     messages = messages_of(gaps_of(recent, SEED), nodes, setting)
     return [(round((each.at_ns - START) / MINUTE, 2), each.alert, each.about) for each in messages]
 
 
 def test_a_gap_is_one_message_by_each_threshold_that_it_passes():
     """A minute after the threshold, and not if the node is back by then."""
-    recent = recorded(silent("a", 10, 12.5), silent("b", 20, 24), silent("c", 30, 50))
+    recent = recorded(missing("a", 10, 12.5), missing("b", 20, 24), missing("c", 30, 50))
     nodes = mesh("a", "b", "c")
-    assert told(recent, nodes, SEED) == [
+    assert reported(recent, nodes, SEED) == [
         (23, "AuroraNodeWarning", "b"),
         (33, "AuroraNodeWarning", "c"),
         (36, "AuroraNodeOffline", "c"),
     ]
-    assert told(recent, nodes, LATER) == [(34, "AuroraNodeWarning", "c"), (41, "AuroraNodeOffline", "c")]
+    assert reported(recent, nodes, LATER) == [(34, "AuroraNodeWarning", "c"), (41, "AuroraNodeOffline", "c")]
 
 
 def test_gaps_that_lie_close_together_are_one_message():
     """As the rules keep an alert firing."""
-    recent = recorded(silent("a", 0, 4), silent("a", 4, 8), silent("a", 100, 104))
-    assert told(recent, mesh("a"), SEED) == [(3, "AuroraNodeWarning", "a"), (103, "AuroraNodeWarning", "a")]
+    recent = recorded(missing("a", 0, 4), missing("a", 4, 8), missing("a", 100, 104))
+    assert reported(recent, mesh("a"), SEED) == [(3, "AuroraNodeWarning", "a"), (103, "AuroraNodeWarning", "a")]
 
 
 def test_a_site_that_fails_is_one_message():
     names = [f"n{number}" for number in range(4)]
-    recent = recorded(*(silent(name, 10, 60) for name in names))
-    assert told(recent, mesh(*names, site="home"), SEED) == [(13, "AuroraSiteDisrupted", "home")]
+    recent = recorded(*(missing(name, 10, 60) for name in names))
+    assert reported(recent, mesh(*names, site="home"), SEED) == [(13, "AuroraSiteDisrupted", "home")]
 
 
 def test_a_node_that_is_still_away_or_left_ends_its_gap():
@@ -111,7 +111,7 @@ def rehearsal(registry, seed):
     transitions = [
         {"node": "vengeance", "from": each.from_, "to": each.to, "at": each.at}
         for number in range(9)
-        for each in reversed(silent("vengeance", 60 * (9 - number), 60 * (9 - number) + 5))
+        for each in reversed(missing("vengeance", 60 * (9 - number), 60 * (9 - number) + 5))
     ]
     recent = {"since": at(0), "transitions": transitions, "departures": [], "complete": True, "timestamp": at(600)}
     registry.answer("/nodes", seed)

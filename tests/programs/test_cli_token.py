@@ -11,8 +11,8 @@ from exporter.programs.cli import main
 
 def run(capsys, *words):
     status = main(["token", *map(str, words)])
-    told = capsys.readouterr()
-    return status, told.out, told.err
+    reported = capsys.readouterr()
+    return status, reported.out, reported.err
 
 
 def test_a_new_file_has_a_token_that_only_its_owner_can_read(tmp_path, capsys):

@@ -21,7 +21,7 @@ from exporter.programs.registry import main
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_by_name(arguments, environment, complaint, monkeypatch, capsys):
-    """Also where only those who connect, or expose, can tell."""
+    """Also where only those who connect, or expose, can know."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert main(["--config.check", *arguments]) == 1

@@ -41,7 +41,7 @@ def test_a_large_mesh_has_unique_names_addresses_and_sites():
     assert len({member.site for member in members}) == len({member.site.name for member in members}) == 100
 
 
-def told(member, gpu, hours, seed):
+def reported(member, gpu, hours, seed):
     """A reading without its optional types: a simulated GPU always reads everything."""
     return reading(member, gpu, hours, seed)
 
@@ -50,7 +50,7 @@ def told(member, gpu, hours, seed):
 def test_readings_stay_within_what_the_gpu_can_do(member, gpu, hours, seed):
     """Utilisation, memory, power and temperature, at any time; and the same again when asked again."""
     gpu %= member.gpus
-    read = told(member, gpu, hours, seed)
+    read = reported(member, gpu, hours, seed)
 
     assert 0 <= read.utilization <= 1
     assert 0 < read.memory_used_bytes <= member.model.memory_bytes
@@ -63,7 +63,7 @@ def test_readings_stay_within_what_the_gpu_can_do(member, gpu, hours, seed):
 @given(st.sampled_from(MESH), st.floats(0, 1000))
 def test_temperature_follows_smoothly(member, hours):
     """Within thirty seconds no GPU gets a third of its way hotter or colder."""
-    before, after = (told(member, 0, at, 1).temperature_celsius for at in (hours, hours + 1 / 120))
+    before, after = (reported(member, 0, at, 1).temperature_celsius for at in (hours, hours + 1 / 120))
 
     assert abs(after - before) < 16
 
@@ -73,7 +73,7 @@ def test_temperature_follows_smoothly(member, hours):
 )
 def test_a_day_looks_as_such_a_site_does(kind, first, last):
     members = [member for member in MESH if member.site.kind is kind]
-    reads = [told(member, 0, quarter / 4, 1) for member in members for quarter in range(96)]
+    reads = [reported(member, 0, quarter / 4, 1) for member in members for quarter in range(96)]
     mean = statistics.mean(read.utilization or 0.0 for read in reads)
 
     assert first < mean < last

@@ -116,7 +116,7 @@ def test_messages_are_those_of_the_master_that_the_sentinels_name():
 def test_a_subscription_hears_what_is_published(url):
     """Over a connection of its own, as the bus does it."""
 
-    async def hear():
+    async def receive():
         client = subscriber(url)
         connection = client.connection_pool.make_connection()
         try:
@@ -129,7 +129,7 @@ def test_a_subscription_hears_what_is_published(url):
             await connection.disconnect()
             await client.aclose()
 
-    assert asyncio.run(hear()) == [b"message", b"channel", b"text"]
+    assert asyncio.run(receive()) == [b"message", b"channel", b"text"]
 
 
 def test_only_a_cluster_has_a_client_of_its_own(url):

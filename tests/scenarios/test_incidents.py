@@ -1,4 +1,4 @@
-"""Incidents of an ordinary day, several at once, and what people are told of each. A second is a minute."""
+"""Incidents of an ordinary day, several at once, and the messages that people get. A second is a minute."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tests.support.scenario_play import Scenario, Stage, surprises
 
 HOUR = 3600.0
 DAY = Stage(seconds=40, bystanders=60, replicas=2)
-"""Before two registries: nothing is told twice."""
+"""Before two registries: nothing is sent twice."""
 
 
 @DAY.scenario
 def a_node_falls_silent_and_returns(play: Scenario) -> None:
-    """Whoever reads the chat is warned first; whoever is on call is told once, and once again when it is over."""
+    """The chat gets a warning first; the one on call gets one message, and one more when it is over."""
     node = play.node("attic-1", site="attic")
     play.at(1).do(node.stop)
     play.at(13).do(node.resume)
@@ -28,7 +28,7 @@ def a_node_falls_silent_and_returns(play: Scenario) -> None:
 
 @DAY.scenario
 def a_node_over_http_falls_silent(play: Scenario) -> None:
-    """It is no matter how a node speaks."""
+    """It is no matter over which transport a node sends."""
     node = play.node("web-1", site="web", http=True)
     play.at(1).do(node.stop)
     play.between(3, 7).expect("chat", "AuroraNodeWarning web-1 firing")
@@ -37,7 +37,7 @@ def a_node_over_http_falls_silent(play: Scenario) -> None:
 
 @DAY.scenario
 def a_laptop_says_that_it_sleeps(play: Scenario) -> None:
-    """Nobody is told, neither when it sleeps nor when it wakes."""
+    """There is no message, neither when it sleeps nor when it wakes."""
     laptop = play.node("sofa-1", site="sofa")
     play.at(1).do(laptop.sleep)
     play.at(25).do(laptop.resume)
@@ -55,7 +55,7 @@ def a_laptop_sleeps_without_a_word(play: Scenario) -> None:
 
 @DAY.scenario
 def a_node_flaps(play: Scenario) -> None:
-    """Ten silences, each in warning for less than a scrape takes, are one message."""
+    """Ten outages, each in warning for less than a scrape takes, are one message."""
     node = play.node("radio-1", site="radio")
     for flap in range(10):
         play.at(1 + 3.1 * flap).do(node.breathe_out)
@@ -105,7 +105,7 @@ def what_is_left_of_a_disruption_is_told_by_name(play: Scenario) -> None:
 
 @DAY.scenario
 def two_nodes_without_a_site_die(play: Scenario) -> None:
-    """They have nothing in common: each is told of in its own time."""
+    """They have nothing in common: each has its message in its own time."""
     first, second = play.node("loose-1", site=""), play.node("loose-2", site="")
     play.at(1).do(first.stop)
     play.at(2.5).do(second.stop)
@@ -126,7 +126,7 @@ def a_drain_ends_and_the_node_is_dead(play: Scenario) -> None:
 
 @DAY.scenario
 def the_lead_goes(play: Scenario) -> None:
-    """The mesh without a lead is told of as such."""
+    """The mesh without a lead has an alert of its own."""
     lead = play.node("aurora", site="hq", role="lead")
     play.concerns("AuroraMeshNoLead")
     play.at(1).do(lead.stop)
@@ -136,7 +136,7 @@ def the_lead_goes(play: Scenario) -> None:
 
 @DAY.scenario
 def a_node_in_maintenance_goes_down(play: Scenario) -> None:
-    """Planned work is quiet from its beginning to its end."""
+    """Planned work has no alert from its beginning to its end."""
     node = play.node("bench-1", site="bench", gpus=1)
     play.at(0).do(lambda: node.maintain("2h"))
     play.at(1).do(node.stop)
@@ -168,14 +168,14 @@ def a_server_dies_where_laptops_are_off_for_long(play: Scenario) -> None:
 
 @DAY.scenario
 def a_node_departs_as_planned(play: Scenario) -> None:
-    """Nobody is told of a node that took its leave."""
+    """There is no message about a node that took its leave."""
     node = play.node("guest-1", site="guest")
     play.at(1).do(node.depart)
 
 
 @DAY.scenario
 def a_host_gets_another_name(play: Scenario) -> None:
-    """The same machine lives on, so nobody is told of its old name."""
+    """The same machine lives on, so there is no message about its old name."""
     node = play.node("before-1", site="renamed", node_id="machine-1")
     play.nodes.add("after-1")
     play.at(1).do(lambda: node.rename("after-1"))
@@ -183,7 +183,7 @@ def a_host_gets_another_name(play: Scenario) -> None:
 
 @DAY.scenario
 def an_inventory_registers_a_dead_node_again_and_again(play: Scenario) -> None:
-    """That is no heartbeat: the node is told of as every other."""
+    """That is no heartbeat: the node has its alert as every other."""
     node = play.node("shelf-1", site="shelf")
     play.at(1).do(node.stop)
     for second in (2, 6, 10, 14, 18):
@@ -203,7 +203,7 @@ def a_node_for_testing_dies(play: Scenario) -> None:
 
 @DAY.scenario
 def another_machine_claims_a_name(play: Scenario) -> None:
-    """The claim is refused and told of; the node itself goes on."""
+    """The claim is refused and reported; the node itself goes on."""
     node = play.node("twin-1", site="twin", node_id="one")
     play.at(1).do(node.be_impersonated)
     play.between(1, 5).expect("chat", "AuroraNodeNameConflict twin-1 firing")
@@ -212,7 +212,7 @@ def another_machine_claims_a_name(play: Scenario) -> None:
 
 @DAY.scenario
 def a_clock_is_an_hour_off(play: Scenario) -> None:
-    """No status depends on a node's clock; that two are wrong at one site is told once."""
+    """No status depends on a node's clock; that two are wrong at one site is one message."""
     early, late = play.nodes_of("clock", 2)
     play.at(1).do(lambda: early.set_clock(+HOUR), lambda: late.set_clock(-HOUR))
     wrong = [f"AuroraNodeClockSkew {node.name} firing" for node in (early, late)]

@@ -22,16 +22,16 @@ def most_of_the_mesh_goes_silent(play: Scenario) -> None:
     """One message says that we ourselves are suspect; none is about sites or nodes."""
     sites = [play.nodes_of(f"valley-{number}", 5) for number in range(4)]
     play.concerns("AuroraMeshSuspect")
-    silent = [node for site in sites[:3] for node in site][:12]
-    play.at(1).do(*(node.stop for node in silent))
-    play.at(11).do(*(node.resume for node in silent))
+    missing = [node for site in sites[:3] for node in site][:12]
+    play.at(1).do(*(node.stop for node in missing))
+    play.at(11).do(*(node.resume for node in missing))
     play.between(3, 6).expect("pager", "AuroraMeshSuspect firing")
     play.between(13, 22).expect("pager", "AuroraMeshSuspect resolved")
 
 
 @OURSELVES.scenario
 def the_registry_is_killed_and_started_again(play: Scenario) -> None:
-    """Its absence is told once, and no node is blamed for it."""
+    """Its absence is one message, and no node is blamed for it."""
     registry = play.stack.registries[0]
     play.concerns("AuroraRegistryDown")
     play.at(1).do(registry.kill)
@@ -42,7 +42,7 @@ def the_registry_is_killed_and_started_again(play: Scenario) -> None:
 
 @OURSELVES.scenario
 def redis_is_killed_and_started_again(play: Scenario) -> None:
-    """The lost bus is told of, and neither the store nor any node, although all were silent for too long."""
+    """The lost bus has its alert, and neither the store nor any node, although all were missing for too long."""
     bus, store = "AuroraRegistryEventBusDown", "AuroraRegistryStoreDown"
     play.concerns(bus, store)
     play.at(20).do(play.stack.redis.kill)
@@ -53,7 +53,7 @@ def redis_is_killed_and_started_again(play: Scenario) -> None:
 
 @OURSELVES.scenario
 def a_dead_node_stays_dead_while_redis_is_away(play: Scenario) -> None:
-    """Its frozen status is unknown, not repaired: it is told as back when it is."""
+    """Its frozen status is unknown, not repaired: it is resolved when it is back."""
     node = play.node("grave-1", site="grave")
     play.at(9).do(node.stop)
     play.at(40).do(node.resume)
@@ -65,7 +65,7 @@ def a_dead_node_stays_dead_while_redis_is_away(play: Scenario) -> None:
 
 @AGAIN.scenario
 def a_node_dies_again_after_the_registry_was_down(play: Scenario) -> None:
-    """It was repaired while nobody could know; its next death is told as every other."""
+    """It was repaired while nobody could know; its next death has its alert as every other."""
     node, registry = play.node("twice-1", site="twice"), play.stack.registries[0]
     play.concerns("AuroraRegistryDown")
     play.at(1).do(node.stop)
@@ -85,7 +85,7 @@ def a_node_dies_again_after_the_registry_was_down(play: Scenario) -> None:
 
 @AROUND.scenario
 def alertmanager_and_prometheus_go_while_a_site_is_away(play: Scenario) -> None:
-    """Neither makes its nodes page: a new start of Alertmanager tells nothing, one of Prometheus the site again."""
+    """Neither makes its nodes page: a new start of Alertmanager sends nothing, one of Prometheus the site again."""
     nodes, prometheus = play.nodes_of("mill", 5), play.stack.prometheus
     site = "AuroraSiteDisrupted mill"
     play.at(1).do(*(node.stop for node in nodes))
@@ -99,7 +99,7 @@ def alertmanager_and_prometheus_go_while_a_site_is_away(play: Scenario) -> None:
 
 @TWINS.scenario
 def two_registries_tell_of_a_node_beside_the_rules(play: Scenario) -> None:
-    """All tell of the same alert: people hear sooner of it, and not more often."""
+    """All send the same alert: people get it sooner, and not more often."""
     node = play.node("quick-1", site="quick")
     play.at(1).do(node.stop)
     play.at(11).do(node.resume)
@@ -125,7 +125,7 @@ for number in range(1, 5):
 
 @TWINS.scenario
 def one_of_two_registries_dies(play: Scenario) -> None:
-    """The other one goes on: nobody is told of nodes, and of the registry no more than once."""
+    """The other one goes on: there is no message about nodes, and at most one about the registry."""
     play.concerns("AuroraRegistryDown")
     play.at(24).do(play.stack.registries[1].kill)
 

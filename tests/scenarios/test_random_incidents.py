@@ -10,11 +10,11 @@ import pytest
 from tests.incidents.oracle import Due, verdict
 from tests.incidents.play import Play
 from tests.support.generations import DEFAULT
-from tests.support.scenario_sink import Notification, Told
+from tests.support.scenario_sink import AlertMessage, Notification
 
 
-def told(second: float, status: str, receiver: str = "pager") -> tuple[float, Notification]:
-    alert = Told("AuroraNodeOffline", status, frozenset({("node", "a")}))
+def reported(second: float, status: str, receiver: str = "pager") -> tuple[float, Notification]:
+    alert = AlertMessage("AuroraNodeOffline", status, frozenset({("node", "a")}))
     return second, Notification(second, receiver, (alert,))
 
 
@@ -25,25 +25,25 @@ DUE = [
 
 
 @pytest.mark.parametrize(
-    ("heard", "right"),
+    ("received", "right"),
     [
-        ([told(6, "firing"), told(22, "resolved")], True),
-        ([told(6, "firing"), told(11, "firing"), told(22, "resolved"), told(24, "resolved")], True),
+        ([reported(6, "firing"), reported(22, "resolved")], True),
+        ([reported(6, "firing"), reported(11, "firing"), reported(22, "resolved"), reported(24, "resolved")], True),
         ([], False),
-        ([told(6, "firing")], False),
-        ([told(4, "firing"), told(22, "resolved")], False),
-        ([told(6, "firing"), told(31, "resolved")], False),
-        ([told(6, "firing"), told(22, "resolved"), told(23, "firing")], False),
-        ([told(6, "firing"), told(22, "resolved"), told(6, "firing", "chat")], False),
+        ([reported(6, "firing")], False),
+        ([reported(4, "firing"), reported(22, "resolved")], False),
+        ([reported(6, "firing"), reported(31, "resolved")], False),
+        ([reported(6, "firing"), reported(22, "resolved"), reported(23, "firing")], False),
+        ([reported(6, "firing"), reported(22, "resolved"), reported(6, "firing", "chat")], False),
     ],
 )
-def test_the_oracle_finds_what_is_missing_doubled_late_or_nobodys(heard, right):
-    """A repetition of what was told says nothing new."""
-    assert (verdict(DUE, heard, 60) == []) is right
+def test_the_oracle_finds_what_is_missing_doubled_late_or_nobodys(received, right):
+    """A repetition says nothing new."""
+    assert (verdict(DUE, received, 60) == []) is right
 
 
 def test_what_is_due_after_the_play_may_be_missing():
-    assert verdict(DUE, [told(6, "firing")], 25) == []
+    assert verdict(DUE, [reported(6, "firing")], 25) == []
 
 
 @pytest.mark.servers

@@ -50,7 +50,7 @@ class Cables:
         await self._stack.aclose()
 
     def cut(self) -> None:
-        """Nothing comes through, and neither side is told."""
+        """Nothing comes through, and neither side notices."""
         for proxy in self._proxies:
             proxy.black_hole()
 

@@ -133,7 +133,7 @@ class Faults:
             await asyncio.to_thread(master.kill)
             await self._another_master(master.port)
             await self._pause(0.0, 4.0)
-            # As the replica that it is now, as whoever keeps servers starts it.
+            # As the replica that it is now, as an operator starts it.
             master.arguments = (*master.arguments[:4], "--replicaof", "127.0.0.1", str(self._stack.master_port()))
             await asyncio.to_thread(master.start)
             await self._stack.redis_settled()

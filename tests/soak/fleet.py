@@ -57,7 +57,7 @@ class LightNode:
 
 
 class Fleet:
-    """All nodes. `run` sends until cancelled; everything that is sent or answered is told to the oracle."""
+    """All nodes. `run` sends until cancelled; everything that is sent or answered goes to the oracle."""
 
     def __init__(self, stack: Stack, oracle: Oracle, seed: str, count: int, interval: float) -> None:
         self.lagged: Callable[[float], None] = lambda _: None
@@ -130,7 +130,7 @@ class Fleet:
                 sent = time.monotonic()
                 status = await self._ask("POST", node.registry, f"/nodes/{node.name}/heartbeat", None, TIMEOUT)
                 if status in ENDED:
-                    self._oracle.receive(node.name, sent, time.monotonic())
+                    self._oracle.receive(node.name, sent, time.monotonic(), self._stack.name(node.registry))
                     self.heartbeats += 1
                     return
                 if status in {404, 410} and node.registered and node.alive:
@@ -229,7 +229,7 @@ class Fleet:
             if status in write.ended:
                 self._oracle.write(node.name, write.kind, write.value, time.monotonic(), acknowledged=True)
                 if write.value == "present":
-                    self._oracle.receive(node.name, sent, time.monotonic())
+                    self._oracle.receive(node.name, sent, time.monotonic(), self._stack.name(number))
                 return
             if status in {404, 410}:
                 self._oracle.refused(self._stack.name(number), node.name, status, sent)

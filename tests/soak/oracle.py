@@ -75,8 +75,8 @@ class Subject:
     """Since when it goes on sending."""
     attempted: float = NEVER
     """When it last sent anything, received or not."""
-    received: list[tuple[float, float]] = field(default_factory=list)
-    """Heartbeats that were acknowledged: sent, done; the latest few."""
+    received: list[tuple[float, float, str]] = field(default_factory=list)
+    """Heartbeats that were acknowledged: sent, done, by which registry (empty: the bus); the latest few."""
     epoch: float = NEVER
     """When it last began to be another node: it departed."""
     lives: int = 0
@@ -140,10 +140,10 @@ class Oracle:
             subject.steady_since = now
         subject.attempted = now
 
-    def receive(self, node: str, sent: float, done: float) -> None:
-        """A heartbeat that was sent then was acknowledged."""
+    def receive(self, node: str, sent: float, done: float, by: str = "") -> None:
+        """A heartbeat that was sent then was acknowledged, by a registry or by the bus."""
         received = self.subject(node).received
-        received.append((sent, done))
+        received.append((sent, done, by))
         del received[:-8]
 
     def write(self, node: str, kind: str, value: str, now: float, *, acknowledged: bool) -> None:
@@ -227,7 +227,7 @@ class Oracle:
                 self._recorded_at[node, each] = (asked, answered)
             self._history[node] = history
 
-    def hear(self, event: Mapping[str, Any], now: float, where: str) -> None:
+    def take_event(self, event: Mapping[str, Any], now: float, where: str) -> None:
         """An event of the registries, on that Redis."""
         kind, data = str(event.get("type")), event.get("data", {})
         if kind == "node_register_requested":
@@ -303,9 +303,11 @@ class Oracle:
                 self._say(look.registry, node, said, "invented")
 
     def _received(self, look: Look, node: str, subject: Subject, status: str) -> None:
-        """What was acknowledged counts."""
-        for sent, done in subject.received if status != ACTIVE else ():
-            if done <= look.asked - self.limits.spread and sent > look.answered - self.limits.warning_after + 0.5:
+        """What was acknowledged counts; what a registry received that is cut off, others cannot know."""
+        for sent, done, by in subject.received if status != ACTIVE else ():
+            undisturbed = not by or self.disturbances.undisturbed(by, done, look.asked)
+            early = done <= look.asked - self.limits.spread
+            if undisturbed and early and sent > look.answered - self.limits.warning_after + 0.5:
                 said = f"a heartbeat of {look.answered - sent:.1f} s ago was acknowledged, and it is {status}"
                 self._say(look.registry, node, said, "false")
                 return

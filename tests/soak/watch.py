@@ -1,4 +1,4 @@
-"""Reads what every registry shows, again and again, and hears their events on the bus; the oracle judges it."""
+"""Reads what every registry shows, again and again, and receives their events on the bus; the oracle judges it."""
 
 from __future__ import annotations
 
@@ -106,4 +106,4 @@ class Watch:
             event = msgspec.json.decode(payload)
             if isinstance(event, dict) and event.get("source_node") == OWN:
                 self.events += 1
-                self._oracle.hear(event, time.monotonic(), f"Redis {port}")
+                self._oracle.take_event(event, time.monotonic(), f"Redis {port}")

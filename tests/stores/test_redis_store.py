@@ -55,9 +55,9 @@ def test_another_registry_is_told_what_is_new(open_redis, run):
     )
     run(one.save(news))
 
-    (told,) = run(first(other.changes()))
+    (reported,) = run(first(other.changes()))
 
-    assert told == Batch(news.records, news.tombstones, news.transitions, beats)
+    assert reported == Batch(news.records, news.tombstones, news.transitions, beats)
 
     run(one.save(Batch(heartbeats={"a": heartbeats(9, "http"), "b": heartbeats(9, "bus")})))
 
@@ -79,9 +79,9 @@ def test_what_was_not_new_is_not_told(open_redis, run):
     )
     run(one.save(Batch({"end": record("end")})))
 
-    told = run(first(other.changes(), 3))
+    reported = run(first(other.changes(), 3))
 
-    assert told == [
+    assert reported == [
         Batch({"a": record(revision=5)}, {}, [transition(at=5)], {"a": heartbeats(5)}),
         Batch({}, {"b": tombstone("b", at=1)}),
         Batch({"end": record("end")}),
@@ -144,22 +144,22 @@ def test_a_large_batch_is_told_in_parts(open_redis, run):
     run(one.save(Batch({"end": record("end")})))
 
     async def collect():
-        told = Batch()
+        reported = Batch()
         changes = other.changes()
         async for batch in changes:
             if "end" in batch.records:
                 break
-            told.records.update(batch.records)
-            told.transitions.extend(batch.transitions)
-            told.heartbeats.update(batch.heartbeats)
+            reported.records.update(batch.records)
+            reported.transitions.extend(batch.transitions)
+            reported.heartbeats.update(batch.heartbeats)
         await changes.aclose()
-        return told
+        return reported
 
-    told = run(collect())
+    reported = run(collect())
 
-    assert told.records == records
-    assert told.transitions == [transition(name) for name in records]
-    assert told.heartbeats == dict.fromkeys(records, heartbeats(5))
+    assert reported.records == records
+    assert reported.transitions == [transition(name) for name in records]
+    assert reported.heartbeats == dict.fromkeys(records, heartbeats(5))
 
 
 def test_a_reader_that_was_too_slow_is_told_to_reload(open_redis, run, redis_server):

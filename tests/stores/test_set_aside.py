@@ -236,7 +236,7 @@ def test_a_row_of_sqlite_altered_while_running_ends_nothing(sqlite_file, run, st
 
 
 def test_a_row_of_sqlite_altered_is_refused_at_a_start(sqlite_file, run):
-    """Its checksum tells; what else may be missing, nothing tells."""
+    """Its checksum shows it; what else may be missing, nothing shows."""
     with sqlite3.connect(sqlite_file.path, isolation_level=None) as connection:
         connection.execute("UPDATE nodes SET record = '{}'")
     connection.close()

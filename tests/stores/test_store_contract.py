@@ -137,7 +137,7 @@ def test_a_tombstone_that_is_not_later_than_the_record_is_dropped(store, run):
 
 
 def test_a_second_tombstone_is_kept_if_it_is_later_and_is_no_news(store, run):
-    """Two registries forget one node: one of them tells."""
+    """Two registries forget one node: one of them publishes it."""
     run(store.save(batch(record())))
     run(store.save(batch(tombstone(at=5, removal=Removal.FORGOTTEN))))
 
@@ -301,7 +301,7 @@ def test_an_empty_batch_changes_nothing(store, run):
 
 
 def test_saving_a_batch_again_changes_nothing(store, run):
-    """After StoreUnavailable nobody knows whether it was applied. Its transitions are news still: nobody was told."""
+    """After StoreUnavailable nobody knows whether it was applied. Its transitions are new still: nobody got them."""
     run(store.save(batch(record("b"))))
     whole = batch(
         *(record("a"), tombstone("b", at=3), transition("a", at=2)), heartbeats={"a": heartbeats(1)}, mark=Mark(NOW + 4)

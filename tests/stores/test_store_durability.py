@@ -37,9 +37,9 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(url, run):
             for _ in range(3 + 5 * round_):
                 acknowledged = int(writer.stdout.readline())
             writer.kill()
-            # What it told us between the last look and its end counts as well.
-            told = writer.stdout.read().split("\n")[:-1]
-            acknowledged = int(told[-1]) if told else acknowledged
+            # What it reported between the last look and its end counts as well.
+            reported = writer.stdout.read().split("\n")[:-1]
+            acknowledged = int(reported[-1]) if reported else acknowledged
 
         nodes = run(reload(url))
 

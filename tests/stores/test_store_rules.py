@@ -145,7 +145,7 @@ def test_what_one_registry_is_told_of_another_leads_to_the_same_state(first, sec
 
 async def follow(url, queues, turns):
     one, two, reader = (RedisStore(parse_redis_url(url)) for _ in range(3))
-    told = Model()
+    reported = Model()
     try:
         for store in (one, two, reader):
             await store.open()
@@ -154,14 +154,14 @@ async def follow(url, queues, turns):
             await (one, two)[turn].save(next(queues[turn]))
         await one.save(Batch({"end": record("end")}))
         async for batch in reader.changes():
-            told.save(batch)
+            reported.save(batch)
             if "end" in batch.records:
                 break
         snapshot = await reader.load()
-        assert {node.record.name: node.record for node in snapshot.nodes} == told.here
-        assert {gone.name: gone for gone in snapshot.tombstones} == told.gone
+        assert {node.record.name: node.record for node in snapshot.nodes} == reported.here
+        assert {gone.name: gone for gone in snapshot.tombstones} == reported.gone
         for name in NAMES:
-            assert await reader.transitions(name, 100) == told.history.get(name, [])
+            assert await reader.transitions(name, 100) == reported.history.get(name, [])
     finally:
         for store in (one, two, reader):
             await store.close()

@@ -24,7 +24,7 @@ class AlertmanagerServer(ServerProcess):
         self._configuration: Path | None = None
 
     def start(self, config_path: Path | None = None, *, ready: str = "/-/ready") -> Self:
-        """Start with this configuration file, or once more with the last; without any, nobody is told of anything."""
+        """Start with this configuration file, or once more with the last; without any, no message is sent."""
         self._configuration = config_path or self._configuration
         if self._configuration is None:
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -55,5 +55,5 @@ class AlertmanagerServer(ServerProcess):
         return [alert["labels"] for alert in self.alerts()]
 
     def post(self, alerts: Sequence[dict[str, Any]]) -> None:
-        """Tell it of alerts, as Prometheus does."""
+        """Send it alerts, as Prometheus does."""
         self.ask("POST", "/api/v2/alerts", json=alerts).raise_for_status()

@@ -6,7 +6,7 @@ from exporter.domain.clock import SECOND
 
 
 class ManualClock:
-    """Both readings of time, standing still until told otherwise."""
+    """Both readings of time, standing still until a test moves them."""
 
     def __init__(self, *, wall_seconds: float = 1_759_752_000) -> None:
         self._monotonic_ns = 1_000_000 * SECOND

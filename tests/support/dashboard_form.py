@@ -90,7 +90,7 @@ def _cells(dashboard: Json, placed: list[Json]) -> Iterator[str]:
 def _leftovers(dashboard: Json) -> Iterator[str]:
     for key in ("__inputs", "__requires", "__elements"):
         if key in dashboard:
-            yield f"{where(dashboard)}: it has {key}, which asks whoever imports it; provisioning cannot answer"
+            yield f"{where(dashboard)}: it has {key}, which asks the user at the import; provisioning cannot answer"
     if "${DS_" in json.dumps(dashboard):
         yield f"{where(dashboard)}: it names a data source by ${{DS_...}}, which only an import fills in"
 

@@ -22,7 +22,7 @@ STATES = ("healthy", "broken", "cut off")
 PLAYS = 3
 """How often the mesh is played at most, where the machine stops a registry for longer than it may."""
 STALL_SECONDS = 0.1
-"""More than a start takes, and less than any silence that counts here."""
+"""More than a start takes, and less than any age that counts here."""
 NODE = "runpod-tx"
 """Whom the dashboard of one node shows: it has all that a node can have."""
 QUIET_SECONDS = 1.5
@@ -204,5 +204,5 @@ def _graph(uid: str, panel: Json, recording: Mapping[str, Any], state: str) -> I
 
 
 def save(recording: Recording, path: Path) -> None:
-    """Write it out for whoever draws from it."""
+    """Write it out for programs that draw from it."""
     path.write_text(json.dumps(recording))

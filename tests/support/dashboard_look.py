@@ -86,7 +86,7 @@ def is_status_colour(colour: str) -> bool:
 
 
 def _thresholds(dashboard: Json, panel: Json) -> Iterator[str]:
-    """Where ages of silence are coloured, amber and red begin where the configuration has them."""
+    """Where ages are coloured, amber and red begin where the configuration has them."""
     asked = " ".join(target.get("expr", "") for target in panel.get("targets") or [])
     for name, value in field_properties(panel):
         if name != "thresholds" or AGE not in asked:

@@ -1,6 +1,6 @@
-"""A mesh in which every family of /metrics has something to tell: in health, broken, and with its Redis gone.
+"""A mesh in which every family of /metrics has something to show: in health, broken, and with its Redis gone.
 
-Two registries over one Redis tell of it, as the second must change no number. A second here is a minute of production.
+Two registries over one Redis expose it, as the second must change no number. A second here is a minute of production.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class GpuNode(SimulatedNode):
 
 
 def populate(stack: Stack) -> dict[str, GpuNode]:
-    """The nodes, by name; they register and speak once the stack's curtain opens."""
+    """The nodes, by name; they register and send once the stack's curtain opens."""
     mesh = stack.mesh
     nodes: dict[str, GpuNode] = {}
 
@@ -126,7 +126,7 @@ def break_mesh(stack: Stack, nodes: dict[str, GpuNode]) -> None:
 
 
 def cut_off(stack: Stack) -> None:
-    """Redis is gone, and with it bus and store: the registries hold the statuses of all who speak over it."""
+    """Redis is gone, and with it bus and store: the registries hold the statuses of all that send over it."""
     stack.redis.kill()
     for registry in stack.registries:
         until(lambda registry=registry: registry.nodes()["aurora"].get("held"), expected=True)  # type: ignore[misc]

@@ -40,7 +40,7 @@ _PICKING = ("topk", "bottomk")
 _KEEPING = (*_PICKING, "limitk", "limit_ratio")
 _COUNTERS = ("rate", "irate", "increase", "resets")
 _REPLICATED = re.compile(r"aurora_(node|mesh|site|topology)_")
-"""Families that each registry tells in full, so that two registries tell them twice."""
+"""Families that each registry exposes in full, so that two registries expose them twice."""
 _ADDING = ("sum", "count", "count_values")
 
 
@@ -67,7 +67,7 @@ class Reading:
     labels: frozenset[str] = frozenset()
     """What its series may bear."""
     doubled: bool = False
-    """Whether what each registry tells of the mesh is there once for every registry."""
+    """Whether what each registry exposes of the mesh is there once for every registry."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ class _Walk:
 
 
 def _renamed(picked: frozenset[str] | None, target: str, texts: list[str]) -> frozenset[str] | None:
-    """What tells series apart once a label is made: a whole copy of a label does so as well as the label itself."""
+    """What distinguishes series once a label is made: a whole copy of a label does so as well as the label itself."""
     if picked is not None and texts[1:2] == ["$1"] and texts[3:] == ["(.*)"] and set(texts[2:3]) <= picked:
         return picked - {texts[2]} | {target}
     return None if picked is None or target in picked else picked

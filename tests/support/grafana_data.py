@@ -125,7 +125,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What Grafana would pass over in silence, or break on.
+    """What Grafana would pass over without a word, or break on.
 
     `kind`: `answer`, `no data`, `unit`, `color`, `reducer`, `transformation`, `field` (a transformation reads a name
     that nothing bears), `matcher`, `unmatched`, `property` (all three: an override), `mapping`, `node graph`,

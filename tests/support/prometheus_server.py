@@ -45,10 +45,10 @@ class PrometheusServer(ServerProcess):
         return {frozenset(sample["metric"].items()): float(sample["value"][1]) for sample in result}
 
     def by_label(self, expression: str, label: str) -> dict[str, float]:
-        """The instant vector by the value of the one label that tells its samples apart."""
+        """The instant vector by the value of the one label that differs between its samples."""
         result = self.api("query", query=expression)["result"]
         values = {sample["metric"].get(label, ""): float(sample["value"][1]) for sample in result}
-        assert len(values) == len(result), f"{label} does not tell the samples of {expression} apart"
+        assert len(values) == len(result), f"{label} is the same for several samples of {expression}"
         return values
 
     def alerts(self, state: str) -> dict[str, list[dict[str, str]]]:

@@ -23,7 +23,7 @@ class ProxyThread:
         return self._proxy.port
 
     def cut(self) -> None:
-        """Nothing comes through from now on, and neither side is told."""
+        """Nothing comes through from now on, and neither side notices."""
         self._loop.call_soon_threadsafe(self._proxy.black_hole)
 
     def heal(self) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,21 +15,9 @@ from typing import Any, Self
 
 import redis
 
+from demo.ports import free_port
+
 DEADLINE_SECONDS = 20.0
-_FIRST_PORT, _LAST_PORT = 20_000, 32_000
-"""Below the range that the kernel hands out by itself, and with room for a cluster's bus 10,000 above."""
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
-    while True:
-        port = random.randrange(_FIRST_PORT, _LAST_PORT)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class RedisServer:

@@ -33,7 +33,7 @@ class RegistryProcess(ServerProcess):
         self.configure(settings or {})
 
     def configure(self, settings: Any) -> None:
-        """Write the configuration file anew; the running registry looks at it when told to reload."""
+        """Write the configuration file; the running registry looks at it at a reload."""
         self.configuration.write_text(yaml.safe_dump(settings))
 
     def command(self) -> list[str | Path]:

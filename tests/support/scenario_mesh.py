@@ -1,4 +1,4 @@
-"""A mesh that misbehaves on command: its nodes speak to real registries over the real bus and the real REST API."""
+"""A mesh that misbehaves on command: its nodes send to real registries over the real bus and the real REST API."""
 
 from __future__ import annotations
 
@@ -54,20 +54,20 @@ class SimulatedNode:
         return beat
 
     def stop(self) -> None:
-        """It dies, or loses its network: nothing is heard of it."""
+        """It dies, or loses its network: nothing is received from it."""
         self.alive = False
 
     def resume(self) -> None:
-        """It is heard again."""
+        """It sends heartbeats again."""
         self.alive = True
 
     def breathe_out(self) -> None:
-        """It is heard at this moment, and then no more."""
+        """It sends a heartbeat at this moment, and then no more."""
         self.alive = False
         self._mesh.send(self, self.heartbeat())
 
     def breathe_in(self) -> None:
-        """It is heard at this moment, and goes on."""
+        """It sends a heartbeat at this moment, and goes on."""
         self._mesh.send(self, self.heartbeat())
         self.alive = True
 
@@ -85,7 +85,7 @@ class SimulatedNode:
         self.clock_offset = offset
 
     def depart(self) -> None:
-        """It leaves as planned, and is quiet from then on."""
+        """It leaves as planned, and sends nothing from then on."""
         self.alive = False
         assert self._mesh.ask("DELETE", f"/nodes/{self.name}").status_code == requests.codes.no_content
 
@@ -112,7 +112,7 @@ class SimulatedNode:
 
 
 class SimulatedMesh:
-    """Nodes that send heartbeats several times a second, whoever hears them. Use it as a context."""
+    """Nodes that send heartbeats several times a second, whether received or not. Use it as a context."""
 
     def __init__(self, registries: Sequence[RegistryProcess], redis_port: int) -> None:
         self.nodes: list[SimulatedNode] = []
@@ -162,7 +162,7 @@ class SimulatedMesh:
             try:
                 send()
             except (OSError, redis.RedisError):
-                continue  # A node does not know whether it is heard.
+                continue  # A node does not know whether it is received.
 
     def _publish(self) -> None:
         with self._redis.pipeline(transaction=False) as pipeline:

@@ -1,7 +1,7 @@
 """Scenarios as timelines: what happens at which second, and which messages people get between which seconds.
 
 Several scenarios play on one stage at once, as incidents do. Each has nodes and sites of its own, by which its messages
-are told from the others'.
+are distinguished from the others'.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 from demo.servers import Generation
 from tests.support.scenario_mesh import SimulatedNode
-from tests.support.scenario_sink import Notification, Told
+from tests.support.scenario_sink import AlertMessage, Notification
 from tests.support.scenario_stack import Stack, stack
 
 ATTEMPTS = 3
-UNHEARD = frozenset({"AuroraWatchdog"})
+IGNORED = frozenset({"AuroraWatchdog"})
 """It always fires, and belongs to no scenario."""
 
 
@@ -91,18 +91,20 @@ class Scenario:
         """Between these seconds ..."""
         return Window(first, last, self.expected)
 
-    def owns(self, told: Told) -> bool:
+    def owns(self, reported: AlertMessage) -> bool:
         """Whether the alert is about this scenario."""
-        return told.name in self.alerts or told.label("node") in self.nodes or told.label("site") in self.sites
+        return (
+            reported.name in self.alerts or reported.label("node") in self.nodes or reported.label("site") in self.sites
+        )
 
-    def surprise(self, heard: list[tuple[float, Notification]]) -> str | None:
-        """How what people heard differs from what was expected; None where it does not."""
+    def surprise(self, received: list[tuple[float, Notification]]) -> str | None:
+        """How the messages differ from what was expected; None where it does not."""
         messages = [
             (second, _message(notification.receiver, own))
-            for second, notification in heard
-            if (own := [str(told) for told in notification.alerts if self.owns(told)])
+            for second, notification in received
+            if (own := [str(reported) for reported in notification.alerts if self.owns(reported)])
         ]
-        # To each receiver in its order: which of two receivers is told first is nobody's promise.
+        # To each receiver in its order: which of two receivers is first is nobody's promise.
         got = sorted(messages, key=lambda message: _receiver(message[1]))
         wanted = sorted(self.expected, key=lambda expected: _receiver(expected.message))
         if [message for _, message in got] == [expected.message for expected in wanted] and all(
@@ -123,23 +125,23 @@ class Performance:
     """What a stage's play came to."""
 
     scenarios: dict[str, Scenario]
-    heard: list[tuple[float, Notification]]
+    received: list[tuple[float, Notification]]
     """Every message, by the second of the play."""
     blind_seconds: float
-    """For how long the first registry could not hear, whether that was planned or this machine gave it no time."""
+    """For how long the first registry could not receive, whether that was planned or this machine gave it no time."""
 
     def surprises(self) -> str:
         """How the messages differ from those that each scenario expects, and which are about none; empty if neither."""
         found = [
             f"{name}: {surprise}"
             for name, scenario in self.scenarios.items()
-            if (surprise := scenario.surprise(self.heard)) is not None
+            if (surprise := scenario.surprise(self.received)) is not None
         ]
         nobodys = [
             f"{second:.1f}: {_message(notification.receiver, map(str, notification.alerts))}"
-            for second, notification in self.heard
-            for told in notification.alerts
-            if told.name not in UNHEARD and not any(scenario.owns(told) for scenario in self.scenarios.values())
+            for second, notification in self.received
+            for reported in notification.alerts
+            if reported.name not in IGNORED and not any(scenario.owns(reported) for scenario in self.scenarios.values())
         ]
         return "\n".join([*found, *(f"of no scenario: {message}" for message in nobodys)])
 
@@ -175,8 +177,8 @@ class Stage:
             for second, action in [*sorted(actions, key=lambda action: action[0]), (self.seconds, lambda: None)]:
                 time.sleep(max(0.0, began + second - time.monotonic()))
                 action()
-            heard = [(notification.at - began, notification) for notification in news(servers.sink.notifications)]
-            return Performance(scenarios, heard, _blind_seconds(servers) - blind_before)
+            received = [(notification.at - began, notification) for notification in news(servers.sink.notifications)]
+            return Performance(scenarios, received, _blind_seconds(servers) - blind_before)
 
 
 def surprises(stage: Stage, directory: Path, generation: Generation) -> str:
@@ -194,18 +196,20 @@ def surprises(stage: Stage, directory: Path, generation: Generation) -> str:
 
 
 def news(notifications: Iterable[Notification]) -> list[Notification]:
-    """The notifications without what their receivers were told before as resolved, and without those that leaves empty.
+    """The notifications without what their receivers got before as resolved, and without those that leaves empty.
 
     Prometheus repeats for 15 minutes, which nothing can shorten, that an alert is over, and Alertmanager says it again
     with whatever else it has to say to the same group. Those minutes would be hours here.
     """
-    over: set[tuple[str, Told]] = set()
+    over: set[tuple[str, AlertMessage]] = set()
     found = []
     for notification in notifications:
-        fresh = tuple(told for told in notification.alerts if (notification.receiver, told) not in over)
-        over.update((notification.receiver, told) for told in fresh if told.status == "resolved")
+        fresh = tuple(reported for reported in notification.alerts if (notification.receiver, reported) not in over)
+        over.update((notification.receiver, reported) for reported in fresh if reported.status == "resolved")
         over.difference_update(
-            (notification.receiver, replace(told, status="resolved")) for told in fresh if told.status == "firing"
+            (notification.receiver, replace(reported, status="resolved"))
+            for reported in fresh
+            if reported.status == "firing"
         )
         if fresh:
             found.append(replace(notification, alerts=fresh))

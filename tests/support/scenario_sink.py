@@ -1,4 +1,4 @@
-"""Where Alertmanager's notifications arrive: a webhook that writes down who was told what, and when."""
+"""Where Alertmanager's notifications arrive: a webhook that writes down who got what, and when."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Labels = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Told:
+class AlertMessage:
     """One alert in a notification."""
 
     name: str
@@ -41,7 +41,7 @@ class Notification:
     at: float
     """Monotonic seconds."""
     receiver: str
-    alerts: tuple[Told, ...]
+    alerts: tuple[AlertMessage, ...]
 
 
 class Sink:
@@ -60,8 +60,9 @@ class Sink:
     def __exit__(self, *_: object) -> None:
         self._receiver.__exit__()
 
-    def _remember(self, heard: LastHeartbeat) -> None:
+    def _remember(self, received: LastHeartbeat) -> None:
         alerts = tuple(
-            Told(alert.labels["alertname"], alert.status, frozenset(alert.labels.items())) for alert in heard.alerts
+            AlertMessage(alert.labels["alertname"], alert.status, frozenset(alert.labels.items()))
+            for alert in received.alerts
         )
-        self.notifications.append(Notification(time.monotonic(), heard.receiver, alerts))
+        self.notifications.append(Notification(time.monotonic(), received.receiver, alerts))

@@ -34,7 +34,7 @@ class QuickPrometheus(PrometheusServer):
     """Prometheus whose own defaults of minutes are seconds too."""
 
     def command(self) -> list[str | Path]:
-        """It tells Alertmanager again every two seconds, not one: a stall of this machine must not end an alert."""
+        """It sends to Alertmanager again every two seconds, not one: a stall of this machine must not end an alert."""
         return [*super().command(), *PROMETHEUS_FLAGS]
 
 
@@ -51,7 +51,7 @@ class Stack:
     rules: Path
 
     def open_curtain(self) -> None:
-        """Let the mesh speak, and return once an alert finds its whole way to the sink.
+        """Let the mesh send, and return once an alert finds its whole way to the sink.
 
         Prometheus takes up to five seconds to begin with its scrapes, which are minutes to the rules: they come after.
         """
@@ -63,14 +63,17 @@ class Stack:
         for shipped in ALERTS.glob("*.rules.yml"):
             (self.rules / shipped.name).write_text(scaled_rules(shipped.read_text(), FACTOR))
         self.prometheus.signal(signal.SIGHUP)
-        until(lambda: any(told.alerts[0].name == "AuroraWatchdog" for told in self.sink.notifications), expected=True)
+        until(
+            lambda: any(reported.alerts[0].name == "AuroraWatchdog" for reported in self.sink.notifications),
+            expected=True,
+        )
 
 
 @contextmanager
 def stack(
     directory: Path, *, replicas: int = 1, instant: bool = False, generation: Generation = DEFAULT
 ) -> Iterator[Stack]:
-    """Start all but Prometheus; `instant`: the registries tell Alertmanager of transitions themselves as well."""
+    """Start all but Prometheus; `instant`: the registries send transitions to Alertmanager themselves as well."""
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as processes:
         sink = processes.enter_context(Sink())

@@ -66,7 +66,7 @@ def heartbeat_event(node: str, **data: Any) -> str:
 
 
 class Heartbeats:
-    """Nodes that live: each sends a heartbeat several times a second, whoever is there to hear it."""
+    """Nodes that live: each sends a heartbeat several times a second, whether received or not."""
 
     def __init__(self, send: Callable[[str], None], names: Iterable[str], *, every: float = 0.25) -> None:
         self._send = send
@@ -76,7 +76,7 @@ class Heartbeats:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def die(self, name: str) -> None:
-        """The node is never heard again."""
+        """The node never sends again."""
         self._living.discard(name)
 
     def __enter__(self) -> Self:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 import requests
 
-from tests.support.redis_server import free_port
+from demo.ports import free_port
 
 DEADLINE_SECONDS = 30.0
 POLL_SECONDS = 0.05

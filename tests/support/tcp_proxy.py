@@ -1,4 +1,4 @@
-"""A TCP proxy that can swallow everything: a cable pulled somewhere, which neither side is told of."""
+"""A TCP proxy that can swallow everything: a cable pulled somewhere, which neither side notices."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TcpProxy:
         self._open.clear()
 
     def heal(self) -> None:
-        """New connections work again. Old ones stay silent, as when an address translation forgot them."""
+        """New connections work again. Old ones stay dead, as when an address translation forgot them."""
         self._open.set()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -50,7 +50,7 @@ class TcpProxy:
             try:
                 far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
             except OSError:
-                return  # Nobody listens there: whoever connected to us is told by our closing.
+                return  # Nobody listens there: our closing shows that to the other side.
             pumps = [
                 asyncio.create_task(self._pump(reader, far_writer, self._era)),
                 asyncio.create_task(self._pump(far_reader, writer, self._era)),

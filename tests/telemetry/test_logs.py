@@ -47,11 +47,11 @@ def _logging_as_before():
 
 def test_a_logfmt_line_has_time_level_logger_message_and_fields():
     line = FORMATTERS["logfmt"].format(
-        record("node %s is silent", "a b", seconds=1.5, held=True, until=None, port=9999)
+        record("node %s is missing", "a b", seconds=1.5, held=True, until=None, port=9999)
     )
 
     assert line == (
-        'ts=2025-10-06T12:00:05.062Z level=warning logger=exporter.test msg="node a b is silent" '
+        'ts=2025-10-06T12:00:05.062Z level=warning logger=exporter.test msg="node a b is missing" '
         "seconds=1.5 held=true until=null port=9999"
     )
 
@@ -152,22 +152,22 @@ def test_every_logger_goes_the_same_way_once(name, capsys):
 
 
 @pytest.mark.usefixtures("_logging_as_before")
-@pytest.mark.parametrize(("level", "heard"), [("debug", 1), ("info", 0)])
-def test_uvicorns_small_talk_is_left_out(level, heard, capsys):
-    """Its starting and stopping is our own to tell; who debugs hears it all."""
+@pytest.mark.parametrize(("level", "received"), [("debug", 1), ("info", 0)])
+def test_uvicorns_small_talk_is_left_out(level, received, capsys):
+    """Its starting and stopping is our own to log; the debug level has it all."""
     setup(level, "json")
     logging.getLogger("uvicorn.error").info("Started server process")
 
     flush()
-    assert len(capsys.readouterr().err.splitlines()) == heard
+    assert len(capsys.readouterr().err.splitlines()) == received
 
 
 @pytest.mark.usefixtures("_logging_as_before")
-@pytest.mark.parametrize(("level", "heard"), [("debug", 4), ("info", 3), ("warn", 2), ("warning", 2), ("error", 1)])
-def test_a_level_lets_through_itself_and_all_above(level, heard, capsys):
+@pytest.mark.parametrize(("level", "received"), [("debug", 4), ("info", 3), ("warn", 2), ("warning", 2), ("error", 1)])
+def test_a_level_lets_through_itself_and_all_above(level, received, capsys):
     setup(level, "json")
     for log in (logging.debug, logging.info, logging.warning, logging.error):
         log("hello")
 
     flush()
-    assert len(capsys.readouterr().err.splitlines()) == heard
+    assert len(capsys.readouterr().err.splitlines()) == received

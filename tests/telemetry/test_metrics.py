@@ -194,7 +194,7 @@ def test_request_durations_are_a_histogram(telemetry):
 
 
 def test_invented_methods_share_one_series(telemetry):
-    """Whoever sends a new method with each request makes no new series."""
+    """A caller that sends a new method with each request makes no new series."""
     telemetry.requests.observe("nodes", "BREW", 405, 0.001)
     telemetry.requests.observe("nodes", "get", 405, 0.001)
 
@@ -219,7 +219,7 @@ class Watched:
         telemetry.watch(self.map)
 
     def pass_time(self, seconds: int, *, bus: bool = True) -> None:
-        """Time passes second by second, with the bus heard or not."""
+        """Time passes second by second, with the bus received or not."""
         for _ in range(seconds):
             self.clock.advance(1)
             if bus:
@@ -233,7 +233,7 @@ def watched(telemetry: Telemetry) -> Watched:
 
 
 def test_blindness_is_told_by_transport(telemetry, watched):
-    """A bus that is lost makes nobody deaf who speaks HTTP, and its blind time grows as it passes."""
+    """A bus that is lost blinds us to no node that sends over HTTP, and its blind time grows as it passes."""
     watched.pass_time(10)
     assert scrape(telemetry, "aurora_registry_blind") == {("http",): 0, ("bus",): 0}
 
@@ -264,7 +264,7 @@ def test_blind_seconds_never_go_back(telemetry, watched):
 
 
 def test_a_mesh_that_fell_silent_is_suspect(telemetry, watched):
-    """When everyone is silent at once, our own connection is the likelier cause."""
+    """When all are missing at once, our own connection is the likelier cause."""
     for name in ("ann", "bob", "cyd"):
         watched.map.heartbeat(Heartbeat(node=name), Transport.BUS, appear=True)
     assert scrape(telemetry, "aurora_registry_mesh_suspect") == {(): 0}
@@ -275,7 +275,7 @@ def test_a_mesh_that_fell_silent_is_suspect(telemetry, watched):
 
 
 def test_forgotten_nodes_are_counted(telemetry, watched):
-    """Forgetting is counted; appearing and falling silent are not."""
+    """Forgetting is counted; appearing and going missing are not."""
     watched.map.heartbeat(Heartbeat(node="ann"), Transport.BUS, appear=True)
     watched.pass_time(400)
     assert scrape(telemetry, "aurora_registry_nodes_forgotten_total") == {(): 0}

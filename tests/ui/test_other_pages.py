@@ -19,7 +19,7 @@ D3 = Path(__file__).parent / "node" / "node_modules" / "d3" / "dist" / "d3.min.j
 SEED = ROOT / "tests" / "acceptance" / "programs" / "status_page.js"
 
 
-class Quiet(SimpleHTTPRequestHandler):
+class Unlogged(SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
@@ -27,7 +27,7 @@ class Quiet(SimpleHTTPRequestHandler):
 @contextmanager
 def site(directory):
     """An origin of its own that serves the directory."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=directory)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Unlogged, directory=directory)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

@@ -37,3 +37,14 @@ def test_the_reason_stands_there_once(monkeypatch, code, reason):
         server.listen("10.0.0.1:80")
     text = str(refused.value)
     assert (text.count(reason), "--web.listen-address" in text, "Errno" in text) == (1, True, False)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this host has no IPv6")
+def test_without_a_host_both_families_are_served():
+    """As Go's servers do."""
+    with server.listen(":0") as listening:
+        for address in ("127.0.0.1", "::1"):
+            with socket.create_connection((address, listening.getsockname()[1]), timeout=30) as caller:
+                accepted, _ = listening.accept()
+                accepted.close()
+                assert caller.recv(1) == b""

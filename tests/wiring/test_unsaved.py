@@ -42,7 +42,7 @@ def test_what_the_store_was_not_told_yet_is_told_from_memory(node_map):
 
 
 def test_another_registrys_word_of_the_same_change_stands(node_map):
-    """It told the store a moment before us; ours will not be recorded."""
+    """It wrote to the store a moment before us; ours will not be recorded."""
     [ours] = node_map.recent
     theirs = Transition("a", Status.ACTIVE, Status.WARNING, ours.at_ns - SECOND // 10)
 

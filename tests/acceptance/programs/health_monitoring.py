@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - a program prints
-"""A script tells which nodes are not well."""
+"""A script lists the nodes that are not healthy."""
 
 import requests
 

@@ -55,7 +55,7 @@ function seriesFrames(result, interval) {
   });
 }
 
-// `__auto`: the labels that tell the series of one query apart.
+// `__auto`: the labels that differ between the series of one query.
 function nameAutomatically(data, frames) {
   const known = frames.map((frame) => frame.fields[1].labels).filter((labels) => labels.__name__);
   for (const frame of frames) {

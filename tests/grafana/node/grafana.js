@@ -58,7 +58,7 @@ function fieldConfigRegistry(data, fieldConfig) {
   ]);
 }
 
-// What a panel of the type begins with when its JSON is silent, as the type's own module registers it.
+// What a panel of the type begins with when its JSON leaves it out, as the type's own module registers it.
 const PALETTE = new Set(['timeseries', 'barchart', 'piechart', 'heatmap', 'trend', 'xychart', 'histogram']);
 
 function withDefaults(panel) {

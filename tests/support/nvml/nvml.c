@@ -1,6 +1,6 @@
 /* A stand-in for libnvidia-ml.so.1, for the real pynvml to load.
 
-   What it answers stands in the text file that FAKE_NVML names, and is read anew at each call: a line `key value`.
+   What it answers stands in the text file that FAKE_NVML names, and is read at each call: a line `key value`.
    A function's answer: `FUNCTION.GPU`, `FUNCTION`, `all.GPU` or `all` = an NVML return code. A value: `NAME.GPU` or
    `NAME`; text as hexadecimal digits. `delay_ms.FUNCTION` or `delay_ms` delays. `kernel` is the version of the kernel
    module: a library of another VERSION answers 18. */
@@ -225,12 +225,12 @@ int nvmlDeviceGetFieldValues(gpu *h, int count, field *fields) {
     return 0;
 }
 
-/* Events: `xid.GPU` is the code of an event; one is told for each new value of `xid_number`. */
-static unsigned long long told;
+/* Events: `xid.GPU` is the code of an event; one is reported for each new value of `xid_number`. */
+static unsigned long long reported;
 int nvmlEventSetCreate(void **set) {
     BEGIN(-1);
-    told = number("xid_number", -1, 0);
-    *set = &told;
+    reported = number("xid_number", -1, 0);
+    *set = &reported;
     return 0;
 }
 int nvmlDeviceRegisterEvents(gpu *h, unsigned long long types, void *set) {
@@ -250,9 +250,9 @@ int nvmlEventSetWait_v2(void *set, event *out, unsigned timeout_ms) {
         struct timespec pause = {0, 100000000};
         /* A real driver waits at no cost: the file is read where it may have changed, and nowhere else. */
         stat(getenv("FAKE_NVML") ?: "", &now);
-        if (memcmp(&now.st_mtim, &before.st_mtim, sizeof now.st_mtim) && number("xid_number", -1, 0) > told) {
+        if (memcmp(&now.st_mtim, &before.st_mtim, sizeof now.st_mtim) && number("xid_number", -1, 0) > reported) {
             int index = (int)number("xid_gpu", -1, 0);
-            told++;
+            reported++;
             memset(out, 0, sizeof *out);
             out->device = &gpus[index];
             out->type = 8;

@@ -1,0 +1,63 @@
+"""One word for one thing: what the code and the documents used to say does not come back.
+
+CONTRIBUTING.md has the words. Here stand only those that mean nothing else: a `silence` is Alertmanager's too, and
+`heard` is the name of a table in stores that are out there.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+EXCEPT = {"CHANGELOG.md", "tests/test_words.py"}
+"""The history, and this list."""
+PROSE = {
+    r"silent|silently|unheard|deaf|deafness": "missing, blind, or without a heartbeat",
+    r"hears?|overheard": "receives",
+    r"farewell": "deregistration",
+    r"tells?|told|telling": "reports, sends, shows, says",
+    r"speaks?|speaking|speechless": "sends",
+    r"whoever|whomever|befalls?|befallen|anew": "who, anybody; happens; again",
+    r"to be had|all right": "available; healthy",
+}
+NAMES = {
+    r"silence_ns|silence_seconds|last_heard|tell_again|introduce_again": "counted_age_ns, last_heartbeat, resend",
+    r"Voice|HttpVoice|BusVoice|TwoVoices": "RegistryClient",
+    r"Intake|Announcer|AlertBook|_Told|Hearing|Deaf": "BusConsumer, EventPublisher, AlertTracker, Reception",
+    r"hear_of|line_up|_bury|_stranger": "record_remote_heartbeat, enqueue, expire_tombstones, register_implicitly",
+    r"Appointments|with_memory": "Deadlines, merge_unsaved",
+    r"SampledWarnings|untold": "RateLimitedLogger, suppressed",
+    r"aurora_registry_notifications_waiting": "aurora_registry_notifications_queue_length",
+    r"Mischief|_litter|_whom|Affliction|surroundings": "FaultInjector, ActiveFault, clean_env",
+}
+
+
+def tracked() -> list[str]:
+    """The texts of this repository; none in a copy without Git, such as the source distribution."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no Git checkout: its files are not known")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [name for name in listed.stdout.split("\0") if name and name not in EXCEPT]
+
+
+def test_old_words_do_not_come_back():
+    """Each with its place, and what to say instead."""
+    patterns = [(re.compile(rf"(?<![\w-])(?:{old})(?!\w)", re.IGNORECASE), new) for old, new in PROSE.items()]
+    patterns += [(re.compile(rf"\b(?:{old})\b"), new) for old, new in NAMES.items()]
+    found = []
+    for name in tracked():
+        try:
+            lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            continue  # a picture, a database
+        found += [
+            f"{name}:{number}: {match[0]!r}; say {new}"
+            for number, line in enumerate(lines, 1)
+            for old, new in patterns
+            if (match := old.search(line))
+        ]
+    assert found == []
