@@ -19,7 +19,7 @@ from benchmarks import client, contenders, mesh
 from benchmarks.contenders import Process
 from benchmarks.over_bus import CHANNEL
 from benchmarks.plan import Plan
-from benchmarks.processes import running
+from benchmarks.processes import cpu_seconds, running
 from benchmarks.report import Section, Target
 from demo.ports import free_port
 
@@ -30,7 +30,7 @@ as Prometheus does; bus, store, registries and the counting subscriber share the
 `aurora_registry_event_loop_lag_seconds` at the end, which looks back a minute; nothing else happened in it. Times are
 from the last node's threshold, or from the first heartbeat of the recovery, until every node's status is in `/stats` of
 all registries and nothing waits for the store (recorded), and until a subscriber has each node's event (published).
-With three registries, each is the worst of them."""
+With three registries, each is the worst of them. CPU time is a registry's own, the wait beforehand included."""
 SCRAPE_EVERY = 15.0
 POLL_SECONDS = 0.25
 GIVE_UP_SECONDS = 120.0
@@ -52,6 +52,8 @@ class _Change:
     blind: float
     events: int
     nodes: int
+    cpu: float
+    """Of the busiest registry, seconds."""
 
 
 def measure(plan: Plan, directory: Path) -> Section:
@@ -69,13 +71,26 @@ def measure(plan: Plan, directory: Path) -> Section:
             Target(f"mass change, {label}: recorded within", 10, worst[1], "s", at_most=True),
             Target(f"mass change, {label}: published within", 15, worst[2], "s", at_most=True),
         ]
-    header = (f"{plan.mass_nodes:,} nodes", "longest stall", "recorded", "published", "events, nodes", "blind")
+    header = (
+        f"{plan.mass_nodes:,} nodes",
+        "longest stall",
+        "recorded",
+        "published",
+        "CPU time",
+        "events, nodes",
+        "blind",
+    )
     return Section("Mass changes", COMPARED, header, rows, targets)
 
 
 def _row(label: str, change: _Change, nodes: int) -> tuple[str, ...]:
     counts = "each once" if change.events == change.nodes == nodes else f"**{change.events:,}, {change.nodes:,}**"
-    figures = f"{1000 * change.lag:.0f} ms", f"{change.recorded:.1f} s", f"{change.published:.1f} s"
+    figures = (
+        f"{1000 * change.lag:.0f} ms",
+        f"{change.recorded:.1f} s",
+        f"{change.published:.1f} s",
+        f"{change.cpu:.1f} s",
+    )
     return (label, *figures, counts, f"{change.blind:.1f} s")
 
 
@@ -129,6 +144,7 @@ def _publish(redis: Process, nodes: int) -> tuple[float, float]:
 
 def _change(plan: Plan, redis: Process, registries: list[Process], status: str, *, began: Any) -> _Change:
     blind = sum(_sample(each, BLIND) for each in registries)
+    cpu = [cpu_seconds(each.pid) for each in registries]
     argv = [sys.executable, "-m", "benchmarks.peers.event_counter", str(redis.port), CHANNEL, status]
     argv += [str(plan.mass_nodes), str(GIVE_UP_SECONDS)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as counter:
@@ -144,6 +160,7 @@ def _change(plan: Plan, redis: Process, registries: list[Process], status: str, 
         blind=sum(_sample(each, BLIND) for each in registries) - blind,
         events=seen["events"],
         nodes=seen["nodes"],
+        cpu=max(cpu_seconds(each.pid) - before for each, before in zip(registries, cpu, strict=True)),
     )
 
 
