@@ -35,6 +35,7 @@ demo: $(VENV)/installed ## The registry, Prometheus, Alertmanager and a mesh tha
 test: servers lint $(HARNESS)/node_modules/installed $(PAGE)/node_modules/installed ## Everything that must hold before a change goes in; installs the servers that tests start
 	$(BIN)/python -m pytest -n 2 --ignore tests/scenarios --ignore tests/grafana
 	$(BIN)/python -m pytest tests/scenarios tests/grafana  # meshes that keep time in tenths of a second: alone
+	@$(MAKE) --no-print-directory pythons
 
 .PHONY: check
 check: lint ## The quick look while you work: lint, types, and every test that starts no server
@@ -47,6 +48,10 @@ lowest: ## The quick tests with the lowest versions that pyproject.toml allows, 
 	@scripts/lowest .cache/lowest
 	.cache/lowest/bin/python -m pytest -q -n 2 -m "not servers" $(QUICK)
 	.cache/lowest/bin/python -m pytest -q tests/redislink tests/bus tests/stores/test_redis_store.py
+
+.PHONY: pythons
+pythons: $(VENV)/installed-dev ## A part of the tests on other Pythons: the system's, and the newest that is here
+	@scripts/other-pythons $(VENV) -n 2 $(addprefix tests/,configuration domain process acceptance/test_operation.py)
 
 .PHONY: lint
 lint: $(VENV)/installed-dev ## Ruff (rules and format) and mypy

@@ -32,6 +32,12 @@ async def _trailers() -> AsyncIterator[bytes]:
         yield b"a:\r\n" * 4000
 
 
+async def _chunks() -> AsyncIterator[bytes]:
+    yield HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    while True:
+        yield b"1\r\n \r\n" * 4000
+
+
 async def _requests(request: bytes) -> AsyncIterator[bytes]:
     while True:
         yield request
@@ -46,9 +52,11 @@ KINDS: dict[str, tuple[Pieces, bool]] = {
     "slow heads": (lambda: _drip(b"GET / HTTP/1.1\r\n", b"a"), True),
     "slow bodies": (lambda: _drip(HEAD + b"Content-Length: 9999\r\n\r\n", b"{"), True),
     "endless trailers": (_trailers, True),
+    "one-byte chunks": (_chunks, True),
     "readers of /metrics that do not read": (lambda: _requests(_get("/metrics")), False),
     "readers of /nodes": (lambda: _requests(_get("/nodes")), True),
     "readers of /nodes sorted": (lambda: _requests(_get("/nodes?sort=free_vram&limit=1")), True),
+    "readers of badges": (lambda: _requests(_get("/badge/mesh.svg")), True),
     "readers of /topology": (lambda: _requests(_get("/topology")), True),
     "JSON bombs": (
         lambda: _requests(

@@ -17,7 +17,9 @@ VENDOR = "0x1002"
 LEAST_MEMORY = 4 * 2**30
 """A processor's own graphics have less: nobody means them by the node's GPUs."""
 MAX_FILE = 4096
-"""What sysfs gives of a file at once; the digits of a number are as many at most."""
+"""What sysfs gives of a file at once."""
+MAX_DIGITS = 20
+"""Of a number of 64 bits, with its sign."""
 _CARD = re.compile(r"card(\d+)")
 
 
@@ -106,7 +108,8 @@ def _text(path: Path) -> str:
 
 
 def _number(path: Path) -> int | None:
+    text = _text(path)
     try:
-        return int(_text(path))
+        return int(text) if len(text) <= MAX_DIGITS else None
     except ValueError:
         return None

@@ -65,8 +65,8 @@ class ExporterSource:
             return Look(Sight.UNSURE, reason=f"{self._http.endpoint} has no GPU that we understand")
         mapping = max(self._mappings, key=lambda each: len(_names_of(each) & names))
         gpus, self._health = read(mapping, samples_of(text, _names_of(mapping)))
-        if not gpus:
-            return Look(Sight.UNSURE, reason=f"{self._http.endpoint} names no GPU")
+        if not 0 < len(gpus) <= MAX_GPUS:
+            return Look(Sight.UNSURE, reason=f"{self._http.endpoint} has {len(gpus)} GPUs, which cannot be")
         return Look(Sight.SEEN, len(gpus), tuple(gpus))
 
     def health(self) -> dict[int, dict[str, Any]]:
@@ -99,8 +99,8 @@ def read(mapping: Mapping[str, Any], samples: Iterable[Sample]) -> tuple[list[Gp
         # A part of a GPU (MIG) is not the GPU.
         if not key or _first(sample.labels, mapping.get("instance", [])):
             continue
-        if key not in cards and len(cards) == MAX_GPUS:
-            continue
+        if key not in cards and len(cards) > MAX_GPUS:
+            break
         card = cards.setdefault(key, {"labels": {}, "samples": {}})
         card["labels"].update(sample.labels)
         if math.isfinite(sample.value):

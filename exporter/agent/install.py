@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from exporter.agent.checks import name_of
 from exporter.agent.exits import UsageError
 from exporter.agent.http import split_url
 from exporter.agent.places import MARK, Files, Places, read_settings, write_settings
-from exporter.agent.supervisors import supervisor_of
+from exporter.agent.supervisors import Systemd, supervisor_of
 from exporter.agent.unitfiles import WRAPPER, filled
 
 DESCRIPTION = """\
@@ -42,6 +43,8 @@ TOKEN = "/join-token"  # noqa: S105 - the name of its file
 JOIN_STATE = "/var/lib/aurora-agent-join"
 """Of the one heartbeat that joining sends; the agent itself is another user, with a state of its own."""
 ONCE_SECONDS = 60
+_PATH = re.compile(r"/[A-Za-z0-9/._+@-]+")
+"""What may stand in units, scripts and crontab as it is."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -95,6 +98,12 @@ class Installation:
         machine = bool(arguments.root) or os.geteuid() == 0
         prefix = arguments.prefix.rstrip("/")
         self._places = Places.of_machine(arguments.root, prefix) if machine else Places.of_user(prefix)
+        for path in (self._places.home, self._places.settings, sys.executable):
+            if _PATH.fullmatch(path) is None:
+                raise UsageError(
+                    f"expected absolute paths of letters, digits and any of . _ + @ - in place of {path!r}: "
+                    "HOME, XDG_DATA_HOME, XDG_CONFIG_HOME and PYTHON name others"
+                )
         self._files = Files(self._places, dry_run=arguments.dry_run)
         self._supervisor = supervisor_of(self._places, live=self._live)
 
@@ -162,7 +171,7 @@ class Installation:
         # Settings that apply to an installed agent alone are not tried out here.
         environment.pop("AURORA_SELF_UPGRADE", None)
         command = [sys.executable, agent, "--once"]
-        if places.system and self._live:
+        if isinstance(self._supervisor, Systemd) and self._live:
             command += ["--state-dir", JOIN_STATE]
         done = subprocess.run(command, env=environment, timeout=ONCE_SECONDS, check=False)
         if done.returncode != 0:

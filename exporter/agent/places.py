@@ -31,9 +31,9 @@ class Places(NamedTuple):
     @classmethod
     def of_user(cls, prefix: str) -> Places:
         """For the user who runs this, by the XDG base directory specification."""
-        user = Path.home()
-        data = os.environ.get("XDG_DATA_HOME") or str(user / ".local" / "share")
-        config = os.environ.get("XDG_CONFIG_HOME") or str(user / ".config")
+        user = os.environ.get("HOME", "")
+        data = os.environ.get("XDG_DATA_HOME") or f"{user}/.local/share"
+        config = os.environ.get("XDG_CONFIG_HOME") or f"{user}/.config"
         return cls(Path("/"), prefix or f"{data}/aurora-agent", f"{config}/aurora/agent.env", system=False)
 
     @property

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from exporter.agent.checks import clean_text
 from exporter.agent.exits import AgentExit, Stopped
 from exporter.agent.facts import GIB, Facts
 from exporter.agent.gpus import Inventory
@@ -30,7 +31,8 @@ RENEW_PAUSE = 60.0
 GRACE = 0.5
 """How much longer than a transport's own timeout an answer is waited for: a look-up of a host name has none."""
 ACTIVE = "active"
-MAX_GB = 10**9
+MAX_GB, MAX_STATED = 10**9, 1_000_000
+"""The registry's limits of what somebody may state."""
 DISPENSABLE = frozenset({"capabilities", "agent"})
 
 
@@ -251,9 +253,9 @@ class Session:
         """What to register: what is there now, or, where that is less or unknown, what is remembered."""
         seen = self._watch.inventory()
         count, kind, memory = (self._state.get(key) for key in ("gpus", "gpu_type", "gpu_memory_bytes"))
-        if isinstance(count, int) and count > (seen.number if seen else 0):
-            memory = memory if isinstance(memory, int) else 0
-            return Inventory(count, kind if isinstance(kind, str) else "", memory, remembered=True)
+        if type(count) is int and (seen.number if seen else 0) < count <= MAX_STATED:
+            memory = memory if type(memory) is int and 0 <= memory < MAX_GB * GIB else 0
+            return Inventory(count, clean_text(kind), memory, remembered=True)
         return seen
 
     def _expected(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,8 @@ CREDENTIAL_FILE = "/etc/systemd/system/aurora-agent.service.d/token.conf"
 HOOK_FILE = "/usr/lib/systemd/system-sleep/aurora-agent-sleep"
 MARKER = "# aurora-agent"
 STOP_SECONDS = 10.0
+_NO_TABLE = re.compile(rb"no crontab|No such file")
+"""As cron, cronie and BusyBox say that somebody has none."""
 
 
 class Systemd:
@@ -128,14 +131,19 @@ class Loop:
         """Whether crontab will start it after a reboot."""
         if shutil.which("crontab") is None:
             return False
-        listed = subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False)
-        lines = [line for line in listed.stdout.splitlines() if MARKER not in line] if listed.returncode == 0 else []
+        environment = {**os.environ, "LC_ALL": "C"}
+        listed = subprocess.run(["crontab", "-l"], env=environment, capture_output=True, check=False)
+        if listed.returncode != 0 and _NO_TABLE.search(listed.stderr) is None:
+            # What stands in it is not known, and would be lost.
+            return False
+        before = listed.stdout if listed.returncode == 0 else b""
+        lines = [line for line in before.splitlines(keepends=True) if MARKER.encode() not in line]
         if wanted:
-            lines.append(f"@reboot {self._loop} >>{self._log} 2>&1 {MARKER}")
-        text = "".join(f"{line}\n" for line in lines)
-        if text == listed.stdout:
+            lines.append(os.fsencode(f"@reboot {self._loop} >>{self._log} 2>&1 {MARKER}\n"))
+        table = b"".join(line if line.endswith(b"\n") else line + b"\n" for line in lines)
+        if table == before:
             return wanted
-        return subprocess.run(["crontab", "-"], input=text, text=True, check=False).returncode == 0 and wanted
+        return subprocess.run(["crontab", "-"], input=table, check=False).returncode == 0 and wanted
 
     def _running(self) -> int | None:
         try:

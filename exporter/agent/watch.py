@@ -61,7 +61,9 @@ class GpuWatch:
         if self._health_call is not None and self._health_call.done:
             self._health, self._health_call = self._health_call.value_or(self._health), None
         if self._call is None:
-            if self._sight is not None and (self._every is None or now - self._began < self._every):
+            # Whoever could not look has not looked: that is made up for with the next heartbeat.
+            looked = self._sight in {Sight.SEEN, Sight.ABSENT}
+            if looked and (self._every is None or now - self._began < self._every):
                 return
             self._began = now
             self._call = self._worker.start(self._look_once)
@@ -70,7 +72,9 @@ class GpuWatch:
             self._take(*call.value)
             self._begin_health()
         else:
-            self._note_unsure(f"the driver takes longer than {wait:g} s")
+            # One that is only slow answers until the next heartbeat, and is no news.
+            slow_before = self._unsure_since is not None
+            self._note_unsure(f"the driver takes longer than {wait:g} s", news=slow_before)
 
     def inventory(self) -> Inventory | None:
         """What the node has, by the latest look; None where there was none that knew."""
@@ -142,9 +146,11 @@ class GpuWatch:
         self._unsure_since = None
         self._log_reason(look.reason, look.sight)
 
-    def _note_unsure(self, reason: str) -> None:
+    def _note_unsure(self, reason: str, *, news: bool = True) -> None:
         if self._unsure_since is None:
             self._unsure_since = time.monotonic()
+        if not news:
+            return
         self._log_reason(reason, Sight.UNSURE)
 
     def _log_reason(self, reason: str, sight: Sight) -> None:

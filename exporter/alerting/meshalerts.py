@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.alerting.nodealerts import NON_PRODUCTION_PATTERN, PLANNED, SCRAPED
+from exporter.alerting.nodealert import NON_PRODUCTION_PATTERN, PLANNED, SCRAPED
 from exporter.alerting.rule import Alert, Recording, block, file, indented
 from exporter.alerting.setting import Setting
 from exporter.domain.duration import format_duration

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,9 +14,12 @@ from starlette.responses import Response
 from exporter.api.responses import Handler, document_response
 from exporter.api.service import Service
 from exporter.client.http import NoAnswer, fetch
+from exporter.client.workers import Workers
 from exporter.domain.errors import Invalid
 
 TIMEOUT_SECONDS = 2.0
+LONGEST_SECONDS = 5.0
+"""Looking up its name, which has no limit of its own, included."""
 FRESH_SECONDS = 5.0
 MAX_ALERTS = 200
 PATH = "/api/v1/alerts"
@@ -61,6 +65,13 @@ class _Answer(msgspec.Struct):
 def show_alerts(service: Service) -> Handler:
     """The alerts of this project that fire, the watchdog left out; Prometheus is asked once in five seconds at most."""
     latest: tuple[float, str, asyncio.Task[Alerts]] | None = None
+    workers = Workers(1, "prometheus")
+
+    async def ask(url: str) -> Alerts:
+        try:
+            return await workers.call(partial(_ask, url), within=LONGEST_SECONDS)
+        except TimeoutError:
+            return Alerts(configured=True, error=f"Prometheus could not be asked within {LONGEST_SECONDS:g} s")
 
     async def handle(_: Request) -> Response:
         nonlocal latest
@@ -69,7 +80,7 @@ def show_alerts(service: Service) -> Handler:
             return document_response(Alerts(configured=False))
         now = time.monotonic()
         if latest is None or latest[1] != url or (now - latest[0] > FRESH_SECONDS and latest[2].done()):
-            latest = now, url, asyncio.create_task(asyncio.to_thread(_ask, url))
+            latest = now, url, asyncio.create_task(ask(url))
         return document_response(await asyncio.shield(latest[2]))
 
     return handle

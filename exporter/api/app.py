@@ -27,6 +27,7 @@ from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, take_h
 from exporter.api.middleware import Middleware
 from exporter.api.renderings import Renderings
 from exporter.api.service import Service
+from exporter.api.verdict import Verdicts
 from exporter.domain.lifecycle import Phase
 
 
@@ -35,15 +36,16 @@ def create_app(service: Service) -> ASGIApp:
     take_heartbeat = TakeHeartbeat(service)
     # Scrapes do not wait for those who list nodes.
     listings, scrapes = (Renderings(at_once, service.telemetry.refuse) for at_once in (1, 2))
+    verdicts = Verdicts(service)
     files = ui.Files()
     routes = [
         Route("/", ui.page(files)),
         Route("/ui/session", ui.session(service)),
-        Route("/ui/nodes/{name}", ui.page(files)),
+        Route("/ui/nodes/{name}", ui.node_page(files, service)),
         Route("/ui/{file}", ui.asset(files)),
-        Route("/mesh", mesh.show_mesh(service)),
+        Route("/mesh", mesh.show_mesh(verdicts)),
         Route("/alerts", alerts.show_alerts(service)),
-        Route("/badge/mesh.svg", mesh.mesh_badge(service)),
+        Route("/badge/mesh.svg", mesh.mesh_badge(service, verdicts)),
         Route("/badge/{name}.svg", mesh.node_badge(service)),
         Route("/nodes/register", registration.register(service), methods=["POST"]),
         Route(HEARTBEAT, take_heartbeat, methods=["POST"]),
@@ -63,7 +65,7 @@ def create_app(service: Service) -> ASGIApp:
             )
         ),
         Route("/audit", auditing.list_entries(service)),
-        Route("/transitions", transitions.list_recent(service)),
+        Route("/transitions", transitions.list_recent(service, listings)),
         Route(events.EVENTS, events.follow(service)),
         Route("/topology", overview.show_topology(service, listings)),
         Route("/stats", overview.show_stats(service)),

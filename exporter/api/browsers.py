@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import socket
 from collections.abc import Mapping
+from concurrent.futures import Future
 from ipaddress import ip_address
+from threading import Thread
 from typing import Any
 
 from exporter.api.problems import Problem
@@ -67,14 +70,16 @@ def refuse_cross_site(headers: Mapping[bytes, bytes]) -> None:
 class Hosts:
     """Under which names writes are taken, so that a name that was rebound to our address is of no use.
 
-    Addresses, localhost, this machine's own name, what `web.listen_address` names, and `web.allowed_hosts`. From a
-    program (which sends no `Origin`) a name without a dot is taken too: nobody outside can give such a name an address.
+    Addresses, localhost, this machine's own name (with its domain where the resolver knows it), what
+    `web.listen_address` names, and `web.allowed_hosts`. From a program (which sends no `Origin`) a name without a dot
+    is taken too: nobody outside can give such a name an address.
     Source: ICANN SAC053.
     """
 
     def __init__(self) -> None:
         self._setting: Web | None = None
         self._judged: dict[bytes, bool] = {}
+        _full_name()
 
     def check(self, setting: Web, headers: Mapping[bytes, bytes], *, browser: bool) -> None:
         """Raise Problem (403) for a request whose `Host` is not ours."""
@@ -84,9 +89,12 @@ class Hosts:
         host = _without_port(named)
         if setting is not self._setting or len(self._judged) > MAX_REMEMBERED:
             self._setting, self._judged = setting, {}
-        if host not in self._judged:
-            self._judged[host] = _is_ours(host, setting)
-        if not self._judged[host] and (browser or b"." in host):
+        ours = self._judged.get(host)
+        if ours is None:
+            ours = _is_ours(host, setting)
+            if ours or _full_name().done():
+                self._judged[host] = ours
+        if not ours and (browser or b"." in host):
             shown = ascii(host[:80].decode("latin-1"))
             detail = f"no writes for the Host {shown}: use an address, or add the name to web.allowed_hosts"
             raise Problem(403, detail, kind="unknown-host")
@@ -104,6 +112,21 @@ def _without_port(value: bytes) -> bytes:
     return (parts["address"] or parts["name"].removesuffix(b".")) if parts else text
 
 
+@functools.cache
+def _full_name() -> Future[str]:
+    """This machine's name with its domain. Only the resolver knows that, which may take its time: so in a thread."""
+    found: Future[str] = Future()
+    Thread(target=lambda: found.set_result(_look_up_full_name()), name="aurora-own-name", daemon=True).start()
+    return found
+
+
+def _look_up_full_name() -> str:
+    """Our own name alone where the resolver names another machine, or none."""
+    own = socket.gethostname().lower()
+    full = socket.getfqdn().lower().removesuffix(".")
+    return full if full.partition(".")[0] == own.partition(".")[0] else own
+
+
 def _is_ours(host: bytes, setting: Web) -> bool:
     if len(host) > LONGEST:
         return False
@@ -113,6 +136,8 @@ def _is_ours(host: bytes, setting: Web) -> bool:
     except ValueError:
         listener = split_listen_address(setting.listen_address)[0].lower().removesuffix(".")
         own = {"localhost", socket.gethostname().lower(), listener or "localhost"}
+        if _full_name().done():
+            own.add(_full_name().result())
         names = setting.allowed_hosts
         allowed = any(name == each or (each[:2] == "*." and name.endswith(each[1:])) for each in names)
         return allowed or name in own or name.endswith(".localhost")

@@ -7,15 +7,14 @@ from functools import lru_cache
 import msgspec
 
 from exporter.api.responses import encode
+from exporter.api.suppression import Suppression
 from exporter.domain.clock import SECOND
 from exporter.domain.heartbeat import GpuReading
 from exporter.domain.lifecycle import Phase
-from exporter.domain.node import Node, Scope
+from exporter.domain.node import Node
 from exporter.domain.status import Status, Transport
 from exporter.domain.timestamp import format_timestamp
 from exporter.nodemap.nodemap import NodeMap
-
-SUPPRESSORS = {Scope.SITE: "AuroraSiteDisrupted", Scope.MESH: "AuroraMeshSuspect"}
 
 
 class AgentDocument(msgspec.Struct, omit_defaults=True, gc=False):
@@ -44,7 +43,7 @@ class NodeDocument(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     held: bool = False
     held_since: str = ""
     suppressed_by: tuple[str, ...] = ()
-    """Alerts that stand for those of the node, as it went missing with its site or the mesh."""
+    """What stands for the alert of the node's status: names of alerts, or the name that its machine has now."""
     reported_status: str | None = None
     gpus: tuple[GpuReading, ...] = ()
     agent: AgentDocument | None = None
@@ -57,6 +56,7 @@ class Renderer:
         self._node_map = node_map
         self._now_ns = node_map.clock.monotonic_ns()
         self._anything_held = node_map.anything_held()
+        self._suppression = Suppression(node_map)
 
     def document(self, node: Node) -> bytes:
         """The node's document, as JSON."""
@@ -73,10 +73,11 @@ class Renderer:
             metadata=facts.metadata,
             lifecycle=lifecycle.phase,
             transport=node.transport,
-            suppressed_by=tuple(SUPPRESSORS[disruption.scope] for disruption in node.disruptions),
             reported_status=node.reported_status,
             gpus=node.readings,
         )
+        if node.status is not Status.ACTIVE:
+            document.suppressed_by = tuple(each.by for each in self._suppression.standing_for(node))
         if facts.agent is not None:
             document.agent = AgentDocument(facts.agent.name, facts.agent.version)
         if lifecycle.phase is not Phase.IN_SERVICE:

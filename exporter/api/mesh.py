@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from exporter.api.responses import Handler, document_response
 from exporter.api.service import Service
-from exporter.api.verdict import State, verdict_of
+from exporter.api.verdict import State, Verdicts
 from exporter.domain.errors import StillLoading
 from exporter.domain.lifecycle import Phase
 from exporter.domain.status import Status
@@ -43,21 +43,21 @@ HEADERS = {
 }
 
 
-def show_mesh(service: Service) -> Handler:
+def show_mesh(verdicts: Verdicts) -> Handler:
     """Is the mesh healthy, and what is wrong: the worst first."""
 
     async def handle(_: Request) -> Response:
-        return document_response(verdict_of(service))
+        return document_response(await verdicts.get())
 
     return handle
 
 
-def mesh_badge(service: Service) -> Handler:
+def mesh_badge(service: Service, verdicts: Verdicts) -> Handler:
     """The mesh's state as a picture; it is answered while we load, too, since pages show it as it is."""
 
     async def handle(_: Request) -> Response:
         try:
-            state = verdict_of(service).state
+            state = (await verdicts.get()).state
         except StillLoading:
             return _badge("mesh", "loading", GREY)
         active, total = service.node_map.totals.statuses[Status.ACTIVE], len(service.node_map)

@@ -142,7 +142,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", join.AGENT): Operation("The agent's zipapp", {200: ("application/zip",), 304: None}),
     ("GET", "/openapi.json"): Operation("This document", {200: dict[str, Any]}),
     ("GET", "/"): Operation("The status page", {200: (HTML,), 304: None}),
-    ("GET", "/ui/nodes/{name}"): Operation("A node's own page", {200: (HTML,), 304: None}),
+    ("GET", "/ui/nodes/{name}"): Operation("A node's own page", {200: (HTML,), 304: None, 404: (HTML,)}),
     ("GET", "/ui/session"): Operation("What the status page has to know", {200: documents.Session}),
     ("GET", "/ui/{file}"): Operation(
         "A file of the status page", {200: ("text/javascript", "text/css", HTML, SVG), 304: None}

@@ -60,5 +60,5 @@ class RateLimits:
     def _refuse(self, reason: str, what: str, setting: str, wait: float) -> None:
         self._refused(reason)
         seconds = max(1, math.ceil(wait))
-        detail = f"too many {what} from this address ({setting}): try again in {seconds} s"
+        detail = f"too many {what} from one caller ({setting}): try again in {seconds} s"
         raise Problem(429, detail, kind="rate", headers={"Retry-After": str(seconds)})

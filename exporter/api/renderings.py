@@ -29,10 +29,10 @@ REST = 3
 LONGEST_REST = 0.25
 """seconds at most. Meanwhile more readers come, and share the next one."""
 RETRY_AFTER = {"Retry-After": "1"}
-SLICES = 4
-"""Slices of all answers that are written before the loop serves its sockets again: a quarter of a megabyte."""
+SLICES = 2
+"""Slices of all answers that are written before the loop serves its sockets again: 128 KiB."""
 _slices = Turns(SLICES)
-STARTS = 16
+STARTS = 8
 """So many of those who share a rendering have it between two such looks."""
 
 

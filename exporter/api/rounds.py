@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
 
-ROUND_SECONDS = 0.002
+ROUND_SECONDS = 0.001
 """So long at most, and one slice more, is parsed in a round; heartbeats excepted."""
 SLICE = 16_384
 """Bytes that are parsed at once; of chunks of one byte each that takes a millisecond."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from exporter.api.problems import Problem
 from exporter.api.responses import Handler, document_response, seconds
 from exporter.api.service import Service
 from exporter.api.trust import Trust
+from exporter.domain.errors import StillLoading
 
 ROOT = Path(__file__).parents[1] / "ui"
+OK, NOT_FOUND = 200, 404
 WRITE = "/nodes/any/maintenance"
 """A caller that may write this may do all that the page offers."""
 TYPES = {
@@ -47,15 +50,15 @@ class Files:
                 etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
                 self._files[path.name] = content, etag, TYPES[path.suffix]
 
-    def answer(self, name: str, request: Request) -> Response:
-        """The file, or 304 where the caller has it."""
+    def answer(self, name: str, request: Request, status: int = OK) -> Response:
+        """The file with this status, or 304 where the caller has it."""
         if name not in self._files:
             raise Problem(404, "no file of the status page has this name")
         content, etag, media_type = self._files[name]
         headers = {**HEADERS, "ETag": etag}
-        if etag in request.headers.get("if-none-match", ""):
+        if status == OK and etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        return Response(content, headers={**headers, "Content-Type": media_type})
+        return Response(content, status, {**headers, "Content-Type": media_type})
 
 
 def page(files: Files) -> Handler:
@@ -63,6 +66,19 @@ def page(files: Files) -> Handler:
 
     async def handle(request: Request) -> Response:
         return files.answer("index.html", request)
+
+    return handle
+
+
+def node_page(files: Files, service: Service) -> Handler:
+    """The page of one node; 404, and the page says so, where none has this name."""
+
+    async def handle(request: Request) -> Response:
+        response = files.answer("index.html", request)
+        with contextlib.suppress(StillLoading):
+            if service.node_map.find(request.path_params["name"]) is None:
+                response = files.answer("index.html", request, NOT_FOUND)
+        return response
 
     return handle
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Iterator
+from time import perf_counter
 
 import msgspec
 
 from exporter.alerting.setting import RUNBOOKS
 from exporter.api.service import Service
+from exporter.api.suppression import LEAD, Suppression
 from exporter.domain.lifecycle import Phase
 from exporter.domain.node import Node
 from exporter.domain.status import Status, Transport
+from exporter.exposition.yielder import Yielder
+from exporter.nodemap.totals import MESH
 
 MAX_PROBLEMS = 200
-LEAD = "lead"
+CHUNK = 500
+"""Nodes between two looks at the time."""
+CHEAP_SECONDS = 0.002
+KEPT = 10
+"""A verdict that took longer is kept for so many times as long."""
 
 
 class State(enum.StrEnum):
@@ -40,9 +49,17 @@ SENTENCES = {
     State.NOT_RECEIVING: "The registry receives no heartbeats: statuses are frozen",
 }
 
+MISSING = {
+    Status.WARNING: (State.WARNING, "Its heartbeats are missing", "warning", "AuroraNodeWarning"),
+    Status.OFFLINE: (State.OFFLINE, "It is offline", "critical", "AuroraNodeOffline"),
+}
+
 
 class Trouble(msgspec.Struct, omit_defaults=True):
-    """One thing that is wrong. `alert` is the rule that stands for it, `runbook` its page."""
+    """One thing that is wrong. `alert` is the rule that stands for it, `runbook` its page.
+
+    Of a node whose own alert is suppressed, the severity is info.
+    """
 
     state: State
     severity: str
@@ -65,18 +82,47 @@ class Verdict(msgspec.Struct):
     """Nodes in maintenance or draining."""
 
 
-def verdict_of(service: Service) -> Verdict:
+class Verdicts:
+    """The verdict, worked out once for all who ask at the same time, and of a large mesh kept for a moment.
+
+    Pages and pictures ask for it without limits, and it takes a look at every node.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._task: asyncio.Task[Verdict] | None = None
+        self._until = 0.0
+
+    async def get(self) -> Verdict:
+        """How the mesh stands; raises StillLoading."""
+        task = self._task
+        if task is None or (task.done() and perf_counter() >= self._until):
+            task = self._task = asyncio.create_task(self._work_out())
+        return await asyncio.shield(task)
+
+    async def _work_out(self) -> Verdict:
+        began = perf_counter()
+        verdict = await verdict_of(self._service)
+        cost = perf_counter() - began
+        self._until = perf_counter() + cost * KEPT if cost > CHEAP_SECONDS else 0.0
+        return verdict
+
+
+async def verdict_of(service: Service) -> Verdict:
     """How the mesh stands now; raises StillLoading."""
-    node_map = service.node_map
+    node_map, yielder = service.node_map, Yielder()
     troubles = [*_registry(service), *_mesh(service)]
+    suppression = Suppression(node_map)
     planned = total = 0
-    for node in node_map.nodes():
+    for position, node in enumerate(list(node_map.nodes())):
+        if position % CHUNK == 0:
+            await yielder.maybe_yield()
         out_of_service = node.lifecycle.phase is not Phase.IN_SERVICE
         planned += out_of_service
         if (out_of_service and node.lifecycle.overdue(node_map.clock.wall_ns())) or node.status is not Status.ACTIVE:
             total += 1
             if total <= MAX_PROBLEMS:
-                troubles += _node(node, node_map.clock.wall_ns())
+                troubles += _node(node, node_map.clock.wall_ns(), suppression)
     state = max((trouble.state for trouble in troubles), key=_RANK.__getitem__, default=State.HEALTHY)
     if not len(node_map) and state is State.HEALTHY:
         state = State.EMPTY
@@ -104,12 +150,12 @@ def _registry(service: Service) -> Iterator[Trouble]:
 
 
 def _mesh(service: Service) -> Iterator[Trouble]:
-    totals = service.node_map.totals
-    if totals.mesh_suspect:
+    totals, disruptions = service.node_map.totals, service.node_map.disruptions
+    if disruptions.of(MESH):
         text = "Most nodes of the mesh went missing together; the registry's own connection is the likeliest cause"
         yield _trouble(State.MESH_SUSPECT, "critical", text, "AuroraMeshSuspect")
     for site in totals.site_names():
-        if totals.disrupted(site):
+        if disruptions.of(site):
             text = f"Most nodes of the site {site} went missing together"
             yield _trouble(State.SITE_DISRUPTED, "critical", text, "AuroraSiteDisrupted", site=site)
     leads = sum(totals.nodes[LEAD, status] for status in Status)
@@ -122,13 +168,18 @@ def _lead_in_service(service: Service) -> bool:
     return any(node.facts.role == LEAD and node.lifecycle.phase is Phase.IN_SERVICE for node in nodes)
 
 
-def _node(node: Node, wall_ns: int) -> Iterator[Trouble]:
+def _node(node: Node, wall_ns: int, suppression: Suppression) -> Iterator[Trouble]:
     lifecycle = node.lifecycle
     if lifecycle.phase is not Phase.IN_SERVICE:
         if lifecycle.overdue(wall_ns) and node.status is not Status.ACTIVE:
             text = f"It is in {lifecycle.phase} beyond its end and not active"
             yield _trouble(State.WARNING, "warning", text, "AuroraMaintenanceOverdue", node=node.name)
-    elif node.status is Status.WARNING:
-        yield _trouble(State.WARNING, "warning", "Its heartbeats are missing", "AuroraNodeWarning", node=node.name)
-    elif node.status is Status.OFFLINE:
-        yield _trouble(State.OFFLINE, "critical", "It is offline", "AuroraNodeOffline", node=node.name)
+        return
+    if node.renamed_to:
+        return
+    state, text, severity, alert = MISSING[node.status]
+    suppressor = next(suppression.standing_for(node), None)
+    if suppressor is None:
+        yield _trouble(state, severity, text, alert, node=node.name)
+    else:
+        yield _trouble(state, "info", f"{text}; {suppressor.by} stands for it", suppressor.by, node=node.name)

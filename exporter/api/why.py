@@ -11,8 +11,9 @@ from exporter.alerting.setting import NON_PRODUCTION
 from exporter.api.documents import timestamp
 from exporter.api.responses import Handler, document_response, seconds
 from exporter.api.service import Service
+from exporter.api.suppression import Suppression
 from exporter.domain.lifecycle import Phase
-from exporter.domain.node import Node, Scope
+from exporter.domain.node import Node
 from exporter.domain.reception import Reception
 from exporter.domain.status import Status, Thresholds
 from exporter.nodemap.nodemap import NodeMap
@@ -55,7 +56,8 @@ def _explanation(node_map: NodeMap, node: Node) -> dict[str, Any]:
         ),
         "lifecycle": _lifecycle(node, wall_ns),
         "ignored": [{"field": part.field, "message": part.message} for part in node.ignored],
-        "suppressed": _suppressed(node, held=held_since_ns is not None, wall_ns=wall_ns),
+        "suppressed": [each.text for each in Suppression(node_map).of(node)],
+        "pages": node.facts.environment not in NON_PRODUCTION,
         "thresholds": {
             "heartbeat_interval_seconds": seconds(node_map.thresholds.heartbeat_interval),
             "warning_after_seconds": seconds(node_map.thresholds.warning_after),
@@ -112,28 +114,6 @@ def _lifecycle(node: Node, wall_ns: int) -> dict[str, Any]:
         "set_by": lifecycle.by,
         "overdue": lifecycle.overdue(wall_ns),
     }
-
-
-def _suppressed(node: Node, *, held: bool, wall_ns: int) -> list[str]:
-    """What keeps the node's alerts from paging, as sentences; empty where nothing does."""
-    lifecycle, facts = node.lifecycle, node.facts
-    reasons = []
-    if lifecycle.overdue(wall_ns):
-        reasons.append(f"it is in {lifecycle.phase} beyond its end: AuroraMaintenanceOverdue reports it instead")
-    elif lifecycle.phase is not Phase.IN_SERVICE:
-        reasons.append(f"it is in {lifecycle.phase} until {timestamp(lifecycle.until_ns)}")
-    if held:
-        reasons.append("the registry does not receive it, or has only just begun to again, so its status is frozen")
-    scopes = {disruption.scope for disruption in node.disruptions}
-    if Scope.MESH in scopes:
-        reasons.append("it went missing together with most of the mesh: AuroraMeshSuspect stands for it")
-    if Scope.SITE in scopes:
-        reasons.append(f"it went missing together with its site {facts.site}: AuroraSiteDisrupted stands for it")
-    if node.renamed_to:
-        reasons.append(f"the same machine registered as {node.renamed_to} after its last heartbeat")
-    if facts.environment in NON_PRODUCTION:
-        reasons.append(f"its environment is {facts.environment}: its alerts have severity info")
-    return reasons
 
 
 def _forget_after(thresholds: Thresholds, node: Node) -> int:

@@ -92,10 +92,11 @@ def _may_be_ambiguous(payload: bytes) -> bool:
 def _read_strictly(payload: bytes) -> Heartbeat | Register | Depart | None:
     if _is_of_others(payload):
         return None
-    if len(payload) > MAX_BYTES:
-        return _read_too_large(payload)
     try:
-        event = strictjson.loads_leniently(payload)
+        event = _read_leniently(payload)
+    except strictjson.TooComplex as fault:
+        reason = Rejection.TOO_COMPLEX if len(payload) <= MAX_BYTES else Rejection.TOO_LARGE
+        return _read_name_alone(payload, reason, str(fault))
     except Invalid as fault:
         raise Unreadable(Rejection.NOT_JSON, str(fault)) from None
     if not isinstance(event, dict):
@@ -116,22 +117,29 @@ def _read_strictly(payload: bytes) -> Heartbeat | Register | Depart | None:
     return _read_command(event_type, _read_json(payload).get("data"))
 
 
+def _read_leniently(payload: bytes) -> Any:
+    if len(payload) > MAX_BYTES:
+        raise strictjson.TooComplex.of("", f"expected at most {MAX_BYTES} bytes, got {len(payload)}")
+    return strictjson.loads_leniently(payload)
+
+
 def _read_json(payload: bytes) -> Any:
     try:
         return strictjson.loads(payload)
+    except strictjson.TooComplex as fault:
+        raise Unreadable(Rejection.TOO_COMPLEX, str(fault)) from None
     except Invalid as fault:
         raise Unreadable(Rejection.NOT_JSON, str(fault)) from None
 
 
-def _read_too_large(payload: bytes) -> Heartbeat:
+def _read_name_alone(payload: bytes, reason: Rejection, fault: str) -> Heartbeat:
     """A heartbeat whose name can be read counts, whatever else is in it; all other events are refused."""
-    fault = f"expected at most {MAX_BYTES} bytes, got {len(payload)}"
     try:
         event = _decode_subject(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise Unreadable(Rejection.TOO_LARGE, fault) from None
+        raise Unreadable(reason, fault) from None
     if _may_be_ambiguous(payload):
-        raise Unreadable(Rejection.TOO_LARGE, fault)
+        raise Unreadable(reason, fault)
     return without_body(event.data.node, Fault("", fault), Reason.TOO_LARGE)
 
 

@@ -176,6 +176,8 @@ class Why(msgspec.Struct, frozen=True):
     timestamp: str
     held_since: str = ""
     ignored: list[Ignored] = []
+    pages: bool = True
+    """False where the node's environment makes its alerts info."""
 
 
 class Vertex(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ from exporter.domain.heartbeat import (
     sent_at_ns,
 )
 from exporter.domain.shape import shaped
-from exporter.domain.text import shown, text_fault
+from exporter.domain.text import NAME_EXPECTED, is_name, shown, text_fault
 
 _KEYS = (b'"node"', b'"role"', b'"status"', b'"timestamp"', b'"sequence"', b'"gpus"')
 _FIELDS = {
@@ -53,6 +53,8 @@ def parse_heartbeat(body: bytes, *, node: str = "") -> Heartbeat:
         return _salvage_text(body, node)
     # msgspec keeps the last of duplicate keys: a body that has one twice is looked at again, strictly.
     if body.count(b":") > 1 and any(body.count(key) > 1 for key in _KEYS):
+        return _salvage_text(body, node)
+    if node and beat.node not in {"", node} and not is_name(beat.node):
         return _salvage_text(body, node)
     return beat if is_sound(beat) else _salvage_text(body, node)
 
@@ -113,6 +115,9 @@ class _Salvage:
             if not self._node:
                 raise Invalid.of("node", message)
             self._ignore("node", message, Reason.WRONG_TYPE)
+            name = self._node
+        elif self._node and name not in {"", self._node} and not is_name(name):
+            self._ignore("node", f"expected {NAME_EXPECTED}, got {shown(name)}", Reason.BAD_TEXT)
             name = self._node
         fields = self._fields(value, "", _FIELDS)
         fields["node"] = name

@@ -20,6 +20,10 @@ Container = dict[str, Any] | list[Any]
 _NESTED = (dict, list)
 
 
+class TooComplex(Invalid):
+    """More values, or nested deeper, than we read: it may be JSON."""
+
+
 def loads(body: bytes) -> Any:
     """The value that a JSON text stands for.
 
@@ -29,15 +33,18 @@ def loads(body: bytes) -> Any:
     overlook.
     """
     _check_size(body)
+    marks = _Marks()
     try:
         text = body.decode().removeprefix(_BYTE_ORDER_MARK)
-        value = json.loads(text, object_pairs_hook=_object, parse_int=_integer)
+        value = json.loads(text, object_pairs_hook=marks.object, parse_int=marks.integer)
     except UnicodeDecodeError as error:
         raise Invalid.of("", f"the body is not UTF-8 (byte {error.start})") from None
     except RecursionError:
-        raise Invalid.of("", f"the body is nested deeper than {MAX_DEPTH} levels") from None
+        raise TooComplex.of("", f"the body is nested deeper than {MAX_DEPTH} levels") from None
     except json.JSONDecodeError as error:
         raise Invalid.of("", f"the body is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
+    if marks.any:
+        _refuse_marked(value)
     # Text of valid UTF-8 has surrogates by escapes only.
     _check(value, escapes=b"\\u" in body)
     return value
@@ -47,7 +54,7 @@ def _check_size(body: bytes) -> None:
     # Each value costs hundreds of bytes and a microsecond: so many stall nothing.
     commas = body.count(b",")
     if commas > MAX_COMMAS:
-        raise Invalid.of("", f"expected a body of at most {MAX_COMMAS} commas, got {commas}")
+        raise TooComplex.of("", f"expected a body of at most {MAX_COMMAS} commas, got {commas}")
 
 
 class Ambiguous:
@@ -84,15 +91,38 @@ def reject_unwritable(value: Any, path: str) -> None:
                 raise Invalid.of(_path_of(_Where(where, step, 0), path), f"expected a finite number, got {child}")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise Invalid.of(clipped(key), "the key stands more than once in one object")
-            seen.add(key)
-    return value
+class _TooLong(NamedTuple):
+    """Stands for an integer that nobody means."""
+
+    digits: int
+
+
+class _Marks:
+    """What a text has that is refused: where it stands is known once the whole is read."""
+
+    def __init__(self) -> None:
+        self.any = False
+
+    def object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = _lenient_object(pairs)
+        self.any |= len(value) != len(pairs)
+        return value
+
+    def integer(self, digits: str) -> int | _TooLong:
+        if len(digits) <= _MAX_DIGITS:
+            return int(digits)
+        self.any = True
+        return _TooLong(len(digits))
+
+
+def _refuse_marked(value: Any) -> None:
+    for within, where in _containers(value):
+        for step, child in _items(within):
+            if child is AMBIGUOUS:
+                raise Invalid.of(_path_of(_Where(where, step, 0), ""), "the key stands more than once in one object")
+            if isinstance(child, _TooLong):
+                message = f"expected an integer of at most {_MAX_DIGITS} digits, got one of {child.digits}"
+                raise Invalid.of(_path_of(_Where(where, step, 0), ""), message)
 
 
 def _lenient_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -110,16 +140,10 @@ def _lenient_integer(digits: str) -> float:
     return int(digits) if len(digits) <= _MAX_DIGITS else math.inf
 
 
-def _integer(digits: str) -> int:
-    if len(digits) > _MAX_DIGITS:
-        raise Invalid.of("", f"expected an integer of at most {_MAX_DIGITS} digits, got one of {len(digits)}")
-    return int(digits)
-
-
 def _check(value: Any, *, escapes: bool) -> None:
     for within, where in _containers(value):
         if where is not None and where.depth >= MAX_DEPTH:
-            raise Invalid.of(_path_of(where, "", 1), f"nested deeper than {MAX_DEPTH} levels")
+            raise TooComplex.of(_path_of(where, "", 1), f"nested deeper than {MAX_DEPTH} levels")
         if escapes:
             _reject_surrogates(within, where)
 

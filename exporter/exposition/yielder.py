@@ -7,7 +7,7 @@ import time
 from collections import deque
 
 STRETCH_NS = 1_000_000
-STRETCHES = 4
+STRETCHES = 2
 
 
 class Turns:

@@ -28,9 +28,10 @@ class _Running:
 class Disruptions:
     """Begins, extends and ends disruptions, and marks their nodes (`Node.disruptions`).
 
-    One begins when the site rule says so, with the nodes that the rule counts as missing. A node joins that goes
-    missing within `warning_after` of the latest one, up to `recent` after the beginning. It ends when all its nodes are
-    back, when most nodes have been back for twice `offline_after` (time for a reboot), or once it is old
+    One begins when the site rule says so, with the nodes that went missing together until then: each within
+    `warning_after` of the next. One that was missing before has an alert of its own, and keeps it. A node joins that
+    goes missing within `warning_after` of the latest one, up to `recent` after the beginning. It ends when all its
+    nodes are back, when most nodes have been back for twice `offline_after` (time for a reboot), or once it is old
     (`SiteRule.lasting`); what is still missing then is alerted on by name.
     """
 
@@ -80,8 +81,8 @@ class Disruptions:
             node = self._fresh.popleft()
             for site in _sites(node) if node.order in gone else ():
                 running = self._running.get(site)
-                if running and self._joins(running, _missing_since_ns(node, thresholds), thresholds):
-                    running.latest_ns = max(running.latest_ns, _missing_since_ns(node, thresholds))
+                if running and self._joins(running, missing_since_ns(node, thresholds), thresholds):
+                    running.latest_ns = max(running.latest_ns, missing_since_ns(node, thresholds))
                     self._mark(running, node)
             left = None if left is None else left - 1
         if left == 0:
@@ -92,7 +93,7 @@ class Disruptions:
         rule = self._totals.site_rule
         for site, nodes in self._missing.items():
             if len(nodes) >= rule.min_nodes and site not in self._running and self._totals.disrupted(site):
-                self._begin(site, dict(nodes), now_ns)
+                self._begin(site, nodes.values(), thresholds, now_ns)
         return self._update_marks(left)
 
     def _update_marks(self, left: int | None = None) -> int | None:
@@ -120,7 +121,7 @@ class Disruptions:
             if _missing(node):
                 self.note(node)
                 for site in _sites(node):
-                    missing.setdefault(site, []).append((_missing_since_ns(node, thresholds), node))
+                    missing.setdefault(site, []).append((missing_since_ns(node, thresholds), node))
         self._fresh.clear()
         for site, gone in missing.items():
             self._replay(site, sorted(gone, key=lambda each: each[0]), thresholds)
@@ -146,7 +147,7 @@ class Disruptions:
                     running.latest_ns = since_ns
                     self._mark(running, node)
             elif rule.disrupted(len(window), in_service - (count - len(window))):
-                self._begin(site, {each.order: each for _, each in window}, since_ns)
+                self._begin(site, [each for _, each in window], thresholds, since_ns)
 
     def _joins(self, running: _Running, since_ns: int, thresholds: Thresholds) -> bool:
         return (
@@ -154,10 +155,13 @@ class Disruptions:
             and since_ns - running.began_ns <= self._totals.site_rule.recent
         )
 
-    def _begin(self, site: str, nodes: dict[int, Node], now_ns: int) -> None:
+    def _begin(self, site: str, missing: Iterable[Node], thresholds: Thresholds, now_ns: int) -> None:
+        nodes = _together(missing, thresholds, now_ns)
+        if not nodes:
+            return
         disruption = Disruption(Scope.SITE if site else Scope.MESH, self._wall_time.at(now_ns))
-        running = self._running[site] = _Running(disruption, now_ns, now_ns, nodes)
-        self._unmarked.append((site, running, deque(nodes.values())))
+        running = self._running[site] = _Running(disruption, now_ns, now_ns, {node.order: node for node in nodes})
+        self._unmarked.append((site, running, deque(nodes)))
 
     def _mark(self, running: _Running, node: Node) -> None:
         running.nodes[node.order] = node
@@ -208,7 +212,20 @@ def _missing(node: Node) -> bool:
     return node.status is not Status.ACTIVE and node.lifecycle.phase is Phase.IN_SERVICE
 
 
-def _missing_since_ns(node: Node, thresholds: Thresholds) -> int:
+def _together(missing: Iterable[Node], thresholds: Thresholds, now_ns: int) -> list[Node]:
+    """Those that went missing just now, and before that each within `warning_after` of the next."""
+    latest_ns, found = now_ns, []
+    # Nearly in order as they are: the latest stand last.
+    for node in sorted(missing, key=lambda node: missing_since_ns(node, thresholds))[::-1]:
+        since_ns = missing_since_ns(node, thresholds)
+        if latest_ns - since_ns > thresholds.warning_after:
+            break
+        latest_ns = since_ns
+        found.append(node)
+    return found
+
+
+def missing_since_ns(node: Node, thresholds: Thresholds) -> int:
     """When it entered warning, going by its status."""
     if node.status is not Status.OFFLINE:
         return node.status_since_ns

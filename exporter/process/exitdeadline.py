@@ -13,15 +13,21 @@ log = logging.getLogger("aurora.process")
 
 
 class ExitDeadline:
-    """From `start` on, the process has so many seconds to end by itself; then it is ended with status 1.
+    """From `start` on, the process has so many seconds to end by itself; then it is ended.
 
     A thread of its own keeps the time, so that a stuck event loop, or another thread that Python waits for at its
     end, cannot hold it up.
     """
 
-    def __init__(self, seconds: float, *, flush: Callable[[float], object] = lambda _: None) -> None:
-        """`flush`: writes out what is left of the log, within the seconds that it is given."""
+    def __init__(
+        self, seconds: float, *, flush: Callable[[float], object] = lambda _: None, status: int | None = None
+    ) -> None:
+        """`flush`: writes out what is left of the log, within the seconds that it is given.
+
+        `status`: how it ends where all its work is done; without one it is broken off, which the log says, with 1.
+        """
         self._seconds = seconds
+        self._status = status
         self._flush = flush
         self._timer: threading.Timer | None = None
 
@@ -38,6 +44,7 @@ class ExitDeadline:
             self._timer.cancel()
 
     def _end(self) -> None:
-        log.error("the program did not end in time and is broken off", extra={"seconds": self._seconds})
+        if self._status is None:
+            log.error("the program did not end in time and is broken off", extra={"seconds": self._seconds})
         self._flush(FLUSH_SECONDS)
-        os._exit(EXIT_STATUS)
+        os._exit(EXIT_STATUS if self._status is None else self._status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from exporter.configuration.loader import load
 from exporter.domain.config import Config
 from exporter.domain.errors import Fault, Invalid, StoreRefused
 from exporter.exposition.families import FAMILIES
+from exporter.process.exitdeadline import ExitDeadline
 from exporter.process.tasks import whole
 from exporter.redislink.url import parse_redis_url
 from exporter.stores.urls import open_store
@@ -39,6 +41,7 @@ examples:
 A flag wins over the environment (AURORA_STORE, AURORA_EVENT_BUS, ...),
 which wins over the file. SIGHUP loads the configuration again.
 """
+CLOSE_SECONDS = 1.0
 FLAGS = (
     ("--web.listen-address", "web.listen_address", "ADDRESS", "where to listen (default 0.0.0.0:9999)"),
     ("--web.telemetry-path", "web.telemetry_path", "PATH", "where metrics are (default /metrics)"),
@@ -82,12 +85,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         store = open_store(config.store, instance_of(config.web.listen_address))
         registry = Registry(config, store, load_config)
-        uvloop.run(whole(serve(registry, listen(config.web.listen_address))))
+        listening = listen(config.web.listen_address)
     except (Invalid, StoreRefused, OSError) as error:
-        logs.flush()
-        print(f"aurora-registry: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return _refused(error)
+    return uvloop.run(_serve(registry, listening))
+
+
+async def _serve(registry: Registry, listening: socket.socket) -> int:
+    """Serve until it is stopped or cannot go on; the exit status."""
+    status = 0
+    try:
+        await whole(serve(registry, listening))
+    except (Invalid, StoreRefused, OSError) as error:
+        status = _refused(error)
+    # All is written; closing the loop would wait for lookups of host names, which may take minutes.
+    ExitDeadline(CLOSE_SECONDS, flush=logs.flush, status=status).start()
+    return status
+
+
+def _refused(error: Exception) -> int:
+    logs.flush()
+    print(f"aurora-registry: {error}", file=sys.stderr)
+    return 1
 
 
 def _check_further(config: Config) -> None:

@@ -31,6 +31,8 @@ class Rejection(enum.StrEnum):
     """Why an event on the bus was not taken in; each stands in `/metrics` from the start."""
 
     TOO_LARGE = "too_large"
+    TOO_COMPLEX = "too_complex"
+    """More values, or nested deeper, than is read."""
     NOT_JSON = "not_json"
     NOT_OBJECT = "not_object"
     NO_TYPE = "no_type"

@@ -38,3 +38,6 @@ export function clock(time) {
   const day = date.toDateString() === new Date().toDateString() ? "" : `${date.toLocaleDateString()} `;
   return day + date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 }
+
+/** @param {string} transport */
+export const over = (transport) => (transport === "http" ? "over HTTP" : `over the ${transport}`);

@@ -3,7 +3,7 @@
 import { actions } from "./actions.js";
 import { gpuText, json, nodes, now, site, state } from "./data.js";
 import { bar, h, setText } from "./dom.js";
-import { age, clock, gigabytes, nodePath, percent, runbook, words } from "./format.js";
+import { age, clock, gigabytes, nodePath, over, percent, runbook, words } from "./format.js";
 import { ageOf, statusBadge } from "./nodelist.js";
 import { strip } from "./pictures.js";
 
@@ -14,7 +14,7 @@ import { strip } from "./pictures.js";
  * @param {any} why the answer of /nodes/NAME/why
  */
 export function explain(why) {
-  const parts = [`Last heartbeat ${age(why.last_heartbeat.age_seconds)} ago over ${why.last_heartbeat.transport}.`];
+  const parts = [`Last heartbeat ${age(why.last_heartbeat.age_seconds)} ago ${over(why.last_heartbeat.transport)}.`];
   if (why.not_counted_seconds >= 1) parts.push(`${age(why.not_counted_seconds)} of it do not count: the registry could not receive.`);
   if (why.held) parts.push("Its status is frozen until the registry receives again.");
   else if (why.next?.in_seconds !== null && why.next) parts.push(`Without a heartbeat it is ${why.next.status} in ${age(why.next.in_seconds)}.`);
@@ -62,7 +62,7 @@ export class NodeView {
   draw(node, why, transitions) {
     this.age = h("span", {}, ageOf(node));
     const facts = [
-      ["Last heartbeat", h("span", {}, this.age, ` ago over ${node.transport}`)],
+      ["Last heartbeat", h("span", {}, this.age, ` ago ${over(node.transport)}`)],
       ["Role", node.role],
       ["Site", site(node)],
       ["Environment", node.metadata.environment],

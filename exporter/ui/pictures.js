@@ -5,7 +5,12 @@ import { h, svg } from "./dom.js";
 import { clock, nodePage } from "./format.js";
 
 const MOST_NODES = 120;
-const MOST_LINES = 40;
+const MOST_LINES = 15;
+/** More dots than these have their labels turned outwards, so that none lies over another. */
+const MOST_UPRIGHT = 14;
+/** More dots than these are labelled where something is wrong alone. */
+const MOST_LABELS = 90;
+const LONGEST_LABEL = 17;
 const DAY = 86400000;
 
 /** @typedef {{id: string, label: string, class: string, href: string, size: number, group: string, lead: boolean}} Dot */
@@ -44,42 +49,85 @@ export async function topology() {
     lines.set(key, line);
   }
   const sorted = [...dots.values()].sort((a, b) => a.group.localeCompare(b.group) || a.id.localeCompare(b.id));
-  const [width, height] = [900, sorted.length > 40 ? 620 : 420];
-  /** @type {Map<string, {x: number, y: number}>} */
-  const at = new Map();
   const inner = sorted.filter((dot) => dot.lead);
   const outer = sorted.filter((dot) => !dot.lead);
+  const dense = outer.length > MOST_UPRIGHT;
+  const [width, height] = [900, dense ? 760 : 420];
+  /** @type {Map<string, {x: number, y: number, angle: number}>} */
+  const at = new Map();
   const ring = (/** @type {Dot[]} */ ringDots, /** @type {number} */ rx, /** @type {number} */ ry) =>
     ringDots.forEach((dot, index) => {
       const angle = (index / ringDots.length) * 2 * Math.PI - Math.PI / 2;
-      at.set(dot.id, { x: width / 2 + rx * Math.cos(angle), y: height / 2 + ry * Math.sin(angle) });
+      at.set(dot.id, { x: width / 2 + rx * Math.cos(angle), y: height / 2 + ry * Math.sin(angle), angle });
     });
   ring(inner, inner.length > 1 ? 90 : 0, inner.length > 1 ? 50 : 0);
-  ring(outer, width / 2 - 130, height / 2 - 46);
+  // What is left beside the longest label, at some ten units a letter.
+  const reach = height / 2 - 30 - 10 * Math.min(LONGEST_LABEL, Math.max(...outer.map((dot) => dot.label.length)));
+  if (dense) ring(outer, reach, reach);
+  else ring(outer, width / 2 - 130, height / 2 - 46);
   const edges = [...lines.values()].map((line) => {
     const [a, b] = [at.get(line.from), at.get(line.to)];
     return a && b && svg("line", { x1: a.x, y1: a.y, x2: b.x, y2: b.y, class: line.types.has("gpu_mesh") ? "edge gpu" : "edge" },
       svg("title", {}, `${line.from} – ${line.to}: ${[...line.types].join(", ")}`));
   });
   const marks = sorted.map((dot) => {
-    const { x, y } = at.get(dot.id) ?? { x: 0, y: 0 };
-    const radius = Math.min(26, 7 + 2 * Math.sqrt(dot.size - 1) + (dot.lead ? 3 : 0));
-    const right = x > width / 2 + 4;
-    const middle = Math.abs(x - width / 2) <= 4 || dot.lead;
-    const label = svg("text", {
-      x: middle ? x : x + (right ? radius + 6 : -radius - 6),
-      y: middle ? (y < height / 2 ? y - radius - 7 : y + radius + 17) : y + 4,
-      "text-anchor": middle ? "middle" : right ? "start" : "end",
-    }, (dot.size > 1 ? `${dot.label} (${dot.size})` : dot.label).slice(0, 28));
+    const { x, y, angle } = at.get(dot.id) ?? { x: 0, y: 0, angle: 0 };
+    const radius = Math.min(26, (dense && !dot.lead ? 6 : 7) + 2 * Math.sqrt(dot.size - 1) + (dot.lead ? 3 : 0));
+    const text = clip(dot.size > 1 ? `${dot.label} (${dot.size})` : dot.label, dense ? LONGEST_LABEL : 28);
+    const label = dense && !dot.lead ? outward(text, x, y, angle, radius) : upright(text, x, y, radius, { width, height, lead: dot.lead });
     return svg("a", { href: dot.href, "aria-label": `${dot.label}, ${dot.class}` },
-      svg("circle", { cx: x, cy: y, r: radius, class: `dot ${dot.class}` }), sorted.length <= 60 || dot.class !== "active" || dot.lead ? label : null,
+      svg("circle", { cx: x, cy: y, r: radius, class: `dot ${dot.class}` }), sorted.length <= MOST_LABELS || dot.class !== "active" || dot.lead ? label : null,
       svg("title", {}, `${dot.label}: ${dot.class}`));
   });
   const omitted = answer.connections_omitted ? `, ${answer.connections_omitted} connections are not drawn` : "";
-  const types = [...new Set(answer.connections.map((/** @type {any} */ edge) => edge.type))].join(", ") || "no connections";
-  return h("figure", { class: "topology" },
+  const types = [...new Set(answer.connections.map((/** @type {any} */ edge) => edge.type))].join(", ");
+  const links = lines.size ? `${lines.size} links: ${types}` : "No connections";
+  return h("figure", { class: dense ? "topology dense" : "topology" },
     svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Topology" }, ...edges, ...marks),
-    h("figcaption", { class: "muted" }, `${lines.size} links: ${types}${few ? "" : "; nodes by site and role"}${omitted}`));
+    h("figcaption", { class: "muted" }, `${links}${few ? "" : "; nodes by site and role"}${omitted}`));
+}
+
+/**
+ * @param {string} text
+ * @param {number} most
+ */
+const clip = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+
+/**
+ * Beside the dot; above or below it in the middle of the picture.
+ * @param {string} text
+ * @param {number} x
+ * @param {number} y
+ * @param {number} radius
+ * @param {{width: number, height: number, lead: boolean}} within
+ */
+function upright(text, x, y, radius, { width, height, lead }) {
+  const right = x > width / 2 + 4;
+  const middle = Math.abs(x - width / 2) <= 4 || lead;
+  return svg("text", {
+    x: middle ? x : x + (right ? radius + 6 : -radius - 6),
+    y: middle ? (y < height / 2 ? y - radius - 7 : y + radius + 20) : y + 6,
+    "text-anchor": middle ? "middle" : right ? "start" : "end",
+  }, text);
+}
+
+/**
+ * In the direction from the middle of the picture to the dot; never upside down.
+ * @param {string} text
+ * @param {number} x
+ * @param {number} y
+ * @param {number} angle in radians
+ * @param {number} radius
+ */
+function outward(text, x, y, angle, radius) {
+  const left = Math.cos(angle) < -1e-9;
+  const degrees = (angle * 180) / Math.PI + (left ? 180 : 0);
+  return svg("text", {
+    x: left ? -radius - 6 : radius + 6,
+    y: 5,
+    "text-anchor": left ? "end" : "start",
+    transform: `translate(${x.toFixed(1)} ${y.toFixed(1)}) rotate(${degrees.toFixed(1)})`,
+  }, text);
 }
 
 /**

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import socket
+from typing import Any
 
 import uvicorn
 
@@ -126,6 +127,7 @@ async def serve(registry: Registry, listening: socket.socket) -> None:
         task.add_done_callback(reloads.discard)
 
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_overlook_late_lookups)
     for number, handler in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, reload)):
         loop.add_signal_handler(number, handler)
     log.info(
@@ -138,6 +140,12 @@ async def serve(registry: Registry, listening: socket.socket) -> None:
         },
     )
     await registry.run(lambda: server.serve(sockets=[listening]))
+
+
+def _overlook_late_lookups(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what asyncio has to say, but for the failure of a lookup that took so long that nobody waits for it."""
+    if not isinstance(context.get("exception"), socket.gaierror):
+        loop.default_exception_handler(context)
 
 
 def who_may_write(registry: Registry) -> str:

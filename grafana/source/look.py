@@ -42,6 +42,9 @@ STATUS_CODES = {"active": 1, "warning": 2, "offline": 3}
 LIFECYCLE_CODES = {"in_service": 11, "draining": 12, "maintenance": 13}
 HELD_CODES = {"no": 20, "yes": 21}
 
+UNKNOWN = "–"
+"""What a panel or a cell without a value shows."""
+
 WARNING_AFTER = Config().thresholds.warning_after / SECOND
 OFFLINE_AFTER = Config().thresholds.offline_after / SECOND
 """Seconds without heartbeats, as config.yaml has them."""

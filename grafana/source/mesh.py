@@ -6,7 +6,7 @@ from typing import Any
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.source import ask, charts, look, panels
+from grafana.source import alerting, ask, charts, look, panels
 from grafana.source.look import HELD_CODES
 from grafana.source.lost import lost_gpus_listing
 from grafana.source.page import NODE_LINK, Page
@@ -26,8 +26,7 @@ from grafana.source.promql import (
     with_facts,
 )
 
-FIRING = 'ALERTS{alertstate="firing", alertname=~"Aurora.+", alertname!="AuroraWatchdog"}'
-SUSPECT = 'max by (alertname) (ALERTS{alertname="AuroraMeshSuspect", alertstate="firing"})'
+SUSPECT = f"max by (alertname) ({alerting.firing('AuroraMeshSuspect')})"
 GRAVITY = ('severity="info"', 'severity="warning"', 'severity="critical", node!=""', 'severity="critical", node=""')
 """Which alerts come first, last to first: the gravest, and those that stand for many before those of a node."""
 VERDICTS = look.mapping(
@@ -73,7 +72,7 @@ def _first_look() -> list[tuple[Any, int]]:
     (
 {status_code()}
       unless on (node)
-        {planned()}
+        ({planned()} or on (node) {of("aurora_node_renamed_info")})
     )
   or
     ({_disrupted_sites()} == 1) * 4
@@ -81,7 +80,9 @@ def _first_look() -> list[tuple[Any, int]]:
     ({most("aurora_registry_mesh_suspect", "instance")} == 1 or {SUSPECT}) * 5
   or
     (min({of("aurora_registry_blind")}) == 1) * 6
-)"""
+)
+and on ()
+  (max({of("up")}) == 1)"""
     counts = [
         (
             panels.number(
@@ -134,9 +135,14 @@ def _first_look() -> list[tuple[Any, int]]:
         (
             panels.number(
                 "Alerts firing",
-                "Alerts of this project that fire in Prometheus now, without the watchdog.",
-                ask.now(f"count({FIRING}) or vector(0)"),
+                "Alerts of this project that fire now, without the watchdog; missing nodes whose alert is suppressed:"
+                " another alert stands for it, or work is planned. A warning of an offline node is not counted:"
+                " Alertmanager suppresses it.",
+                ask.now(f"count({alerting.SENT_ALERTS}) or vector(0)", "sent"),
+                ask.now(count_or_zero(f"count({alerting.suppressed()})"), "suppressed", ref="B"),
                 colour=look.steps(look.PLAIN, (1, look.BAD)),
+                overrides={"suppressed": [look.colour(look.PLANNED)]},
+                named=True,
             ),
             3,
         ),
@@ -148,19 +154,22 @@ def _not_active() -> Any:
         f"{most('aurora_node_last_seen_age_seconds', 'node')}\n* on (node) group_left (status)\n"
         f"topk by (node) (1, {most('aurora_node_status', 'node', 'status', where=(NOT_ACTIVE,))} == 1)"
         "\n* on (node) group_left (lifecycle)\n"
-        f"topk by (node) (1, {most('aurora_node_lifecycle', 'node', 'lifecycle')} == 1)",
+        f"topk by (node) (1, {most('aurora_node_lifecycle', 'node', 'lifecycle')} == 1)"
+        f"\n* on (node) group_left (alert)\n{alerting.by_node()}",
         "role",
         "site",
     )
     return panels.listing(
         "Not active",
-        "Nodes in warning or offline, highest heartbeat age first. Those in service need attention; the others are"
-        " planned. A node's name links to its dashboard.",
+        "Nodes in warning or offline, highest heartbeat age first. Alert: whether that of its status was sent, is"
+        " suppressed (planned work, or the alert of its site or the mesh stands for it), or is pending. A node's name"
+        " links to its dashboard.",
         ask.rows(ages),
         columns={
             "node": "Node",
             "status": "Status",
             "Value": "Heartbeat age",
+            "alert": "Alert",
             "lifecycle": "Lifecycle",
             "role": "Role",
             "site": "Site",
@@ -169,6 +178,15 @@ def _not_active() -> Any:
             "Node": [look.links(NODE_LINK)],
             "Status": look.mapped(look.STATUS_TEXTS),
             "Heartbeat age": look.unit("dthms"),
+            "Alert": look.mapped(
+                look.mapping(
+                    {
+                        alerting.SENT: ("sent", look.BAD),
+                        alerting.SUPPRESSED: ("suppressed", look.PLANNED),
+                        alerting.PENDING: ("pending", look.SUSPICIOUS),
+                    }
+                )
+            ),
         },
         sort="Heartbeat age",
         none="Every node is active",
@@ -180,7 +198,7 @@ def _disrupted_sites() -> str:
     return f"""max by (site) (
     {of("aurora_site_disrupted")}
   or
-    max by (site) (ALERTS{{alertname="AuroraSiteDisrupted", alertstate="firing"}})
+    max by (site) ({alerting.firing("AuroraSiteDisrupted")})
 )"""
 
 
@@ -255,7 +273,9 @@ def _node_availability() -> Any:
 
 
 def _alerts() -> Any:
-    ranked = "\n  or\n    ".join(f"({FIRING[:-1]}, {which}}} * {rank})" for rank, which in enumerate(GRAVITY, start=1))
+    ranked = "\n  or\n    ".join(
+        f"({alerting.FIRING[:-1]}, {which}}} * {rank})" for rank, which in enumerate(GRAVITY, start=1)
+    )
     return panels.listing(
         "Alerts firing",
         "As Prometheus evaluates them, the gravest first. Nodes that went missing with their site or the mesh"

@@ -33,8 +33,9 @@ def number(
     decimals: int | None = None,
     colour: str | ThresholdsConfig = look.PLAIN,
     mappings: Sequence[ValueMapping] = (),
-    none: str = "–",
+    none: str = look.UNKNOWN,
     named: bool = False,
+    overrides: Overrides | None = None,
 ) -> stat.Panel:
     """A number to be read from across the room. `named`: its series' name stands above it."""
     panel = (
@@ -57,6 +58,7 @@ def number(
         panel.decimals(decimals)
     if mappings:
         panel.mappings(list(mappings))
+    override(panel, overrides or {})
     return panel
 
 
@@ -77,7 +79,7 @@ def listing(
         .description(description)
         .datasource(SOURCE)
         .no_value(none)
-        .override_by_regexp(".*", [look.none("–")])  # or every empty cell would say what stands for an empty table
+        .override_by_regexp(".*", [look.none(look.UNKNOWN)])  # not what stands for an empty table
         .filterable(True)
         .transformations([*_joined(join), _organized(columns)])
     )

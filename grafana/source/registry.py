@@ -33,7 +33,7 @@ def page() -> Dashboard:
 
 
 def _first_look() -> list[tuple[Any, int]]:
-    def worst(title: str, description: str, metric: str, none: str = "–") -> tuple[Any, int]:
+    def worst(title: str, description: str, metric: str, none: str = look.UNKNOWN) -> tuple[Any, int]:
         query = ask.now(f"min({of(metric)})")
         return panels.number(title, description, query, mappings=[look.UP], none=none), 4
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.registry_process import RegistryProcess, clean_env
+from tests.support.registry_process import ROOT, RegistryProcess, clean_env
 from tests.support.server_process import until
 
 pytestmark = pytest.mark.servers
@@ -70,3 +70,27 @@ def test_standard_streams_that_are_closed_are_no_place_for_sockets(tmp_path):
         process.kill()
         process.wait()
     assert streams == {os.devnull}
+
+
+@pytest.mark.parametrize("store", ["sqlite:///nodes.db", "redis://store.hang:6379/0"], ids=["sqlite", "redis"])
+def test_names_that_nobody_resolves_hold_nobody_up(tmp_path, store):
+    """The status page is answered, and the end waits for no lookup: it comes with status 0."""
+    library = tmp_path / "hanging_lookup.so"
+    source = ROOT / "tests" / "support" / "hanging_lookup.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    settings = {
+        "alerting": {"prometheus_url": "http://prometheus.hang:9090"},
+        "alertmanager": {"urls": ["http://alertmanager.hang:9093"]},
+    }
+    registry = RegistryProcess(tmp_path, store=store, event_bus="redis://bus.hang:6379/0", settings=settings)
+    registry.variables = {"LD_PRELOAD": str(library)}
+    try:
+        registry.start(ready="/-/healthy")
+        alerts = registry.get("/alerts").json()
+        assert alerts["error"] == "Prometheus could not be asked within 5 s"
+        assert registry.get("/health").json()["event_bus"] == "down"
+        assert registry.register(name="n1") == (201 if store.startswith("sqlite") else 503)
+        assert registry.stop() == 0
+    finally:
+        registry.close()
+    assert "broken off" not in registry.log

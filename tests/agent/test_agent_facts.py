@@ -73,7 +73,17 @@ def test_what_is_no_duration_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("hostname", "expected"), [("vengeance.local", "vengeance.local"), ("Böse Kiste_", "B-se-Kiste"), ("___", "")]
+    ("hostname", "expected"),
+    [
+        ("vengeance.local", "vengeance.local"),
+        ("Böse Kiste_", "B-se-Kiste"),
+        ("___", ""),
+        ("GPU_Box-7.", "GPU_Box-7"),
+        ("a" * 62 + ".b", "a" * 62),
+        ("n" * 200, "n" * 63),
+        ("gpu\udcff-1", "gpu--1"),
+        ("节点", ""),
+    ],
 )
 def test_a_host_name_is_changed_as_little_as_can_be(hostname, expected):
     assert name_of(hostname) == expected
@@ -90,7 +100,7 @@ def test_the_machine_id_is_not_shown(tmp_path, state):
     assert node_id_of(state, path) not in {node_id, ""}
 
 
-@pytest.mark.parametrize("content", [b"", b"uninitialized\n", b"\xff", b"0123"])
+@pytest.mark.parametrize("content", [b"", b"\n", b"uninitialized\n", b"\xff", b"0123", b"0" * 32 + b"\n", b"a" * 33])
 def test_a_machine_without_an_id_keeps_one_of_its_own(tmp_path, state, content):
     """An image that never booted, or a container without the file; without a place to keep it, it has none."""
     path = tmp_path / "machine-id"

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
 import zipfile
@@ -208,75 +205,6 @@ def test_bootstrap_does_the_same(mesh, tmp_path):
     assert list(mesh.nodes()) == ["a"]
     assert "does not answer" in bootstrap("--registry=http://127.0.0.1:1").stderr
     assert bootstrap("--site", "home").returncode == 2
-
-
-class Container:
-    """A root with nothing but sh, curl and a Python, where we are an ordinary user. The network is the machine's."""
-
-    USER = 1000
-
-    def __init__(self, directory: Path, python: Path) -> None:
-        self.root = directory / "container"
-        self.home = self.root / "home"
-        for name in ("bin", "dev", "proc", "usr/lib", "lib", "lib64", "home"):
-            (self.root / name).mkdir(parents=True, exist_ok=True)
-        for program in ("sh", "curl"):
-            shutil.copy(str(shutil.which(program)), self.root / "bin" / program)
-        real = Path(os.path.realpath(python))
-        self.python = str(real)
-        prefix = real.parents[1]
-        self.binds = ["/dev", "/usr/lib", "/lib", *(["/lib64"] if Path("/lib64").exists() else [])]
-        if str(prefix) != "/usr":
-            self.binds.append(str(prefix))
-            (self.root / str(prefix).lstrip("/")).mkdir(parents=True, exist_ok=True)
-        else:
-            (self.root / "usr/bin").mkdir(exist_ok=True)
-            shutil.copy(real, self.root / "usr/bin" / real.name)
-
-    def run(self, command: str) -> subprocess.CompletedProcess[str]:
-        """A command line of its sh."""
-        mounts = "".join(f"mount --rbind {path} {self.root}{path} && " for path in self.binds)
-        user = f"unshare --user --map-user={self.USER} --map-group={self.USER} --root={self.root} --wd=/home"
-        inside = f"{user} /bin/sh -c {_quoted(command)}"
-        outer = ["unshare", "--map-root-user", "--mount", "sh", "-c", f"{mounts}exec {inside}"]
-        environment = {
-            "PATH": f"/bin:{Path(self.python).parent}:/usr/bin:/sbin:/usr/sbin",
-            "HOME": "/home",
-            "PYTHON": self.python,
-        }
-        return subprocess.run(outer, env=environment, capture_output=True, text=True, check=False, timeout=60)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
-
-
-@pytest.mark.parametrize("python", PYTHONS, ids=str)
-def test_a_container_joins(mesh, tmp_path, python):
-    """Nothing but sh, curl and Python: the agent runs in a loop of its own, and says how an image starts it."""
-    container = Container(tmp_path, python)
-    line = f"curl -fsSL {mesh.url}/join | sh -s -- --name box --site cloud"
-    pid_file = container.home / ".local/share/aurora-agent/supervisor.pid"
-    try:
-        joined = container.run(line)
-        assert joined.returncode == 0, joined.stderr + joined.stdout
-        assert "entry point: /home/.local/share/aurora-agent/run" in joined.stdout
-        sample = 'aurora_registry_heartbeats_total{transport="http"}'
-        goal = mesh.metric(sample) + 3
-        until(lambda: mesh.metric(sample) >= goal, expected=True)
-        assert mesh.nodes()["box"]["metadata"]["site"] == "cloud"
-        until(pid_file.exists, expected=True)
-        first = pid_file.read_text()
-        assert container.run(line).returncode == 0
-        assert pid_file.read_text() == first
-        assert container.run(line.replace("cloud", "cellar")).returncode == 0
-        until(lambda: pid_file.read_text() not in {"", first}, expected=True)
-        removed = container.run("/home/.local/share/aurora-agent/bin/aurora-agent uninstall")
-        assert removed.returncode == 0, removed.stderr
-        assert [path for path in container.home.rglob("*") if path.is_file() and "state" not in path.parts] == []
-    finally:
-        if pid_file.exists():
-            os.killpg(int(pid_file.read_text()), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("value", ["plain", "the attic", 'a "quoted" one', "back\\slash", "#5", "$HOME", "", "='x'"])

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from exporter.agent.logs import Log
+from exporter.agent.state import State
 from tests.agent.conftest import AGENT, FAST
 from tests.support.redis_server import RedisServer
 from tests.support.registry_process import RegistryProcess, clean_env
@@ -219,6 +221,42 @@ def test_a_renamed_host_leaves_its_old_name(mesh, tmp_path):
     assert list(mesh.nodes()) == ["new"]
     subprocess.run([*map(str, AGENT), "--once", "--node-name=stated"], env=environment, check=True)
     assert list(mesh.nodes()) == ["new", "stated"]
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        b'{"gpus": -3}',
+        b'{"gpus": true, "gpu_type": 7}',
+        b'{"gpus": 1e99, "token": 5}',
+        b'{"gpus": 99999999999999999999}',
+        b'{"gpus": "2", "gpu_memory_bytes": []}',
+        b"[]",
+        b"\xff\x00",
+        b'{"gpus": 1, "gpu_memory_bytes": -1, "gpu_type": "A\\u0001"}',
+    ],
+)
+def test_a_damaged_state_costs_no_node(mesh, run, tmp_path, kept):
+    """Nor one that an earlier version wrote: what cannot be is as if it had not been kept."""
+    run("--once", "--registry", mesh.url, "--node-name=a", "--gpus=0")
+    (tmp_path / "state").mkdir(exist_ok=True)
+    state = State(tmp_path / "state", Log("error"))
+    state.open(mesh.url, "a")
+    state.put(gpus=1)
+    [path] = (tmp_path / "state").glob("*.json")
+    path.write_bytes(kept)
+    ended = run("--once", "--registry", mesh.url, "--node-name=a")
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
+    remembered = b'"gpus": 1,' in kept
+    assert mesh.nodes()["a"]["capabilities"].get("gpu_count", 0) == int(remembered)
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "none/of/ours"])
+def test_a_state_that_cannot_be_kept_costs_no_node(mesh, run, tmp_path, place):
+    (tmp_path / "file").touch()
+    ended = run("--once", "--registry", mesh.url, "--node-name=a", "--state-dir", str(tmp_path / place))
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
+    assert mesh.nodes()["a"]["status"] == "active"
 
 
 def test_a_notice_is_passed_on(mesh, start):

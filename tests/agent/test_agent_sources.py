@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.agent.amd import Amd
 from exporter.agent.exits import UsageError
-from exporter.agent.exporters import ExporterSource, samples_of
+from exporter.agent.exporters import ExporterSource, read, samples_of
 from exporter.agent.gpus import Sight
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.parsing import parse_heartbeat
@@ -65,14 +68,17 @@ def exporter():
 
     class Exporter(ThreadingHTTPServer):
         text = ""
+        status = 200
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             body = server.text.encode("latin-1")
-            self.send_response(200 if body and self.path == "/metrics" else 500)
+            self.send_response(server.status if body and self.path == "/metrics" else 500)
+            self.send_header("Location", "/metrics")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(OSError):  # nobody reads all of what is too large
+                self.wfile.write(body)
 
         def log_message(self, *_):
             """Nobody reads it."""
@@ -189,6 +195,76 @@ def test_an_exporter_that_tells_nothing_says_nothing_of_the_gpus(exporter, sourc
         ExporterSource("ftp://a")
 
 
+def series(*lines: str) -> str:
+    """Of dcgm-exporter: a GPU's labels, and a value."""
+    return "".join(f"DCGM_FI_DEV_{line}\n" for line in lines)
+
+
+GPU = '{gpu="0",UUID="GPU-a"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "readings"),
+    [
+        (series(f"GPU_UTIL{GPU} NaN"), [{"index": 0, "uuid": "GPU-a"}]),
+        (series(f"GPU_UTIL{GPU} +Inf", f"FB_USED{GPU} 1e308"), [{"index": 0, "uuid": "GPU-a"}]),
+        (series(f"GPU_UTIL{GPU} -5", f"GPU_TEMP{GPU} -300", f"POWER_USAGE{GPU} -1"), [{"index": 0, "uuid": "GPU-a"}]),
+        (series(f"GPU_UTIL{GPU} 101", f"GPU_TEMP{GPU} 255"), [{"index": 0, "uuid": "GPU-a"}]),
+        (
+            series(f"GPU_TEMP{GPU} 50", f"GPU_TEMP{GPU} 60"),
+            [{"index": 0, "uuid": "GPU-a", "temperature_celsius": 50.0}],
+        ),
+        (
+            series(f"FB_USED{GPU} 9", f"FB_TOTAL{GPU} 1e9"),
+            [{"index": 0, "uuid": "GPU-a", "memory_used_bytes": 9 * MIB}],
+        ),
+        (series(f"FB_USED{GPU} 900", f"FB_TOTAL{GPU} 100"), [{"index": 0, "uuid": "GPU-a"}]),
+        (series('GPU_TEMP{gpu="-1"} 50'), [{"index": 0, "temperature_celsius": 50.0}]),
+        (series('GPU_TEMP{gpu="99999",UUID="\x01"} 50'), [{"index": 0, "temperature_celsius": 50.0}]),
+        (series(f'GPU_TEMP{{gpu="3",UUID="{"u" * 10**6}"}} 50'), [{"index": 3, "temperature_celsius": 50.0}]),
+        (
+            series('GPU_TEMP{UUID="a"} 1', 'GPU_TEMP{UUID="b"} 2'),
+            [
+                {"index": 0, "uuid": "a", "temperature_celsius": 1.0},
+                {"index": 1, "uuid": "b", "temperature_celsius": 2.0},
+            ],
+        ),
+        (series("GPU_TEMP 50"), None),
+        (series('GPU_TEMP{gpu=""} 50'), None),
+        (series(*(f'GPU_TEMP{{gpu="{index}"}} 50' for index in range(257))), None),
+        ("x" * 5_000_000, None),
+    ],
+    ids=range(15),
+)
+def test_what_an_exporter_says_that_cannot_be(exporter, source_of, text, readings):
+    """A value is left out and its GPU is there; an answer that names none, or too many, says nothing of the GPUs."""
+    exporter.text = text
+    source = source_of(exporter.url)
+    look = source.look()
+    if readings is None:
+        assert look.sight is Sight.UNSURE
+        return
+    assert (look.sight, look.readings) == (Sight.SEEN, readings)
+    with_health = [{**reading, "health": source.health()[reading["index"]]} for reading in look.readings]
+    assert type(parse_heartbeat(json.dumps({"gpus": with_health}).encode())) is Heartbeat
+
+
+@pytest.mark.parametrize("status", [204, 302, 401, 404, 429, 503])
+def test_an_exporter_that_answers_something_else_says_nothing(exporter, source_of, status):
+    exporter.text, exporter.status = DCGM, status
+    assert source_of(exporter.url).look().sight is Sight.UNSURE
+
+
+@given(st.text(alphabet='DCGM_FI_DEVTEMP{}gpu="0",UUIDnaif1e9.+- \n\\#é', max_size=300))
+def test_any_text_of_an_exporter_is_read(text):
+    """By every mapping; whatever comes of it, a registry takes."""
+    source = ExporterSource("127.0.0.1:1")
+    for mapping in source._mappings:
+        gpus, health = read(mapping, samples_of(text, source._names))
+        beat = {"gpus": [{**gpu.reading, "health": health[gpu.reading["index"]]} for gpu in gpus]}
+        assert type(parse_heartbeat(json.dumps(beat).encode())) is Heartbeat
+
+
 def test_samples_are_read_as_prometheus_writes_them():
     text = 'a 1\nz 1\nb{x="1",y="a\\"}"} 2.5 1700000000\n# c 3\nd{} NaN\ne{x="1"} +Inf\nf{ x="1", } 1e3\n'
     assert [(name, dict(labels), value) for name, labels, value in samples_of(text, "abcef")] == [
@@ -278,3 +354,42 @@ def test_amds_cards_are_read_from_sysfs(tmp_path):
 def test_no_sysfs_is_no_card(tmp_path):
     assert Amd(tmp_path / "none").look().sight is Sight.ABSENT
     assert Amd(tmp_path / "none").health() == {}
+
+
+@pytest.mark.parametrize(
+    ("files", "reading"),
+    [
+        ({"mem_info_vram_total": "garbage"}, {"index": 0}),
+        ({"mem_info_vram_total": b"\xff" * 10_000}, {"index": 0}),
+        ({"mem_info_vram_total": 2**62}, {"index": 0}),
+        ({"mem_info_vram_total": 0}, {"index": 0}),
+        ({"mem_info_vram_total": -1}, {"index": 0}),
+        ({"gpu_busy_percent": 101, "mem_info_vram_used": -5}, {"index": 0}),
+        ({"gpu_busy_percent": "9" * 5000, "unique_id": "\x01"}, {"index": 0}),
+        ({"hwmon__hwmon1__temp1_input": -300_000, "hwmon__hwmon1__power1_input": -1}, {"index": 0}),
+        ({"hwmon__hwmon1__temp1_input": -5000}, {"index": 0, "temperature_celsius": -5.0}),
+        ({"current_link_width": "x", "hwmon__hwmon1__pwm1": 999, "product_name": b"\xff"}, {"index": 0}),
+    ],
+    ids=range(10),
+)
+def test_what_sysfs_says_that_cannot_be(tmp_path, files, reading):
+    """The card is there all the same."""
+    card(tmp_path, "card0", **{"vendor": "0x1002", "mem_info_vram_total": 2**34, **files})
+    amd = Amd(tmp_path)
+    assert (amd.look().number, amd.look().readings) == (1, [reading])
+    assert type(parse_heartbeat(json.dumps({"gpus": [{**reading, "health": amd.health()[0]}]}).encode())) is Heartbeat
+
+
+def test_a_card_that_cannot_tell_any_more_is_there_and_one_that_fell_off_is_not(tmp_path):
+    """What was one of the node's GPUs stays one; its place is empty, or nobody may look."""
+    for name in ("card0", "card1"):
+        card(tmp_path, name, vendor="0x1002", mem_info_vram_total=2**34)
+    amd = Amd(tmp_path)
+    assert amd.look().number == 2
+    (tmp_path / "card1/device/mem_info_vram_total").unlink()
+    (tmp_path / "card1/device/vendor").unlink()
+    assert (amd.look().number, len(amd.look().gpus)) == (2, 2)
+    (tmp_path / "card1").rename(tmp_path / "gone")
+    assert amd.look().number == 1
+    tmp_path.rename(tmp_path.with_name("moved"))
+    assert amd.look().sight is Sight.UNSURE

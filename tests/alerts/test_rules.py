@@ -41,7 +41,7 @@ TEST_ENVIRONMENTS = '"test" "testing" "staging" "dev" "development"'
 
 def promtool(*arguments: str | Path, of: Generation = DEFAULT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [of.program("promtool"), *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60
+        [of.program("promtool"), *map(str, arguments)], capture_output=True, text=True, check=False, timeout=100
     )
 
 
@@ -51,9 +51,10 @@ def test_rules_pass_every_check_of_promtool(generation):
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_rules_do_what_their_unit_tests_say(generation):
+@pytest.mark.parametrize("file", sorted(ALERTS.glob("tests/*.test.yml")), ids=lambda file: file.name)
+def test_rules_do_what_their_unit_tests_say(file, generation):
     """Each alert fires, not before its time, and resolves as it should."""
-    tested = promtool("test", "rules", *sorted(ALERTS.glob("tests/*.test.yml")), of=generation)
+    tested = promtool("test", "rules", file, of=generation)
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
@@ -77,15 +78,15 @@ def test_the_capacity_alert_is_there_where_it_is_asked_for(tmp_path, generation)
 @pytest.mark.parametrize(
     ("file", "part", "instead", "noticed_by"),
     [
-        ("nodes", "for: 1m\n        keep_firing_for: 3m", "for: 1m", "a node in warning fires"),
+        ("nodes", "for: 1m\n        keep_firing_for: 3m", "for: 1m", "a node in warning fires after"),
         ("nodes", "for: 1m", "for: 0s", "a node that is"),
-        ("nodes", "for: 1m", "for: 90s", "a node in warning fires"),
-        ("nodes", "(aurora_node_status_held == 1)", "(aurora_node_status_held == 2)", "a GPU that is"),
+        ("nodes", "for: 1m", "for: 90s", "a node in warning fires after"),
+        ("nodes", "expr: aurora_node_status_held == 1", "expr: aurora_node_status_held == 2", "a GPU that is"),
         ("nodes", 'lifecycle!="in_service"', 'lifecycle="maintenance"', "a GPU above 87"),
         (
             "nodes",
-            "topk by (node) (1, max by (node, role, environment, site) (aurora_node_info))",
-            "aurora_node_info",
+            "topk by (node) (1,",
+            "max by (node, role, environment, site) (",
             "two registries that disagree",
         ),
         ("nodes", '"test" "testing" "staging" "dev" "development"', '"test" "testing"', "a clock that is"),
@@ -113,11 +114,11 @@ def test_the_capacity_alert_is_there_where_it_is_asked_for(tmp_path, generation)
             "nodes",
             "max_over_time(node:aurora_node_disruption_start_timestamp_seconds:max[1h])",
             "vector(0)",
-            "a node in warning is",
+            "a node in warning fires until",
         ),
         ("nodes", "max by (node) (aurora_node_renamed_info)", "vector(0)", "a name that is"),
         ("nodes", "(aurora_node_status_held == 0)", "(aurora_node_status_held == 1)", "a frozen status is"),
-        ("nodes", '(up{job="node-registry"} == 1)', '(up{job="node-registry"} == 0)', "a node in warning fires"),
+        ("nodes", '(up{job="node-registry"} == 1)', '(up{job="node-registry"} == 0)', "a node in warning fires after"),
         ("nodes", '(up{job="node-registry"} == 1)', '(up{job="node-registry"} >= 0)', "what no registry receives"),
         (
             "nodes",
@@ -130,7 +131,7 @@ def test_the_capacity_alert_is_there_where_it_is_asked_for(tmp_path, generation)
             "nodes",
             'ALERTS{alertname="AuroraNodeFlapping", alertstate="firing"}\n                  )',
             "ALERTS == 2\n                  )",
-            "a node in warning is",
+            "a node in warning fires until",
         ),
         ("nodes", "}}critical{{ else }}warning{{", "}}warning{{ else }}warning{{", "work that ended without"),
         ("nodes", "min by (node) (", "max by (node) (", "a lasting loss of"),
@@ -143,7 +144,7 @@ def test_the_capacity_alert_is_there_where_it_is_asked_for(tmp_path, generation)
             "aurora_node_gpus_observed - aurora_node_gpus",
             "a GPU that is",
         ),
-        ("nodes", '(aurora_node_status{status="active"} == 1)', "(aurora_node_status >= 0)", "a GPU that is"),
+        ("nodes", 'aurora_node_status{status!="active"} == 1', 'aurora_node_status{status="x"} == 1', "a GPU that is"),
         ("nodes", "> 87", "> 86", "a GPU above 87"),
         ("nodes", "> 87", "> 91", "a GPU above 87"),
         ("nodes", "for: 10m", "for: 9m", "a clock that is"),
@@ -293,7 +294,7 @@ def test_rules_name_only_metrics_that_exist():
 def test_what_is_recorded_is_used_and_what_is_used_is_recorded():
     """Recorded names are level:metric:operation; each alert that names one finds it."""
     recorded = {rule["record"] for rule in RULES if "record" in rule}
-    used = {name for rule in RULES for name in re.findall(r"\b[a-z]+:[a-z0-9_]+:[a-z]+\b", rule["expr"])}
+    used = {name for rule in RULES for name in re.findall(r"\b[a-z_]+:[A-Za-z0-9_]+:[a-z_]+\b", rule["expr"])}
     assert recorded == used
 
 

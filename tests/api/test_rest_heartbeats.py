@@ -88,6 +88,8 @@ def test_unknown_keys_of_a_heartbeat_are_ignored(client, register):
         (b"[" * 1000, ""),
         (b"null", ""),
         (b'{"node": 5}', "node"),
+        (b'{"node": "a b"}', "node"),
+        (rb'{"node": "\ud800"}', "node"),
     ],
 )
 def test_what_is_wrong_in_a_heartbeat_is_named_and_the_node_lives(client, register, service, body, field):

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 from dataclasses import replace
 
 import pytest
 
+from exporter.api import browsers
 from exporter.api.documents import Renderer
+from exporter.api.problems import Problem
 from exporter.domain.config import Limits, Web
 from exporter.telemetry.logs import LogfmtFormatter
 
@@ -353,3 +356,31 @@ def test_without_an_origin_nothing_is_said_of_origins(client, register):
 def test_browsers_do_not_guess_types(client):
     """Whatever a node says of itself stays what its type says."""
     assert {client.get(path).headers["x-content-type-options"] for path in ("/nodes", "/nope", "/")} == {"nosniff"}
+
+
+@pytest.mark.parametrize(
+    ("full", "taken"),
+    [("Mesh1.example.org.", True), ("evil.example.org", False), ("mesh1", False)],
+    ids=["with its domain", "of another machine", "without a domain"],
+)
+def test_the_name_of_this_machine_with_its_domain(monkeypatch, full, taken):
+    """As the resolver has it, once it has answered; never a name that is another machine's."""
+    monkeypatch.setattr(socket, "gethostname", lambda: "mesh1")
+    monkeypatch.setattr(socket, "getfqdn", lambda: full)
+    browsers._full_name.cache_clear()
+    try:
+        hosts = browsers.Hosts()
+        browsers._full_name().result(10)
+        with contextlib.nullcontext() if taken else pytest.raises(Problem, match="mesh1"):
+            hosts.check(Web(), {b"host": b"mesh1.example.org:9999"}, browser=True)
+    finally:
+        browsers._full_name.cache_clear()
+
+
+@pytest.mark.parametrize("letters", [24, 60, 250, 100_000])
+def test_no_origin_takes_long_to_match(client, service, letters):
+    """A pattern that backtracks would not come to an end with it."""
+    service.set_config(web=replace(Web(), cors_origin=r"https?://([a-z0-9-]+\.?)+example\.com"))
+    answer = client.get("/health", origin=f"http://{'a' * letters}!")
+
+    assert (answer.status, "access-control-allow-origin" in answer.headers) == (200, False)

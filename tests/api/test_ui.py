@@ -17,7 +17,8 @@ def problems(client):
 
 
 @pytest.mark.parametrize("path", ["/", "/ui/nodes/vengeance", *(f"/ui/{name}" for name in FILES)])
-def test_the_page_comes_with_a_strict_policy_and_an_etag(client, path):
+def test_the_page_comes_with_a_strict_policy_and_an_etag(client, register, path):
+    register()
     answer = client.get(path)
 
     assert answer.status == 200
@@ -25,6 +26,13 @@ def test_the_page_comes_with_a_strict_policy_and_an_etag(client, path):
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert client.get(path, if_none_match=answer.headers["etag"]).status == 304
+
+
+def test_a_node_that_is_none_has_the_page_and_a_404(client):
+    answer = client.get("/ui/nodes/nope")
+
+    assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert answer.body == client.get("/").body
 
 
 def test_the_page_asks_nobody_but_us():
@@ -71,7 +79,7 @@ def test_the_verdict_follows_the_mesh(client, service, register):
     service.pass_time(301)
     assert set(problems(client)) == {
         ("AuroraMeshNoLead", ""),
-        ("AuroraNodeOffline", "lead"),
+        ("AuroraMeshNoLead", "lead"),
         ("AuroraMaintenanceOverdue", "one"),
     }
 
@@ -85,6 +93,9 @@ def test_nodes_that_go_missing_together_are_one_problem_first(client, service, r
 
     assert verdict["state"] == "mesh_suspect"
     assert [each["alert"] for each in verdict["problems"]][:2] == ["AuroraMeshSuspect", "AuroraSiteDisrupted"]
+    assert {(each["alert"], each["severity"]) for each in verdict["problems"] if "node" in each} == {
+        ("AuroraMeshSuspect", "info")
+    }
     assert all(each["runbook"].endswith(f"{each['alert']}.md") for each in verdict["problems"])
 
 

@@ -111,7 +111,7 @@ def test_our_own_events_are_not_read_back(event_type, data):
     [
         (b"", Rejection.NOT_JSON, "the body is not JSON: Expecting value at line 1 column 1"),
         (b"\xff\xfe\x00", Rejection.NOT_JSON, "the body is not UTF-8 (byte 0)"),
-        (b"[" * 100_000, Rejection.NOT_JSON, "the body is nested deeper than 32 levels"),
+        (b"[" * 100_000, Rejection.TOO_COMPLEX, "the body is nested deeper than 32 levels"),
         (b'{"type": ' + b"9" * 5000 + b"}", Rejection.NO_TYPE, None),
         (b"\x00" * (MAX_BYTES + 1), Rejection.TOO_LARGE, "expected at most 262144 bytes, got 262145"),
         (b"[1]", Rejection.NOT_OBJECT, "expected an event as a JSON object, got [1]"),
@@ -234,3 +234,15 @@ def test_our_events_are_written_for_everybody():
     written = json.loads(write_event("node_deregistered", {"node": "ann"}))
 
     assert written == {"type": "node_deregistered", "source_node": "node-registry", "data": {"node": "ann"}}
+
+
+def test_more_values_than_are_read_have_a_reason_of_their_own():
+    """It may be JSON; a heartbeat among them counts all the same, by its name."""
+    many = b"[" + b"0," * 20_000 + b"0]"
+    registration = b'{"type": "node_register", "data": {"name": "ann", "capabilities": {"k": %b}}}' % many
+    beat = b'{"type": "node_heartbeat", "data": {"node": "ann", "gpus": 5, "k": %b}}' % many
+
+    assert refusal(registration) == (Rejection.TOO_COMPLEX, "expected a body of at most 10000 commas, got 20002")
+    found = read_event(beat)
+    assert isinstance(found, PartialHeartbeat)
+    assert found.node == "ann"

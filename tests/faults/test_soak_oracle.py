@@ -59,9 +59,8 @@ def test_a_life_and_a_death_are_true(story):
     story.oracle.see_histories(A, 20, 20.1, {})
     story.shows(29, status="warning", last_seen="12:00:20")
     story.shows(40, status="offline", last_seen="12:00:20")
-    for from_, to, at in DIED:
-        event = {"type": "node_status_changed", "data": {"node": "n", "from": from_, "to": to, "at": at}}
-        story.oracle.take_event(event, 35, "Redis")
+    for transition in DIED:
+        story.oracle.take_event(event(transition), 35, "Redis")
     story.oracle.see_histories(A, 40, 40.1, {"n": DIED})
     story.oracle.see_histories(B, 40, 40.1, {"n": DIED})
     story.oracle.compare_events(60)
@@ -194,21 +193,44 @@ def test_a_transition_follows_from_the_one_before(story, history):
     assert story.found == [f"{A}: n: a transition from {from_} to {to} at {at} follows on {history[:-1]}"]
 
 
-EVENT = {"type": "node_status_changed", "data": {"node": "n", "from": "active", "to": "warning", "at": "12:00:06"}}
+BACK = ("warning", "active", DIED[0][2])
 
 
-def test_an_event_is_published_once(story):
-    """A replica passes on what its master published: that is no second time."""
-    story.oracle.take_event(EVENT, 7, "Redis 1")
-    story.oracle.take_event(EVENT, 7, "Redis 2")
+def event(transition: tuple[str, str, str]) -> dict[str, Any]:
+    from_, to, at = transition
+    return {"type": "node_status_changed", "data": {"node": "n", "from": from_, "to": to, "at": at}}
+
+
+@pytest.mark.parametrize(
+    ("history", "found"),
+    [([DIED[0]], [f"n: {DIED[0]} was published 2 times and recorded 1 times"]), ([DIED[0], BACK, DIED[0]], [])],
+    ids=["twice", "two alike"],
+)
+def test_a_transition_is_published_once(story, history, found):
+    """A replica passes on what its master published: that is no second time; nor is another with the same time."""
+    story.oracle.see_histories(A, 5, 5.1, {})
+    story.oracle.see_histories(A, 6, 6.1, {"n": history})
+    story.oracle.take_event(event(DIED[0]), 7, "Redis 1")
+    story.oracle.take_event(event(DIED[0]), 7, "Redis 2")
+    story.oracle.take_event(event(DIED[0]), 8, "Redis 1")
+    if BACK in history:
+        story.oracle.take_event(event(BACK), 8, "Redis 1")
+    story.oracle.compare_events(20)
+    assert story.found == found
+
+
+def test_a_registration_is_published_once(story):
+    registered = {"type": "node_registered", "data": {"node": "n", "at": "12:00:00"}}
+    story.oracle.take_event(registered, 1, "Redis 1")
+    story.oracle.take_event(registered, 1, "Redis 2")
     assert story.found == []
-    story.oracle.take_event(EVENT, 8, "Redis 1")
-    assert story.found == ["Redis 1: node_status_changed n active warning 12:00:06 once more"]
+    story.oracle.take_event(registered, 8, "Redis 1")
+    assert story.found == ["Redis 1: node_registered n 12:00:00 once more"]
 
 
 def test_what_is_published_is_recorded(story):
     story.oracle.see_histories(A, 5, 5.1, {})
-    story.oracle.take_event(EVENT, 7, "Redis 1")
+    story.oracle.take_event(event(DIED[0]), 7, "Redis 1")
     story.oracle.see_histories(A, 20, 20.1, {})
     story.oracle.compare_events(20)
     assert story.found == [f"the bus: n: {DIED[0]} was published and is not recorded"]
@@ -243,3 +265,18 @@ def test_disturbances_that_follow_one_another_are_one(story):
     assert story.disturbances.begin_of(B, 20, 21) == 13.5
     assert story.disturbances.undisturbed(A, 24, 25)
     assert story.disturbances.calm_seconds(0, 30) == 30 - (23 - 8.5)
+
+
+def test_a_registry_that_says_that_it_is_blind_may_be_behind(story):
+    """But not for ever, and no node that goes on sending turns by it."""
+    story.sends(0, 20)
+    story.shows(5, held=True)
+    story.oracle.write("n", "lifecycle", "maintenance", 10, acknowledged=True)
+    story.shows(20, held=True)
+    assert story.found == []
+    story.oracle.finish()
+    assert story.found == [f"{A}: it is still blind"]
+    story.shows(21, held=False, lifecycle="maintenance")
+    story.oracle.mismatches.clear()
+    story.oracle.finish()
+    assert story.found == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.domain.registration import GIB
+from grafana.source import look
 from tests.grafana.test_dashboards import UIDS
 from tests.support.dashboard_live import NODE, live_problems, node_graph_problems, series, shown
 from tests.support.dashboard_model import panels
@@ -118,16 +119,51 @@ def test_a_lost_gpu_shows(dashboards, recording):
 
 
 def test_the_first_stat_says_how_the_mesh_is(dashboards, recording):
-    """Healthy; a disrupted site where one is; not receiving where no status is known."""
-    said = [shown(recording, state, dashboards["aurora-mesh"], "Is the mesh healthy?") for state in recording]
+    """Healthy; a disrupted site where one is; not receiving where no status is known; nothing without a registry."""
+    received = ("healthy", "broken", "cut off")
+    said = [shown(recording, state, dashboards["aurora-mesh"], "Is the mesh healthy?") for state in received]
     assert said == [1, 4, 6]
+    panel = next(one for one in panels(dashboards["aurora-mesh"]) if one["title"] == "Is the mesh healthy?")
+    assert series(recording, "unreachable", "aurora-mesh", panel, "A") == []
+    assert panel["fieldConfig"]["defaults"]["noValue"] == "No registry"
+
+
+def test_what_is_unknown_is_not_zero(dashboards, recording):
+    """While no registry can be scraped a stat has no number of its nodes and GPUs, and shows a dash."""
+    for uid, title, ref_id in TOTALS:
+        panel = next(one for one in panels(dashboards[uid]) if (one["type"], one["title"]) == ("stat", title))
+        assert series(recording, "unreachable", uid, panel, ref_id) == [], f"{uid}: {title}"
+        assert panel["fieldConfig"]["defaults"]["noValue"] == look.UNKNOWN, f"{uid}: {title}"
+
+
+def alerts(dashboards, recording, state):
+    """How many alerts are sent, and of how many nodes the alert is suppressed, as the mesh dashboard counts them."""
+    return [shown(recording, state, dashboards["aurora-mesh"], "Alerts firing", ref_id=ref) for ref in ("A", "B")]
+
+
+def test_suppressed_alerts_are_told_apart(dashboards, recording):
+    """Of the broken mesh: three nodes of the disrupted site, and one whose maintenance is overdue."""
+    assert alerts(dashboards, recording, "healthy") == [0, 0]
+    sent, suppressed = alerts(dashboards, recording, "broken")
+    assert sent > 0
+    panel = next(one for one in panels(dashboards["aurora-mesh"]) if one["title"] == "Not active")
+    rows = {
+        row["metric"]["node"]: row["metric"]["alert"] for row in series(recording, "broken", "aurora-mesh", panel, "A")
+    }
+    assert {node for node, alert in rows.items() if alert == "suppressed"} == {
+        *(f"cellar-{n}" for n in (1, 2, 3)),
+        "bench",
+    }
+    assert suppressed == 4
+    assert rows["vengeance"] in {"pending", "sent"}
 
 
 def test_what_is_held_shows(dashboards, recording):
     """Without Redis no heartbeat counts, over HTTP neither: the status is frozen."""
     panel = next(one for one in panels(dashboards["aurora-node"]) if one["title"] == "Status, lifecycle and receiving")
     held = {
-        state: float(series(recording, state, "aurora-node", panel, "C")[0]["values"][-1][1]) for state in recording
+        state: float(series(recording, state, "aurora-node", panel, "C")[0]["values"][-1][1])
+        for state in ("healthy", "broken", "cut off")
     }
     assert held == {"healthy": 20, "broken": 20, "cut off": 21}
 

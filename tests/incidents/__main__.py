@@ -32,6 +32,10 @@ def main() -> int:
             faults = play.faults(Path(directory), generation)
         wrong += len(faults)
         sys.stdout.writelines(f"  {fault}\n" for fault in faults)
+        if not faults:
+            sys.stdout.writelines(
+                f"  in a first attempt, and not in the second: {fault}\n" for fault in play.first_attempt
+            )
     sys.stdout.write(f"{arguments.count} incidents of seed {arguments.seed}: {wrong} wrong messages\n")
     return 1 if wrong else 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from demo.servers import Generation
@@ -42,6 +42,8 @@ class Play:
 
     seed: str
     count: int
+    first_attempt: list[str] = field(default_factory=list, compare=False)
+    """What the first of two attempts found."""
 
     @property
     def drawn(self) -> tuple[Disturbance, int, bool, float]:
@@ -60,6 +62,7 @@ class Play:
         found: list[str] = []
         for attempt in range(ATTEMPTS):
             found = self._once(directory / f"attempt-{attempt}", generation)
+            self.first_attempt.extend(found if attempt == 0 else ())
             if not found:
                 break
         return found

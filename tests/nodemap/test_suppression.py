@@ -89,6 +89,40 @@ def test_a_straggler_joins_and_one_that_dies_later_does_not(office: Office) -> N
     assert office.marked() == {*office.laptops, "server-0"}
 
 
+def test_one_that_was_missing_before_is_an_incident_of_its_own(office: Office) -> None:
+    """It was alerted on by name ten minutes ago, and goes on; the site's alert stands for those that went together."""
+    office.lose("server-0")
+    office.pass_time(12)
+    office.lose(*office.laptops)
+    office.pass_time(4)
+    assert office.marked() == set(office.laptops)
+
+
+def test_nodes_that_follow_each_other_go_together(office: Office) -> None:
+    """One a minute, as batteries run empty: each within `warning_after` of the next."""
+    for laptop in office.laptops:
+        office.lose(laptop)
+        office.pass_time(1)
+    office.pass_time(2)
+    assert office.marked() == set(office.laptops)
+
+
+def test_a_site_that_is_mostly_missing_by_now_has_no_disruption_without_nodes_that_went_just_now(
+    office: Office,
+) -> None:
+    """The last to be there are drained: those that were missing already have their own alerts."""
+    office.lose(*office.laptops[:4])
+    office.pass_time(10)
+    until_ns = office.clock.wall_ns() + 10**14
+    for name in (*office.laptops[4:], "server-0"):
+        lifecycle = Lifecycle(Phase.MAINTENANCE, until_ns=until_ns)
+        office.node_map.commit(office.node_map.plan(SetLifecycle(name, lifecycle)))
+    office.pass_time(1)
+    assert office.node_map.totals.disrupted("office")
+    assert not office.disrupted
+    assert office.marked() == set()
+
+
 def test_a_disruption_outlasts_recent_and_ends_once_it_is_old(office: Office) -> None:
     """Four hours by default; what is left is nobody's victim then, and no new disruption begins."""
     office.lose(*office.laptops)

@@ -18,6 +18,16 @@ print("ended", flush=True)
 """Python waits at its end for a thread that sleeps."""
 
 
+def test_a_program_whose_work_is_done_ends_with_its_own_status():
+    """What still runs then is nothing that anybody waits for, and nothing to complain of."""
+    done = STUCK.replace("flush=logs.flush", "flush=logs.flush, status=0")
+    answer = subprocess.run(
+        [sys.executable, "-c", done], env=clean_env(), capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "ended\n", "")
+
+
 def test_a_program_that_cannot_end_is_broken_off():
     answer = subprocess.run(
         [sys.executable, "-c", STUCK], env=clean_env(), capture_output=True, text=True, timeout=60, check=False

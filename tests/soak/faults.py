@@ -33,6 +33,7 @@ class Faults:
         self._fleet = fleet
         self._random = random.Random(f"{seed}-faults")
         self._log_read = [0] * REGISTRIES
+        self._left: list[str] = []
         self._of_registry: dict[str, Callable[[int], Awaitable[None]]] = {
             "registry killed (kill -9)": self._kill_registry,
             "registry ended (SIGTERM)": self._end_registry,
@@ -60,19 +61,26 @@ class Faults:
         for name in self._random.sample(sorted(self._harmless), self._random.choice([0, 1, 1, 2])):
             names.append(name)
             work.append(self._harmless[name]())
-        what = self._random.random()
-        if what < 0.45:
-            names.append(self._random.choice(sorted(self._of_redis)))
-            work.append(self._of_redis[names[-1]]())
+        name = self._next()
+        if name in self._of_redis:
+            names.append(name)
+            work.append(self._of_redis[name]())
         else:
-            for number in self._random.sample(range(REGISTRIES), 1 if what < 0.75 else 2):
-                name = self._random.choice(sorted(self._of_registry))
-                names.append(f"{name} {self._stack.name(number)[-1]}")
-                work.append(self._of_registry[name](number))
+            numbers = self._random.sample(range(REGISTRIES), self._random.choice([1, 2]))
+            for number, each in zip(numbers, [name, self._random.choice(sorted(self._of_registry))], strict=False):
+                names.append(f"{each} {self._stack.name(number)[-1]}")
+                work.append(self._of_registry[each](number))
         self.injected.update(name.removesuffix(f" {name[-1]}") if name[-2:-1] == " " else name for name in names)
         await asyncio.gather(*work)
         self.read_logs()
         return names
+
+    def _next(self) -> str:
+        """The next fault: each comes once before any comes again."""
+        if not self._left:
+            kinds = sorted([*self._of_registry, *self._of_redis])
+            self._left = self._random.sample(kinds, len(kinds))
+        return self._left.pop()
 
     def read_logs(self) -> None:
         """What the registries complained of since."""

@@ -14,12 +14,12 @@ Times are seconds of one monotonic clock. Each rule holds whatever faults there 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.soak.disturbances import Disturbances
+from tests.soak.disturbances import Disturbance, Disturbances
 
 ACTIVE, WARNING, OFFLINE = "active", "warning", "offline"
 LIVED = {ACTIVE: {OFFLINE, WARNING}, WARNING: {ACTIVE}, OFFLINE: {WARNING}}
@@ -114,6 +114,7 @@ class Oracle:
     def __init__(self, limits: Limits, disturbances: Disturbances) -> None:
         self.limits = limits
         self.disturbances = disturbances
+        self._blind: dict[str, Disturbance] = {}
         self.mismatches: list[str] = []
         self.lost: list[str] = []
         self.duplicates: list[str] = []
@@ -124,7 +125,9 @@ class Oracle:
         self._history: dict[str, list[Transition]] = {}
         self._recorded_at: dict[tuple[str, Transition], tuple[float, float]] = {}
         self._events: Counter[tuple[str, str, str, str]] = Counter()
-        self._heard_at: dict[tuple[str, Transition], float] = {}
+        self._received_times: defaultdict[tuple[str, Transition], Counter[str]] = defaultdict(Counter)
+        """How often each Redis passed each transition on."""
+        self._received_at: dict[tuple[str, Transition], float] = {}
         self._said: set[tuple[str, str, str]] = set()
 
     def subject(self, node: str) -> Subject:
@@ -159,6 +162,8 @@ class Oracle:
             subject.attempted = NEVER
             subject.lifecycle = Fact({"in_service", *subject.lifecycle.values})
             self._history.pop(node, None)
+            for known in [known for known in self._received_at if known[0] == node]:
+                del self._received_at[known], self._received_times[known]
             for key in [key for key in self._seen if key[1] == node]:
                 del self._seen[key]
         elif kind == "presence" and acknowledged and subject.lifecycle.since < subject.epoch:
@@ -180,7 +185,13 @@ class Oracle:
     # What is shown
 
     def see(self, registry: str, asked: float, answered: float, documents: Mapping[str, Mapping[str, Any]]) -> None:
-        """All nodes, as a registry shows them."""
+        """All nodes, as a registry shows them. One that says itself that it is blind is disturbed for as long."""
+        held = sum(bool(document.get("held")) for document in documents.values())
+        if 2 * held > len(documents):
+            if registry not in self._blind:
+                self._blind[registry] = self.disturbances.begin("blind", registry, asked)
+        elif registry in self._blind:
+            self.disturbances.end(self._blind.pop(registry), asked)
         began = self.disturbances.begin_of(registry, asked - self.limits.spread, answered)
         look = Look(registry, asked, answered, began)
         for node, subject in list(self._subjects.items()):
@@ -233,32 +244,46 @@ class Oracle:
         if kind == "node_register_requested":
             return
         node = str(data.get("node"))
-        words = " ".join(str(data[key]) for key in ("from", "to", "at") if key in data)
+        if kind == "node_status_changed":
+            transition = data["from"], data["to"], data["at"]
+            self._received_times[node, transition][where] += 1
+            self._received_at[node, transition] = now
+            return
         # A clock that was set back may give another life of a node the times of the one before.
-        key = where, kind, node, f"{words} in life {self.subject(node).lives}"
+        key = where, kind, node, f"{data.get('at')} in life {self.subject(node).lives}"
         self._events[key] += 1
         if self._events[key] > 1:
-            self.duplicates.append(f"{where}: {kind} {node} {words} once more")
-        if kind == "node_status_changed":
-            self._heard_at.setdefault((node, (data["from"], data["to"], data["at"])), now)
+            self.duplicates.append(f"{where}: {kind} {node} {data.get('at')} once more")
 
     def compare_events(self, now: float) -> None:
         """Events that are not recorded; and of calm times, records that were no events."""
         calm_since = self.disturbances.calm_since(now)
-        for (node, transition), heard in list(self._heard_at.items()):
+        for (node, transition), taken in list(self._received_at.items()):
             known, subject = self._history.get(node), self.subject(node)
-            if known is None or heard <= subject.epoch or heard < calm_since or now - heard < 3 * self.limits.spread:
+            if known is None or taken <= subject.epoch or taken < calm_since or now - taken < 3 * self.limits.spread:
                 continue
-            if transition not in known:
+            recorded = known.count(transition)
+            if not recorded:
                 self._say("the bus", node, f"{transition} was published and is not recorded", "unrecorded")
+            # While a clock is behind, transitions bear the time of the one before: two may be alike.
+            times = max(self._received_times[node, transition].values())
+            if times > recorded > 0:
+                self._received_times[node, transition].clear()
+                self.duplicates.append(
+                    f"{node}: {transition} was published {times} times and recorded {recorded} times"
+                )
         for (node, transition), (asked, _) in list(self._recorded_at.items()):
             if now - asked < 2 * self.limits.spread or asked < self.subject(node).epoch:
                 continue
             del self._recorded_at[node, transition]
-            if (node, transition) not in self._heard_at and self.disturbances.undisturbed(
+            if (node, transition) not in self._received_at and self.disturbances.undisturbed(
                 "", asked - 3 * self.limits.spread, now
             ):
                 self._say("the bus", node, f"{transition} is recorded and was not published", "unpublished")
+
+    def finish(self) -> None:
+        """The faults are over for long: nobody may be blind any more."""
+        self.mismatches += [f"{registry}: it is still blind" for registry in sorted(self._blind)]
 
     # The rules
 

@@ -27,7 +27,7 @@ SETTINGS = {
 }
 SETTLE = 6.0
 """Seconds after a fault until all is as if it had not been: connected again, merged, and the grace over."""
-CALM = (SETTLE + 2.0, SETTLE + 14.0)
+CALM = (SETTLE + 1.0, SETTLE + 9.0)
 PROGRESS_EVERY = 10.0
 STALL = 0.7
 """Seconds by which this process may be late without being a disturbance itself."""
@@ -103,6 +103,7 @@ async def soak(directory: Path, seed: str, seconds: float, *, nodes: int, say: C
             for task in (work, *tasks):
                 task.cancel()
             await asyncio.gather(work, *tasks, return_exceptions=True)
+        oracle.finish()
         return Result(
             seed,
             time.monotonic() - began,

@@ -11,14 +11,16 @@ from typing import Any
 
 from demo.speed import scaled_duration, scaled_expression
 from tests.grafana.previews.queries import Prometheus, Window, ask, fill, variables
-from tests.support.dashboard_mesh import break_mesh, cut_off, populate
+from tests.support.dashboard_mesh import break_mesh, cut_off, populate, take_away
 from tests.support.dashboard_model import Json, markers, panels, where
 from tests.support.dashboard_model import variables as variables_of
 from tests.support.registry_process import RegistryProcess
 from tests.support.scenario_stack import FACTOR, Stack, stack
 
 SCRAPE_SECONDS = 1
-STATES = ("healthy", "broken", "cut off")
+STATES = ("healthy", "broken", "cut off", "unreachable")
+SETTLED = ("healthy", "broken")
+"""Those in which heartbeats are received."""
 PLAYS = 3
 """How often the mesh is played at most, where the machine stops a registry for longer than it may."""
 STALL_SECONDS = 0.1
@@ -51,13 +53,15 @@ def _play(directory: Path, dashboards: Iterable[Json]) -> tuple[Recording, bool]
     with stack(directory, replicas=2) as running:
         nodes = populate(running)
         running.open_curtain()
-        acts = (lambda: None, lambda: break_mesh(running, nodes), lambda: cut_off(running))
-        stalled = False
+        acts = (lambda: None, lambda: break_mesh(running, nodes), lambda: cut_off(running), lambda: take_away(running))
+        stalled, known = False, {}
         for state, act in zip(STATES, acts, strict=True):
             act()
             time.sleep(QUIET_SECONDS if recording else FIRST_SECONDS)
-            recording[state] = _state(running, dashboards)
-            stalled |= state != "cut off" and any(_was_blind(registry) for registry in running.registries)
+            if state != "unreachable":  # then what the registry said last stands
+                known = _known(running.registries[0])
+            recording[state] = known | _looked_at(running, dashboards)
+            stalled |= state in SETTLED and any(_was_blind(registry) for registry in running.registries)
     return recording, stalled
 
 
@@ -79,18 +83,22 @@ def in_quick_time(dashboard: Json) -> Json:
     return quick
 
 
-def _state(running: Stack, dashboards: Iterable[Json]) -> Json:
-    registry = running.registries[0]
+def _known(registry: RegistryProcess) -> Json:
+    stats = registry.get("/stats").json()
+    return {
+        "stats": {key: value for key, value in stats.items() if key != "timestamp"},
+        "nodes": registry.nodes(),
+        "topology": registry.get("/topology").json(),
+    }
+
+
+def _looked_at(running: Stack, dashboards: Iterable[Json]) -> Json:
     prometheus = Prometheus(running.prometheus.url, SCRAPE_SECONDS)
     window = Window.of("now-1m", time.time(), SCRAPE_SECONDS)
-    before = registry.get("/stats").json()
     answers = {dashboard["uid"]: _answers(dashboard, prometheus, window) for dashboard in dashboards}
     return {
         "from": window.start,
         "to": window.end,
-        "stats": {key: value for key, value in before.items() if key != "timestamp"},
-        "nodes": registry.nodes(),
-        "topology": registry.get("/topology").json(),
         "answers": answers,
     }
 

@@ -130,3 +130,10 @@ def cut_off(stack: Stack) -> None:
     stack.redis.kill()
     for registry in stack.registries:
         until(lambda registry=registry: registry.nodes()["aurora"].get("held"), expected=True)  # type: ignore[misc]
+
+
+def take_away(stack: Stack) -> None:
+    """No registry can be scraped any more."""
+    for registry in stack.registries:
+        registry.kill()
+    until(lambda: set(stack.prometheus.query("up").values()), {0.0})

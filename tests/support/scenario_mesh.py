@@ -15,6 +15,7 @@ from tests.support.registry_process import RegistryProcess
 from tests.support.seed_mesh import CHANNEL
 
 BEAT_SECONDS = 0.25
+REPEATS = 5
 
 
 class SimulatedNode:
@@ -134,13 +135,17 @@ class SimulatedMesh:
         """Register every node, and begin with the heartbeats."""
         for node in self.nodes:
             answer = self.ask("POST", "/nodes/register", node.registration)
-            assert answer.status_code == requests.codes.created, answer.text
+            assert answer.status_code in {requests.codes.created, requests.codes.ok}, answer.text
         for thread in self._threads:
             thread.start()
 
     def ask(self, method: str, path: str, body: Any = None) -> requests.Response:
-        """The first registry's answer."""
-        return self._registries[0].ask(method, path, json=body)
+        """The first registry's answer; what is not acknowledged, as on a busy machine, is repeated a few times."""
+        for _ in range(REPEATS):
+            answer = self._registries[0].ask(method, path, json=body)
+            if answer.status_code != requests.codes.unavailable:
+                break
+        return answer
 
     def send(self, node: SimulatedNode, beat: dict[str, Any]) -> None:
         """One heartbeat more than those that come by themselves, over the bus."""

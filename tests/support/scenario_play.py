@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from demo.servers import Generation
+from exporter.domain.config import Config
 from tests.support.scenario_mesh import SimulatedNode
 from tests.support.scenario_sink import AlertMessage, Notification
-from tests.support.scenario_stack import Stack, stack
+from tests.support.scenario_stack import FACTOR, Stack, stack
 
 ATTEMPTS = 3
 IGNORED = frozenset({"AuroraWatchdog"})
@@ -155,6 +156,9 @@ class Stage:
     """Nodes to which nothing happens: without them, a few incidents at once would be the whole mesh's."""
     replicas: int = 1
     instant: bool = False
+    config: Config | None = None
+    """Other thresholds or another site rule than the defaults."""
+    factor: float = FACTOR
     declared: list[Declare] = field(default_factory=list)
 
     def scenario(self, declare: Declare) -> Declare:
@@ -164,7 +168,14 @@ class Stage:
 
     def play(self, directory: Path, generation: Generation) -> Performance:
         """Play it all once."""
-        with stack(directory, replicas=self.replicas, instant=self.instant, generation=generation) as servers:
+        with stack(
+            directory,
+            replicas=self.replicas,
+            instant=self.instant,
+            generation=generation,
+            config=self.config,
+            factor=self.factor,
+        ) as servers:
             for number in range(self.bystanders):
                 servers.mesh.node(f"backbone-{number}", site="backbone", gpus=1)
             scenarios = {}

@@ -11,6 +11,8 @@ from typing import Any
 
 from demo.servers import Generation
 from demo.speed import scaled_duration, scaled_routes, scaled_rules
+from exporter.alerting.files import rule_files
+from exporter.alerting.setting import Setting
 from exporter.domain.config import Config
 from exporter.domain.duration import format_duration
 from tests.support.alertmanager_server import AlertmanagerServer
@@ -49,6 +51,8 @@ class Stack:
     sink: Sink
     mesh: SimulatedMesh
     rules: Path
+    rule_texts: dict[str, str]
+    """By file, in the quicker time."""
 
     def open_curtain(self) -> None:
         """Let the mesh send, and return once an alert finds its whole way to the sink.
@@ -60,8 +64,8 @@ class Stack:
             until(lambda registry=registry: len(registry.nodes()), len(self.mesh.nodes))  # type: ignore[misc]  # bound now
         self.prometheus.start()
         until(lambda: len(self.prometheus.query("aurora_node_info")), len(self.mesh.nodes) * len(self.registries))
-        for shipped in ALERTS.glob("*.rules.yml"):
-            (self.rules / shipped.name).write_text(scaled_rules(shipped.read_text(), FACTOR))
+        for name, text in self.rule_texts.items():
+            (self.rules / name).write_text(text)
         self.prometheus.signal(signal.SIGHUP)
         until(
             lambda: any(reported.alerts[0].name == "AuroraWatchdog" for reported in self.sink.notifications),
@@ -71,19 +75,30 @@ class Stack:
 
 @contextmanager
 def stack(
-    directory: Path, *, replicas: int = 1, instant: bool = False, generation: Generation = DEFAULT
+    directory: Path,
+    *,
+    replicas: int = 1,
+    instant: bool = False,
+    generation: Generation = DEFAULT,
+    config: Config | None = None,
+    factor: float = FACTOR,
 ) -> Iterator[Stack]:
-    """Start all but Prometheus; `instant`: the registries send transitions to Alertmanager themselves as well."""
+    """Start all but Prometheus; `instant`: the registries send alerts to Alertmanager themselves as well.
+
+    `config`: thresholds and site rule other than the defaults, with the rules that `aurora-cli rules` makes for them.
+    `factor`: by how much all durations are divided.
+    """
+    rule_texts = rule_files(Setting.of(config)) if config else _shipped_rules()
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as processes:
         sink = processes.enter_context(Sink())
         redis = processes.enter_context(RedisServer("--appendonly", "yes", "--appendfsync", "always"))
         routes = directory / "alertmanager.yml"
-        routes.write_text(scaled_routes((ALERTS / "alertmanager.yml").read_text(), FACTOR, sink.url))
+        routes.write_text(scaled_routes((ALERTS / "alertmanager.yml").read_text(), factor, sink.url))
         alertmanager = AlertmanagerServer(directory, generation)
         processes.callback(alertmanager.close)
         alertmanager.start(routes)
-        settings = _settings([alertmanager.url] if instant else [])
+        settings = _settings(config or Config(), factor, [alertmanager.url] if instant else [])
         registries = tuple(
             RegistryProcess(directory / f"registry-{number}", store=redis.url, event_bus=redis.url, settings=settings)
             for number in range(replicas)
@@ -95,25 +110,23 @@ def stack(
         prometheus = QuickPrometheus(directory / "prometheus", _prometheus(rules, registries, alertmanager), generation)
         processes.callback(prometheus.close)
         mesh = processes.enter_context(SimulatedMesh(registries, redis.port))
-        yield Stack(redis, registries, alertmanager, prometheus, sink, mesh, rules)
+        texts = {name: scaled_rules(text, factor) for name, text in rule_texts.items()}
+        yield Stack(redis, registries, alertmanager, prometheus, sink, mesh, rules, texts)
 
 
-def _settings(alertmanagers: list[str]) -> dict[str, Any]:
-    defaults = Config()
-    settings: dict[str, Any] = {
-        "thresholds": {name: _quick(getattr(defaults.thresholds, name)) for name in _names(defaults.thresholds)},
-        "site": {"recent": _quick(defaults.site.recent)},
+def _shipped_rules() -> dict[str, str]:
+    return {path.name: path.read_text() for path in ALERTS.glob("*.rules.yml")}
+
+
+def _settings(config: Config, factor: float, alertmanagers: list[str]) -> dict[str, Any]:
+    def quick(duration_ns: int) -> str:
+        return scaled_duration(format_duration(duration_ns), factor)
+
+    return {
+        "thresholds": {each.name: quick(getattr(config.thresholds, each.name)) for each in fields(config.thresholds)},
+        "site": {"recent": quick(config.site.recent)},
+        "alertmanager": {"urls": alertmanagers, "scrape_interval": quick(config.alertmanager.scrape_interval)},
     }
-    settings["alertmanager"] = {"urls": alertmanagers, "scrape_interval": _quick(defaults.alertmanager.scrape_interval)}
-    return settings
-
-
-def _names(settings: Any) -> list[str]:
-    return [field.name for field in fields(settings)]
-
-
-def _quick(duration_ns: int) -> str:
-    return scaled_duration(format_duration(duration_ns), FACTOR)
 
 
 def _prometheus(

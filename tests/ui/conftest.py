@@ -17,6 +17,9 @@ from tests.support.registry_process import RegistryProcess
 expect.set_options(timeout=20_000)
 QUICK = {"thresholds": {"heartbeat_interval": "1s", "warning_after": "3s", "offline_after": "6s"}}
 
+OPERATOR_TOKEN = "operator-token-of-the-page"
+"""In the file `tokens`, for settings that name it."""
+
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
@@ -35,6 +38,9 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def registry(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RegistryProcess]:
+    tokens = tmp_path / "tokens"
+    tokens.touch(mode=0o600)
+    tokens.write_text(OPERATOR_TOKEN)
     with RegistryProcess(tmp_path, settings=getattr(request, "param", QUICK)) as registry:
         yield registry
 

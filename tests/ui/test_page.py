@@ -9,6 +9,8 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
+from tests.ui.conftest import OPERATOR_TOKEN
+
 HERE = Path(__file__).parent
 NODE = HERE / "node"
 pytestmark = pytest.mark.servers
@@ -78,6 +80,76 @@ def test_a_page_of_its_own_and_maintenance_from_it(registry, open_page):
     assert registry.nodes()["vengeance"]["lifecycle_reason"] == "new fans"
     page.get_by_role("button", name="End maintenance").click()
     expect(page.get_by_role("button", name="End maintenance")).to_have_count(0)
+
+
+def test_a_name_that_is_not_registered_is_said(open_page):
+    page = open_page("/ui/nodes/nope", tolerant=True)
+
+    expect(page.get_by_text("No node of this name is registered.")).to_be_visible()
+
+
+def test_labels_of_forty_nodes_lie_over_no_other(registry, open_page):
+    for number in range(40):
+        registry.register(name=f"gpu-node-{number:02}.berlin", role="compute" if number else "lead")
+    page = open_page()
+    expect(page.locator(".topology text")).to_have_count(40)
+
+    assert page.evaluate(OVERLAPPING) == []
+
+
+OVERLAPPING = """() => {
+  // Labels as they lie on the screen, turned or not: their corners, compared along both directions of each label.
+  const boxes = [...document.querySelectorAll(".topology text")].map((text) => {
+    const { x, y, width, height } = text.getBBox();
+    const matrix = text.getScreenCTM();
+    const inset = height * 0.2;
+    return {
+      name: text.textContent,
+      corners: [[x, y + inset], [x + width, y + inset], [x + width, y + height - inset], [x, y + height - inset]]
+        .map(([a, b]) => new DOMPoint(a, b).matrixTransform(matrix)),
+    };
+  });
+  const apart = (one, other) => [[0, 1], [1, 2]].some(([from, to]) => {
+    const [dx, dy] = [one.corners[to].x - one.corners[from].x, one.corners[to].y - one.corners[from].y];
+    const [first, second] = [one, other].map((box) => box.corners.map((corner) => corner.x * dx + corner.y * dy));
+    return Math.max(...first) < Math.min(...second) || Math.max(...second) < Math.min(...first);
+  });
+  const found = [];
+  boxes.forEach((one, index) => boxes.slice(index + 1).forEach((other) => {
+    if (!apart(one, other) && !apart(other, one)) found.push(`${one.name} ${other.name}`);
+  }));
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("registry", [{"auth": {"operator_token_file": "tokens"}}], indirect=True)
+def test_maintenance_by_an_operators_token(registry, open_page):
+    by = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+    assert registry.ask("POST", "/nodes/register", json={"name": "vengeance"}, headers=by).status_code == 201
+    page = open_page("/ui/nodes/vengeance", tolerant=True)
+    expect(page.get_by_role("button", name="Maintenance…")).to_be_disabled()
+    expect(page.get_by_text("Read only: this needs an operator token")).to_be_visible()
+
+    sign_in(page, "not-the-token-but-as-long-as-one-is")
+    expect(page.get_by_role("button", name="Maintenance…")).to_be_disabled()
+    sign_in(page, OPERATOR_TOKEN)
+    page.get_by_role("button", name="Maintenance…").click()
+    page.get_by_label("Reason").fill("new fans")
+    page.get_by_role("button", name="Start").click()
+
+    expect(page.get_by_role("button", name="End maintenance")).to_be_visible()
+    assert registry.nodes()["vengeance"]["lifecycle_reason"] == "new fans"
+    assert OPERATOR_TOKEN not in page.content()
+    assert page.context.cookies() == []
+    page.evaluate("sessionStorage.clear()")
+    page.reload()
+    expect(page.get_by_role("button", name="End maintenance")).to_be_disabled()
+
+
+def sign_in(page, token):
+    page.get_by_role("button", name="Use an operator token…").click()
+    page.get_by_label("Operator token").fill(token)
+    page.get_by_role("button", name="Use it").click()
 
 
 def test_a_cut_stream_is_said_and_taken_up_again(registry, open_page):

@@ -48,6 +48,8 @@ def explanation(why: Why, terminal: Terminal) -> Iterator[str]:
             yield from bullet(f"{part.field}: {part.message}" if part.field else part.message, terminal)
     yield ""
     yield from _suppressed(why, terminal)
+    if not why.pages:
+        yield from paragraph("Its environment is not production: its alerts have severity info.", terminal)
 
 
 def _last_heartbeat(why: Why) -> str:
