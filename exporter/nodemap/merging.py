@@ -54,7 +54,8 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
     for path in node_map.paths:
         outages = [(local(from_ns), local(to_ns)) for from_ns, to_ns in mark.outages.get(path.transport, [])]
         if snapshot.nodes:
-            outages.append((min(local(mark.alive_ns), now_ns), now_ns))
+            # Until now, after the nodes were put: what came meanwhile was not received.
+            outages.append((min(local(mark.alive_ns), now_ns), node_map.clock.monotonic_ns()))
         node_map.begin(path, outages, [node for node in waiting if node.path is path])
     node_map.begun()
 
@@ -166,10 +167,10 @@ def _last_heartbeat(node_map: NodeMap, node: Node) -> LastHeartbeat:
 
 
 def _is_recorded(node_map: NodeMap, transition: Transition) -> bool:
-    """Whether another registry recorded the same change before us."""
+    """Whether another registry recorded the same change before us. Of our own, the answer may have been lost."""
     node = node_map.find(transition.node)
     last = node.last_transition if node else None
-    return last is not None and last is not transition and last.sequence == transition.sequence
+    return last is not None and last.sequence == transition.sequence and last.by != transition.by
 
 
 def _stamps(snapshot: Snapshot) -> chain[int]:

@@ -76,15 +76,7 @@ class Disruptions:
 
         `left`: so many nodes at most; how many more may be looked at (None: any number), 0 where it is not done.
         """
-        gone = self._missing.get(MESH, {})
-        while self._fresh and left != 0:
-            node = self._fresh.popleft()
-            for site in _sites(node) if node.order in gone else ():
-                running = self._running.get(site)
-                if running and self._joins(running, missing_since_ns(node, thresholds), thresholds):
-                    running.latest_ns = max(running.latest_ns, missing_since_ns(node, thresholds))
-                    self._mark(running, node)
-            left = None if left is None else left - 1
+        left = self._extend(thresholds, left)
         if left == 0:
             return 0
         for site, running in list(self._running.items()):
@@ -94,7 +86,24 @@ class Disruptions:
         for site, nodes in self._missing.items():
             if len(nodes) >= rule.min_nodes and site not in self._running and self._totals.disrupted(site):
                 self._begin(site, nodes.values(), thresholds, now_ns)
+                if site in self._running and left is not None:
+                    left = max(0, left - len(nodes))
+                    if not left:
+                        return 0  # The next one begins in the next turn.
         return self._update_marks(left)
+
+    def _extend(self, thresholds: Thresholds, left: int | None) -> int | None:
+        gone = self._missing.get(MESH, {})
+        while self._fresh and left != 0:
+            node = self._fresh.popleft()
+            since_ns = missing_since_ns(node, thresholds)
+            for site in _sites(node) if node.order in gone else ():
+                running = self._running.get(site)
+                if running and self._joins(running, since_ns, thresholds):
+                    running.latest_ns = max(running.latest_ns, since_ns)
+                    self._mark(running, node)
+            left = None if left is None else left - 1
+        return left
 
     def _update_marks(self, left: int | None = None) -> int | None:
         while self._unmarked and left != 0:
@@ -213,16 +222,19 @@ def _missing(node: Node) -> bool:
 
 
 def _together(missing: Iterable[Node], thresholds: Thresholds, now_ns: int) -> list[Node]:
-    """Those that went missing just now, and before that each within `warning_after` of the next."""
-    latest_ns, found = now_ns, []
-    # Nearly in order as they are: the latest stand last.
-    for node in sorted(missing, key=lambda node: missing_since_ns(node, thresholds))[::-1]:
-        since_ns = missing_since_ns(node, thresholds)
-        if latest_ns - since_ns > thresholds.warning_after:
-            break
-        latest_ns = since_ns
-        found.append(node)
-    return found
+    """Those that went missing just now, and before that each within `warning_after` of the next; the latest last."""
+    nodes = list(missing)
+    # As missing_since_ns has it, spelled out, since this may be the whole mesh.
+    offline, earlier_ns = Status.OFFLINE, thresholds.offline_after - thresholds.warning_after
+    since_ns = [node.status_since_ns - (earlier_ns if node.status is offline else 0) for node in nodes]
+    in_order = sorted(since_ns)
+    if since_ns != in_order:
+        nodes.sort(key=lambda node: missing_since_ns(node, thresholds))
+    gap_ns, latest_ns, first = thresholds.warning_after, now_ns, len(nodes)
+    while first and latest_ns - in_order[first - 1] <= gap_ns:
+        first -= 1
+        latest_ns = in_order[first]
+    return nodes[first:]
 
 
 def missing_since_ns(node: Node, thresholds: Thresholds) -> int:
