@@ -59,6 +59,6 @@ Logs, configuration and data: {stack.directory}
 End it with Ctrl-C.
 
 What is printed: "event" is what the simulator does to the mesh, "mesh" how the
-registry counts it, "alert" an alert in Prometheus, "suppr." what Alertmanager
-suppresses, and "sent" each message to a receiver.
+registry counts it, "alert" an alert in Prometheus, "suppr." nodes that
+their site's alert stands for, and "sent" each message to a receiver.
 """

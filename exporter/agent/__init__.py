@@ -9,9 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from exporter.agent.streams import open_closed_streams
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; the exit status, as `exporter.agent.exits` has them."""
+    open_closed_streams()
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] in (["install"], ["uninstall"]):
         from exporter.agent.install import run as install  # noqa: PLC0415 - of no use afterwards

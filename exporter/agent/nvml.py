@@ -140,7 +140,7 @@ class Nvml:
         if "uuid" in reading:
             self._uuids[index] = reading["uuid"]
         elif index in self._uuids:
-            # A series shall not change its name because one question was not answered.
+            # A series must not change its name because one question was not answered.
             reading["uuid"] = self._uuids[index]
         name = clean_text(self._ask(nvml.nvmlDeviceGetName, handle))
         return Gpu(index, _MAKER.sub("", name), total, reading)

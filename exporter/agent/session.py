@@ -197,7 +197,7 @@ class Session:
         return self._ask(lambda: self._transport.register(kept))
 
     def _take_registered(self, reply: Reply, inventory: Inventory | None) -> None:
-        """Remember what the registry knows now: that is what the node shall have."""
+        """Remember what the registry knows now: that is what the node should have."""
         self._registered_at = time.monotonic()
         self.again = False
         known = inventory or Inventory()
@@ -251,20 +251,31 @@ class Session:
 
     def _inventory(self) -> Inventory | None:
         """What to register: what is there now, or, where that is less or unknown, what is remembered."""
-        seen = self._watch.inventory()
+        seen, kept = self._watch.inventory(), self._remembered()
+        if kept is None or (seen is not None and seen.number > kept.number):
+            return seen
+        if seen is None or seen.number < kept.number:
+            return kept
+        if seen.type not in {"", *kept.type.split(", "), kept.type} or seen.memory_bytes:
+            return seen
+        # One of them cannot tell what it is: that makes none of them another.
+        return seen._replace(type=kept.type, memory_bytes=kept.memory_bytes)
+
+    def _remembered(self) -> Inventory | None:
+        """What the node had at the latest registration; None where nothing was kept, or what cannot be."""
         count, kind, memory = (self._state.get(key) for key in ("gpus", "gpu_type", "gpu_memory_bytes"))
-        if type(count) is int and (seen.number if seen else 0) < count <= MAX_STATED:
-            memory = memory if type(memory) is int and 0 <= memory < MAX_GB * GIB else 0
-            return Inventory(count, clean_text(kind), memory, remembered=True)
-        return seen
+        if type(count) is not int or not 0 < count <= MAX_STATED:
+            return None
+        memory = memory if type(memory) is int and 0 <= memory < MAX_GB * GIB else 0
+        return Inventory(count, clean_text(kind), memory, remembered=True)
 
     def _expected(self) -> int:
         return self._registered.number if self._registered else 0
 
     def _knows_more(self) -> bool:
         """Whether a look found what the registry does not know."""
-        seen, known = self._watch.inventory(), self._registered
-        if seen is None or known is None or seen.number < known.number:
+        seen, known = self._inventory(), self._registered
+        if seen is None or known is None or seen.remembered or seen.number < known.number:
             return False
         if seen.number > known.number or (known.remembered and seen.number):
             return True

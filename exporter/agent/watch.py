@@ -61,7 +61,7 @@ class GpuWatch:
         if self._health_call is not None and self._health_call.done:
             self._health, self._health_call = self._health_call.value_or(self._health), None
         if self._call is None:
-            # Whoever could not look has not looked: that is made up for with the next heartbeat.
+            # A look that failed is none: that is made up for with the next heartbeat.
             looked = self._sight in {Sight.SEEN, Sight.ABSENT}
             if looked and (self._every is None or now - self._began < self._every):
                 return

@@ -1,9 +1,11 @@
-"""Heads of requests: what HTTP leaves to the server to refuse, and which host a request is for."""
+"""Heads: what HTTP leaves to the server to refuse, and which host a request is for."""
 
 from __future__ import annotations
 
-from exporter.api.problems import Problem
+from exporter.api.problems import MEDIA_TYPE, Problem
 
+HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
+LAST = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%bconnection: close\r\n\r\n"
 SEPARATORS = len(b": \r\n")
 Headers = list[tuple[bytes, bytes]]
 
@@ -30,3 +32,16 @@ def take_host_of_target(target: bytes, headers: Headers) -> None:
     authority = target.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0]
     if authority:
         headers[:] = [(b"host", authority), *(each for each in headers if each[0] != b"host")]
+
+
+def without_upgrade(method: bytes, target: bytes, version: str, headers: Headers) -> bytes:
+    """The head again, without what asks for an upgrade."""
+    kept = [b"%b: %b\r\n" % header for header in headers if header[0] not in HOP_BY_HOP]
+    return b"%b %b HTTP/%b\r\n%b\r\n" % (method, target, version.encode(), b"".join(kept))
+
+
+def last_answer(problem: Problem, request_id: bytes) -> bytes:
+    """What follows the status line of an answer after which the connection ends."""
+    body = problem.body()
+    more = b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in problem.headers.items())
+    return LAST % (MEDIA_TYPE, len(body), request_id, more) + body

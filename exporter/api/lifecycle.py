@@ -21,7 +21,7 @@ from exporter.domain.shape import shaped
 from exporter.domain.text import shown, text_fault
 
 LONGEST_LEAVE = 3650 * DAY
-EXPECTED = "expected a time such as 2025-10-06T12:00:05Z or a duration such as 2h"
+EXPECTED = "expected a time such as 2025-10-06T12:00:05Z or a duration such as 2h, in the future and within ten years"
 
 
 _ACTIONS = {Phase.MAINTENANCE: MAINTENANCE, Phase.DRAINING: DRAIN, Phase.IN_SERVICE: BACK}
@@ -85,5 +85,5 @@ def _lifecycle(leave: Leave, phase: Phase, wall_ns: int) -> Lifecycle:
 def _until(text: str, wall_ns: int) -> int:
     until_ns = parse_moment(text, wall_ns, direction=1, expected=EXPECTED)
     if not wall_ns < until_ns <= wall_ns + LONGEST_LEAVE:
-        raise ValueError(f"{EXPECTED}, in the future and within ten years, got {shown(text)}")
+        raise ValueError(f"{EXPECTED}, got {shown(text)}")
     return until_ns

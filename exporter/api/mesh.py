@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from html import escape
 
 from starlette.requests import Request
@@ -17,6 +18,8 @@ from exporter.domain.status import Status
 CHARACTER, PADDING, HEIGHT = 6.6, 12, 20
 """Pixels: of a letter at 11 px on average, beside a text, and of the badge."""
 MAX_SHOWN = 40
+REMEMBERED = 256
+"""Pictures, which are drawn once while nothing changes."""
 GREY, PLANNED = "#59636e", "#5b53c0"
 COLOURS = {
     State.EMPTY: GREY,
@@ -86,11 +89,16 @@ def node_badge(service: Service) -> Handler:
 
 
 def _badge(label: str, value: str, colour: str, status: int = 200) -> Response:
+    return Response(_picture(label[: 2 * MAX_SHOWN], value, colour), status, HEADERS, "image/svg+xml")
+
+
+@lru_cache(REMEMBERED)
+def _picture(label: str, value: str, colour: str) -> str:
     label = "".join(letter if letter.isprintable() else "?" for letter in label)
     if len(label) > MAX_SHOWN:
         label = f"{label[: MAX_SHOWN - 1]}…"
     left, right = (round(len(text) * CHARACTER) + PADDING for text in (label, value))
-    picture = BADGE.format(
+    return BADGE.format(
         width=left + right,
         height=HEIGHT,
         left=left,
@@ -101,4 +109,3 @@ def _badge(label: str, value: str, colour: str, status: int = 200) -> Response:
         value=escape(value),
         colour=colour,
     )
-    return Response(picture, status, HEADERS, "image/svg+xml")

@@ -38,8 +38,8 @@ CALLER_LEFT = 499
 UNMATCHED = "unmatched"
 LARGE_BODIES = 64
 """So many are received and parsed at the same time; the others wait, and lie in the sender's memory meanwhile."""
-REQUESTS = 8
-"""Requests other than heartbeats that begin before the loop serves its sockets again: a millisecond or two."""
+REQUESTS = 4
+"""Requests other than heartbeats that begin before the loop serves its sockets again: a millisecond."""
 OK, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 200, 404, 405, 413, 500
 _ROOM = nullcontext()
 _READS = frozenset({"GET", "HEAD"})

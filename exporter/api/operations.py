@@ -92,7 +92,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/nodes/{name}"): Operation("A node's document", {200: documents.Node}),
     ("DELETE", "/nodes/{name}"): Operation("Deregister a node: a planned leave, never an alert", {204: None}),
     ("POST", "/nodes/{name}/accept"): Operation(
-        "What the node has now, or so many GPUs, is what it shall have",
+        "What the node has now, or so many GPUs, is what it should have",
         {200: documents.Node},
         body=GpusAccepted,
         refusals=(409,),
@@ -102,7 +102,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         {200: documents.NodeTransitions},
         {"limit": _whole(1, nodes.MAX_TRANSITIONS, nodes.DEFAULT_TRANSITIONS)},
     ),
-    ("GET", "/nodes/{name}/why"): Operation("How the node's status came about", {200: documents.Why}),
+    ("GET", "/nodes/{name}/why"): Operation("What the node's status rests on", {200: documents.Why}),
     ("PUT", "/nodes/{name}/maintenance"): _leave("Take the node into maintenance"),
     ("DELETE", "/nodes/{name}/maintenance"): Operation(_BACK, {200: documents.Node}),
     ("PUT", "/nodes/{name}/drain"): _leave("Drain the node"),

@@ -15,15 +15,14 @@ from uvicorn.server import ServerState
 
 from exporter.api.connections import ConnectionLimits, source_of
 from exporter.api.events import ABORT, EVENTS
-from exporter.api.heads import fault_of_coding, size_of, take_host_of_target, two_hosts
-from exporter.api.problems import MEDIA_TYPE, NOT_ACKNOWLEDGED, Problem
+from exporter.api.heads import fault_of_coding, last_answer, size_of, take_host_of_target, two_hosts, without_upgrade
+from exporter.api.problems import NOT_ACKNOWLEDGED, Problem
 from exporter.api.rounds import SLICE, Inflow, Rounds, is_heartbeat
 from exporter.api.stream import STOPPING
 from exporter.api.sweep import Sweep
 from exporter.api.tracing import request_id_of
 from exporter.domain.config import Limits
 
-HEAD = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%bconnection: close\r\n\r\n"
 MAX_HEAD = 65_536
 """Bytes of a request's line and headers; and of whatever is neither a head nor a body, such as trailers."""
 MAX_HEADERS = 256
@@ -31,13 +30,10 @@ PROGRESS = 65_536
 """Bytes that a reader must take in each `limits.send_timeout`."""
 TOLD_WHY = 64
 """So many connections above the limit are answered why they are refused; the others are closed at once."""
-HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
 RETRY = {"Retry-After": "2"}
 NOT_HTTP = "this is no HTTP/1.1 request"
-NOTED = frozenset({b"transfer-encoding", b"expect"})
 SURELY = MAX_HEAD - 2 * SLICE
 """A head of at most so many bytes in the reads before the latest cannot be too large."""
-SLASH = ord("/")
 
 
 def _trust_all(_: str) -> bool:
@@ -135,6 +131,9 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._inflow.drop()
         self._leave()
         super().connection_lost(exc)
+        # They refer to us, as we to them: else only the garbage collector could end it.
+        self.cycle = self._answering = None  # type: ignore[assignment]  # as it is before the first request
+        self.pipeline.clear()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, or keep it until it is this connection's turn. A heartbeat never waits."""
@@ -185,15 +184,17 @@ class DeadlineProtocol(HttpToolsProtocol):
         self.headers.append((name, value))
         if name == b"host":
             self._hosts += 1
-        elif name in NOTED:
-            self._note(name, value)
+        elif name == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+        elif name == b"transfer-encoding":
+            self._fault = self._fault or fault_of_coding(value)
 
     def on_headers_complete(self) -> None:
         """What follows is the body."""
         self._in_head, self._progressed = False, True
         self._trailers = 0
         self._upgrading = self.parser.should_upgrade()
-        if self.url[0] != SLASH:
+        if self.url[:1] != b"/":
             take_host_of_target(self.url, self.headers)
         if len(self.headers) > MAX_HEADERS or (self._overhead > SURELY and size_of(self.url, self.headers) > MAX_HEAD):
             self._too_large_a_head()
@@ -306,18 +307,11 @@ class DeadlineProtocol(HttpToolsProtocol):
         cycle = self.cycle
         ours = cycle is not None and cycle.scope is self.scope
         if cycle is None or (not cycle.response_started if ours else cycle.response_complete):
-            body, request_id = problem.body(), request_id_of(dict(self.headers) if ours else {})
-            more = b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in problem.headers.items())
-            self.transport.write(STATUS_LINE[problem.status] + HEAD % (MEDIA_TYPE, len(body), request_id, more) + body)
+            request_id = request_id_of(dict(self.headers) if ours else {})
+            self.transport.write(STATUS_LINE[problem.status] + last_answer(problem, request_id))
         self._leave()
         self._refused = True
         self.transport.close()
-
-    def _note(self, name: bytes, value: bytes) -> None:
-        if name == b"expect":
-            self.expect_100_continue = value.lower() == b"100-continue"
-        else:
-            self._fault = self._fault or fault_of_coding(value)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         # `cycle` of the base is the last request that came; others may wait before it.
@@ -348,10 +342,9 @@ class DeadlineProtocol(HttpToolsProtocol):
         if method == b"CONNECT" or self._refused:
             self._malformed()
             return
-        kept = [b"%b: %b\r\n" % header for header in self.headers if header[0] not in HOP_BY_HOP]
-        line = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
+        head = without_upgrade(method, self.url, self.parser.get_http_version(), self.headers)
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._take(b"%b%b\r\n" % (line, b"".join(kept)))
+        self._take(head)
         if data:
             self._take(data)

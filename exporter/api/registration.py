@@ -74,13 +74,13 @@ def _is_heartbeat(request: Request) -> bool:
 
 
 class GpusAccepted(msgspec.Struct, forbid_unknown_fields=True):
-    """How many GPUs the node shall have; what it has now where it is left out."""
+    """How many GPUs the node should have; what it has now where it is left out."""
 
     gpus: Count | None = None
 
 
 def accept(service: Service) -> Handler:
-    """What the node has now, or so many GPUs as a person says, is what it shall have; answers with its document."""
+    """What the node has now, or so many GPUs as a person says, is what it should have; answers with its document."""
 
     async def handle(request: Request) -> Response:
         body = await read_json(request, service.config.limits.max_body)
@@ -90,7 +90,7 @@ def accept(service: Service) -> Handler:
             count = node.gpus_observed
         if count is None:
             raise Problem(
-                409, 'no heartbeat of this node reported its GPUs yet: say how many there shall be, as {"gpus": 1}'
+                409, 'no heartbeat of this node reported its GPUs yet: say how many there should be, as {"gpus": 1}'
             )
         accepted = await service.submit(SetGpuCount(node.name, count))
         if accepted is None:

@@ -73,6 +73,10 @@ class Rounds:
             self._waiting.popleft()()
 
 
+def _ignore(_: bytes) -> None:
+    return None
+
+
 class Inflow(FlowControl):
     """What one connection sends: parsed at once, or in slices when it is its turn.
 
@@ -109,8 +113,9 @@ class Inflow(FlowControl):
             self._read_on()
 
     def drop(self) -> None:
-        """Nobody wants what is not parsed yet."""
+        """Nobody wants what is not parsed yet, nor anything more."""
         self.unparsed = b""
+        self._parse = _ignore
 
     def _take_turn(self) -> None:
         data, self.unparsed = self.unparsed[:SLICE], self.unparsed[SLICE:]

@@ -72,12 +72,12 @@ def _not_counted(node_map: NodeMap, reception: Reception, node: Node, now_ns: in
     """The outages since the node's last heartbeat, oldest first, each with the grace that followed it."""
     outages: list[dict[str, Any]] = [
         {
-            "from": timestamp(node_map.wall_time.at(max(spell.from_ns, node.last_heartbeat_ns))),
-            "to": timestamp(node_map.wall_time.at(spell.to_ns)),
-            "grace_until": timestamp(node_map.wall_time.at(spell.grace_end_ns)),
+            "from": timestamp(node_map.wall_time.at(max(outage.from_ns, node.last_heartbeat_ns))),
+            "to": timestamp(node_map.wall_time.at(outage.to_ns)),
+            "grace_until": timestamp(node_map.wall_time.at(outage.grace_end_ns)),
         }
-        for spell in reception.outages
-        if spell.to_ns > node.last_heartbeat_ns
+        for outage in reception.outages
+        if outage.to_ns > node.last_heartbeat_ns
     ]
     if reception.blind(now_ns):
         outages.append({"from": timestamp(node_map.wall_time.at(max(reception.until_ns, node.last_heartbeat_ns)))})

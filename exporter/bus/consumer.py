@@ -107,7 +107,7 @@ class BusConsumer:
         except StateLimit as fault:
             self._reject(Rejection.STATE_LIMIT, str(fault))
         except (DepartedNode, StillLoading):
-            # A stray of a node that left, or of a time before the map: neither is anybody's mistake.
+            # A late heartbeat of a node that left, or from before the map: neither is a mistake.
             return
 
     async def work(self) -> None:
@@ -119,7 +119,7 @@ class BusConsumer:
                 self._arrived.clear()
 
     async def room(self) -> None:
-        """Wait, a moment at most, while more waits for the store than we can keep: then nothing shall be read."""
+        """Wait, a moment at most, while more waits for the store than we can keep: then nothing is read."""
         if not self._room.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ROOM_SECONDS):

@@ -43,7 +43,7 @@ class BusListener:
     """Reads the channel and proves that it receives.
 
     Pub/Sub keeps nothing for those who are away, so a connection that broke is never mended behind our back: each
-    new subscription ends a blind spell.
+    new subscription ends an outage.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class BusListener:
                 )
 
     def _hear(self) -> None:
-        """Reception returned: close the blind spell before the first new event is taken in."""
+        """Reception returned: close the outage before the first new event is taken in."""
         now_ns = self._clock.monotonic_ns()
         blind_seconds = (now_ns - self._source.proof_ns) / SECOND
         self._source.mark_alive(now_ns)

@@ -135,7 +135,7 @@ class Client:
         return self.get(node_path(name)).of(Node)
 
     def why(self, name: str) -> Why:
-        """How its status came about."""
+        """What its status rests on."""
         return self.get(f"{node_path(name)}/why").of(Why)
 
     def transitions(self, name: str, limit: int = 100) -> list[Transition]:

@@ -90,7 +90,7 @@ class LastHeartbeat(msgspec.Struct, frozen=True):
     age_seconds: float
 
 
-class BlindSpell(msgspec.Struct, frozen=True):
+class Outage(msgspec.Struct, frozen=True):
     """Time in which the registry could not receive; without `to` it still cannot."""
 
     from_: str = msgspec.field(name="from")
@@ -167,7 +167,7 @@ class Why(msgspec.Struct, frozen=True):
     last_heartbeat: LastHeartbeat
     counted_age_seconds: float
     not_counted_seconds: float
-    not_counted: list[BlindSpell]
+    not_counted: list[Outage]
     held: bool
     next: NextStatus
     lifecycle: Lifecycle

@@ -43,7 +43,7 @@ class SetLifecycle:
 
 @dataclass(frozen=True, slots=True)
 class SetGpuCount:
-    """People say how many GPUs the node shall have; it is no heartbeat."""
+    """People say how many GPUs the node should have; it is no heartbeat."""
 
     name: str
     count: int

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exporter.domain.text import NAME_EXPECTED, is_name
+
 
 class AuroraError(Exception):
     """The base of every error that the registry raises on purpose."""
@@ -37,12 +39,13 @@ class UnknownNode(AuroraError):
     """No node of this name is registered."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"no node is registered as {name!r}: register it with POST /nodes/register")
+        known = f"no node is registered as {name!r}: register it with POST /nodes/register"
+        super().__init__(known if is_name(name) else f"no node can have this name: expected {NAME_EXPECTED}")
         self.name = name
 
 
 class DepartedNode(AuroraError):
-    """The node left on purpose a moment ago, so its stray heartbeats are ignored."""
+    """The node left on purpose a moment ago, so its late heartbeats are ignored."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"node {name!r} was deregistered: register it again to bring it back")

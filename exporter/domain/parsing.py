@@ -111,7 +111,7 @@ class _Salvage:
         """The heartbeat; a plain one if everything could be read."""
         name = value.get("node", "")
         if not isinstance(name, str):
-            message = _REPEATED if name is strictjson.AMBIGUOUS else f"expected str, got {shown(name)}"
+            message = _REPEATED if name is strictjson.AMBIGUOUS else f"expected text, got {shown(name)}"
             if not self._node:
                 raise Invalid.of("node", message)
             self._ignore("node", message, Reason.WRONG_TYPE)

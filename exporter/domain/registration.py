@@ -185,7 +185,7 @@ def with_known_gpus(claim: Registration, known: Registration) -> Registration:
 
 
 def with_gpu_count(registration: Registration, count: int) -> Registration:
-    """The registration with so many GPUs, and memory in proportion: what a person accepts as what there shall be."""
+    """The registration with so many GPUs, and memory in proportion: what a person accepts as what there should be."""
     capabilities = _object_of(registration.capabilities)
     capabilities |= {"gpu": count > 0, "gpu_count": count}
     memory = capabilities.get("gpu_memory")
@@ -248,6 +248,9 @@ def _faults(body: RegistrationBody, capabilities: Capabilities, metadata: Metada
         "capabilities": _size_fault(body.capabilities),
         "metadata": _size_fault(body.metadata),
     }
+    for index, link in enumerate(body.links):
+        if link.target == body.name:
+            found[f"links[{index}].target"] = f"expected another node, got the name of this one, {shown(link.target)}"
     if capabilities.gpu is False and capabilities.gpu_count:
         found["capabilities.gpu_count"] = f"expected 0 where gpu is false, got {capabilities.gpu_count}"
     return [Fault(field, message) for field, message in found.items() if message]

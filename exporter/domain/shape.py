@@ -16,6 +16,9 @@ UNKNOWN = "not a known field here"
 REQUIRED = "required"
 _AT = re.compile(r"^(?P<message>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _FIELD = re.compile(r"`(?P<field>[^`]*)`")
+_KINDS = re.compile(r"^expected (?P<kinds>\w+(?: \| \w+)*)")
+_WORDS = {"str": ["text"], "int": ["whole number"], "float": ["number"], "bool": ["true", "false"]}
+"""What JSON's users call it, where msgspec names the types of Python."""
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 
 
@@ -62,8 +65,18 @@ def _invalid(text: str, value: Any, prefix: str) -> Invalid:
         expected = f"expected {NAME_EXPECTED}"
     if message.startswith("Invalid enum value"):
         expected = "expected one of the known values"
-    expected = expected.split(", got ")[0]
+    expected = _in_words(expected.split(", got ")[0])
     return Invalid.of(_join(prefix, path), f"{expected}, got {shown(_look_up(value, path))}")
+
+
+def _in_words(expected: str) -> str:
+    """`expected float | null` as `expected number or null`."""
+    kinds = _KINDS.match(expected)
+    if kinds is None:
+        return expected
+    words = [word for kind in kinds["kinds"].split(" | ") for word in _WORDS.get(kind, [kind])]
+    said = " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+    return f"expected {said}{expected[kinds.end() :].removesuffix('.0')}"
 
 
 def _join(left: str, right: str) -> str:

@@ -9,14 +9,14 @@ SPARE = 64
 
 
 class Deadlines:
-    """At most one appointment a node, by name; times are nanoseconds of whichever clock the caller keeps to."""
+    """At most one deadline for each node, by name; times are nanoseconds of the caller's clock."""
 
     def __init__(self) -> None:
         self._due: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
 
     def set(self, name: str, due_ns: int) -> None:
-        """Make the node's appointment, in place of the one it had."""
+        """Set the node's deadline, in place of the one it had."""
         if self._due.get(name) != due_ns:
             self._due[name] = due_ns
             heapq.heappush(self._heap, (due_ns, name))
@@ -26,7 +26,7 @@ class Deadlines:
                 heapq.heapify(self._heap)
 
     def drop(self, name: str) -> None:
-        """The node has no appointment any more."""
+        """The node has no deadline any more."""
         self._due.pop(name, None)
         if not self._due:
             self._heap.clear()

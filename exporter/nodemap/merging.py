@@ -138,7 +138,7 @@ def mark_of(node_map: NodeMap) -> Mark:
 
 
 def batch_of(node_map: NodeMap, taken: PendingChanges) -> Batch:
-    """What a store shall save of the pending changes, with the mark."""
+    """What a store has to save of the pending changes, with the mark."""
     heartbeats = {node.name: _last_heartbeat(node_map, node) for node in taken.heartbeats}
     transitions = [transition for transition in taken.transitions if not _is_recorded(node_map, transition)]
     return Batch(taken.records, taken.tombstones, transitions, heartbeats, mark_of(node_map), taken.history)

@@ -69,8 +69,8 @@ class NodeMap(MapState):
     def heartbeat(self, beat: Heartbeat, transport: Transport, *, appear: bool = False) -> Node:
         """Take in one heartbeat, received now.
 
-        Raises UnknownNode for a name that was never registered, unless it shall `appear` (then Invalid for what is no
-        name, NodeLimit or StateLimit when the map is full), DepartedNode while the strays of a departed node are
+        Raises UnknownNode for a name that was never registered, unless it may `appear` (then Invalid for what is no
+        name, NodeLimit or StateLimit when the map is full), DepartedNode while late heartbeats of a departed node are
         ignored, and LeaseExpired when we are cut off from the other registries for too long, or were stopped just now.
         """
         now_ns, path = self.clock.monotonic_ns(), self.own_paths[transport]
@@ -193,7 +193,7 @@ class NodeMap(MapState):
         for node in sorted(self._nodes.values(), key=lambda node: node.last_heartbeat_ns):
             status = thresholds.status(self.counted_age_ns(node))
             if status is not node.status:
-                # Active as of the heartbeat that it rests on: no other registry shall take it for a new one.
+                # Active as of the heartbeat that it rests on: no other registry may take it for a new one.
                 active = status is Status.ACTIVE
                 self.set_status(node, status, node.last_heartbeat_ns if active else self.clock.monotonic_ns())
             elif isinstance(node.queue, Queue):

@@ -17,7 +17,7 @@ from exporter.nodemap.reports import by_somebody_else
 
 @dataclass(frozen=True, slots=True)
 class PlannedWrite:
-    """A command worked out but not applied: what the store shall keep, and the record it was worked out from."""
+    """A command worked out but not applied: what the store has to keep, and the record it was worked out from."""
 
     command: Command
     base: NodeRecord | None

@@ -30,8 +30,8 @@ from exporter.nodemap.suppression import Disruptions
 from exporter.nodemap.totals import Totals
 from exporter.nodemap.walltime import WallTime
 
-STRAY_INTERVALS = 2
-"""For so many heartbeat intervals the stray heartbeats of a departed node are ignored."""
+LATE_INTERVALS = 2
+"""For so many heartbeat intervals the late heartbeats of a departed node are ignored."""
 MAX_DEPARTED = 50_000
 """So many nodes that are gone are remembered, the latest; ever new names would else fill the memory for days."""
 
@@ -75,7 +75,7 @@ class MapState:
         self.facts_version = 0
         """Grows when a node comes, goes or registers again: what the topology depends on."""
         self.departed: dict[str, Tombstone] = {}
-        """Nodes that are gone and that may still stray or be re-seeded, oldest first."""
+        """Nodes that are gone and that may still send or be re-seeded, oldest first."""
         self.recent = RecentTransitions()
         self.queues = Queues()
         for path in self.paths:
@@ -192,8 +192,8 @@ class MapState:
         if tombstone.removal is Removal.DEPARTED:
             self._late_until_ns.pop(tombstone.name, None)
             left_ns = min(self.mesh_time.local(tombstone.revision_ns), self.clock.monotonic_ns())
-            strays_ns = STRAY_INTERVALS * self.thresholds.heartbeat_interval
-            self._late_until_ns[tombstone.name] = left_ns + strays_ns
+            late_ns = LATE_INTERVALS * self.thresholds.heartbeat_interval
+            self._late_until_ns[tombstone.name] = left_ns + late_ns
         node = self._nodes.pop(tombstone.name, None)
         if node is None:
             return
@@ -305,8 +305,10 @@ class MapState:
         shown_ns = max(self.wall_time.at(at_ns), node.record.registered_at_ns, last.at_ns if last else 0)
         if status is not Status.ACTIVE:
             shown_ns = max(shown_ns, node.last_seen_ns)
+        # Another registry may have counted the age a little differently: stamps keep to the order all the same.
+        stamp_ns = max(self.mesh_time.at(at_ns), last.stamp_ns + 1 if last else 0)
         node.last_transition = transition = Transition(
-            node.name, before, status, shown_ns, node.sequence_now + 1, self.mesh_time.at(at_ns), self._by
+            node.name, before, status, shown_ns, node.sequence_now + 1, stamp_ns, self._by
         )
         self.pending.transitions.append(transition)
         self.recent.note(transition)

@@ -56,7 +56,7 @@ async def first_of(*ways: Coroutine[Any, Any, None]) -> None:
 
 
 async def whole(work: Coroutine[Any, Any, Result]) -> Result:
-    """Do the work, then end every other task of the loop: what `asyncio.run` shall run instead of the bare work."""
+    """Do the work, then end every other task of the loop: what `asyncio.run` gets instead of the bare work."""
     try:
         return await work
     finally:

@@ -96,7 +96,7 @@ export class NodeView {
         ...alerts.map((alert) => h("li", {}, h("a", { href: runbook(alert), rel: "noreferrer" }, `Runbook of ${alert}`))),
         graph ? h("li", {}, h("a", { href: graph, rel: "noreferrer" }, "Age of its heartbeats in Prometheus")) : null,
         h("li", {}, h("a", { href: nodePath(node.name) }, "Its document")),
-        h("li", {}, h("a", { href: `${nodePath(node.name)}/why` }, "How its status came about")),
+        h("li", {}, h("a", { href: `${nodePath(node.name)}/why` }, "What its status rests on")),
         h("li", {}, "In Grafana: ", h("code", {}, `/d/aurora-node?var-node=${encodeURIComponent(node.name)}`)),
         h("li", {}, "Badge: ", h("code", {}, `/badge/${encodeURIComponent(node.name)}.svg`)))),
     );

@@ -189,7 +189,7 @@ export class Overview {
     if (this.empty.firstChild) return;
     const join = `curl -fsSL ${location.origin}/join | sh`;
     const seed = `curl -X POST ${location.origin}/nodes/register -H 'Content-Type: application/json' -d '{"name": "vengeance", "role": "compute", "vpn_ip": "10.0.0.4", "capabilities": {"gpu": true, "gpu_count": 1, "gpu_type": "RTX 4090", "gpu_memory": 24}}'`;
-    this.empty.replaceChildren(h("h2", {}, "Add the first node"), h("p", {}, "On the machine that shall be a node:"), command(join),
+    this.empty.replaceChildren(h("h2", {}, "Add the first node"), h("p", {}, "On the machine that is to be a node:"), command(join),
       h("p", {}, "Or register one by hand; without heartbeats it is in warning two minutes later:"), command(seed), h("p", { class: "muted" }, "It appears here by itself."));
   }
 

@@ -47,6 +47,9 @@ FLUSH_SECONDS = 2.0
 TOGETHER = 250
 """So many nodes change their status at a time before others have their turn."""
 SETTLE_EVERY = 1000
+COLLECT_AFTER = (2_000, 5, 20)
+"""When the garbage collector looks at the youngest objects, the middle-aged and all. With hundreds of connections a
+look at all is a pause of tens of milliseconds, and there is hardly a cycle to find."""
 REREAD_SECONDS = 2.0
 """Between two looks whether files of secrets changed."""
 
@@ -198,6 +201,7 @@ class Registry:
 
     async def run(self, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run every part until `serve` returns, then write and publish what is left. Raises StoreRefused."""
+        gc.set_threshold(*COLLECT_AFTER)
         parts = [
             serve(),
             self._store_writer.run(),
@@ -226,7 +230,7 @@ class Registry:
                 task.result()
 
     def stopping(self) -> None:
-        """We shall end: from now on `ready` says no, so that nobody new is sent to us."""
+        """We are about to end: from now on `ready` says no, so that nobody new is sent to us."""
         self._stopping = True
         self.events.stop()
 

@@ -15,12 +15,18 @@ def firing(alertname: str) -> str:
 
 
 FIRING = 'ALERTS{alertstate="firing", alertname=~"Aurora.+", alertname!="AuroraWatchdog"}'
-SENT_ALERTS = f"""(
-    {FIRING}
+
+
+def sent_alerts(alerts: str = FIRING) -> str:
+    """Those that Alertmanager sends on, one for each name and subject: it suppresses the warnings of offline nodes."""
+    warnings = f'label_replace({firing("AuroraNodeOffline")}, "alertname", "AuroraNodeWarning", "", "")'
+    return f"""max by (alertname, severity, node, site) (
+    (
+    {alerts}
+    )
   unless on (alertname, node)
-    label_replace({firing("AuroraNodeOffline")}, "alertname", "AuroraNodeWarning", "", "")
+    {warnings}
 )"""
-"""Without the warnings of offline nodes: Alertmanager suppresses those."""
 
 
 def _status(matcher: str) -> str:

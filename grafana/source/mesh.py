@@ -138,7 +138,7 @@ and on ()
                 "Alerts of this project that fire now, without the watchdog; missing nodes whose alert is suppressed:"
                 " another alert stands for it, or work is planned. A warning of an offline node is not counted:"
                 " Alertmanager suppresses it.",
-                ask.now(f"count({alerting.SENT_ALERTS}) or vector(0)", "sent"),
+                ask.now(f"count({alerting.sent_alerts()}) or vector(0)", "sent"),
                 ask.now(count_or_zero(f"count({alerting.suppressed()})"), "suppressed", ref="B"),
                 colour=look.steps(look.PLAIN, (1, look.BAD)),
                 overrides={"suppressed": [look.colour(look.PLANNED)]},
@@ -279,8 +279,8 @@ def _alerts() -> Any:
     return panels.listing(
         "Alerts firing",
         "As Prometheus evaluates them, the gravest first. Nodes that went missing with their site or the mesh"
-        " have none.",
-        ask.rows(f"sort_desc(max by (alertname, severity, node, site) (\n    {ranked}\n))"),
+        " have none; the warning of an offline node is left out, since Alertmanager suppresses it.",
+        ask.rows(f"sort_desc({alerting.sent_alerts(ranked)})"),
         columns={"alertname": "Alert", "severity": "Severity", "node": "Node", "site": "Site"},
         overrides={
             "Node": [look.links(NODE_LINK)],

@@ -150,17 +150,17 @@ def test_kill_9_during_load_loses_nothing_acknowledged(new_registry, store):
     registry = new_registry(store=store).start()
     acknowledged: list[str] = []
 
-    def load(spell: int) -> None:
+    def load(turn: int) -> None:
         for number in range(100_000):
             try:
-                if registry.register(name=f"node-{spell}-{number}") == 201:
-                    acknowledged.append(f"node-{spell}-{number}")
+                if registry.register(name=f"node-{turn}-{number}") == 201:
+                    acknowledged.append(f"node-{turn}-{number}")
             except OSError:
                 return
 
-    for spell in range(3):
+    for turn in range(3):
         enough = len(acknowledged) + 20
-        worker = threading.Thread(target=load, args=(spell,), daemon=True)
+        worker = threading.Thread(target=load, args=(turn,), daemon=True)
         worker.start()
         while len(acknowledged) < enough:
             worker.join(0.01)

@@ -15,7 +15,7 @@ from exporter.agent import archive
 from exporter.agent.excerpt import excerpt, identifiers
 from tests.agent.conftest import agent_file
 from tests.support.pythons import PYTHONS
-from tests.support.registry_process import run_program
+from tests.support.registry_process import clean_env, run_program
 
 MODULE = '''\
 # Licence
@@ -38,6 +38,13 @@ counter = 0
 unused = wraps
 print("effect")
 '''
+WITHOUT = """
+import runpy, site, sys
+site.main = lambda: None
+sys.argv.pop(0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""A machine on which nobody installed anything."""
 HEAD = '# Licence\n"""What it is."""\n'
 END = 'print("effect")\n'
 
@@ -98,3 +105,14 @@ def test_its_help_and_complaints_are_the_same_on_any_python(python, tmp_path):
         2,
         "aurora-agent: error: argument --log.level: expected one of debug, info, warn, warning, error, got 'loud'",
     )
+
+
+def test_it_finds_redis_although_it_starts_without_what_others_installed(tmp_path):
+    """As `join` has it started: only where a bus is asked for."""
+    path = tmp_path / archive.NAME
+    path.write_bytes(agent_file())
+    options = ["--once", "--event-bus=redis://127.0.0.1:1", "--node-name=a", "--state-dir", tmp_path]
+    done = run_program([sys.executable, "-S", path, *options], tmp_path, clean_env(PYTHONPATH=""))
+    assert (done.returncode, "Connection refused" in done.stderr) == (3, True), done.stderr
+    none = run_program([sys.executable, "-I", "-S", "-c", WITHOUT, path, *options], tmp_path, clean_env(PYTHONPATH=""))
+    assert (none.returncode, "it needs the Python package redis" in none.stderr) == (2, True), none.stderr

@@ -50,7 +50,11 @@ def test_a_lost_gpu_stays_missed(node, answers):
     node.mesh.kill()
     node.mesh.start()
     until(lambda: (node.registered, node.observed), (2, 1))
-    node.driver.answer(count=2)
+    node.driver.answer(count=2, **answers)
+    node.restart()
+    node.beats()
+    assert (node.registered, node.observed, node.document["capabilities"]["gpu_memory"]) == (2, 1, 48.0)
+    node.driver.answer_anew(count=2)
     until(lambda: node.observed, 2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import socket
 import subprocess
@@ -137,6 +138,16 @@ def test_it_registers_beats_and_stops_when_told(mesh, start, number):
     assert process.wait(10) == 0
     assert "Traceback" not in log()
     assert "vengeance" in mesh.nodes()
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_cost_no_node(mesh, tmp_path, closed):
+    """As some supervisors start programs: what it would log goes nowhere."""
+    arguments = ["--registry", mesh.url, "--node-name=mute", "--state-dir", tmp_path, "--once"]
+    command = shlex.join(map(str, [*AGENT, *arguments]))
+    done = subprocess.run(["sh", "-c", f"exec {command} {closed}"], env=clean_env(), timeout=60, check=False)
+    assert done.returncode == 0
+    assert mesh.nodes()["mute"]["status"] == "active"
 
 
 def test_it_leaves_when_that_was_asked(mesh, start):

@@ -85,7 +85,7 @@ def test_a_driver_that_hangs_is_waited_for_no_longer_than_asked(watch_of, monkey
 
 @pytest.mark.parametrize("every", [None, 3600.0])
 def test_a_rare_look_that_failed_is_tried_again_at_once(watch_of, every):
-    """And one that told is not."""
+    """And one that found them is not."""
     watch = watch_of(UNSURE, SEEN, Look(Sight.SEEN, 0), every=every)
     for expected in (None, Inventory(1, "A", 2**34), Inventory(1, "A", 2**34)):
         watch.update()

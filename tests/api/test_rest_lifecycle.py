@@ -47,6 +47,7 @@ def test_until_is_a_time_or_a_duration(client, register, until, shown):
         ({"until": "2025-10-06T12:00:00Z"}, "until"),
         ({"until": "2025-10-06T13:00:00"}, "until"),
         ({"until": "0s"}, "until"),
+        ({"until": "9999999h"}, "until"),
         ({"until": "999999y"}, "until"),
         ({"until": "9999-12-31T23:59:59Z"}, "until"),
         ({"until": "0001-01-01T00:00:00+23:59"}, "until"),
@@ -67,6 +68,22 @@ def test_what_is_wrong_with_a_leave_is_named(client, register, body, field):
 
     assert (answer.status, [error["field"] for error in answer.json()["errors"]]) == (400, [field])
     assert client.get("/nodes/n1").json()["lifecycle"] == "in_service"
+
+
+@pytest.mark.parametrize("until", ["9999999h", "999999y", "tomorrow", "0s"])
+def test_the_longest_leave_is_named(client, register, until):
+    register("n1")
+
+    error = client.put("/nodes/n1/maintenance", {"until": until}).json()["errors"][0]["message"]
+
+    assert f"a duration such as 2h, in the future and within ten years, got '{until}'" in error
+
+
+def test_a_name_that_no_node_can_have_is_not_repeated(client):
+    answer = client.get("/nodes/%00")
+
+    assert answer.status == 404
+    assert answer.json()["detail"].startswith("no node can have this name: expected 1 to 63 letters")
 
 
 def test_null_says_nothing(client, register):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import threading
@@ -10,7 +11,7 @@ import pytest
 import requests
 
 from exporter.api.app import create_app
-from exporter.api.protocol import MAX_HEAD, MAX_HEADERS
+from exporter.api.protocol import MAX_HEAD, MAX_HEADERS, DeadlineProtocol
 from exporter.domain.clock import SECOND
 from exporter.domain.config import Limits
 
@@ -408,3 +409,20 @@ def test_a_caller_that_leaves_with_requests_waiting_is_no_error(serve, caplog):
     left.set()
     assert ended.wait(30)
     assert caplog.messages == []
+
+
+def test_a_connection_that_is_gone_leaves_nothing_to_the_garbage_collector(service, serve):
+    """Among thousands of them, what it would find late is memory."""
+    port = serve(create_app(service))
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            with Connection(port) as connection:
+                connection.send(b"GET /-/healthy HTTP/1.1\r\nHost: registry\r\nConnection: close\r\n\r\n")
+                assert connection.remainder().startswith(b"HTTP/1.1 200 ")
+        pause = threading.Event()
+        while left := sum(isinstance(each, DeadlineProtocol) for each in gc.get_objects()):
+            assert not pause.wait(0.05), left
+    finally:
+        gc.enable()

@@ -319,9 +319,9 @@ def test_rejections_are_sampled_into_the_log(desk, caplog):
         (logging.WARNING, "an event on the bus was not taken in")
     }
     assert lines == [
-        ("bad_heartbeat", "node: expected str, got 5", 0),
+        ("bad_heartbeat", "node: expected text, got 5", 0),
         ("not_object", "expected an event as a JSON object, got []", 0),
-        ("bad_heartbeat", "node: expected str, got 6", 2),
+        ("bad_heartbeat", "node: expected text, got 6", 2),
     ]
 
 

@@ -124,7 +124,7 @@ def test_our_own_events_are_not_read_back(event_type, data):
             Rejection.BAD_HEARTBEAT,
             "expected a heartbeat as a JSON object, got 'ann'",
         ),
-        (event("node_heartbeat", {"node": 5}), Rejection.BAD_HEARTBEAT, "node: expected str, got 5"),
+        (event("node_heartbeat", {"node": 5}), Rejection.BAD_HEARTBEAT, "node: expected text, got 5"),
         (event("node_register", {"role": "lead"}), Rejection.BAD_REGISTRATION, "name: required"),
         (
             event("node_register", {"name": "ann", "colour": "red"}),

@@ -76,3 +76,90 @@ def test_the_commands_of_the_cli_page_run(tmp_path):
                 check=False,
             )
             assert (done.returncode, line) == (0, line), done.stdout + done.stderr
+
+
+def typed(text):
+    """Every command behind a prompt, whole: on as many lines as its quotes and backslashes take."""
+    for block in _BLOCK.findall(text):
+        rest = block.splitlines()
+        while rest:
+            line = rest.pop(0).strip()
+            if not line.startswith("$ "):
+                continue
+            command = line.removeprefix("$ ")
+            while not is_whole(command):
+                command += "\n" + rest.pop(0)
+            yield command
+
+
+def is_whole(command):
+    try:
+        shlex.split(command)
+    except ValueError:
+        return False
+    return not command.endswith("\\")
+
+
+OVER_HTTP = [
+    (page.name, command)
+    for page in PAGES
+    for command in typed(page.read_text(encoding="utf-8"))
+    if command.startswith("curl ") and "/join" not in command
+]
+BY_AGENT = [
+    (page.name, command)
+    for page in PAGES
+    for command in typed(page.read_text(encoding="utf-8"))
+    if command.startswith("aurora-agent ")
+]
+ADDRESS = re.compile(r"http://(?:127\.0\.0\.1|10\.0\.0\.1|localhost):9999")
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    with RegistryProcess(tmp_path_factory.mktemp("registry"), "--web.enable-lifecycle") as registry:
+        for registration in REGISTRATIONS.values():
+            registry.register(**registration)
+        yield registry
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(("page", "command"), OVER_HTTP, ids=" ".join)
+def test_requests_by_curl_are_answered_with_success(registry, tmp_path, page, command):  # noqa: ARG001
+    registry.register(**REGISTRATIONS["vengeance"])
+    line = ADDRESS.sub(registry.url, command).replace("curl ", "curl --fail --silent --show-error --max-time 20 ", 1)
+
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(("page", "command"), BY_AGENT, ids=" ".join)
+def test_the_agent_understands_its_commands(registry, tmp_path, page, command):  # noqa: ARG001
+    """Where it would go on without end it is asked what it would send; a file with a token is another test's."""
+    words = shlex.split(ADDRESS.sub(registry.url, command), comments=True)[1:]
+    if "--token-file" in words:
+        at = words.index("--token-file")
+        del words[at : at + 2]
+    if "--once" not in words and "--dry-run" not in words:
+        words.append("--dry-run")
+
+    done = subprocess.run(
+        [*map(str, program("agent")), *words],
+        env=clean_env(AURORA_REGISTRY=registry.url),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_there_are_commands_of_each_kind():
+    assert {page for page, _ in OVER_HTTP} >= {"README.md", "operation.md"}
+    assert {page for page, _ in BY_AGENT} >= {"agent.md", "security.md"}

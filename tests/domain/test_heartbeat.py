@@ -64,7 +64,7 @@ def test_an_empty_heartbeat_and_unknown_keys_are_heartbeats_too(body):
         (b"[]", Fault("", "expected a heartbeat as a JSON object, got []")),
         (b"{", Fault("", "the body is not JSON: Expecting property name enclosed in double quotes at line 1 column 2")),
         (b'{"node": "a", "node": "b"}', Fault("node", "the key stands more than once in one object")),
-        (b'{"node": 5}', Fault("node", "expected str, got 5")),
+        (b'{"node": 5}', Fault("node", "expected text, got 5")),
     ],
 )
 def test_without_a_name_that_can_be_read_it_is_refused(body, fault):
@@ -81,9 +81,9 @@ UNSAFE = "expected no control, bidi-override or surrogate characters, got "
 @pytest.mark.parametrize(
     ("body", "field", "message", "reason"),
     [
-        (b'{"status": 5}', "status", "expected str | null, got 5", Reason.WRONG_TYPE),
+        (b'{"status": 5}', "status", "expected text or null, got 5", Reason.WRONG_TYPE),
         (b'{"status": "a\\u0000"}', "status", UNSAFE + "'\\x00'", Reason.BAD_TEXT),
-        (b'{"sequence": -1}', "sequence", "expected int >= 0, got -1", Reason.OUT_OF_RANGE),
+        (b'{"sequence": -1}', "sequence", "expected whole number >= 0, got -1", Reason.OUT_OF_RANGE),
         (b'{"timestamp": 1e300}', "timestamp", None, Reason.OUT_OF_RANGE),
         (b'{"timestamp": "soon"}', "timestamp", None, Reason.OUT_OF_RANGE),
         (b'{"timestamp": true}', "timestamp", None, Reason.WRONG_TYPE),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -39,7 +40,11 @@ def free(known):
     return st.tuples(other, st.fixed_dictionaries({}, optional=known)).map(lambda parts: {**parts[0], **parts[1]})
 
 
-ACCEPTABLE = st.fixed_dictionaries(
+def _links_to_others(value):
+    return all(link["target"] != value["name"] for link in value.get("links", []))
+
+
+ACCEPTABLE: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"name": NAMES},
     optional={
         "role": NAMES,
@@ -58,7 +63,7 @@ ACCEPTABLE = st.fixed_dictionaries(
         "links": st.lists(st.fixed_dictionaries({"target": NAMES, "type": NAMES}), max_size=4),
         "ttl": st.sampled_from(["100ms", "72h", "292y", None]),
     },
-)
+).filter(_links_to_others)
 
 
 def faults_of(value):
@@ -126,12 +131,12 @@ def test_a_gpu_without_a_count_is_one(capabilities, gpus):
         ([], Fault("", "expected a registration as a JSON object, got []")),
         ({}, Fault("name", "required")),
         ({"name": "a", "rol": "lead"}, Fault("rol", "not a known field here")),
-        ({"name": "a", "role": 5}, Fault("role", "expected str, got 5")),
+        ({"name": "a", "role": 5}, Fault("role", "expected text, got 5")),
         ({"name": "a", "vpn_ip": "10.0.0"}, Fault("vpn_ip", "expected an IP address or 'dynamic', got '10.0.0'")),
-        ({"name": "a", "capabilities": {"gpu": 1}}, Fault("capabilities.gpu", "expected bool | null, got 1")),
+        ({"name": "a", "capabilities": {"gpu": 1}}, Fault("capabilities.gpu", "expected true, false or null, got 1")),
         (
             {"name": "a", "capabilities": {"gpu_count": -1}},
-            Fault("capabilities.gpu_count", "expected int >= 0, got -1"),
+            Fault("capabilities.gpu_count", "expected whole number >= 0, got -1"),
         ),
         (
             {"name": "a", "capabilities": {"gpu": False, "gpu_count": 2}},
@@ -148,6 +153,14 @@ def test_a_gpu_without_a_count_is_one(capabilities, gpus):
             Fault("metadata", "expected at most 65536 bytes of JSON, got 65547"),
         ),
         ({"name": "a", "links": [{"target": "b"}]}, Fault("links[0].type", "required")),
+        (
+            {"name": "a", "links": [{"target": "a", "type": "nfs"}]},
+            Fault("links[0].target", "expected another node, got the name of this one, 'a'"),
+        ),
+        (
+            {"name": "a", "metadata": {"cost_per_hour": "1"}},
+            Fault("metadata.cost_per_hour", "expected number or null, got '1'"),
+        ),
     ],
 )
 def test_what_is_wrong_is_named(value, fault):
@@ -184,16 +197,16 @@ def test_all_faults_are_told_at_once_whatever_their_kind():
 
     assert {fault.field: fault.message.partition(", got")[0] for fault in faults_of(value)} == {
         "name": "expected 1 to 63 letters, digits, dots, underscores and hyphens, a letter or digit at each end",
-        "role": "expected str",
+        "role": "expected text",
         "vpn_ip": "expected an IP address or 'dynamic'",
-        "ttl": "expected str | null",
+        "ttl": "expected text or null",
         "rol": "not a known field here",
         "stat": "not a known field here",
-        "capabilities.gpu": "expected bool | null",
-        "capabilities.gpu_count": "expected int >= 0",
+        "capabilities.gpu": "expected true, false or null",
+        "capabilities.gpu_count": "expected whole number >= 0",
         "capabilities.gpu_type": "expected no control, bidi-override or surrogate characters",
         "metadata.cost_per_hour": "expected a finite number",
-        "metadata.site": "expected str | null",
+        "metadata.site": "expected text or null",
     }
     assert len(faults_of(value)) == 11
 

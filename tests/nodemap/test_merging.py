@@ -201,3 +201,19 @@ def test_a_heartbeat_of_before_the_recorded_status_is_no_return() -> None:
     pass_time(node_map, clock, 5)
     assert (node.status, node_map.pending.transitions) == (Status.OFFLINE, [])
     assert at(node.last_heartbeat_ns) == heartbeat.stamp_ns
+
+
+def test_stamps_are_in_the_order_of_transitions() -> None:
+    """Also where another registry, which counts the age a little differently, made the one before."""
+    clock = ManualClock()
+    node_map = loaded(clock, Snapshot())
+    node_map.heartbeat(Heartbeat("n"), Transport.BUS, appear=True)
+    node = node_map.get("n")
+    pass_time(node_map, clock, 299)
+    node_map.pending.take()
+    late_ns = node_map.mesh_time.at(clock.monotonic_ns()) + 5 * SECOND
+    other = Transition("n", Status.ACTIVE, Status.WARNING, clock.wall_ns(), node.sequence_now, late_ns)
+    merging.adopt(node_map, Batch({}, {}, [other]))
+    pass_time(node_map, clock, 2)
+    [offline] = node_map.pending.transitions
+    assert (offline.to, offline.stamp_ns > late_ns) == (Status.OFFLINE, True)

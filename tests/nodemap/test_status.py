@@ -121,7 +121,7 @@ def test_a_stalled_process_makes_nobody_look_dead(node_map: NodeMap, clock: Manu
     assert node.status is WARNING, "age from before the stall is kept"
 
 
-def test_a_heartbeat_that_was_waiting_when_the_process_woke_is_heard_after_the_spell(
+def test_a_heartbeat_that_was_waiting_when_the_process_woke_counts_after_the_outage(
     node_map: NodeMap, clock: ManualClock
 ) -> None:
     """It comes before the first tick, and its node has no grace left to wait for."""
@@ -133,7 +133,7 @@ def test_a_heartbeat_that_was_waiting_when_the_process_woke_is_heard_after_the_s
     assert node.status is WARNING
 
 
-def test_a_node_heard_after_a_spell_does_not_wait_behind_one_that_was_not(
+def test_a_node_alive_after_an_outage_does_not_wait_behind_one_that_was_not(
     node_map: NodeMap, clock: ManualClock
 ) -> None:
     """The missing one has a grace, so that it may change later although its heartbeat is older."""

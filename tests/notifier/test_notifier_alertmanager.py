@@ -48,7 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", "4")
         self.end_headers()
-        self.wfile.write(b"later")
+        self.wfile.write(b"busy")
 
     def log_message(self, *_: object) -> None:
         pass
@@ -158,7 +158,7 @@ def test_an_error_is_tried_again_until_it_is_sent(sink, telemetry, caplog):
     assert telemetry.notifications[Notification.FAILED] == 3
     [line] = [record for record in caplog.records if record.name == "aurora.alertmanager"]
     assert line.getMessage() == "alerts were not sent to an Alertmanager yet, and will be"
-    assert (line.reason, line.fault) == (f"http://{sink.address}", "it answered 503: later")
+    assert (line.reason, line.fault) == (f"http://{sink.address}", "it answered 503: busy")
     assert "hunter2" not in caplog.text
 
 

@@ -98,7 +98,7 @@ def test_secrets_come_from_files_and_are_for_their_owner_alone(init, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "status", "complaint"),
     [
-        ([], 2, "where shall messages go? Give one of --ntfy, --slack"),
+        ([], 2, "where should messages go? Give one of --ntfy, --slack"),
         (["--slack=secret-without-scheme"], 2, "--slack: expected a URL that begins with http:// or https://"),
         (["--telegram", "secret", "me"], 2, "--telegram-chat: expected the number of a chat"),
         (["--telegram-chat=5"], 2, "expected the bot's token beside it"),

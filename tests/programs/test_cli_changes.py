@@ -142,9 +142,9 @@ def test_what_a_node_has_now_is_accepted(live, run):
     """A node of two GPUs that reports one: accepted, it is a node of one."""
     run("register", "fallen", "--gpus=2", "--gpu-memory=48", "--gpu-type=H100")
     live.ask("POST", "/nodes/fallen/heartbeat", json={"gpus": [{"index": 0, "uuid": "GPU-1"}]})
-    assert run("accept", "fallen") == (0, "fallen shall have 1 GPU from now on: 1x H100\n", "")
+    assert run("accept", "fallen") == (0, "fallen should have 1 GPU from now on: 1x H100\n", "")
     assert live.nodes()["fallen"]["capabilities"]["gpu_count"] == 1
-    assert run("accept", "fallen", "--gpus=0") == (0, "fallen shall have 0 GPUs from now on\n", "")
+    assert run("accept", "fallen", "--gpus=0") == (0, "fallen should have 0 GPUs from now on\n", "")
 
 
 def test_what_happens_is_followed_as_it_happens(live, run, tmp_path):

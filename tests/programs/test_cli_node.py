@@ -123,19 +123,19 @@ def test_why_says_what_a_status_rests_on(registry, shows, why):
 
 def test_why_names_what_was_left_out_of_a_heartbeat(registry, shows, why):
     why["ignored"] = [
-        {"field": "gpus[0].power_watts", "message": "expected float <= 20000.0, got 4294967.295"},
+        {"field": "gpus[0].power_watts", "message": "expected number <= 20000, got 4294967.295"},
         {"field": "", "message": "the body is not UTF-8 (byte 0)"},
     ]
     registry.answer("/nodes/robbiebook1/why", why)
     assert (
         "Left out of its latest heartbeat, which counts all the same:\n"
-        "- gpus[0].power_watts: expected float <= 20000.0, got 4294967.295\n"
+        "- gpus[0].power_watts: expected number <= 20000, got 4294967.295\n"
         "- the body is not UTF-8 (byte 0)\n"
     ) in shows("why", "robbiebook1")
 
 
 def test_why_lists_time_that_is_not_counted(registry, shows, why):
-    """Each blind spell with its grace, the one that lasts as such, and that the status is frozen meanwhile."""
+    """Each outage with its grace, the one that lasts as such, and that the status is frozen meanwhile."""
     why |= {
         "counted_age_seconds": 65,
         "not_counted_seconds": 180,

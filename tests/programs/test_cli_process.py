@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -38,6 +39,14 @@ def test_the_program_runs(registry, start, seed):
     out, err = process.communicate()
     assert (process.returncode, err) == (0, b"")
     assert out.splitlines()[2] == b"runpod-tx     compute  active   10.0.0.3    2x RTX 4090"
+
+
+def test_closed_standard_streams_are_no_failure(registry, seed):
+    """The exit status says it all, as for a monitoring system that reads nothing else."""
+    registry.answer("/nodes", seed)
+    command = f"exec {shlex.join(map(str, program('cli')))} nodes <&- >&- 2>&-"
+    done = subprocess.run(["sh", "-c", command], env=clean_env(AURORA_REGISTRY=registry.url), timeout=60, check=False)
+    assert done.returncode == 0
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure(registry, start, seed):

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from exporter.programs.cli.humanize import duration
-from exporter.programs.cli.tables import Status, table
+from exporter.programs.cli.tables import Status, facts, table
 from exporter.programs.cli.terminal import Terminal, be_tolerant, visible
 
 HOSTILE = "a\x1b[2J\x07\r\n\x9b1m\u202egpj\u200b\x00\ud800"
@@ -116,3 +116,18 @@ def test_a_narrow_encoding_is_no_failure():
 )
 def test_durations_in_words(seconds, words):
     assert duration(seconds) == words
+
+
+def test_a_long_value_goes_on_below_itself():
+    pairs = [
+        ("name", "vengeance"),
+        ("status", Status("active")),
+        ("reason", "new fans and a power supply, in the rack"),
+    ]
+
+    assert list(facts(pairs, Terminal(width=32))) == [
+        "name    vengeance",
+        "status  active",
+        "reason  new fans and a power",
+        "        supply, in the rack",
+    ]

@@ -72,6 +72,7 @@ class Fleet:
         self.heartbeats = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._bus: Redis | None = None
+        self._finding = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
@@ -248,15 +249,18 @@ class Fleet:
 
     async def _master(self) -> Redis:
         """A client of the master that the Sentinel names, as any program on the bus finds it."""
-        if self._bus is None:
-            options: dict[str, Any] = {"socket_timeout": 0.8, "socket_connect_timeout": 0.8}
-            sentinel = Sentinel([("127.0.0.1", self._stack.sentinel.port)], sentinel_kwargs=options)
-            try:
-                host, port = await sentinel.discover_master(SERVICE)
-            finally:
-                for client in sentinel.sentinels:
-                    await client.aclose()
-            self._bus = Redis(host=host, port=port, max_connections=8, **options)
+        async with self._finding:
+            return self._bus or await self._find_master()
+
+    async def _find_master(self) -> Redis:
+        options: dict[str, Any] = {"socket_timeout": 0.8, "socket_connect_timeout": 0.8}
+        sentinel = Sentinel([("127.0.0.1", self._stack.sentinel.port)], sentinel_kwargs=options)
+        try:
+            host, port = await sentinel.discover_master(SERVICE)
+        finally:
+            for client in sentinel.sentinels:
+                await client.aclose()
+        self._bus = Redis(host=host, port=port, max_connections=8, **options)
         return self._bus
 
     async def _forget_master(self) -> None:

@@ -91,6 +91,8 @@ class Seen:
     last_seen: str
     steady: bool = False
     """It was shown active while it went on sending."""
+    held: float = NEVER
+    """When it was last shown to be held."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ class Oracle:
     def __init__(self, limits: Limits, disturbances: Disturbances) -> None:
         self.limits = limits
         self.disturbances = disturbances
-        self._blind: dict[str, Disturbance] = {}
+        self.blind: dict[str, Disturbance] = {}
+        """Registries that say now that they are."""
         self.mismatches: list[str] = []
         self.lost: list[str] = []
         self.duplicates: list[str] = []
@@ -188,10 +191,10 @@ class Oracle:
         """All nodes, as a registry shows them. One that says itself that it is blind is disturbed for as long."""
         held = sum(bool(document.get("held")) for document in documents.values())
         if 2 * held > len(documents):
-            if registry not in self._blind:
-                self._blind[registry] = self.disturbances.begin("blind", registry, asked)
-        elif registry in self._blind:
-            self.disturbances.end(self._blind.pop(registry), asked)
+            if registry not in self.blind:
+                self.blind[registry] = self.disturbances.begin("blind", registry, asked)
+        elif registry in self.blind:
+            self.disturbances.end(self.blind.pop(registry), asked)
         began = self.disturbances.begin_of(registry, asked - self.limits.spread, answered)
         look = Look(registry, asked, answered, began)
         for node, subject in list(self._subjects.items()):
@@ -216,6 +219,8 @@ class Oracle:
         self, registry: str, asked: float, answered: float, histories: Mapping[str, list[Transition]]
     ) -> None:
         """The recorded transitions of all nodes, oldest first."""
+        if not self.disturbances.undisturbed(registry, asked - self.limits.spread, answered):
+            return  # Without its store it shows what memory has.
         calm = self.disturbances.undisturbed("", asked - self.limits.spread, answered)
         for node, subject in list(self._subjects.items()):
             history = list(histories.get(node, []))
@@ -283,7 +288,7 @@ class Oracle:
 
     def finish(self) -> None:
         """The faults are over for long: nobody may be blind any more."""
-        self.mismatches += [f"{registry}: it is still blind" for registry in sorted(self._blind)]
+        self.mismatches += [f"{registry}: it is still blind" for registry in sorted(self.blind)]
 
     # The rules
 
@@ -306,7 +311,8 @@ class Oracle:
     def _status(self, look: Look, node: str, subject: Subject, document: Mapping[str, Any]) -> None:
         limits, status, last_seen = self.limits, str(document["status"]), str(document["last_seen"])
         before = self._seen.get((look.registry, node))
-        self._seen[look.registry, node] = seen = Seen(status, look.asked, last_seen)
+        held = look.answered if document.get("held") else before.held if before else NEVER
+        self._seen[look.registry, node] = seen = Seen(status, look.asked, last_seen, held=held)
         if subject.presence.since > look.asked - limits.spread:
             return  # It comes or goes at this moment.
         steady = look.answered - subject.attempted <= limits.pace
@@ -318,7 +324,7 @@ class Oracle:
             self._say(look.registry, node, said, "false")
         if look.began is None:
             self._received(look, node, subject, status)
-            self._death(look, node, subject, status)
+            self._death(look, node, subject, seen)
         if before is not None:
             if last_seen < before.last_seen:
                 self._say(look.registry, node, f"last_seen went back from {before.last_seen} to {last_seen}", "back")
@@ -337,15 +343,15 @@ class Oracle:
                 self._say(look.registry, node, said, "false")
                 return
 
-    def _death(self, look: Look, node: str, subject: Subject, status: str) -> None:
-        """Who sends nothing is noticed."""
+    def _death(self, look: Look, node: str, subject: Subject, seen: Seen) -> None:
+        """Who sends nothing is noticed. Time in which it was held, for a stall of that registry too, does not count."""
         limits, age = self.limits, look.asked - subject.attempted
         if subject.attempted == NEVER or age <= limits.warning_after:
             return
-        counted = self.disturbances.calm_seconds(subject.attempted, look.asked)
+        counted = self.disturbances.calm_seconds(max(subject.attempted, seen.held), look.asked)
         for threshold, late in ((limits.offline_after, {ACTIVE, WARNING}), (limits.warning_after, {ACTIVE})):
-            if counted > threshold + limits.late and status in late:
-                said = f"it sent nothing for {age:.1f} s, {counted:.1f} of them calm, and is {status}"
+            if counted > threshold + limits.late and seen.status in late:
+                said = f"it sent nothing for {age:.1f} s, {counted:.1f} of them calm, and is {seen.status}"
                 self._say(look.registry, node, said, "dead")
 
     def _chain(self, registry: str, node: str, history: Sequence[Transition]) -> None:

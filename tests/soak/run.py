@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +28,8 @@ SETTLE = 6.0
 """Seconds after a fault until all is as if it had not been: connected again, merged, and the grace over."""
 CALM = (SETTLE + 1.0, SETTLE + 9.0)
 PROGRESS_EVERY = 10.0
+PATIENCE = 30
+"""Seconds that a registry has at the end to be blind no more."""
 STALL = 0.7
 """Seconds by which this process may be late without being a disturbance itself."""
 
@@ -94,7 +95,7 @@ async def soak(directory: Path, seed: str, seconds: float, *, nodes: int, say: C
         await fleet.register_all()
         tasks += [asyncio.create_task(fleet.run()), asyncio.create_task(_progress(oracle, fleet, watch, began, say))]
         try:
-            work = asyncio.create_task(_play(faults, fleet, began + seconds, say))
+            work = asyncio.create_task(_play(faults, fleet, oracle, began + seconds, say))
             await asyncio.wait([work, *tasks], return_when=asyncio.FIRST_COMPLETED)
             for task in (work, *tasks):
                 if task.done():
@@ -119,7 +120,7 @@ async def soak(directory: Path, seed: str, seconds: float, *, nodes: int, say: C
         )
 
 
-async def _play(faults: Faults, fleet: Fleet, end: float, say: Callable[[str], None]) -> None:
+async def _play(faults: Faults, fleet: Fleet, oracle: Oracle, end: float, say: Callable[[str], None]) -> None:
     """Rounds of faults, each followed by calm; at the end, calm enough for everything to be compared."""
     last_calm = OFFLINE_AFTER + WARNING_AFTER / 2 + SETTLE + 6
     await asyncio.sleep(3)
@@ -128,10 +129,12 @@ async def _play(faults: Faults, fleet: Fleet, end: float, say: Callable[[str], N
         names = await faults.round()
         say(f"  {', '.join(names)} ({time.monotonic() - began:.1f} s)")
         await asyncio.sleep(min(faults.draw_calm(*CALM), max(0.0, end - last_calm - time.monotonic())))
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.sleep(last_calm / 2)
-        fleet.acting = False
-        await asyncio.sleep(last_calm / 2)
+    await asyncio.sleep(last_calm / 2)
+    fleet.acting = False
+    await asyncio.sleep(last_calm / 2)
+    for _ in range(PATIENCE):
+        if oracle.blind:  # A machine that is busy may have stalled one just now.
+            await asyncio.sleep(1)
     faults.read_logs()
 
 

@@ -89,17 +89,16 @@ class Watch:
     async def _listen(self, port: int) -> None:
         """On each Redis: a replica passes on what was published on its master."""
         while True:
-            client = Redis(host="127.0.0.1", port=port, socket_connect_timeout=1.0)
-            with contextlib.suppress(RedisError, OSError):
-                async with client.pubsub() as subscription:
-                    await subscription.subscribe(CHANNEL)
-                    async for message in subscription.listen():
-                        if message["type"] == "message":
-                            self._hear(message["data"], port)
-            await client.aclose()
+            async with Redis(host="127.0.0.1", port=port, socket_connect_timeout=1.0) as client:
+                with contextlib.suppress(RedisError, OSError):
+                    async with client.pubsub() as subscription:
+                        await subscription.subscribe(CHANNEL)
+                        async for message in subscription.listen():
+                            if message["type"] == "message":
+                                self._take(message["data"], port)
             await asyncio.sleep(0.1)
 
-    def _hear(self, payload: bytes, port: int) -> None:
+    def _take(self, payload: bytes, port: int) -> None:
         if OWN.encode() not in payload:
             return
         with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):

@@ -250,7 +250,7 @@ def test_blindness_is_told_by_transport(telemetry, watched):
 
 
 def test_blind_seconds_never_go_back(telemetry, watched):
-    """A spell that ends with a proof from before the latest scrape would look like a restart of the counter."""
+    """An outage that ends with a proof from before the latest scrape would look like a restart of the counter."""
     watched.bus.mark_down()
     watched.clock.advance(9)
     proof_ns = watched.clock.monotonic_ns()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -27,7 +28,7 @@ examples:
   aurora-cli nodes
       every node: role, status, address, GPUs
   aurora-cli why vengeance
-      how the status of one node came about, and what comes next
+      what the status of one node rests on, and what comes next
   aurora-cli maintenance vengeance --for 2h --reason "new fan"
       work on it without alerts
   AURORA_REGISTRY=10.0.0.1:9999 aurora-cli stats
@@ -40,7 +41,9 @@ exit status:
 
 `aurora-cli COMMAND --help` has the options and examples of a command.
 """
-_Formatter = partial(argparse.RawDescriptionHelpFormatter, width=79, max_help_position=28)
+_Formatter = partial(
+    argparse.RawDescriptionHelpFormatter, width=min(79, shutil.get_terminal_size().columns - 1), max_help_position=28
+)
 
 
 class Parser(argparse.ArgumentParser):

@@ -68,7 +68,7 @@ def maintenance(context: Context) -> int:
 
 
 def accept(context: Context) -> None:
-    """The GPUs that the node reports now, or so many as were said, are all that it shall have."""
+    """The GPUs that the node reports now, or so many as were said, are all that it should have."""
     name, stated = context.arguments.name, context.arguments.gpus
     body = {} if stated is None else {"gpus": stated}
     reply = context.client.call("POST", f"{node_path(name)}/accept", body)
@@ -76,7 +76,7 @@ def accept(context: Context) -> None:
         context.show_json(reply.document())
     else:
         node = reply.of(Node)
-        text = f"{name} shall have {count(node.gpu_count, 'GPU')} from now on"
+        text = f"{name} should have {count(node.gpu_count, 'GPU')} from now on"
         context.show([visible(text if not node.gpu_count else f"{text}: {node.gpu_label}")])
 
 

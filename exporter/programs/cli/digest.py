@@ -136,11 +136,11 @@ def _summary(transitions: list[RecentTransition], left: Departure | None, now_ns
         if transition.to == "offline":
             offline_since = transition.at
         elif transition.from_ == "offline":
-            parts.append(_spell(offline_since, transition.at, moment))
+            parts.append(_outage(offline_since, transition.at, moment))
             offline_since = None
     if offline_since is not None:
         if left is not None and left.at >= offline_since:
-            parts.append(_spell(offline_since, left.at, moment))
+            parts.append(_outage(offline_since, left.at, moment))
         else:
             lasted = format_duration(now_ns - parse_timestamp(offline_since))
             parts.append(f"offline since {moment(offline_since)} ({lasted})")
@@ -153,7 +153,7 @@ def _summary(transitions: list[RecentTransition], left: Departure | None, now_ns
     return listed(parts)
 
 
-def _spell(since: str | None, to: str, moment: Moment) -> str:
+def _outage(since: str | None, to: str, moment: Moment) -> str:
     if since is None:
         return f"offline until {moment(to)}"
     lasted = format_duration(parse_timestamp(to) - parse_timestamp(since))

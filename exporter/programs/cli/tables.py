@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from exporter.programs.cli.terminal import Terminal, columns, visible
@@ -11,6 +12,9 @@ LEAST_LAST = 8
 """Columns that the last one keeps, however narrow the terminal: a line that wraps says more than an ellipsis."""
 LEAST_FIRST = 12
 """The same for the first one, which has the names."""
+
+LEAST_VALUE = 20
+"""With less room than this beside the names, values are cut rather than broken."""
 
 
 class Status(str):
@@ -57,8 +61,17 @@ def table(rows: Sequence[Sequence[str]], terminal: Terminal, *, least: Sequence[
 
 
 def facts(pairs: Sequence[tuple[str, str]], terminal: Terminal) -> Iterator[str]:
-    """Names and values, those without a value left out."""
-    return table([pair for pair in pairs if pair[1]], terminal)
+    """Names and values, those without a value left out; a value that is too long goes on below itself."""
+    shown = [pair for pair in pairs if pair[1]]
+    indent = max((columns(visible(name)) for name, _ in shown), default=0) + len(GAP)
+    if terminal.width is None or terminal.width < indent + LEAST_VALUE:
+        yield from table(shown, terminal)
+        return
+    for name, value in shown:
+        pieces = textwrap.wrap(visible(value), terminal.width - indent, break_on_hyphens=False)
+        first = terminal.status(pieces[0]) if isinstance(value, Status) else pieces[0]
+        yield visible(name) + " " * (indent - columns(visible(name))) + first
+        yield from (" " * indent + piece for piece in pieces[1:])
 
 
 def _fitted(widths: list[int], width: int, rows: Sequence[Sequence[str]]) -> list[int]:

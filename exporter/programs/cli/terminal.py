@@ -42,7 +42,7 @@ class Terminal:
 
 
 def terminal_of(stream: TextIO) -> Terminal:
-    """The terminal behind the stream; where there is none, COLUMNS alone says how wide the output shall be.
+    """The terminal behind the stream; where there is none, COLUMNS alone says how wide the output is.
 
     Source for NO_COLOR: no-color.org.
     """

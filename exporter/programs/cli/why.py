@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exporter.client.documents import BlindSpell, Why
+from exporter.client.documents import Outage, Why
 from exporter.client.endpoint import node_path
 from exporter.domain.timestamp import parse_timestamp
 from exporter.programs.cli.context import Context
@@ -31,8 +31,8 @@ def explanation(why: Why, terminal: Terminal) -> Iterator[str]:
     yield ""
     yield from paragraph(_last_heartbeat(why), terminal)
     if why.not_counted_seconds >= 1:
-        for spell in why.not_counted:
-            yield from bullet(_spell(spell), terminal)
+        for outage in why.not_counted:
+            yield from bullet(_outage(outage), terminal)
     yield from paragraph(_counted_age(why), terminal)
     if why.held:
         since = f" since {_moment(why.held_since, why.timestamp)}" if why.held_since else ""
@@ -62,11 +62,11 @@ def _last_heartbeat(why: Why) -> str:
     return text + (":" if why.not_counted else ".")
 
 
-def _spell(spell: BlindSpell) -> str:
-    if not spell.to:
-        return f"from {spell.from_} on, until now"
-    grace = f", and then until {spell.grace_until} for its next heartbeat to arrive" if spell.grace_until else ""
-    return f"from {spell.from_} to {spell.to}{grace}"
+def _outage(outage: Outage) -> str:
+    if not outage.to:
+        return f"from {outage.from_} on, until now"
+    grace = f", and then until {outage.grace_until} for its next heartbeat to arrive" if outage.grace_until else ""
+    return f"from {outage.from_} to {outage.to}{grace}"
 
 
 def _counted_age(why: Why) -> str:

@@ -1,1 +1,1 @@
-"""`aurora-cli alerting init`: from where messages shall go to configurations that work."""
+"""`aurora-cli alerting init`: from the receivers of messages to configurations that work."""

@@ -56,7 +56,7 @@ def setup_of(arguments: Namespace) -> Setup:
         ]
     if not receivers:
         options = ", ".join(f"--{name}" for name in (*CHATS, "telegram", "email"))
-        raise Failure(f"where shall messages go? Give one of {options}", exit_status=2)
+        raise Failure(f"where should messages go? Give one of {options}", exit_status=2)
     return Setup(receivers, mail, _url(arguments, "watchdog"))
 
 

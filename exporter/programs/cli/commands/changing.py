@@ -42,7 +42,7 @@ ACCEPT = """\
 examples:
   aurora-cli accept vengeance
       a GPU was taken out on purpose: from now on the GPUs that the node
-      reports are all that it shall have, and AuroraNodeGpuMissing ends
+      reports are all that it should have, and AuroraNodeGpuMissing ends
   aurora-cli accept vengeance --gpus 0
 """
 
@@ -111,5 +111,7 @@ CHANGING = (
         _add_lifecycle,
         words=PHASE_WORDS,
     ),
-    Command("accept", "take the GPUs that a node has now for all it shall have", ACCEPT, "changes:accept", _add_accept),
+    Command(
+        "accept", "take the GPUs that a node has now for all it should have", ACCEPT, "changes:accept", _add_accept
+    ),
 )

@@ -170,7 +170,7 @@ def _route(alertmanager: HttpEndpoint, labels: dict[str, str]) -> Finding:
 
 
 def _found(alertmanager: HttpEndpoint, labels: dict[str, str], *, until: Callable[[list[Any]], object]) -> list[Any]:
-    """The test alert, once it is as it shall be or after a few seconds."""
+    """The test alert, once it is as it should be or after a few seconds."""
     for _ in range(LOOKS):
         found = [alert for alert in _alerts(alertmanager, TEST) if alert["labels"] == labels]
         if until(found):

@@ -28,7 +28,7 @@ _ALERT = re.compile(r"^ *- alert: (\S+)$", re.MULTILINE)
 
 @dataclass
 class Sending:
-    """What Prometheus is to send, and whereto, as far as it says."""
+    """What Prometheus sends, and where, as far as it says."""
 
     alertmanagers: list[str] = field(default_factory=list)
     """URLs."""

@@ -1,0 +1,20 @@
+"""Standard streams that whoever started the program had closed."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+FIRST_FREE = 3
+"""The lowest number that is no standard stream's."""
+
+
+def open_closed_streams() -> None:
+    """Let what is written there go nowhere, and not into a socket or file that gets the number; nor be an error."""
+    # A file that is opened gets the lowest number that is free.
+    while (number := os.open(os.devnull, os.O_RDWR)) < FIRST_FREE:
+        pass
+    os.close(number)
+    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
