@@ -210,10 +210,10 @@ def test_stamps_are_in_the_order_of_transitions() -> None:
     node_map.heartbeat(Heartbeat("n"), Transport.BUS, appear=True)
     node = node_map.get("n")
     pass_time(node_map, clock, 299)
-    node_map.pending.take()
+    node_map.pending.take(ALL)
     late_ns = node_map.mesh_time.at(clock.monotonic_ns()) + 5 * SECOND
     other = Transition("n", Status.ACTIVE, Status.WARNING, clock.wall_ns(), node.sequence_now, late_ns)
-    merging.adopt(node_map, Batch({}, {}, [other]))
+    complete(merging.adopt(node_map, Batch({}, {}, [other])))
     pass_time(node_map, clock, 2)
     [offline] = node_map.pending.transitions
     assert (offline.to, offline.stamp_ns > late_ns) == (Status.OFFLINE, True)
