@@ -14,6 +14,9 @@ import exporter
 ROOT = Path(__file__).parents[1]
 CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 
+pytestmark = pytest.mark.servers
+"""No servers, but builds and installations: what `make check` has no time for."""
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):

@@ -258,7 +258,7 @@ class Session:
             return kept
         if seen.type not in {"", *kept.type.split(", "), kept.type} or seen.memory_bytes:
             return seen
-        # One of them cannot tell what it is: that makes none of them another.
+        # One of them does not know what it is: that makes none of them another.
         return seen._replace(type=kept.type, memory_bytes=kept.memory_bytes)
 
     def _remembered(self) -> Inventory | None:

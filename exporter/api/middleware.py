@@ -24,7 +24,7 @@ from exporter.api.events import EVENTS
 from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, is_heartbeat
 from exporter.api.problems import Problem, problem_of
 from exporter.api.rates import NEW_NODE, RateLimits
-from exporter.api.sender import ResponseSender
+from exporter.api.responses import ResponseSender
 from exporter.api.service import Service
 from exporter.api.tracing import request_id_of, trace_id_of
 from exporter.api.trust import Caller, Trust

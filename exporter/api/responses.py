@@ -1,4 +1,4 @@
-"""Answers in JSON."""
+"""Answers in JSON, and how all answers leave."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Message, Send
 
+from exporter.api.problems import MEDIA_TYPE, Problem
 from exporter.domain.clock import SECOND
 
 JSON = "application/json"
@@ -35,3 +37,34 @@ def seconds(ns: int) -> int | float:
 def whole(number: float) -> int | float:
     """The number, as an integer where it is one."""
     return int(number) if number == int(number) else number
+
+
+class ResponseSender:
+    """Sends an answer with the headers that every answer has, and keeps its status."""
+
+    __slots__ = ("_headers", "_send", "status")
+
+    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+        self._send = send
+        self._headers = headers
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        """As the server's own `send`."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
+        await self._send(message)
+
+    async def problem(self, problem: Problem, *, close: bool) -> None:
+        """Answer with a problem document; `close`: the rest of the request is not wanted."""
+        body = problem.body()
+        headers = [
+            (b"content-type", MEDIA_TYPE),
+            (b"content-length", b"%d" % len(body)),
+            *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
+        ]
+        if close:
+            headers.append((b"connection", b"close"))
+        await self({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await self({"type": "http.response.body", "body": body})

@@ -21,9 +21,10 @@ from exporter.nodemap.totals import MESH
 MAX_PROBLEMS = 200
 CHUNK = 500
 """Nodes between two looks at the time."""
-CHEAP_SECONDS = 0.002
+LARGE = 500
+"""Nodes of a mesh whose verdict is kept: of a smaller one it is cheap, however busy the machine is."""
 KEPT = 10
-"""A verdict that took longer is kept for so many times as long."""
+"""For so many times as long as it took."""
 
 
 class State(enum.StrEnum):
@@ -104,7 +105,7 @@ class Verdicts:
         began = perf_counter()
         verdict = await verdict_of(self._service)
         cost = perf_counter() - began
-        self._until = perf_counter() + cost * KEPT if cost > CHEAP_SECONDS else 0.0
+        self._until = perf_counter() + cost * KEPT if len(self._service.node_map) >= LARGE else 0.0
         return verdict
 
 

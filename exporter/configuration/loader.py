@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from exporter.configuration.checks import check
 from exporter.configuration.faults import below, closest, unknown_key
 from exporter.configuration.keys import ENVIRONMENT_PREFIX, KEYS, SECTIONS, assemble, environment_name, flatten
 from exporter.configuration.settings import SETTINGS
 from exporter.configuration.yamlfile import read_yaml
 from exporter.domain.config import Config
+from exporter.domain.duration import format_duration
 from exporter.domain.errors import Fault, Invalid
 
 NEARLY = 0.8
 """An unknown variable that is at least so like one of ours is taken for a slip; others are somebody else's."""
+
+_RISING = ("thresholds.warning_after", "thresholds.offline_after", "thresholds.forget_after")
 
 Stated = tuple[str, Any, str]
 """A dotted key, the value that a source states for it, and the source where it is not the file."""
@@ -37,7 +40,7 @@ def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]
             failed.add(key)
             faults += [Fault(fault.field, fault.message + origin) for fault in below(key, error.faults)]
     config = assemble(settings)
-    faults += check(config, skip=failed)
+    faults += _contradictions(config, skip=failed)
     if faults:
         raise Invalid(faults)
     return config
@@ -110,3 +113,16 @@ def _misspelt(environ: Mapping[str, str]) -> list[Fault]:
             if close:
                 faults.append(Fault(name, f"unknown variable; did you mean {bare[close]}?"))
     return faults
+
+
+def _contradictions(config: Config, skip: Collection[str]) -> list[Fault]:
+    """What does not hold between settings that are right one by one, but for those to `skip`."""
+    return [fault for keys, fault in _between_settings(config) if not set(keys) & set(skip)]
+
+
+def _between_settings(config: Config) -> Iterator[tuple[tuple[str, ...], Fault]]:
+    settings = flatten(config)
+    for earlier, later in pairwise(_RISING):
+        if settings[earlier] >= settings[later]:
+            limit, got = format_duration(settings[earlier]), format_duration(settings[later])
+            yield (earlier, later), Fault(later, f"expected more than {earlier} ({limit}), got {got}")

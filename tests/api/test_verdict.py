@@ -33,14 +33,14 @@ async def ask(verdicts: Verdicts) -> None:
 
 def test_who_asks_at_the_same_time_shares_a_look(judged, service, monkeypatch):
     """Of a small mesh, a later caller gets a new one."""
-    monkeypatch.setattr(verdict, "CHEAP_SECONDS", 1e9)
+    monkeypatch.setattr(verdict, "LARGE", 1_000_000)
     asyncio.run(ask(Verdicts(service)))
     assert len(judged) == 2
 
 
 def test_the_verdict_on_a_large_mesh_is_kept_for_a_moment(judged, service, monkeypatch):
     """However many ask for it."""
-    monkeypatch.setattr(verdict, "CHEAP_SECONDS", 0)
+    monkeypatch.setattr(verdict, "LARGE", 0)
     monkeypatch.setattr(verdict, "KEPT", 1e9)
     asyncio.run(ask(Verdicts(service)))
     assert len(judged) == 1

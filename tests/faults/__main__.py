@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from tests.faults.summary import TESTS
+from tests.faults import summary
 from tests.faults.table import FAULTS
 
 if __name__ == "__main__":
-    named = dict.fromkeys(f"{TESTS}/{test}" for fault in FAULTS for test in fault.tests)
-    sys.exit(pytest.main(["-v", "-p", "tests.faults.summary", *sys.argv[1:], *named]))
+    named = dict.fromkeys(f"{summary.TESTS}/{test}" for fault in FAULTS for test in fault.tests)
+    sys.exit(pytest.main(["-v", *sys.argv[1:], *named], plugins=[summary]))

@@ -23,6 +23,7 @@ def main() -> int:
     arguments = parser.parse_args()
     generations = [generation for generation in GENERATIONS if generation.available]
     plays, wrong = -(-arguments.count // TOGETHER), 0
+    unjudged = 0
     for number in range(plays):
         generation = generations[number % len(generations)]
         play = Play(f"{arguments.seed}-{number}", min(TOGETHER, arguments.count - number * TOGETHER))
@@ -30,14 +31,18 @@ def main() -> int:
         sys.stdout.flush()
         with tempfile.TemporaryDirectory(prefix="aurora-incidents-") as directory:
             faults = play.faults(Path(directory), generation)
-        wrong += len(faults)
-        sys.stdout.writelines(f"  {fault}\n" for fault in faults)
-        if not faults:
-            sys.stdout.writelines(
-                f"  in a first attempt, and not in the second: {fault}\n" for fault in play.first_attempt
-            )
-    sys.stdout.write(f"{arguments.count} incidents of seed {arguments.seed}: {wrong} wrong messages\n")
-    return 1 if wrong else 0
+        judged = not faults or play.attempts[-1].metronome.kept_time
+        wrong, unjudged = wrong + len(faults) * judged, unjudged + play.count * (not judged)
+        for attempt in play.attempts:
+            if attempt.faults:
+                stall = attempt.metronome.stall_seconds
+                sys.stdout.write(f"  {len(attempt.faults)} wrong; the longest stall of this machine: {stall:.1f} s\n")
+                sys.stdout.writelines(f"    {fault}\n" for fault in attempt.faults)
+    sys.stdout.write(
+        f"{arguments.count} incidents of seed {arguments.seed}: {wrong} wrong messages;"
+        f" {unjudged} incidents not judged, as this machine did not keep time\n"
+    )
+    return 1 if wrong or unjudged else 0
 
 
 if __name__ == "__main__":

@@ -85,7 +85,9 @@ def _dies_twice(incident: Incident, play: Scenario) -> None:
     play.at(back).do(node.resume)
     play.at(second).do(node.stop)
     incident.due += outage(node.name, first, back, slack=incident.slack)
-    incident.due += outage(node.name, second, None, slack=incident.slack)
+    # Alertmanager before 0.32 looks for emptied groups every 30 seconds, which nothing scales: until then what is new
+    # in such a group waits for its interval.
+    incident.due += outage(node.name, second, None, slack=Slack(late=GROUP_INTERVAL))
     return None
 
 

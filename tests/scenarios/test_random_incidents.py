@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from pathlib import Path
 
@@ -42,6 +43,13 @@ def test_the_oracle_finds_what_is_missing_doubled_late_or_nobodys(received, righ
     assert (verdict(DUE, received, 60) == []) is right
 
 
+def test_an_optional_message_may_be_missing_and_may_not_be_late():
+    optional = [dataclasses.replace(each, optional=True) for each in DUE]
+    assert verdict(optional, [], 60) == []
+    assert verdict(optional, [reported(6, "firing"), reported(22, "resolved")], 60) == []
+    assert verdict(optional, [reported(12, "firing")], 60) != []
+
+
 def test_what_is_due_after_the_play_may_be_missing():
     assert verdict(DUE, [reported(6, "firing")], 25) == []
 
@@ -52,4 +60,7 @@ def test_ten_random_incidents_are_told_of_as_they_must(tmp_path: Path) -> None:
     """The seed is printed: `python -m tests.incidents --seed ... --count 10` plays them again."""
     play = Play(f"{random.randrange(10**6):06}-0", 10)
     print(play)  # noqa: T201 - shown with a failure
-    assert play.faults(tmp_path, DEFAULT) == []
+    faults = play.faults(tmp_path, DEFAULT)
+    if faults and not play.attempts[-1].metronome.kept_time:
+        pytest.skip("this machine stalled in both attempts: they say nothing about the servers")
+    assert faults == []

@@ -18,9 +18,10 @@ from tests.support.durables import record, stored
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 10
+pytestmark = pytest.mark.servers
 
 
-@pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.servers)])
+@pytest.fixture(params=["sqlite", "redis"])
 def url(request, tmp_path):
     if request.param == "redis":
         return request.getfixturevalue("redis_server").url

@@ -145,6 +145,7 @@ class SimulatedMesh:
             answer = self._registries[0].ask(method, path, json=body)
             if answer.status_code != requests.codes.unavailable:
                 break
+            time.sleep(BEAT_SECONDS)
         return answer
 
     def send(self, node: SimulatedNode, beat: dict[str, Any]) -> None:

@@ -16,10 +16,9 @@ from exporter.domain.clock import SECOND
 from exporter.domain.errors import AuroraError
 from exporter.programs.simulator.faults import FaultInjector
 from exporter.programs.simulator.incident import ActiveFault, Incident, condition
-from exporter.programs.simulator.loglines import line
 from exporter.programs.simulator.population import Member
 from exporter.programs.simulator.report import report, time_of_day
-from exporter.programs.simulator.schedule import Turn, due, next_due_ns, turns
+from exporter.programs.simulator.schedule import Turn, due, log_line, next_due_ns, turns
 from exporter.programs.simulator.seededrandom import draw
 from exporter.programs.simulator.targets import select_targets
 
@@ -147,7 +146,7 @@ class Mesh:
             await asyncio.sleep(max(0.0, self._seconds(turn.at_ns - self.now_ns())))
             incident = self._incidents[turn.position]
             affected = select_targets(incident, turn.number, self._members, self._settings.seed)
-            self._print(line(turn, incident, [self._members[index] for index in affected]))
+            self._print(log_line(turn, incident, [self._members[index] for index in affected]))
             self._turn(turn, incident, affected, tasks)
 
     def _turn(self, turn: Turn, incident: Incident, affected: tuple[int, ...], tasks: asyncio.TaskGroup) -> None:

@@ -6,7 +6,12 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from exporter.programs.simulator.incident import Incident
+from exporter.domain.duration import format_duration
+from exporter.programs.simulator.incident import Incident, Kind
+from exporter.programs.simulator.population import Member
+
+MAX_NAMES = 5
+"""Of the nodes of an incident that its line names."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -52,3 +57,19 @@ def _turns_of(position: int, incident: Incident) -> Iterator[Turn]:
         if incident.every_ns is None:
             return
         number, at_ns = number + 1, at_ns + incident.every_ns
+
+
+def log_line(turn: Turn, incident: Incident, members: Sequence[Member]) -> str:
+    """A turn for standard output: time as the script has it, `begins` or `ends`, the kind, and the nodes."""
+    begins = "begins" if turn.begins else "ends"
+    return f"{format_duration(turn.at_ns):>8}  {begins:<6}  {incident.kind:<15}  {_target_names(incident, members)}"
+
+
+def _target_names(incident: Incident, members: Sequence[Member]) -> str:
+    if incident.kind is Kind.GARBAGE_ON_BUS:
+        return "the bus"
+    if incident.kind is Kind.SITE_FAILS:
+        return f"{members[0].site.name} ({len(members)} nodes)"
+    names = ", ".join(member.name for member in members[:MAX_NAMES])
+    more = len(members) - MAX_NAMES
+    return f"{names} and {more} more" if more > 0 else names
