@@ -7,7 +7,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import agents, attacks, following, limits, memory, over_bus, over_http, page, rules, scraping, waiting
+from benchmarks import (
+    agents,
+    attacks,
+    following,
+    limits,
+    mass_changes,
+    memory,
+    over_bus,
+    over_http,
+    page,
+    rules,
+    scraping,
+    waiting,
+)
 from benchmarks.plan import FULL, QUICK
 from benchmarks.report import results
 
@@ -24,6 +37,7 @@ MEASUREMENTS = {
     "page": page.measure,
     "rules": rules.measure,
     "agent": agents.measure,
+    "mass": mass_changes.measure,
 }
 
 

@@ -34,6 +34,9 @@ class Plan:
     rule_nodes: tuple[int, ...] = (10_000, 30_000)
     rule_warm_seconds: int = 150
     rule_rounds: int = 3
+    mass_nodes: int = 100_000
+    mass_warning_after: int = 80
+    """Seconds."""
     agent_seconds: int = 120
 
 
@@ -63,5 +66,7 @@ QUICK = Plan(
     rule_nodes=(1_000,),
     rule_warm_seconds=40,
     rule_rounds=1,
+    mass_nodes=2_000,
+    mass_warning_after=6,
     agent_seconds=5,
 )

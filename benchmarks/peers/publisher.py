@@ -1,4 +1,7 @@
-"""Publishes heartbeats as fast as Redis takes them: `python -m benchmarks.peers.publisher PORT CHANNEL EVENTS`."""
+"""Publishes heartbeats as fast as Redis takes them.
+
+`python -m benchmarks.peers.publisher PORT CHANNEL EVENTS [NODES]`
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,19 @@ import sys
 from benchmarks import mesh
 
 NODES = 1_000
-"""Nodes that the events are of, in turn, and commands in one pipeline."""
+"""Nodes that the events are of, in turn, where nothing else is said."""
+PIPELINE = 1_000
 
 
 def main() -> None:
     """Send one pipeline after the other, each once the one before was answered."""
     port, channel, events = int(sys.argv[1]), sys.argv[2].encode(), int(sys.argv[3])
-    commands = [_publish(channel, mesh.event(index)) for index in range(NODES)]
+    nodes = int(sys.argv[4]) if len(sys.argv) > 4 else NODES
+    commands = [_publish(channel, mesh.event(index)) for index in range(nodes)]
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        for start in range(0, events, NODES):
-            pipeline = commands[: events - start]
+        for start in range(0, events, PIPELINE):
+            first = start % nodes
+            pipeline = commands[first : first + min(PIPELINE, events - start)]
             connection.sendall(b"".join(pipeline))
             answers = 0
             while answers < len(pipeline):

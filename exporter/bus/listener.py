@@ -81,6 +81,7 @@ class BusListener:
             request_registration=request_registration,
         )
         self._replies = 0
+        self._telemetry = telemetry
         self._logged: set[str] = set()
         self.up = False
         """Subscribed, and nothing says that we do not receive."""
@@ -100,6 +101,7 @@ class BusListener:
                 await self._listen()
             except (*REDIS_ERRORS, SubscriptionStalled) as fault:
                 if self.up:
+                    self._telemetry.subscriptions_lost += 1
                     pause = BACKOFF_SECONDS[0]
                 self._lose()
                 self._warn(str(fault) if isinstance(fault, SubscriptionStalled) else explain(fault, self._url))

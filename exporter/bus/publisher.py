@@ -19,7 +19,7 @@ from exporter.telemetry.metrics import Telemetry
 from exporter.telemetry.ratelimit import RateLimitedLogger
 
 MAX_WAITING = 250_000
-MAX_TOGETHER = 500
+MAX_TOGETHER = 250
 TIMEOUT_SECONDS = 2.0
 _log = logging.getLogger("aurora.bus")
 

@@ -24,17 +24,23 @@ class RecentlyOffline:
         self._nodes[node.order] = node
 
     def drop(self, node: Node) -> None:
-        """The node is back, or gone."""
+        """The node is back, or gone: it has not been offline for long any more."""
         self._nodes.pop(node.order, None)
+        if node.long_offline:
+            self._totals.discard(node)
+            node.long_offline = False
+            self._totals.add(node)
 
-    def age(self, now_ns: int) -> None:
-        """Let those go that have been offline for long."""
-        while self._nodes:
+    def age(self, now_ns: int, left: int | None = None) -> int | None:
+        """Let those go that have been offline for long, `left` at most; how many more may go (None: any number)."""
+        while self._nodes and left != 0:
             node = next(iter(self._nodes.values()))
             if now_ns - node.status_since_ns <= self._totals.site_rule.recent:
-                return
+                return left
             del self._nodes[node.order]
             self._set(node, long_offline=True)
+            left = None if left is None else left - 1
+        return left
 
     def judge_all(self, nodes: Iterable[Node], now_ns: int) -> None:
         """Judge every node again: the map was loaded, or the rule changed."""

@@ -2,11 +2,16 @@
 
 Nothing here compares wall clocks, and nothing here is a heartbeat: `last_seen` moves only to when somebody received one
 (docs/design/ordering.md).
+
+What may be as large as the mesh is done in steps, between which others have their turn: a generator that yields after
+each. Whatever happens to the map in between is as if it had happened before or after.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
 from itertools import chain
+from typing import TypeVar
 
 import msgspec
 
@@ -14,13 +19,17 @@ from exporter.domain.command import Register
 from exporter.domain.durable import Batch, LastHeartbeat, Mark, Snapshot, StoredNode
 from exporter.domain.node import Live, Node, NodeRecord, Tombstone
 from exporter.domain.registration import with_held_id
-from exporter.domain.status import Status, Transport
+from exporter.domain.status import Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.paths import Path
 from exporter.nodemap.pending import PendingChanges
 from exporter.nodemap.planning import PlannedWrite, is_heartbeat
 
+Value = TypeVar("Value")
+
+STEP = 200
+"""Nodes, a few milliseconds of work."""
 MAX_OUTAGES = 64
 """Older outages are dropped from the mark: an age through so many of them has had all the grace there is."""
 
@@ -45,60 +54,73 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
     for path in node_map.paths:
         outages = [(local(from_ns), local(to_ns)) for from_ns, to_ns in mark.outages.get(path.transport, [])]
         if snapshot.nodes:
-            outages.append((min(local(mark.alive_ns), now_ns), now_ns))
+            # Until now, after the nodes were put: what came meanwhile was not received.
+            outages.append((min(local(mark.alive_ns), now_ns), node_map.clock.monotonic_ns()))
         node_map.begin(path, outages, [node for node in waiting if node.path is path])
     node_map.begun()
 
 
-def merge(node_map: NodeMap, snapshot: Snapshot) -> None:
-    """Agree with a store that was unavailable: the later record of each node stands, and ours goes to the store."""
+def merge(node_map: NodeMap, snapshot: Snapshot) -> Iterator[None]:
+    """Agree, in steps, with a store that was unavailable: the later record of each node stands, and ours goes to it."""
     node_map.mesh_time.advance(node_map.clock.monotonic_ns(), snapshot.mark.alive_ns if snapshot.mark else 0)
-    pending = {id(transition) for transition in node_map.pending.transitions}
-    late: list[Node] = []
+    for tombstones in _steps(snapshot.tombstones):
+        for tombstone in tombstones:
+            _adopt_tombstone(node_map, tombstone)
+        yield
     recorded: dict[str, int] = {}
-    for tombstone in snapshot.tombstones:
-        _adopt_tombstone(node_map, tombstone)
-    for stored in snapshot.nodes:
-        name, last = stored.record.name, stored.last_transition
-        recorded[name] = last.sequence if last else 0
-        if node_map.find(name) is None and _is_late(node_map, stored.record):
-            continue
-        node = _adopt_node(node_map, stored, late)
-        if node.record.revision_ns > stored.record.revision_ns:
-            node_map.pending.keep(node.record)
-        if node_map.mesh_time.at(node.last_heartbeat_ns) > stored.last_heartbeat.stamp_ns:
-            node_map.pending.heartbeats.add(node)
-    for node in node_map.nodes():
-        if node.name not in recorded:
-            node_map.pending.keep(node.record)
-            node_map.pending.heartbeats.add(node)
-    stored_tombstones = {tombstone.name: tombstone.revision_ns for tombstone in snapshot.tombstones}
-    for name, tombstone in node_map.departed.items():
-        if stored_tombstones.get(name, 0) < tombstone.revision_ns:
-            node_map.pending.keep(tombstone)
-    node_map.arrange(late)
-    _retell_history(node_map, recorded, pending, everything=snapshot.lost)
+    for nodes in _steps(snapshot.nodes):
+        late: list[Node] = []
+        for stored in nodes:
+            recorded[stored.record.name] = stored.last_transition.sequence if stored.last_transition else 0
+            _merge_node(node_map, stored, late)
+        node_map.queues.arrange(late)
+        yield
+    yield from _retell_nodes(node_map, recorded, snapshot)
+    yield from _retell_history(node_map, recorded, everything=snapshot.lost)
 
 
-def adopt(node_map: NodeMap, batch: Batch) -> None:
-    """Take in what another registry on the same store saved."""
-    late: list[Node] = []
-    for tombstone in batch.tombstones.values():
-        _adopt_tombstone(node_map, tombstone)
-    for name, record in batch.records.items():
-        if node_map.find(name) is not None:
-            _adopt_record(node_map, record)
-        elif not _is_late(node_map, record):
-            heartbeat = batch.heartbeats.get(name) or LastHeartbeat(
-                record.registered_at_ns, Transport.HTTP, record.epoch
-            )
-            late.append(_put(node_map, StoredNode(record, heartbeat)))
-    for name, heartbeat in batch.heartbeats.items():
-        if (node := node_map.find(name)) is not None:
-            _adopt_heartbeat(node_map, node, heartbeat, late)
-    node_map.arrange([node for node in late if node_map.find(node.name) is node])
-    for transition in (*batch.history, *batch.transitions):
-        _adopt_transition(node_map, transition)
+def _merge_node(node_map: NodeMap, stored: StoredNode, late: list[Node]) -> None:
+    if node_map.find(stored.record.name) is None and _is_late(node_map, stored.record):
+        return
+    node = _adopt_node(node_map, stored, late)
+    if node.record.revision_ns > stored.record.revision_ns:
+        node_map.pending.keep(node.record, retold=True)
+    if node_map.mesh_time.at(node.last_heartbeat_ns) > stored.last_heartbeat.stamp_ns:
+        node_map.pending.heartbeats.add(node)
+
+
+def adopt(node_map: NodeMap, batch: Batch) -> Iterator[None]:
+    """Take in, in steps, what another registry on the same store saved."""
+    for tombstones in _steps([*batch.tombstones.values()]):
+        for tombstone in tombstones:
+            _adopt_tombstone(node_map, tombstone)
+        yield
+    for records in _steps([*batch.records.values()]):
+        node_map.queues.arrange(
+            [node for record in records if (node := _adopt_new(node_map, record, batch)) is not None]
+        )
+        yield
+    for heartbeats in _steps([*batch.heartbeats.items()]):
+        late: list[Node] = []
+        for name, heartbeat in heartbeats:
+            if (node := node_map.find(name)) is not None:
+                _adopt_heartbeat(node_map, node, heartbeat, late)
+        node_map.queues.arrange(late)
+        yield
+    for transitions in _steps([*batch.history, *batch.transitions]):
+        for transition in transitions:
+            _adopt_transition(node_map, transition)
+        yield
+
+
+def _adopt_new(node_map: NodeMap, record: NodeRecord, batch: Batch) -> Node | None:
+    """The node where we did not know it; the record of one that we know is taken over."""
+    if node_map.find(record.name) is not None:
+        _adopt_record(node_map, record)
+    elif not _is_late(node_map, record):
+        first = LastHeartbeat(record.registered_at_ns, Transport.HTTP, record.epoch)
+        return _put(node_map, StoredNode(record, batch.heartbeats.get(record.name) or first))
+    return None
 
 
 def mark_of(node_map: NodeMap) -> Mark:
@@ -118,7 +140,8 @@ def mark_of(node_map: NodeMap) -> Mark:
 def batch_of(node_map: NodeMap, taken: PendingChanges) -> Batch:
     """What a store has to save of the pending changes, with the mark."""
     heartbeats = {node.name: _last_heartbeat(node_map, node) for node in taken.heartbeats}
-    return Batch(taken.records, taken.tombstones, taken.transitions, heartbeats, mark_of(node_map), taken.history)
+    transitions = [transition for transition in taken.transitions if not _is_recorded(node_map, transition)]
+    return Batch(taken.records, taken.tombstones, transitions, heartbeats, mark_of(node_map), taken.history)
 
 
 def heartbeats_of(node_map: NodeMap, planned: list[PlannedWrite]) -> dict[str, LastHeartbeat]:
@@ -141,6 +164,13 @@ def _last_heartbeat(node_map: NodeMap, node: Node) -> LastHeartbeat:
         via = node.path.via or node_map.instance
     stamp_ns = node_map.mesh_time.at(node.last_heartbeat_ns)
     return LastHeartbeat(node.last_seen_ns, node.transport, stamp_ns, via)
+
+
+def _is_recorded(node_map: NodeMap, transition: Transition) -> bool:
+    """Whether another registry recorded the same change before us. Of our own, the answer may have been lost."""
+    node = node_map.find(transition.node)
+    last = node.last_transition if node else None
+    return last is not None and last.sequence == transition.sequence and last.by != transition.by
 
 
 def _stamps(snapshot: Snapshot) -> chain[int]:
@@ -211,16 +241,8 @@ def _adopt_heartbeat(node_map: NodeMap, node: Node, heartbeat: LastHeartbeat, la
     if heartbeat_ns <= node.last_heartbeat_ns:
         return
     path = node_map.path_via(heartbeat.via, heartbeat.transport)
-    if node.status is not Status.ACTIVE and heartbeat_ns <= node.status_since_ns:
-        # No return: the recording registry knew of it, or the status is right all the same. Each registry stamps a
-        # heartbeat on the bus by itself.
-        node.last_heartbeat_ns, node.path, node.transport = heartbeat_ns, path, path.transport
-        node.last_seen_ns = max(node.last_seen_ns, heartbeat.last_seen_ns)
-        node_map.version += 1
-        late.append(node)
-        return
-    node_map.record_remote_heartbeat(node, heartbeat_ns, heartbeat.last_seen_ns, path)
-    if now_ns - heartbeat_ns > node_map.thresholds.gap:
+    returned = node_map.record_remote_heartbeat(node, heartbeat_ns, heartbeat.last_seen_ns, path)
+    if not returned or now_ns - heartbeat_ns > node_map.thresholds.gap:
         late.append(node)
 
 
@@ -230,30 +252,40 @@ def _adopt_transition(node_map: NodeMap, transition: Transition) -> None:
     node = node_map.find(transition.node)
     if node is None or transition.sequence <= node.record.epoch or transition.sequence < node.sequence_now:
         return
-    node.last_transition = transition
-    if transition.to is node.status:
-        return
-    at_ns = min(node_map.mesh_time.local(transition.stamp_ns), node_map.clock.monotonic_ns())
-    if transition.to is Status.ACTIVE:
-        # It was made by a heartbeat, which we may not have received.
-        if at_ns > node.last_heartbeat_ns:
-            node.last_seen_ns = max(node.last_seen_ns, transition.at_ns)
-            node.last_heartbeat_ns = at_ns
-            node_map.arrange([node])
-        node_map.set_status(node, Status.ACTIVE, at_ns, recorded=False)
-    elif at_ns > node.last_heartbeat_ns:
-        node_map.set_status(node, transition.to, at_ns, recorded=False)
-    else:
-        node_map.assert_status(node)
+    node_map.adopt_transition(node, transition)
 
 
-def _retell_history(node_map: NodeMap, recorded: dict[str, int], pending: set[int], *, everything: bool) -> None:
+def _retell_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Snapshot) -> Iterator[None]:
+    """Write which nodes there are and which are gone, where the store has lost that or never knew."""
+    pending = node_map.pending
+    for ours in _steps([*node_map.nodes()]):
+        for node in ours:
+            if node.name not in recorded and node_map.find(node.name) is node:
+                pending.keep(node.record, retold=True)
+                pending.heartbeats.add(node)
+        yield
+    stored_tombstones = {tombstone.name: tombstone.revision_ns for tombstone in snapshot.tombstones}
+    for gone in _steps([*node_map.departed.values()]):
+        for tombstone in gone:
+            missing = stored_tombstones.get(tombstone.name, 0) < tombstone.revision_ns
+            if missing and node_map.departed.get(tombstone.name) is tombstone:
+                pending.keep(tombstone, retold=True)
+        yield
+
+
+def _retell_history(node_map: NodeMap, recorded: dict[str, int], *, everything: bool) -> Iterator[None]:
     """Write what was recorded before and is not in the store: all that memory has, or what came after its last."""
+    new = {id(transition) for transition in node_map.pending.transitions}
     kept: dict[tuple[str, int], Transition] = {}
-    lasts = (node.last_transition for node in node_map.nodes() if node.last_transition is not None)
-    for transition in chain(node_map.recent, lasts):
-        if id(transition) in pending:
-            continue
-        if everything or transition.sequence > recorded.get(transition.node, 0):
-            kept.setdefault((transition.node, transition.sequence), transition)
+    lasts = [node.last_transition for node in node_map.nodes() if node.last_transition is not None]
+    for transitions in _steps([*node_map.recent, *lasts]):
+        for transition in transitions:
+            missing = everything or transition.sequence > recorded.get(transition.node, 0)
+            if missing and id(transition) not in new:
+                kept.setdefault((transition.node, transition.sequence), transition)
+        yield
     node_map.pending.history[:] = sorted(kept.values(), key=lambda transition: transition.sequence)
+
+
+def _steps(items: list[Value]) -> Iterator[list[Value]]:
+    return (items[start : start + STEP] for start in range(0, len(items), STEP))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 
 from exporter.domain.command import Command, Depart, Register
 from exporter.domain.config import Limits
@@ -23,7 +24,7 @@ from exporter.nodemap.state import MAX_DEPARTED, MapState
 
 
 class NodeMap(MapState):
-    """The only mutable state of the registry, and the only place where a status changes.
+    """The only mutable state of the registry: what callers may ask of it, made of the single steps of MapState.
 
     Single-threaded: every call is made from the event loop, and none waits. What must be durable before it counts is
     worked out with `plan`, saved by the caller, and then applied with `commit`; all else goes into `pending`.
@@ -166,11 +167,11 @@ class NodeMap(MapState):
         reception, waiting = path.reception, deque(nodes)
         for from_ns, to_ns in outages:
             while waiting and waiting[0].last_heartbeat_ns < to_ns:
-                self.enqueue(waiting.popleft(), self.queues.current[path])
+                self.queues.current[path].enqueue(waiting.popleft())
             reception.add_outage(from_ns, to_ns)
             self.queues.new_generation(path)
         for node in waiting:
-            self.enqueue(node, self.queues.current[path])
+            self.queues.current[path].enqueue(node)
         reception.until_ns = self.clock.monotonic_ns()
 
     def begun(self) -> None:
@@ -181,18 +182,14 @@ class NodeMap(MapState):
 
     def reconfigure(self, thresholds: Thresholds, site_rule: SiteRule, limits: Limits) -> None:
         """Judge every node by new rules, at once."""
-        self.thresholds, self.totals.site_rule = thresholds, site_rule
         self.room.max_nodes, self.room.max_state = limits.max_nodes, limits.max_state
         self.room.warn_if_exceeded()
+        if (thresholds, site_rule) == (self.thresholds, self.totals.site_rule):
+            return
+        self.thresholds, self.totals.site_rule = thresholds, site_rule
         self._gap_ns = thresholds.gap
         self._renames.tolerance_ns = thresholds.heartbeat_interval
-        self.peers.lease_ns = thresholds.lease
-        for reception in (path.reception for path in self.paths):
-            reception.gap_ns, reception.grace_ns, reception.budget_ns = (
-                thresholds.gap,
-                thresholds.grace,
-                thresholds.offline_after,
-            )
+        self.paths.reconfigure(thresholds)
         for node in sorted(self._nodes.values(), key=lambda node: node.last_heartbeat_ns):
             status = thresholds.status(self.counted_age_ns(node))
             if status is not node.status:
@@ -200,7 +197,7 @@ class NodeMap(MapState):
                 active = status is Status.ACTIVE
                 self.set_status(node, status, node.last_heartbeat_ns if active else self.clock.monotonic_ns())
             elif isinstance(node.queue, Queue):
-                self.enqueue(node, node.queue)
+                node.queue.enqueue(node)
         self._recently_offline.judge_all(self._nodes.values(), self.clock.monotonic_ns())
         self.disruptions.restore(self._nodes.values(), self.thresholds, self.clock.monotonic_ns())
         self.tick()
@@ -210,12 +207,12 @@ class NodeMap(MapState):
     def tick(self, at_most: int | None = None) -> bool:
         """Make the transitions whose threshold passed, forget whom it is time to forget, end what has its end.
 
-        `at_most`: so many transitions; True where more remain, for which to call again.
+        `at_most`: so many nodes are looked at in each step; True where more remain, for which to call again.
         """
         now_ns, wall_ns = self.clock.monotonic_ns(), self.clock.wall_ns()
         if now_ns - self.ticked_ns > self.thresholds.grace:
             self.resumed_ns = now_ns
-        self._process.mark_alive(now_ns)
+        self.paths.process.mark_alive(now_ns)
         self.wall_time.follow(now_ns, wall_ns)
         self.ticked_ns = now_ns
         for path in self.paths:
@@ -231,19 +228,21 @@ class NodeMap(MapState):
             left = self._apply_thresholds(queue, left)
             if left == 0:
                 return True
-        for name in self._ttls.pop_due(now_ns):
+        due = [*islice(self._ttls.pop_due(now_ns), at_most)]
+        for name in due:
             self._forget_in_time(self._nodes[name], now_ns)
-        for name in self._untils.pop_due(wall_ns):
+        over = [*islice(self._untils.pop_due(wall_ns), at_most)]
+        for name in over:
             node = self._nodes[name]
             if node.status is Status.ACTIVE:
                 self.set_lifecycle(node, IN_SERVICE)
             else:
                 self.version += 1
                 self._notify(Change.LIFECYCLE, node)
-        self._recently_offline.age(now_ns)
-        self.disruptions.judge(self.thresholds, now_ns)
+        left = self._recently_offline.age(now_ns, left)
+        left = self.disruptions.judge(self.thresholds, now_ns, left)
         self._expire_tombstones(now_ns)
-        return False
+        return left == 0 or at_most in {len(due), len(over)}
 
     def _apply_thresholds(self, queue: Queue, left: int | None = None) -> int | None:
         """Make the queue's transitions, `left` at most; how many more may be made (None: any number)."""

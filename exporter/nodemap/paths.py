@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from exporter.domain.reception import Reception, Source
-from exporter.domain.status import Transport
+from exporter.domain.status import Thresholds, Transport
 
 NEVER = 1 << 62
 STOPPED = 0
@@ -80,24 +80,49 @@ class Peers:
 class Paths:
     """Every path, ours first; those through other registries are made when the first heartbeat comes that way."""
 
-    def __init__(self, own: dict[Transport, Path]) -> None:
-        self._own = own
+    def __init__(
+        self, now_ns: int, thresholds: Thresholds, sources: Mapping[Transport, tuple[Source, ...]], instance: str
+    ) -> None:
+        """`sources`: what each transport needs to receive, beside this process itself. `instance`: who we are."""
+        self.process = Source("process", now_ns)
+        self.peers = Peers(thresholds.lease)
+        self._thresholds = thresholds
+        self._instance = instance
+        self._sources = {transport: (self.process, *sources.get(transport, ())) for transport in Transport}
+        self.own = {
+            transport: Path(transport, self._reception(self._sources[transport], now_ns)) for transport in Transport
+        }
         self._others: dict[str, Path] = {}
 
     def __getitem__(self, transport: Transport) -> Path:
         """Our own."""
-        return self._own[transport]
+        return self.own[transport]
 
     def __iter__(self) -> Iterator[Path]:
         """All of them."""
-        yield from self._own.values()
+        yield from self.own.values()
         yield from self._others.values()
 
-    def find(self, via: str) -> Path | None:
-        """The path through that registry."""
-        return self._others.get(via)
+    def find(self, via: str, transport: Transport) -> Path | None:
+        """The path of a heartbeat that this registry received; ours where it names none or us."""
+        return self.own[transport] if not via or via == self._instance else self._others.get(via)
 
-    def add(self, path: Path) -> Path:
-        """Another registry gave a sign of life."""
-        self._others[path.via] = path
+    def add(self, via: str, transport: Transport, now_ns: int) -> Path:
+        """Another registry received a heartbeat."""
+        sources = (*self._sources[transport], self.peers.source(via, now_ns))
+        path = self._others[via] = Path(transport, self._reception(sources, now_ns), via)
         return path
+
+    def reconfigure(self, thresholds: Thresholds) -> None:
+        """Other limits, from now on."""
+        self._thresholds = thresholds
+        self.peers.lease_ns = thresholds.lease
+        for reception in (path.reception for path in self):
+            reception.gap_ns, reception.grace_ns = thresholds.gap, thresholds.grace
+            reception.budget_ns = thresholds.offline_after
+
+    def _reception(self, sources: tuple[Source, ...], now_ns: int) -> Reception:
+        limits = self._thresholds
+        return Reception(
+            sources, until_ns=now_ns, gap_ns=limits.gap, grace_ns=limits.grace, budget_ns=limits.offline_after
+        )

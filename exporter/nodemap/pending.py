@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TypeVar
 
 from exporter.domain.node import Node, NodeRecord, Tombstone
 from exporter.domain.transition import Transition
+
+Value = TypeVar("Value")
 
 
 @dataclass(slots=True)
@@ -19,48 +22,59 @@ class PendingChanges:
     heartbeats: set[Node] = field(default_factory=set)
     history: list[Transition] = field(default_factory=list)
     """Recorded before, and lost by the store."""
+    retold: set[str] = field(default_factory=set)
+    """Nodes whose record or tombstone the store had before, and lost: nobody else needs to know of it."""
 
     def __bool__(self) -> bool:
-        return bool(self.records or self.tombstones or self.transitions or self.heartbeats or self.history)
+        return bool(self.count or self.heartbeats)
 
     @property
-    def names(self) -> frozenset[str]:
-        """The nodes that came, changed or went."""
-        return frozenset(self.records.keys() | self.tombstones.keys())
+    def count(self) -> int:
+        """How many there are; heartbeats, of which the next will do as well, are not counted."""
+        return len(self.records) + len(self.tombstones) + len(self.transitions) + len(self.history)
 
-    def keep(self, result: NodeRecord | Tombstone) -> None:
-        """A node's record is new or changed, or the node is gone."""
+    def keep(self, result: NodeRecord | Tombstone, *, retold: bool = False) -> None:
+        """A node's record is new or changed, or the node is gone; `retold`: that is no news."""
+        name = result.name
+        if not retold:
+            self.retold.discard(name)
+        elif name not in self.records and name not in self.tombstones:
+            self.retold.add(name)
         if isinstance(result, Tombstone):
-            self.records.pop(result.name, None)
-            self.tombstones[result.name] = result
+            self.records.pop(name, None)
+            self.tombstones[name] = result
         else:
-            self.tombstones.pop(result.name, None)
-            self.records[result.name] = result
+            self.tombstones.pop(name, None)
+            self.records[name] = result
 
-    def take(self) -> PendingChanges:
-        """All of it; what is journalled from now on is the next taking's."""
-        taken = PendingChanges(self.records, self.tombstones, self.transitions, self.heartbeats, self.history)
-        self.records, self.tombstones, self.transitions, self.heartbeats, self.history = {}, {}, [], set(), []
-        return taken
+    def take(self, at_most: int) -> PendingChanges:
+        """So many of each kind at most; what happens to these nodes from now on is the next taking's.
 
-    def take_some(self, count: int) -> PendingChanges:
-        """So many transitions and heartbeats at most, and all else, which they may belong to."""
-        if len(self.transitions) <= count and len(self.heartbeats) <= count:
-            return self.take()
-        taken = self.take()
-        self.transitions, taken.transitions = taken.transitions[count:], taken.transitions[:count]
-        self.heartbeats, taken.heartbeats = taken.heartbeats, set(islice(taken.heartbeats, count))
-        self.heartbeats -= taken.heartbeats
+        A node's transitions and heartbeat are not taken before its record.
+        """
+        taken = PendingChanges(_take(self.records, at_most), _take(self.tombstones, at_most))
+        taken.retold = self.retold & (taken.records.keys() | taken.tombstones.keys())
+        self.retold -= taken.retold
+        if not self.records and not self.tombstones:
+            taken.transitions, self.transitions = self.transitions[:at_most], self.transitions[at_most:]
+            taken.history, self.history = self.history[:at_most], self.history[at_most:]
+            taken.heartbeats = set(islice(self.heartbeats, at_most))
+            self.heartbeats -= taken.heartbeats
         return taken
 
     def give_back(self, taken: PendingChanges) -> None:
         """The store did not take it: put it back behind what came since, which is newer."""
-        for name, record in taken.records.items():
-            if name not in self.tombstones:
-                self.records.setdefault(name, record)
-        for name, tombstone in taken.tombstones.items():
-            if name not in self.records:
-                self.tombstones.setdefault(name, tombstone)
+        changed = self.records.keys() | self.tombstones.keys()
+        self.records.update((name, record) for name, record in taken.records.items() if name not in changed)
+        self.tombstones.update((name, gone) for name, gone in taken.tombstones.items() if name not in changed)
+        self.retold |= taken.retold - changed
         self.transitions[:0] = taken.transitions
         self.heartbeats |= taken.heartbeats
         self.history[:0] = taken.history
+
+
+def _take(kept: dict[str, Value], at_most: int) -> dict[str, Value]:
+    taken = dict(islice(kept.items(), at_most))
+    for name in taken:
+        del kept[name]
+    return taken

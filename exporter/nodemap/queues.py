@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from exporter.domain.node import Node
 from exporter.domain.status import Status
-from exporter.nodemap.paths import Path
+from exporter.nodemap.paths import NEVER, Path
 
 
 class Queue:
@@ -32,6 +32,11 @@ class Queue:
         self.discard(node)
         self.nodes[node.order] = node
         node.queue = self
+
+    def enqueue(self, node: Node) -> None:
+        """Put the node at the end of the queue, among this one's siblings, that its status belongs in."""
+        parked = node.status is Status.OFFLINE and node.facts.ttl_ns
+        self.siblings[None if parked else node.status].push(node)
 
     @staticmethod
     def discard(node: Node) -> None:
@@ -64,6 +69,20 @@ class Queues:
             generation[status] = Queue(path, status, generation)
         self._generations.append(generation)
         return generation[Status.ACTIVE]
+
+    def arrange(self, nodes: list[Node]) -> None:
+        """Queue nodes whose heartbeats we learned of late, by their age: they wait in line with nobody else."""
+        for path in {id(node.path): node.path for node in nodes}.values():
+            assert isinstance(path, Path)  # noqa: S101 - a node of the map has one
+            waiting = sorted(
+                (node for node in nodes if node.path is path), key=lambda node: node.last_heartbeat_ns, reverse=True
+            )
+            # What lies between two outages is a generation, as if the nodes had been here then.
+            ends = [outage.to_ns for outage in path.reception.outages]
+            for end_ns in [*ends, NEVER]:
+                queue = self.side_generation(path)
+                while waiting and waiting[-1].last_heartbeat_ns < end_ns:
+                    queue.enqueue(waiting.pop())
 
     def earliest_heartbeat(self, path: Path, now_ns: int) -> int:
         """The oldest last heartbeat of the path's nodes; now, if it has none."""

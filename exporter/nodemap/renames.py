@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from exporter.domain.node import Node
 from exporter.domain.status import Status
+from exporter.nodemap.meshtime import MeshTime
 
 
 class Renames:
@@ -16,9 +17,10 @@ class Renames:
     as clones, go on sending after the other's registration.
     """
 
-    def __init__(self, tolerance_ns: int, on_mark: Callable[[Node], None]) -> None:
+    def __init__(self, tolerance_ns: int, mesh_time: MeshTime, on_mark: Callable[[Node], None]) -> None:
         """`on_mark` is called for each node whose mark changed. `tolerance_ns`: a heartbeat interval."""
         self.tolerance_ns = tolerance_ns
+        self._mesh_time = mesh_time
         self._on_mark = on_mark
         self._machines: dict[str, dict[str, Node]] = {}
 
@@ -44,12 +46,14 @@ class Renames:
             self._judge(names)
 
     def _judge(self, names: dict[str, Node]) -> None:
-        latest = max(names.values(), key=lambda node: node.record.registered_at_ns)
+        # By the epoch, the registration that a node appeared with, in mesh time: no wall clock decides it.
+        latest = max(names.values(), key=lambda node: node.record.epoch)
+        registered_ns = self._mesh_time.local(latest.record.epoch)
         for node in names.values():
             renamed = (
                 node is not latest
                 and node.status is not Status.ACTIVE
-                and latest.record.registered_at_ns >= node.last_seen_ns - self.tolerance_ns
+                and registered_ns >= node.last_heartbeat_ns - self.tolerance_ns
             )
             renamed_to = latest.name if renamed else ""
             if renamed_to != node.renamed_to:

@@ -1,4 +1,4 @@
-"""The state of the node map, and the single steps that change it."""
+"""The state of the node map, and the single steps that change it: nothing else writes a node's status or heartbeat."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from exporter.nodemap.deadlines import Deadlines
 from exporter.nodemap.disruption import RecentlyOffline
 from exporter.nodemap.history import RecentTransitions
 from exporter.nodemap.meshtime import MeshTime
-from exporter.nodemap.paths import NEVER, Path, Paths, Peers
+from exporter.nodemap.paths import Path, Paths
 from exporter.nodemap.pending import PendingChanges
 from exporter.nodemap.queues import Queue, Queues
 from exporter.nodemap.renames import Renames
@@ -61,13 +61,11 @@ class MapState:
         now_ns = clock.monotonic_ns()
         self.instance = instance
         self._by = by
-        self._process = Source("process", now_ns)
-        self._sources = {transport: (self._process, *(sources or {}).get(transport, ())) for transport in Transport}
-        self.reception = {transport: self._new_reception(self._sources[transport]) for transport in Transport}
+        self.paths = Paths(now_ns, thresholds, sources or {}, instance)
+        self.peers = self.paths.peers
+        self.own_paths = self.paths.own
+        self.reception = {transport: path.reception for transport, path in self.own_paths.items()}
         """Of our own paths."""
-        self.own_paths = {transport: Path(transport, reception) for transport, reception in self.reception.items()}
-        self.paths = Paths(self.own_paths)
-        self.peers = Peers(thresholds.lease)
         self.mesh_time = MeshTime(now_ns, clock.wall_ns())
         self.totals = Totals(site_rule or SiteRule())
         self.pending = PendingChanges()
@@ -92,7 +90,7 @@ class MapState:
         self._gap_ns = thresholds.gap
         self.wall_time = WallTime(now_ns, clock.wall_ns())
         self.disruptions = Disruptions(self.totals, self.wall_time, self._note_suppression)
-        self._renames = Renames(thresholds.heartbeat_interval, self._note_suppression)
+        self._renames = Renames(thresholds.heartbeat_interval, self.mesh_time, self._note_suppression)
         self._recently_offline = RecentlyOffline(self.totals, self.disruptions.note)
         self.readings_rejected = dict.fromkeys(Reason, 0)
         """Parts of heartbeats that were left out."""
@@ -138,13 +136,9 @@ class MapState:
 
     def path_via(self, via: str, transport: Transport) -> Path:
         """The path of a heartbeat that this registry received; ours where it names none or us."""
-        if not via or via == self.instance:
-            return self.paths[transport]
-        path = self.paths.find(via)
+        path = self.paths.find(via, transport)
         if path is None:
-            source = self.peers.source(via, self.clock.monotonic_ns())
-            path = Path(transport, self._new_reception((*self._sources[transport], source)), via)
-            self.paths.add(path)
+            path = self.paths.add(via, transport, self.clock.monotonic_ns())
             self.queues.new_generation(path)
         return path
 
@@ -168,7 +162,7 @@ class MapState:
             self.departed.pop(record.name, None)
             self._late_until_ns.pop(record.name, None)
             self.pending.tombstones.pop(record.name, None)
-            self.enqueue(node, self.queues.current[path])
+            self.queues.current[path].enqueue(node)
             self.totals.add(node)
             if node.status is Status.OFFLINE:
                 self._recently_offline.add(node)
@@ -206,9 +200,9 @@ class MapState:
         node.readings = node.ignored = ()
         self.room.note_report(node)
         self.room.exchange(node.facts, None)
+        self._recently_offline.drop(node)
         self.totals.discard(node)
         Queue.discard(node)
-        self._recently_offline.drop(node)
         self.disruptions.drop(node)
         self._renames.discard(node)
         self._ttls.drop(node.name)
@@ -237,33 +231,26 @@ class MapState:
         if node.status is not Status.ACTIVE:
             self.set_status(node, Status.ACTIVE, last_heartbeat_ns)
 
-    def record_remote_heartbeat(self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, path: Path) -> None:
-        """Another registry received the node's heartbeat; a later one of our own stands."""
-        if last_heartbeat_ns > node.last_heartbeat_ns:
-            self.record_heartbeat(node, last_heartbeat_ns, last_seen_ns, path)
-            self.pending.heartbeats.discard(node)
+    def record_remote_heartbeat(self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, path: Path) -> bool:
+        """Another registry received a heartbeat later than those that we know; whether the node is back by it.
 
-    def arrange(self, nodes: list[Node]) -> None:
-        """Queue nodes whose heartbeats we learned of late, by their age: they wait in queues of their own."""
-        for path in {id(node.path): node.path for node in nodes}.values():
-            assert isinstance(path, Path)  # noqa: S101 - a node of the map has one
-            waiting = sorted(
-                (node for node in nodes if node.path is path), key=lambda node: node.last_heartbeat_ns, reverse=True
-            )
-            # What lies between two outages is a generation, as if the nodes had been here then.
-            ends = [outage.to_ns for outage in path.reception.outages]
-            for end_ns in [*ends, NEVER]:
-                queue = self.queues.side_generation(path)
-                while waiting and waiting[-1].last_heartbeat_ns < end_ns:
-                    self.enqueue(waiting.pop(), queue)
+        It is not where whoever recorded its status knew of it, or the status is right all the same: each registry
+        stamps a heartbeat on the bus by itself.
+        """
+        if node.status is not Status.ACTIVE and last_heartbeat_ns <= node.status_since_ns:
+            node.last_heartbeat_ns, node.path, node.transport = last_heartbeat_ns, path, path.transport
+            node.last_seen_ns = max(node.last_seen_ns, last_seen_ns)
+            self.version += 1
+            return False
+        self.record_heartbeat(node, last_heartbeat_ns, last_seen_ns, path)
+        self.pending.heartbeats.discard(node)
+        return True
 
     def set_status(self, node: Node, status: Status, at_ns: int, *, recorded: bool = True) -> None:
         """The node's status changes, as of a moment of the monotonic clock; `recorded`: as a transition."""
-        self.totals.discard(node)
-        before, node.status, node.status_since_ns = node.status, status, at_ns
-        node.long_offline = False
         self._recently_offline.drop(node)
-        self.totals.add(node)
+        before, node.status, node.status_since_ns = node.status, status, at_ns
+        self.totals.restate(node, before)
         if status is Status.ACTIVE:
             node.entered_active += 1
         elif status is Status.WARNING:
@@ -276,7 +263,7 @@ class MapState:
         self.disruptions.note(node)
         self._renames.note(node)
         if isinstance(node.queue, Queue):
-            self.enqueue(node, node.queue)
+            node.queue.enqueue(node)
         self.version += 1
         if recorded:
             self._make_transition(node, before, status, at_ns)
@@ -292,12 +279,25 @@ class MapState:
             self.pending.keep(record)
             self.put(record)
 
-    def assert_status(self, node: Node) -> None:
-        """What another registry recorded is wrong, as we have a later heartbeat: record the status that we know."""
-        last = node.last_transition
-        assert last is not None  # noqa: S101 - the one that is wrong
-        self._make_transition(node, last.to, node.status, node.last_heartbeat_ns)
-        self.pending.heartbeats.add(node)
+    def adopt_transition(self, node: Node, transition: Transition) -> None:
+        """What was recorded stands; it changes the node's status unless we know of a later heartbeat."""
+        node.last_transition = transition
+        if transition.to is node.status:
+            return
+        at_ns = min(self.mesh_time.local(transition.stamp_ns), self.clock.monotonic_ns())
+        if transition.to is Status.ACTIVE:
+            # It was made by a heartbeat, which we may not have received.
+            if at_ns > node.last_heartbeat_ns:
+                node.last_seen_ns = max(node.last_seen_ns, transition.at_ns)
+                node.last_heartbeat_ns = at_ns
+                self.queues.arrange([node])
+            self.set_status(node, Status.ACTIVE, at_ns, recorded=False)
+        elif at_ns > node.last_heartbeat_ns:
+            self.set_status(node, transition.to, at_ns, recorded=False)
+        else:
+            # We received a heartbeat since: record the node's status as we know it.
+            self._make_transition(node, transition.to, node.status, node.last_heartbeat_ns)
+            self.pending.heartbeats.add(node)
 
     def _make_transition(self, node: Node, before: Status, status: Status, at_ns: int) -> None:
         last = node.last_transition
@@ -312,22 +312,6 @@ class MapState:
         )
         self.pending.transitions.append(transition)
         self.recent.note(transition)
-
-    def _new_reception(self, sources: tuple[Source, ...]) -> Reception:
-        limits = self.thresholds
-        return Reception(
-            sources,
-            until_ns=self.clock.monotonic_ns(),
-            gap_ns=limits.gap,
-            grace_ns=limits.grace,
-            budget_ns=limits.offline_after,
-        )
-
-    @staticmethod
-    def enqueue(node: Node, queue: Queue) -> None:
-        """Put the node at the end of the queue, among this one's siblings, that its status belongs in."""
-        parked = node.status is Status.OFFLINE and node.facts.ttl_ns
-        queue.siblings[None if parked else node.status].push(node)
 
     def _set_deadlines(self, node: Node) -> None:
         if node.lifecycle.phase is Phase.IN_SERVICE:

@@ -42,7 +42,9 @@ class Disruptions:
         self._on_mark = on_mark
         self._missing: dict[str, dict[int, Node]] = {}
         """By site, and of the whole mesh: nodes in service that are missing, and not offline for long."""
-        self._fresh: list[Node] = []
+        self._fresh: deque[Node] = deque()
+        self._unmarked: deque[tuple[str, _Running, deque[Node]]] = deque()
+        """Nodes whose marks do not say yet that the disruption began, or that it ended."""
         self._running: dict[str, _Running] = {}
 
     def of(self, site: str) -> Disruption | None:
@@ -60,25 +62,23 @@ class Disruptions:
                 nodes[node.order] = node
                 if site == MESH:
                     self._fresh.append(node)
-        if node.disruptions and not _missing(node):
+        if not _missing(node):
             self._release(node)
 
     def drop(self, node: Node) -> None:
         """The node is gone, or is about to change its facts."""
         for site in _sites(node):
             self._discard(site, node)
-        if node.disruptions:
-            self._release(node)
+        self._release(node)
 
-    def judge(self, thresholds: Thresholds, now_ns: int) -> None:
-        """Extend, end and begin disruptions. Call it once a tick, after the transitions."""
-        fresh, self._fresh = self._fresh, []
-        gone = self._missing.get(MESH, {})
-        for node in fresh:
-            for site in _sites(node) if node.order in gone else ():
-                running = self._running.get(site)
-                if running and self._joins(running, missing_since_ns(node, thresholds), thresholds):
-                    self._mark(running, node, thresholds)
+    def judge(self, thresholds: Thresholds, now_ns: int, left: int | None = None) -> int | None:
+        """Extend, end and begin disruptions, and mark their nodes. Call it once a tick, after the transitions.
+
+        `left`: so many nodes at most; how many more may be looked at (None: any number), 0 where it is not done.
+        """
+        left = self._extend(thresholds, left)
+        if left == 0:
+            return 0
         for site, running in list(self._running.items()):
             if self._is_over(site, running, thresholds, now_ns):
                 self._end(site)
@@ -86,6 +86,38 @@ class Disruptions:
         for site, nodes in self._missing.items():
             if len(nodes) >= rule.min_nodes and site not in self._running and self._totals.disrupted(site):
                 self._begin(site, nodes.values(), thresholds, now_ns)
+                if site in self._running and left is not None:
+                    left = max(0, left - len(nodes))
+                    if not left:
+                        return 0  # The next one begins in the next turn.
+        return self._update_marks(left)
+
+    def _extend(self, thresholds: Thresholds, left: int | None) -> int | None:
+        gone = self._missing.get(MESH, {})
+        while self._fresh and left != 0:
+            node = self._fresh.popleft()
+            since_ns = missing_since_ns(node, thresholds)
+            for site in _sites(node) if node.order in gone else ():
+                running = self._running.get(site)
+                if running and self._joins(running, since_ns, thresholds):
+                    running.latest_ns = max(running.latest_ns, since_ns)
+                    self._mark(running, node)
+            left = None if left is None else left - 1
+        return left
+
+    def _update_marks(self, left: int | None = None) -> int | None:
+        while self._unmarked and left != 0:
+            site, running, nodes = self._unmarked[0]
+            if not nodes:
+                self._unmarked.popleft()
+                continue
+            node = nodes.popleft()
+            if self._running.get(site) is not running:
+                self._unmark(running, node)
+            elif node.order in running.nodes:
+                self._mark(running, node)
+            left = None if left is None else left - 1
+        return left
 
     def restore(self, nodes: Iterable[Node], thresholds: Thresholds, now_ns: int) -> None:
         """Start over, as if every node that is missing now had gone missing just now: the map was loaded."""
@@ -105,6 +137,7 @@ class Disruptions:
             running = self._running.get(site)
             if running and (now_ns - running.began_ns > self._totals.site_rule.lasting or self._totals.recovered(site)):
                 self._end(site)
+        self._update_marks()
 
     def _replay(self, site: str, gone: list[tuple[int, Node]], thresholds: Thresholds) -> None:
         rule, in_service = self._totals.site_rule, self._totals.in_service(site)
@@ -120,7 +153,8 @@ class Disruptions:
                 running = None
             if running:
                 if self._joins(running, since_ns, thresholds):
-                    self._mark(running, node, thresholds)
+                    running.latest_ns = since_ns
+                    self._mark(running, node)
             elif rule.disrupted(len(window), in_service - (count - len(window))):
                 self._begin(site, [each for _, each in window], thresholds, since_ns)
 
@@ -135,23 +169,27 @@ class Disruptions:
         if not nodes:
             return
         disruption = Disruption(Scope.SITE if site else Scope.MESH, self._wall_time.at(now_ns))
-        running = self._running[site] = _Running(disruption, now_ns, now_ns)
-        for node in nodes:
-            self._mark(running, node, thresholds)
+        running = self._running[site] = _Running(disruption, now_ns, now_ns, {node.order: node for node in nodes})
+        self._unmarked.append((site, running, deque(nodes)))
 
-    def _mark(self, running: _Running, node: Node, thresholds: Thresholds) -> None:
+    def _mark(self, running: _Running, node: Node) -> None:
         running.nodes[node.order] = node
-        running.latest_ns = max(running.latest_ns, missing_since_ns(node, thresholds))
         if running.disruption not in node.disruptions:
             node.disruptions = (*node.disruptions, running.disruption)
             self._on_mark(node)
 
+    def _unmark(self, running: _Running, node: Node) -> None:
+        if running.disruption in node.disruptions:
+            node.disruptions = tuple(each for each in node.disruptions if each is not running.disruption)
+            self._on_mark(node)
+
     def _release(self, node: Node) -> None:
-        node.disruptions = ()
-        for site in _sites(node):
+        for site in _sites(node) if self._running else ():
             if running := self._running.get(site):
                 running.nodes.pop(node.order, None)
-        self._on_mark(node)
+        if node.disruptions:
+            node.disruptions = ()
+            self._on_mark(node)
 
     def _is_over(self, site: str, running: _Running, thresholds: Thresholds, now_ns: int) -> bool:
         if not running.nodes or now_ns - running.began_ns > self._totals.site_rule.lasting:
@@ -165,9 +203,7 @@ class Disruptions:
 
     def _end(self, site: str) -> None:
         running = self._running.pop(site)
-        for node in running.nodes.values():
-            node.disruptions = tuple(each for each in node.disruptions if each is not running.disruption)
-            self._on_mark(node)
+        self._unmarked.append((site, running, deque(running.nodes.values())))
 
     def _discard(self, site: str, node: Node) -> None:
         if (nodes := self._missing.get(site)) is not None:
@@ -186,14 +222,19 @@ def _missing(node: Node) -> bool:
 
 
 def _together(missing: Iterable[Node], thresholds: Thresholds, now_ns: int) -> list[Node]:
-    """Those that went missing just now, and before that each within `warning_after` of the next."""
-    latest_ns, found = now_ns, []
-    for since_ns, _, node in sorted(((missing_since_ns(n, thresholds), n.order, n) for n in missing), reverse=True):
-        if latest_ns - since_ns > thresholds.warning_after:
-            break
-        latest_ns = since_ns
-        found.append(node)
-    return found
+    """Those that went missing just now, and before that each within `warning_after` of the next; the latest last."""
+    nodes = list(missing)
+    # As missing_since_ns has it, spelled out, since this may be the whole mesh.
+    offline, earlier_ns = Status.OFFLINE, thresholds.offline_after - thresholds.warning_after
+    since_ns = [node.status_since_ns - (earlier_ns if node.status is offline else 0) for node in nodes]
+    in_order = sorted(since_ns)
+    if since_ns != in_order:
+        nodes.sort(key=lambda node: missing_since_ns(node, thresholds))
+    gap_ns, latest_ns, first = thresholds.warning_after, now_ns, len(nodes)
+    while first and latest_ns - in_order[first - 1] <= gap_ns:
+        first -= 1
+        latest_ns = in_order[first]
+    return nodes[first:]
 
 
 def missing_since_ns(node: Node, thresholds: Thresholds) -> int:

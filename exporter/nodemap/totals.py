@@ -41,6 +41,23 @@ class Totals:
         """Count the node out, as it was counted in: call it before the node changes."""
         self._count(node, -1)
 
+    def restate(self, node: Node, before: Status) -> None:
+        """The node was counted in with this status, not for long offline, and has another one now."""
+        facts, status = node.facts, node.status
+        _move(self.nodes, (facts.role, before), (facts.role, status), 1)
+        _move(self.statuses, before, status, 1)
+        if facts.gpus:
+            _move(self.gpus, before, status, facts.gpus)
+        if facts.gpu_memory_bytes:
+            _move(self.gpu_memory_bytes, before, status, facts.gpu_memory_bytes)
+        if facts.site:
+            _move(self.sites, (facts.site, before), (facts.site, status), 1)
+        step = (status is not Status.ACTIVE) - (before is not Status.ACTIVE)
+        if step and node.lifecycle.phase is Phase.IN_SERVICE:
+            _step(self._missing, MESH, step)
+            if facts.site:
+                _step(self._missing, facts.site, step)
+
     def _count(self, node: Node, step: int) -> None:
         facts, status = node.facts, node.status
         _step(self.nodes, (facts.role, status), step)
@@ -85,6 +102,13 @@ class Totals:
     def mesh_suspect(self) -> bool:
         """Whether the whole mesh went missing together: then our own connection is the likelier cause."""
         return self.disrupted(MESH)
+
+
+def _move(counter: Counter[Key], before: Key, after: Key, count: int) -> None:
+    counter[before] -= count
+    if not counter[before]:
+        del counter[before]
+    counter[after] += count
 
 
 def _step(counter: Counter[Key], key: Key, step: int) -> None:

@@ -46,6 +46,7 @@ __all__ = [
     "Snapshot",
     "Store",
     "StoredNode",
+    "Unconfirmed",
     "overlook",
 ]
 
@@ -55,6 +56,10 @@ class DatasetLost(StoreUnavailable):
 
     The batch was not applied. `load` again, merge, and save everything from memory; then it has all of it.
     """
+
+
+class Unconfirmed(StoreUnavailable):
+    """A store of ours alone did not answer in time, and may yet apply what it was asked: `load` again, then merge."""
 
 
 @dataclass(slots=True)

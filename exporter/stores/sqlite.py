@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from exporter.domain.errors import StoreRefused, StoreUnavailable
 from exporter.domain.transition import Transition
-from exporter.stores.base import Batch, OnRejected, Recent, Saved, Snapshot, overlook
+from exporter.stores.base import Batch, OnRejected, Recent, Saved, Snapshot, Unconfirmed, overlook
 from exporter.stores.rules import KEEP_TOMBSTONES, apply
 from exporter.stores.sqlitefile import failure, lock, lock_itself, open_locked, refusing_damage
 from exporter.stores.sqliterows import SqliteRows
@@ -87,12 +87,12 @@ class SqliteStore:
             self._executor.shutdown()
 
     async def _run(self, work: Callable[[], Answer], seconds: float | None) -> Answer:
-        """Do the work in the store's thread. What was not begun when the time is up never will be."""
+        """Do the work in the store's thread. What was not begun when the time is up never will be; the rest goes on."""
         try:
             async with asyncio.timeout(seconds):
                 return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         except TimeoutError:
-            raise StoreUnavailable(f"the store {self.path} failed: the disk did not answer in time") from None
+            raise Unconfirmed(f"the store {self.path} failed: the disk did not answer in time") from None
 
     def _open(self) -> None:
         if self._opened is None:

@@ -65,7 +65,7 @@ class SqliteRows:
 
     def last_transition(self, name: str) -> Transition | None:
         """The node's last transition."""
-        return next(iter(self.history(name, LOOK_BACK)), None)
+        return next(self._latest(name, LOOK_BACK), None)
 
     def transition(self, name: str, sequence: int) -> Transition | None:
         """The one of that number."""
@@ -127,8 +127,11 @@ class SqliteRows:
 
     def history(self, name: str, limit: int) -> list[Transition]:
         """The node's transitions, newest first."""
+        return [*self._latest(name, limit)]
+
+    def _latest(self, name: str, limit: int) -> Iterator[Transition]:
         rows = self._execute(f"{_TRANSITIONS} WHERE name = ? ORDER BY sequence DESC LIMIT ?", (name, limit))
-        return [*self._sound("transitions", rows, _transition)]
+        return self._sound("transitions", rows, _transition)
 
     def recent(self, since_ns: int, limit: int) -> Recent:
         """The newest transitions and tombstones of all nodes, from that time on."""

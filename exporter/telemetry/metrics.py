@@ -105,6 +105,8 @@ class Telemetry(Collector):
         """Heartbeats received, by transport."""
         self.events_rejected = dict.fromkeys(Rejection, 0)
         self.requests_refused = dict.fromkeys(Refusal, 0)
+        self.subscriptions_lost = 0
+        """Subscriptions to the bus that ended, by whatever cause."""
         self.publishes_failed = 0
         """Events of ours that the bus did not take."""
         self.store_writes_failed = 0
@@ -126,6 +128,7 @@ class Telemetry(Collector):
         self._node_map: NodeMap | None = None
         self._notifications_queue_length: Callable[[], int] = lambda: 0
         self._event_streams: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        self._store_queue_length: Callable[[], int] = lambda: 0
         self._blind_ns = dict.fromkeys(Transport, 0)
         self._process = ProcessCollector(registry=None)
 
@@ -145,6 +148,10 @@ class Telemetry(Collector):
     def watch_event_streams(self, count: Callable[[], tuple[int, int]]) -> None:
         """Ask this, from now on, how many event streams are open, and how many were dropped."""
         self._event_streams = count
+
+    def watch_store(self, waiting: Callable[[], int]) -> None:
+        """Ask this, from now on, how many changes wait to be written to the store."""
+        self._store_queue_length = waiting
 
     def reloaded(self, wall_ns: int) -> None:
         """A new configuration is in use."""
@@ -190,6 +197,11 @@ class Telemetry(Collector):
             self.events_rejected,
             label="reason",
         )
+        yield CounterMetricFamily(
+            "aurora_registry_event_bus_subscriptions_lost",
+            "Subscriptions to the bus that ended; what was published until the next one was not received.",
+            self.subscriptions_lost,
+        )
         rejected = self._node_map.readings_rejected if self._node_map else dict.fromkeys(Reason, 0)
         yield _counter(
             "aurora_registry_readings_rejected",
@@ -210,6 +222,11 @@ class Telemetry(Collector):
         )
         yield CounterMetricFamily(
             "aurora_registry_store_writes_failed", "Writes that the store did not take.", self.store_writes_failed
+        )
+        yield _gauge(
+            "aurora_registry_store_queue_length",
+            "Transitions and changes of nodes that are in memory and not written to the store yet.",
+            self._store_queue_length(),
         )
         yield _counter(
             "aurora_registry_store_records_rejected",

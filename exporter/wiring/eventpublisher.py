@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 
 from exporter.bus.publisher import BusPublisher
@@ -12,10 +12,12 @@ from exporter.domain.durable import Batch
 from exporter.domain.eventnames import DEREGISTERED, FORGOTTEN, REGISTERED, STATUS_CHANGED
 from exporter.domain.node import Removal
 from exporter.domain.timestamp import format_timestamp
+from exporter.domain.transition import Transition
+from exporter.exposition.yielder import Yielder
 from exporter.stores.base import Saved
 
-TOGETHER = 200
-"""So many are published before others have their turn."""
+LOGGED_EACH = 500
+"""Transitions of one batch that have a log line each; more are counted by status in one line."""
 log = logging.getLogger("aurora.nodes")
 
 
@@ -26,7 +28,8 @@ class EventPublisher:
         """Without a publisher, it is only logged."""
         self._publisher = publisher
         self._saved: deque[tuple[Batch, Saved]] = deque()
-        self._telling: Iterator[tuple[str, dict[str, str]]] = iter(())
+        self._events: Iterator[tuple[str, dict[str, str]]] = iter(())
+        self._log_each = True
         self._arrived = asyncio.Event()
 
     def __call__(self, batch: Batch, saved: Saved) -> None:
@@ -40,42 +43,50 @@ class EventPublisher:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._tell_some(TOGETHER):  # noqa: ASYNC110 - it waits for nothing, it gives way
-                await asyncio.sleep(0)
+            yielder = Yielder()
+            while self._publish_next():
+                await yielder.maybe_yield()
 
     def flush(self) -> None:
         """Publish all that is left."""
-        while self._tell_some(TOGETHER):
+        while self._publish_next():
             pass
 
-    def _tell_some(self, count: int) -> bool:
-        """Publish so many; whether there were as many."""
-        for _ in range(count):
-            while (event := next(self._telling, None)) is None:
-                if not self._saved:
-                    return False
-                self._telling = self._events(*self._saved.popleft())
-            self._publish(*event)
-        return True
-
-    @staticmethod
-    def _events(batch: Batch, saved: Saved) -> Iterator[tuple[str, dict[str, str]]]:
-        """Registrations, transitions and departures, in this order."""
-        for name in saved.records:
-            record = batch.records[name]
-            data = {"node": name, "role": record.registration.role, "at": format_timestamp(record.registered_at_ns)}
-            yield REGISTERED, data
-        for transition in saved.transitions:
-            at = format_timestamp(transition.at_ns)
-            data = {"node": transition.node, "from": transition.from_, "to": transition.to, "at": at}
-            yield STATUS_CHANGED, data
-        for name in saved.tombstones:
-            tombstone = batch.tombstones[name]
-            departed = tombstone.removal is Removal.DEPARTED
-            data = {"node": name, "at": format_timestamp(tombstone.at_ns)}
-            yield (DEREGISTERED if departed else FORGOTTEN), data
-
-    def _publish(self, event_type: str, data: dict[str, str]) -> None:
-        log.info(event_type, extra=data)
+    def _publish_next(self) -> bool:
+        """One event; whether there was one."""
+        while (event := next(self._events, None)) is None:
+            if not self._saved:
+                return False
+            batch, saved = self._saved.popleft()
+            self._log_each = len(saved.transitions) <= LOGGED_EACH
+            if not self._log_each:
+                _log_summary(saved.transitions)
+            self._events = _events(batch, saved)
+        event_type, data = event
+        if self._log_each or event_type != STATUS_CHANGED:
+            log.info(event_type, extra=data)
         if self._publisher is not None:
             self._publisher.publish(event_type, data)
+        return True
+
+
+def _events(batch: Batch, saved: Saved) -> Iterator[tuple[str, dict[str, str]]]:
+    """Registrations, transitions and departures, in this order."""
+    for name in saved.records:
+        record = batch.records[name]
+        data = {"node": name, "role": record.registration.role, "at": format_timestamp(record.registered_at_ns)}
+        yield REGISTERED, data
+    for transition in saved.transitions:
+        at = format_timestamp(transition.at_ns)
+        data = {"node": transition.node, "from": transition.from_, "to": transition.to, "at": at}
+        yield STATUS_CHANGED, data
+    for name in saved.tombstones:
+        tombstone = batch.tombstones[name]
+        departed = tombstone.removal is Removal.DEPARTED
+        data = {"node": name, "at": format_timestamp(tombstone.at_ns)}
+        yield (DEREGISTERED if departed else FORGOTTEN), data
+
+
+def _log_summary(transitions: list[Transition]) -> None:
+    for (before, after), count in Counter((each.from_, each.to) for each in transitions).items():
+        log.info("many nodes changed their status", extra={"from": before, "to": after, "nodes": count})

@@ -282,6 +282,7 @@ def test_a_killed_subscription_is_a_gap(server):
             blind_ns = desk.blind_ns
             server.cli("CLIENT", "KILL", "TYPE", "pubsub")
             await desk.until(lambda: desk.blind_ns > blind_ns)
+            assert desk.telemetry.subscriptions_lost == 1
             publish(server, SEED)
             await desk.until(lambda: desk.heartbeats == 2)
 

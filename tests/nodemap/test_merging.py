@@ -13,6 +13,10 @@ from exporter.domain.transition import Transition
 from exporter.nodemap import merging
 from exporter.nodemap.nodemap import NodeMap
 from tests.support.clock import ManualClock
+from tests.support.steps import complete
+
+ALL = 1_000
+"""More changes than there are."""
 
 
 def stored(name: str, clock: ManualClock, *, ago: float, status: Status = Status.ACTIVE) -> StoredNode:
@@ -92,9 +96,9 @@ def test_an_emptied_store_is_told_everything_again_and_the_departed_stay_gone() 
         node_map.commit(node_map.plan(Register(Registration(name))))
     node_map.commit(node_map.plan(Depart("gone")))
     pass_time(node_map, clock, 120)
-    node_map.pending.take()
-    merging.merge(node_map, Snapshot())
-    batch = merging.batch_of(node_map, node_map.pending.take())
+    node_map.pending.take(ALL)
+    complete(merging.merge(node_map, Snapshot()))
+    batch = merging.batch_of(node_map, node_map.pending.take(ALL))
     assert set(batch.records) == {"kept"}
     assert set(batch.tombstones) == {"gone"}
     assert set(batch.heartbeats) == {"kept"}
@@ -108,11 +112,11 @@ def test_the_later_word_on_a_node_stands_on_both_sides() -> None:
     node_map = loaded(clock, Snapshot([stored("a", clock, ago=1), stored("b", clock, ago=1)]))
     clock.advance(1)
     node_map.commit(node_map.plan(Register(Registration("a", role="ours"))))
-    node_map.pending.take()
+    node_map.pending.take(ALL)
     theirs = NodeRecord(Registration("b", role="theirs"), 0, clock.wall_ns())
     heartbeats = LastHeartbeat(clock.wall_ns(), Transport.HTTP)
     other = Snapshot([stored("a", clock, ago=1), StoredNode(theirs, heartbeats)])
-    merging.merge(node_map, other)
+    complete(merging.merge(node_map, other))
     assert (node_map.get("a").facts.role, node_map.get("b").facts.role) == ("ours", "theirs")
     assert set(node_map.pending.records) == {"a"}
 
@@ -121,14 +125,15 @@ def test_another_registrys_word_is_adopted_once_and_not_told_back() -> None:
     """Its heartbeats keep nodes alive here, and its transitions count unless the node sent us a heartbeat since."""
     clock = ManualClock()
     node_map = loaded(clock, Snapshot([stored("a", clock, ago=0), stored("b", clock, ago=0)]))
-    node_map.pending.take()
+    node_map.pending.take(ALL)
     pass_time(node_map, clock, 100)
     node_map.heartbeat(Heartbeat(node="b"), Transport.HTTP)
-    node_map.pending.take()
-    merging.adopt(node_map, Batch(heartbeats={"a": LastHeartbeat(clock.wall_ns() - 10 * SECOND, Transport.HTTP)}))
+    node_map.pending.take(ALL)
+    heartbeat = LastHeartbeat(clock.wall_ns() - 10 * SECOND, Transport.HTTP)
+    complete(merging.adopt(node_map, Batch(heartbeats={"a": heartbeat})))
     assert node_map.counted_age_ns(node_map.get("a")) == 10 * SECOND
     offline = [Transition(name, Status.WARNING, Status.OFFLINE, clock.wall_ns() - SECOND) for name in ("a", "b")]
-    merging.adopt(node_map, Batch(transitions=offline))
+    complete(merging.adopt(node_map, Batch(transitions=offline)))
     assert (node_map.get("a").status, node_map.get("b").status) == (Status.OFFLINE, Status.ACTIVE)
     assert [(reported.node, reported.from_, reported.to) for reported in node_map.pending.transitions] == [
         ("b", "offline", "active")
@@ -141,9 +146,9 @@ def test_a_held_node_id_outlives_a_record_of_a_registry_that_did_not_know_it() -
     clock = ManualClock()
     record = NodeRecord(Registration("v", node_id="machine-1"), clock.wall_ns(), clock.wall_ns())
     node_map = loaded(clock, Snapshot())
-    merging.adopt(node_map, Batch(records={"v": record}))
+    complete(merging.adopt(node_map, Batch(records={"v": record})))
     later = NodeRecord(Registration("v", role="lead"), clock.wall_ns(), clock.wall_ns() + 5)
-    merging.adopt(node_map, Batch(records={"v": later}))
+    complete(merging.adopt(node_map, Batch(records={"v": later})))
 
     node = node_map.get("v")
     assert (node.facts.node_id, node.facts.role) == ("machine-1", "lead")
@@ -160,9 +165,9 @@ def test_the_stamp_that_another_registry_gave_a_heartbeat_is_no_return() -> None
     for status in (Status.WARNING, Status.OFFLINE):
         pass_time(node_map, clock, 200)
         assert node_map.get("n").status is status
-        node_map.pending.take()
+        node_map.pending.take(ALL)
         reported = LastHeartbeat(clock.wall_ns() - 100 * SECOND, Transport.BUS, stamp_ns)
-        merging.adopt(node_map, Batch({}, {}, [], {"n": reported}))
+        complete(merging.adopt(node_map, Batch({}, {}, [], {"n": reported})))
         pass_time(node_map, clock, 1)
         assert (node_map.get("n").status, node_map.pending.transitions) == (status, [])
         stamp_ns += SECOND // 100
@@ -174,9 +179,9 @@ def test_a_heartbeat_that_another_registry_received_since_is_a_return() -> None:
     node_map = loaded(clock, Snapshot())
     node_map.heartbeat(Heartbeat("n"), Transport.BUS, appear=True)
     pass_time(node_map, clock, 400)
-    node_map.pending.take()
+    node_map.pending.take(ALL)
     stamp_ns = node_map.mesh_time.at(clock.monotonic_ns()) - 10 * SECOND
-    merging.adopt(node_map, Batch({}, {}, [], {"n": LastHeartbeat(clock.wall_ns(), Transport.BUS, stamp_ns)}))
+    complete(merging.adopt(node_map, Batch({}, {}, [], {"n": LastHeartbeat(clock.wall_ns(), Transport.BUS, stamp_ns)})))
     assert [(each.from_, each.to) for each in node_map.pending.transitions] == [(Status.OFFLINE, Status.ACTIVE)]
 
 
@@ -190,9 +195,9 @@ def test_a_heartbeat_of_before_the_recorded_status_is_no_return() -> None:
     stamp_ns, wall_ns = at(clock.monotonic_ns()), clock.wall_ns()
     warning = Transition("n", Status.ACTIVE, Status.WARNING, wall_ns, node.sequence_now + 1, stamp_ns - 200 * SECOND)
     offline = Transition("n", Status.WARNING, Status.OFFLINE, wall_ns, node.sequence_now + 2, stamp_ns - 20 * SECOND)
-    merging.adopt(node_map, Batch({}, {}, [warning, offline]))
+    complete(merging.adopt(node_map, Batch({}, {}, [warning, offline])))
     heartbeat = LastHeartbeat(wall_ns, Transport.BUS, stamp_ns - 320 * SECOND)
-    merging.adopt(node_map, Batch({}, {}, [], {"n": heartbeat}))
+    complete(merging.adopt(node_map, Batch({}, {}, [], {"n": heartbeat})))
     pass_time(node_map, clock, 5)
     assert (node.status, node_map.pending.transitions) == (Status.OFFLINE, [])
     assert at(node.last_heartbeat_ns) == heartbeat.stamp_ns
@@ -205,10 +210,10 @@ def test_stamps_are_in_the_order_of_transitions() -> None:
     node_map.heartbeat(Heartbeat("n"), Transport.BUS, appear=True)
     node = node_map.get("n")
     pass_time(node_map, clock, 299)
-    node_map.pending.take()
+    node_map.pending.take(ALL)
     late_ns = node_map.mesh_time.at(clock.monotonic_ns()) + 5 * SECOND
     other = Transition("n", Status.ACTIVE, Status.WARNING, clock.wall_ns(), node.sequence_now, late_ns)
-    merging.adopt(node_map, Batch({}, {}, [other]))
+    complete(merging.adopt(node_map, Batch({}, {}, [other])))
     pass_time(node_map, clock, 2)
     [offline] = node_map.pending.transitions
     assert (offline.to, offline.stamp_ns > late_ns) == (Status.OFFLINE, True)

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Depart, Register, SetLifecycle
-from exporter.domain.durable import LastHeartbeat, Snapshot, StoredNode
+from exporter.domain.durable import Batch, LastHeartbeat, Snapshot, StoredNode
 from exporter.domain.errors import DepartedNode, UnknownNode
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.lifecycle import IN_SERVICE, Lifecycle, Phase
@@ -88,7 +88,12 @@ class Store:
             self.records[result.name] = result
 
     def flush(self, node_map: NodeMap) -> None:
-        batch = merging.batch_of(node_map, node_map.pending.take())
+        """All that waits, a few at a time."""
+        self.save(merging.batch_of(node_map, node_map.pending.take(2)))
+        while node_map.pending:
+            self.save(merging.batch_of(node_map, node_map.pending.take(2)))
+
+    def save(self, batch: Batch) -> None:
         for record in batch.records.values():
             self.keep(record)
         for tombstone in batch.tombstones.values():

@@ -18,6 +18,7 @@ from exporter.nodemap import merging
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.paths import STOPPED, Peers
 from tests.support.clock import ManualClock
+from tests.support.steps import complete
 
 WARNING_AFTER = 120
 
@@ -49,7 +50,7 @@ def reported(node_map: NodeMap, clock: ManualClock, name: str = "x") -> None:
     now_ns = node_map.mesh_time.at(clock.monotonic_ns())
     record = NodeRecord(Registration(name), clock.wall_ns(), now_ns)
     heartbeat = LastHeartbeat(clock.wall_ns(), Transport.HTTP, now_ns, "theirs")
-    merging.adopt(node_map, Batch(records={name: record}, heartbeats={name: heartbeat}))
+    complete(merging.adopt(node_map, Batch(records={name: record}, heartbeats={name: heartbeat})))
 
 
 def test_a_peer_is_alive_while_its_count_grows() -> None:
@@ -109,7 +110,7 @@ def test_merging_makes_no_heartbeat(node_map: NodeMap, clock: ManualClock) -> No
     offline_ns = died_ns + 300 * SECOND
     last = Transition("x", Status.WARNING, Status.OFFLINE, offline_ns, record.epoch + 2, offline_ns)
     heartbeat = LastHeartbeat(record.registered_at_ns, Transport.HTTP, died_ns, "theirs")
-    merging.merge(node_map, Snapshot([StoredNode(record, heartbeat, last)]))
+    complete(merging.merge(node_map, Snapshot([StoredNode(record, heartbeat, last)])))
     node_map.tick()
     node = node_map.get("x")
     assert (node.status, node.last_seen_ns) == (Status.OFFLINE, record.registered_at_ns)
@@ -123,7 +124,7 @@ def test_a_node_learned_of_late_meets_its_thresholds_in_time(node_map: NodeMap, 
     heard_ns = node_map.mesh_time.at(clock.monotonic_ns()) - 100 * SECOND
     record = NodeRecord(Registration("late"), clock.wall_ns(), heard_ns)
     heartbeat = LastHeartbeat(clock.wall_ns(), Transport.BUS, heard_ns)
-    merging.merge(node_map, Snapshot([StoredNode(record, heartbeat)]))
+    complete(merging.merge(node_map, Snapshot([StoredNode(record, heartbeat)])))
     pass_time(node_map, clock, 20)
     assert (node_map.get("late").status, node_map.get("ours").status) == (Status.WARNING, Status.ACTIVE)
 
@@ -147,7 +148,7 @@ def test_what_another_registry_recorded_takes_the_place_of_ours(node_map: NodeMa
     pass_time(node_map, clock, WARNING_AFTER)
     [ours] = node_map.pending.transitions
     theirs = Transition("x", Status.ACTIVE, Status.WARNING, ours.at_ns + 5, ours.sequence, ours.stamp_ns + 5, "theirs")
-    merging.adopt(node_map, Batch(transitions=[theirs]))
+    complete(merging.adopt(node_map, Batch(transitions=[theirs])))
     assert list(node_map.recent) == [theirs]
     node_map.heartbeat(Heartbeat(node="x"), Transport.HTTP)
     assert node_map.pending.transitions[-1].sequence == theirs.sequence + 1

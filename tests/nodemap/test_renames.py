@@ -53,6 +53,29 @@ def test_the_old_name_of_a_machine_is_marked_once_it_is_missing(machines: Machin
     assert machines.renamed() == {"old": "new"}
 
 
+@pytest.mark.parametrize("jump", [-3600, 3600])
+def test_a_jump_of_the_wall_clock_changes_nothing(machines: Machines, jump: int) -> None:
+    """Set back, the new name's registration bears an earlier time than the old one's."""
+    machines.register("old", node_id="m1")
+    machines.pass_time(60, "old")
+    machines.clock.jump_wall(jump)
+    machines.register("new", node_id="m1")
+    machines.pass_time(130, "new")
+    assert machines.renamed() == {"old": "new"}
+
+
+@pytest.mark.parametrize("jump", [-3600, 3600])
+def test_clones_stay_clones_when_the_wall_clock_jumps(machines: Machines, jump: int) -> None:
+    machines.register("one", node_id="image")
+    machines.pass_time(60, "one")
+    machines.register("two", node_id="image")
+    machines.pass_time(60, "one", "two")
+    machines.clock.jump_wall(jump)
+    machines.pass_time(60, "one", "two")
+    machines.pass_time(130, "two")
+    assert machines.renamed() == {}
+
+
 def test_clones_that_are_both_alive_are_no_rename(machines: Machines) -> None:
     """The one that dies sent a heartbeat after the other registered."""
     machines.register("one", node_id="image")

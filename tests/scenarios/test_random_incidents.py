@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from pathlib import Path
 
@@ -40,6 +41,13 @@ DUE = [
 def test_the_oracle_finds_what_is_missing_doubled_late_or_nobodys(received, right):
     """A repetition says nothing new."""
     assert (verdict(DUE, received, 60) == []) is right
+
+
+def test_an_optional_message_may_be_missing_and_may_not_be_late():
+    optional = [dataclasses.replace(each, optional=True) for each in DUE]
+    assert verdict(optional, [], 60) == []
+    assert verdict(optional, [reported(6, "firing"), reported(22, "resolved")], 60) == []
+    assert verdict(optional, [reported(12, "firing")], 60) != []
 
 
 def test_what_is_due_after_the_play_may_be_missing():

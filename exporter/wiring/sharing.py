@@ -1,0 +1,54 @@
+"""What registries on one store share: its clock, mesh time, and the proof that each of them receives."""
+
+from __future__ import annotations
+
+from exporter.domain.clock import SECOND
+from exporter.domain.reception import Source
+from exporter.domain.status import Transport
+from exporter.nodemap.nodemap import NodeMap
+from exporter.nodemap.paths import NEVER
+from exporter.stores.base import Saved, Store
+from exporter.wiring.clock import SystemClock
+
+READ_TIME_EVERY = 10 * SECOND
+
+
+class Sharing:
+    """Does nothing for a store that is ours alone."""
+
+    def __init__(self, store: Store, clock: SystemClock, source: Source | None) -> None:
+        """`source`: the proof that a shared store can be reached."""
+        self._store = store
+        self._clock = clock
+        self._source = source
+        self._time_read_ns = 0
+
+    async def read_time(self, *, at_once: bool = False) -> None:
+        """Take over the store's wall clock, now and then."""
+        now_ns = self._clock.monotonic_ns()
+        if self._store.shared and (at_once or now_ns >= self._time_read_ns + READ_TIME_EVERY):
+            self._clock.follow(await self._store.time_ns())
+            self._time_read_ns = now_ns
+
+    def lost(self) -> None:
+        """The store failed: others may receive what we do not know."""
+        if self._source is not None:
+            self._source.mark_down()
+
+    def reached(self, node_map: NodeMap, asked_ns: int) -> None:
+        """The store answered what was asked then: whatever other registries received before, we can know."""
+        if self._source is not None:
+            was_lost = self._source.lost
+            self._source.mark_alive(asked_ns)
+            if was_lost:
+                node_map.tick()
+
+    def saved(self, node_map: NodeMap, saved: Saved, asked_ns: int) -> None:
+        """Who else writes to the store: our lease began when we asked, theirs is seen now."""
+        if not self._store.shared:
+            return
+        now_ns = self._clock.monotonic_ns()
+        node_map.mesh_time.advance(now_ns, saved.mesh_ns)
+        node_map.peers.observe(now_ns, {name: n for name, n in saved.peers.items() if name != self._store.instance})
+        shared = node_map.peers.any_alive(now_ns)
+        node_map.paths[Transport.HTTP].lease_until_ns = asked_ns + node_map.peers.lease_ns if shared else NEVER
