@@ -30,7 +30,7 @@ HEADERS = {
 KEEP_ALIVE_SECONDS = 15.0
 SEND_SECONDS = 10.0
 """A reader that takes nothing for so long is dropped."""
-FAREWELL_SECONDS = 0.5
+CLOSE_SECONDS = 0.5
 RETRY_MILLISECONDS = 2000
 BATCH = 100
 RESET, END = "stream_reset", "stream_end"
@@ -97,12 +97,12 @@ class _Stream(Response):
             await self._send(send, self.opening)
             ending = await self._follow(send)
             if not self.reader.gone:
-                async with asyncio.timeout(FAREWELL_SECONDS):
+                async with asyncio.timeout(CLOSE_SECONDS):
                     await send({"type": "http.response.body", "body": _word(END, ending)})
         except TimeoutError:
             self.stream.dropped += not self.stream.stopping
             self.reader.cut()
-            await asyncio.wait([watching], timeout=FAREWELL_SECONDS)
+            await asyncio.wait([watching], timeout=CLOSE_SECONDS)
         finally:
             self.stream.close(self.reader)
             watching.cancel()

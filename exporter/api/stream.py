@@ -29,7 +29,7 @@ PAUSE_SECONDS = 0.02
 """Before a round: what happens together is sent together, such as a change and who made it."""
 REST = 3
 """A round is followed by a pause of so many times its length, so that readers never take more than a quarter."""
-FAREWELL_SECONDS = 1.0
+CLOSE_SECONDS = 1.0
 """For which readers are waited for at the end."""
 Encoded = tuple[bytes, tuple[Subject, ...]]
 BUSY, STOPPING = "stream-limit", "stopping"
@@ -96,7 +96,7 @@ class EventStream:
         for reader in self._readers:
             reader.bell.set()
         if self._pump is not None:
-            self._pump.get_loop().call_later(FAREWELL_SECONDS, self._cut_all)
+            self._pump.get_loop().call_later(CLOSE_SECONDS, self._cut_all)
             self._pump.cancel()
 
     def _cut_all(self) -> None:

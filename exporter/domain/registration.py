@@ -248,9 +248,6 @@ def _faults(body: RegistrationBody, capabilities: Capabilities, metadata: Metada
         "capabilities": _size_fault(body.capabilities),
         "metadata": _size_fault(body.metadata),
     }
-    for index, link in enumerate(body.links):
-        if link.target == body.name:
-            found[f"links[{index}].target"] = f"expected another node, got the name of this one, {shown(link.target)}"
     if capabilities.gpu is False and capabilities.gpu_count:
         found["capabilities.gpu_count"] = f"expected 0 where gpu is false, got {capabilities.gpu_count}"
     return [Fault(field, message) for field, message in found.items() if message]

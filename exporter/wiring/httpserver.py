@@ -16,8 +16,8 @@ from exporter.api.protocol import DeadlineProtocol
 log = logging.getLogger("aurora.web")
 
 LOOK_SECONDS = 0.05
-FAREWELL_SECONDS = 1.0
-"""Peers have so long to take leave of a connection on which nothing is under way: with TLS, both sides do."""
+CLOSE_SECONDS = 1.0
+"""How long peers have to close a connection on which nothing is under way: with TLS, both sides close."""
 NAMED = 5
 """Peers that the log names."""
 
@@ -39,11 +39,11 @@ class Server(uvicorn.Server):
         """End all connections; those that are under way after the grace are cut, and the log names them."""
         for listening in (*self.servers, *(sockets or ())):
             listening.close()
-        await self._wait(FAREWELL_SECONDS, self._connections)
+        await self._wait(CLOSE_SECONDS, self._connections)
         for connection in self._connections():
             if not connection.under_way():
                 connection.cut()
-        await self._wait(self._grace_seconds - FAREWELL_SECONDS, self._connections)
+        await self._wait(self._grace_seconds - CLOSE_SECONDS, self._connections)
         left = self._connections()
         if left:
             peers = ", ".join("{}:{}".format(*each.client) for each in left[:NAMED] if each.client)
@@ -54,7 +54,7 @@ class Server(uvicorn.Server):
         for connection in left:
             connection.cut()
         # Whose connections are gone has nobody to answer. What waits for the store does so for two seconds at most.
-        await self._wait(FAREWELL_SECONDS, lambda: self.server_state.tasks)
+        await self._wait(CLOSE_SECONDS, lambda: self.server_state.tasks)
 
     def _connections(self) -> list[DeadlineProtocol]:
         connections: set[Any] = self.server_state.connections
