@@ -54,6 +54,8 @@ class Batch:
     mark: Mark | None = None
     history: list[Transition] = field(default_factory=list)
     """Transitions that were recorded before, written again to a store that lost them: they are published by nobody."""
+    claims: dict[str, str] = field(default_factory=dict)
+    """Of records that register a name which nobody had, the `node_id`: not taken where another machine was first."""
 
 
 @dataclass(frozen=True, slots=True)

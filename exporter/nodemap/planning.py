@@ -23,6 +23,11 @@ class PlannedWrite:
     base: NodeRecord | None
     result: NodeRecord | Tombstone
 
+    @property
+    def claim(self) -> str:
+        """The `node_id` of a machine that registers a name which nobody has, as far as we know; else empty."""
+        return self.command.registration.node_id if self.base is None and isinstance(self.command, Register) else ""
+
 
 def check_claim(holder: Node, registration: Registration) -> None:
     """Raise NameConflict where a living node with another `node_id` holds the name. Source: Consul's node ids."""

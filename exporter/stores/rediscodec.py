@@ -115,6 +115,8 @@ def parts(batch: Batch) -> list[Batch]:
         size += weight
     for name, record in batch.records.items():
         part_of[name].records[name] = record
+        if name in batch.claims:
+            part_of[name].claims[name] = batch.claims[name]
     for name, tombstone in batch.tombstones.items():
         part_of[name].tombstones[name] = tombstone
     for transition in batch.transitions:
@@ -142,7 +144,7 @@ def write_part(batch: Batch) -> tuple[list[str], list[str | bytes | int]]:
         *(len(batch.records), len(batch.tombstones), len(batch.transitions), len(batch.history), len(batch.heartbeats)),
     ]
     for name, record in batch.records.items():
-        arguments += name, _head(record.revision_ns, record.epoch) + _encode(record)
+        arguments += name, _head(record.revision_ns, record.epoch) + _encode(record), batch.claims.get(name, "")
     for name, tombstone in batch.tombstones.items():
         arguments += name, _head(tombstone.revision_ns, tombstone.epoch) + _encode(tombstone)
     for transition in (*batch.transitions, *batch.history):
@@ -166,7 +168,7 @@ def departed(member: bytes) -> bytes:
 
 def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
     """Add what the script SAVE answered about a part."""
-    records, tombstones, transitions, peers, time = answer
+    records, tombstones, transitions, refused, peers, time = answer
     # What is there may have been altered by others: what cannot be a count or a time counts as nothing.
     for name, writes in zip(peers[::2], peers[1::2], strict=True):
         if writes.isdigit() and is_name(name.decode(errors="replace")):
@@ -176,6 +178,7 @@ def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
     saved.records.update(name.decode() for name in records)
     saved.tombstones.update(name.decode() for name in tombstones)
     saved.transitions.extend(batch.transitions[int(index)] for index in transitions)
+    saved.refused.update(name.decode() for name in refused)
 
 
 def read_record(name: str, value: bytes) -> NodeRecord:

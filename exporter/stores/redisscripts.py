@@ -127,12 +127,21 @@ if ARGV[5] ~= '' then
     if ARGV[6] > (sound(redis.call('GET', time), 1) or '') then redis.call('SET', time, ARGV[6]) end
 end
 
-local new_records, new_tombstones, new_transitions = {}, {}, {}
+local function of_another(record, claim)
+    local known, found = pcall(cjson.decode, string.sub(record, 41))
+    local held = known and type(found) == 'table' and type(found.registration) == 'table' and found.registration.node_id
+    return type(held) == 'string' and held ~= '' and held ~= claim
+end
+
+local new_records, new_tombstones, new_transitions, refused, is_refused = {}, {}, {}, {}, {}
 for _ = 1, counts[1] do
-    local name, value = take(2)
+    local name, value, claim = take(3)
     local before, gone = get(nodes, name, 2), get(tombstones, name, 2)
     local latest = before or gone
-    if not latest or head(value, 0) >= head(latest, 0) then
+    if before and claim ~= '' and of_another(before, claim) then
+        refused[#refused + 1] = name
+        is_refused[name] = true
+    elseif not latest or head(value, 0) >= head(latest, 0) then
         if value ~= before then
             redis.call('HSET', nodes, name, value)
             add_change('r', string.sub(value, 41))
@@ -211,7 +220,8 @@ end
 for _ = 1, counts[5] do
     local name, value = take(2)
     local before = get(heard, name, 1)
-    if (not before or head(value, 0) > head(before, 0)) and redis.call('HEXISTS', nodes, name) == 1 then
+    local later = not before or head(value, 0) > head(before, 0)
+    if later and not is_refused[name] and redis.call('HEXISTS', nodes, name) == 1 then
         redis.call('HSET', heard, name, value)
         -- Every registry receives from the bus itself; but it may not know the node yet.
         if not before or string.sub(value, 41, 44) == 'http' then add_change('h', name .. ' ' .. value) end
@@ -220,7 +230,7 @@ end
 
 announce(true)
 return {
-    new_records, new_tombstones, new_transitions,
+    new_records, new_tombstones, new_transitions, refused,
     redis.call('HGETALL', peers), {redis.call('GET', time) or nil},
 }
 """.replace("MAX_TRANSITIONS", str(MAX_TRANSITIONS))
@@ -234,9 +244,9 @@ history.
 
 ARGV: dataset, run id, origin, instance, mark and its mesh time or nothing, and how many records, tombstones,
 transitions, transitions of the past and heartbeats follow: name and value of each. Records and tombstones: revision,
-epoch, JSON. Transitions: name, status entered, sequence, stamp, JSON. Heartbeats: stamp, last seen, transport, and by
-whom it was received. The ids of `changes` count up without a gap, so that a reader sees when it missed one; `more`
-stands in an entry that the next one goes on.
+epoch, JSON; of a record also the `node_id` that claims the name, or nothing. Transitions: name, status entered,
+sequence, stamp, JSON. Heartbeats: stamp, last seen, transport, and by whom it was received. The ids of `changes` count
+up without a gap, so that a reader sees when it missed one; `more` stands in an entry that the next one goes on.
 """
 
 UPGRADE = """

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Command
 from exporter.domain.durable import Batch, Recent
-from exporter.domain.errors import AuroraError, StillLoading, StoreRefused, StoreUnavailable
+from exporter.domain.errors import AuroraError, NameConflict, StillLoading, StoreRefused, StoreUnavailable
 from exporter.domain.node import Node, Tombstone
 from exporter.domain.reception import Source
 from exporter.domain.recordchecks import RecordFault
@@ -238,15 +238,19 @@ class StoreWriter:
             records={result.name: result for result in results if not isinstance(result, Tombstone)},
             tombstones={result.name: result for result in results if isinstance(result, Tombstone)},
             heartbeats=merging.heartbeats_of(self.node_map, [plan for plan, _ in planned]),
+            claims={plan.result.name: plan.claim for plan, _ in planned if plan.claim},
         )
         try:
-            await self._save(batch)
+            saved = await self._save(batch)
         except StoreUnavailable as error:
             for _, done in planned:
                 refuse(done, error)
             raise
         for plan, done in planned:
-            self._apply(plan, done)
+            if plan.result.name in saved.refused:
+                refuse(done, NameConflict(plan.result.name))
+            else:
+                self._apply(plan, done)
 
     def _apply(self, plan: PlannedWrite, done: asyncio.Future[Node | None]) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Self
 
@@ -139,3 +140,22 @@ def test_one_registry_dies_and_the_other_goes_on(pair, bus):
         for registry in (first, second):
             assert registry.transitions("vengeance") == []
             assert registry.transitions("newcomer") == [("active", "warning"), ("warning", "offline")]
+
+
+def test_of_two_machines_that_register_one_name_at_one_moment_the_first_has_it(pair):
+    """At two registries, neither of which knows of the other's caller: one answer is 201, the other 409."""
+    for attempt in range(20):
+        name = f"twin-{attempt}"
+        together = threading.Barrier(2)
+
+        def claim(registry: RegistryProcess, machine: str, name: str = name, together: Any = together) -> int:
+            together.wait()
+            return registry.register(name=name, node_id=machine)
+
+        with ThreadPoolExecutor(2) as threads:
+            answers = list(threads.map(claim, pair, ("one", "two")))
+        assert sorted(answers) == [201, 409]
+        owner, other = ("one", "two") if answers[0] == 201 else ("two", "one")
+        for registry in pair:
+            until(partial(registry.register, name=name, node_id=owner), 200)
+            assert registry.register(name=name, node_id=other) == 409

@@ -342,3 +342,20 @@ def test_what_an_earlier_build_wrote_has_an_order_after_a_load(redis_server, ope
     run(store.load())
 
     assert [each.name for each in run(store.recent(NOW, 9)).tombstones] == ["a", "c", "b"]
+
+
+def test_of_two_claims_to_a_name_the_first_stands(open_redis, run):
+    """Whatever their revisions say; the second leaves nothing behind, and what is no claim is taken as ever."""
+    one, other = open_redis(), open_redis()
+    first = record("a", revision=5, node_id="one")
+    assert run(one.save(Batch({"a": first}, claims={"a": "one"}))).refused == set()
+
+    late = Batch({"a": record("a", revision=9, node_id="two")}, heartbeats={"a": heartbeats(9)}, claims={"a": "two"})
+    assert run(other.save(late)) == Saved(refused={"a"})
+    assert run(other.load()).nodes == [stored(first)]
+
+    same = record("a", revision=10, node_id="one")
+    assert run(other.save(Batch({"a": same}, claims={"a": "one"}))).refused == set()
+    taken_over = record("a", revision=11, node_id="two")
+    assert run(other.save(Batch({"a": taken_over}))).refused == set()
+    assert run(one.load()).nodes[0].record == taken_over

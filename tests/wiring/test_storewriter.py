@@ -7,13 +7,15 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from exporter.domain.command import Depart, Register
-from exporter.domain.errors import StoreRefused, StoreUnavailable
+from exporter.domain.errors import NameConflict, StoreRefused, StoreUnavailable
 from exporter.domain.heartbeat import Heartbeat
+from exporter.domain.node import Node
 from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.nodemap.nodemap import NodeMap
@@ -119,6 +121,28 @@ def test_commands_of_one_node_are_written_one_after_the_other() -> None:
             assert revisions == sorted(set(revisions))
             await desk.writer.submit(Depart("a"))
             assert Counter(desk.announced) == {"a": 2, "b": 1}  # it came and went
+
+    asyncio.run(scenario())
+
+
+def test_a_claim_that_came_second_is_a_name_conflict() -> None:
+    """Another registry wrote another machine's registration in the same moment; the rest of the batch stands."""
+
+    class Claimed(ObedientStore):
+        async def save(self, batch: Batch) -> Saved:
+            return replace(await super().save(batch), refused={*batch.claims} & {"a"})
+
+    async def scenario() -> None:
+        async with writing(Claimed()) as desk:
+            submit = desk.writer.submit
+            answers = await asyncio.gather(
+                submit(Register(Registration("a", node_id="two"))),
+                submit(Register(Registration("b", node_id="two"))),
+                return_exceptions=True,
+            )
+            assert isinstance(answers[0], NameConflict)
+            assert isinstance(answers[1], Node)
+            assert desk.writer.node_map.find("a") is None
 
     asyncio.run(scenario())
 
