@@ -234,8 +234,8 @@ class MapState:
     def record_remote_heartbeat(self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, path: Path) -> bool:
         """Another registry received a heartbeat later than those that we know; whether the node is back by it.
 
-        It is not where whoever recorded its status knew of it, or the status is right all the same: each registry
-        stamps a heartbeat on the bus by itself.
+        It is not back where the registry that recorded its status knew that heartbeat: each registry stamps a
+        heartbeat on the bus by itself.
         """
         if node.status is not Status.ACTIVE and last_heartbeat_ns <= node.status_since_ns:
             node.last_heartbeat_ns, node.path, node.transport = last_heartbeat_ns, path, path.transport

@@ -1,4 +1,4 @@
-"""The one writer, beside a store that does as it is told."""
+"""The one writer, with a store that follows orders."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_claim_that_came_second_is_a_name_conflict() -> None:
 
 
 def test_a_refused_command_changes_nothing_and_may_be_repeated() -> None:
-    """Its caller is told why; the store is asked again."""
+    """Its caller gets the reason; the store is asked again."""
 
     async def scenario() -> None:
         store = ObedientStore()
