@@ -8,10 +8,13 @@ import logging
 import math
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from redis.asyncio import Connection
+from redis.exceptions import NoPermissionError
 
 from exporter.auth.audit import AuditLog
+from exporter.bus.clusterprobe import ClusterProbe
 from exporter.bus.consumer import BusConsumer
 from exporter.bus.signatures import SignatureCheck
 from exporter.domain.clock import SECOND, Clock
@@ -24,7 +27,7 @@ from exporter.nodemap.nodemap import NodeMap
 from exporter.process.tasks import first_of
 from exporter.redislink.connecting import subscriber
 from exporter.redislink.errors import REDIS_ERRORS, explain
-from exporter.redislink.url import parse_redis_url
+from exporter.redislink.url import Kind, parse_redis_url
 from exporter.telemetry.metrics import Telemetry
 
 CONNECT_SECONDS = 2.0
@@ -80,6 +83,9 @@ class BusListener:
             audit=audit,
             request_registration=request_registration,
         )
+        self._probe = ClusterProbe(self._url, channel, clock) if self._url.kind is Kind.CLUSTER else None
+        self._channels = (channel, self._probe.channel) if self._probe else (channel,)
+        self._proven_ns = 0
         self._replies = 0
         self._telemetry = telemetry
         self._logged: set[str] = set()
@@ -100,6 +106,9 @@ class BusListener:
             try:
                 await self._listen()
             except (*REDIS_ERRORS, SubscriptionStalled) as fault:
+                if isinstance(fault, SubscriptionStalled):
+                    # Of a cluster, the next node is tried.
+                    self._url = replace(self._url, hosts=(*self._url.hosts[1:], self._url.hosts[0]))
                 if self.up:
                     self._telemetry.subscriptions_lost += 1
                     pause = BACKOFF_SECONDS[0]
@@ -115,28 +124,45 @@ class BusListener:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await connection.connect()  # type: ignore[no-untyped-call]  # as it ships
-                await connection.send_command("SUBSCRIBE", self._channel, check_health=False)
-                reply = await connection.read_response(push_request=True)
-            if reply[:2] != [b"subscribe", self._channel.encode()]:
-                raise ValueError(f"subscribing was answered with {shown(reply)}")
-            self._hear()
-            await first_of(self._read(connection), self._ping(connection))
+                identity = await self._identity(connection) if self._probe else b""
+                for channel in self._channels:
+                    await connection.send_command("SUBSCRIBE", channel, check_health=False)
+                    reply = await connection.read_response(push_request=True)
+                    if reply[:2] != [b"subscribe", channel.encode()]:
+                        raise ValueError(f"subscribing was answered with {shown(reply)}")
+            self._proven_ns = self._clock.monotonic_ns()
+            if self._probe:
+                probing = self._probe.publish(identity, self._look_every_ns)
+                await first_of(self._read(connection), self._ping(connection), probing)
+            else:
+                self._hear()
+                await first_of(self._read(connection), self._ping(connection))
         finally:
             await connection.disconnect(nowait=True)
             await client.aclose()
 
+    async def _identity(self, connection: Connection) -> bytes:
+        """What the cluster calls the node that we are connected to; empty where we may not ask."""
+        await connection.send_command("CLUSTER", "MYID", check_health=False)
+        try:
+            return bytes(await connection.read_response())
+        except NoPermissionError:
+            return b""
+
     async def _read(self, connection: Connection) -> None:
-        read, take = connection.read_response, self._intake.take
+        read, take, channel = connection.read_response, self._intake.take, self._channel.encode()
         while True:
             left = BURST
             while left > 0:
                 reply = await read(timeout=math.inf, disconnect_on_error=False, push_request=True)
                 self._replies += 1
-                if reply[0] == b"message":
+                if reply[0] == b"message" and reply[1] == channel:
                     take(reply[2])
                     left -= 1 + len(reply[2]) // 1024
+                elif reply[0] == b"message":
+                    self._prove(int(reply[2]))
                 else:
-                    self._source.mark_alive(int(reply[1]))  # A pong says what its ping said.
+                    self._take_pong(int(reply[1]))  # It says what its ping said.
             await self._intake.room()
             await asyncio.sleep(0)
 
@@ -147,17 +173,35 @@ class BusListener:
         event that waited in a buffer does not. Looks are counted instead of time, so that a stall of our own, during
         which answers wait to be read, is not taken for an outage.
         """
-        silent_looks = 0
+        looks = 0
         while True:
-            thresholds, replies = self._thresholds(), self._replies
-            every_ns = min(PING_EVERY, thresholds.warning_after // 40)
+            replies, every_ns, gap_ns = self._replies, self._look_every_ns(), self._thresholds().gap
             await connection.send_command("PING", str(self._clock.monotonic_ns()), check_health=False)
             await asyncio.sleep(every_ns / SECOND)
-            silent_looks = 0 if self._replies != replies else silent_looks + 1
-            if silent_looks * every_ns >= thresholds.gap:
-                raise SubscriptionStalled(
-                    f"neither an event nor an answer to a ping came for {thresholds.gap / SECOND:g} s"
-                )
+            looks = 0 if self._replies != replies else looks + 1
+            if looks * every_ns >= gap_ns:
+                raise SubscriptionStalled(f"neither an event nor an answer to a ping came for {gap_ns / SECOND:g} s")
+
+    def _look_every_ns(self) -> int:
+        return min(PING_EVERY, self._thresholds().warning_after // 40)
+
+    def _take_pong(self, sent_ns: int) -> None:
+        """Of one server the answer is the proof; of a cluster, what was published through another node."""
+        gap_ns = self._thresholds().gap
+        if self._probe is None or not self._probe.allowed:
+            self._prove(sent_ns)
+        elif sent_ns - self._proven_ns >= gap_ns:
+            raise SubscriptionStalled(
+                f"nothing that was published through another node of the cluster came for {gap_ns / SECOND:g} s: was "
+                "the node that we are subscribed at removed from the cluster?"
+            )
+
+    def _prove(self, sent_ns: int) -> None:
+        """All that was published until then was received."""
+        self._proven_ns = min(sent_ns, self._clock.monotonic_ns())
+        if not self.up:
+            self._hear()
+        self._source.mark_alive(self._proven_ns)
 
     def _hear(self) -> None:
         """Reception returned: close the outage before the first new event is taken in."""

@@ -412,8 +412,8 @@ FAULTS = (
     Fault(
         "S20",
         "the cluster's node that we subscribed to is removed",
-        "a known limit: docs/operation.md says what to do",
-        (),
+        "noticed, and the next node is tried",
+        ("bus/test_cluster.py::test_a_node_that_was_removed_from_its_cluster_is_left_for_the_next",),
     ),
     Fault(
         "S21",
