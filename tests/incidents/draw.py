@@ -153,9 +153,10 @@ def _gpu(incident: Incident, play: Scenario) -> None:
     node = play.node(incident.name, site=incident.name, gpus=4)
     began = incident.moment()
     play.at(began).do(node.lose_gpu)
-    late = Slack(incident.slack.late + 1, incident.slack.early)
+    # Its own `for` is five minutes, not one. A Prometheus that restarts begins it again: over a restart it keeps only
+    # those of ten minutes and more (rules.alert.for-grace-period).
+    late = Slack(incident.slack.late + (5 if incident.slack.early else 1), incident.slack.early)
     alert = f"AuroraNodeGpuMissing {node.name}"
-    # Its own `for` is five minutes, not one.
     incident.due += told_once("chat", alert, began + 5.0 - (CERTAIN - 1.75), None, slack=late, grouped=False)
 
 
