@@ -15,14 +15,15 @@ def gpus(setting: Setting) -> list[NodeAlert]:
             "AuroraNodeGpuMissing",
             received("node", "(aurora_node_gpus - aurora_node_gpus_observed > 0)"),
             severity=routed("warning"),
-            wait="5m",
+            wait="3m",
             keep=setting.keep,
             summary="Node {{ $labels.node }} sees fewer GPUs than it has",
             description="{{ if $value }}{{ $value }}{{ else }}Some{{ end }} of the GPUs that {{ $labels.node }}"
             " ({{ $labels.role }},"
             " {{ $labels.environment }}) registered with are missing from its heartbeats.",
-            why="Long enough for a driver that is being reset. Only of an active node: one that is missing has"
-            " an alert of its own.",
+            why="Long enough for a driver that is being reset, and less than the four minutes after which Alertmanager"
+            " resolves what Prometheus, restarting, begins to wait for again. Only of an active node: one that is"
+            " missing has an alert of its own.",
         ),
         about(
             "AuroraNodeGpuHot",

@@ -137,7 +137,7 @@ def test_the_capacity_alert_is_there_where_it_is_asked_for(tmp_path, generation)
         ("nodes", "min by (node) (", "max by (node) (", "a lasting loss of"),
         ("nodes", "> 0.25", "> 1.25", "a lasting loss of"),
         ("nodes", "for: 15m", "for: 4m", "a lasting loss of"),
-        ("nodes", "for: 5m", "for: 6m", "a GPU that is"),
+        ("nodes", " for: 3m", " for: 4m", "a GPU that is"),
         (
             "nodes",
             "aurora_node_gpus - aurora_node_gpus_observed",

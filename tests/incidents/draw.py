@@ -153,11 +153,11 @@ def _gpu(incident: Incident, play: Scenario) -> None:
     node = play.node(incident.name, site=incident.name, gpus=4)
     began = incident.moment()
     play.at(began).do(node.lose_gpu)
-    # Its own `for` is five minutes, not one. A Prometheus that restarts begins it again: over a restart it keeps only
+    # Its own `for` is three minutes, not one. A Prometheus that restarts begins it again: over a restart it keeps only
     # those of ten minutes and more (rules.alert.for-grace-period).
-    late = Slack(incident.slack.late + (5 if incident.slack.early else 1), incident.slack.early)
+    late = Slack(incident.slack.late + (3 if incident.slack.early else 1), incident.slack.early)
     alert = f"AuroraNodeGpuMissing {node.name}"
-    incident.due += told_once("chat", alert, began + 5.0 - (CERTAIN - 1.75), None, slack=late, grouped=False)
+    incident.due += told_once("chat", alert, began + 3.0 - (CERTAIN - 1.75), None, slack=late, grouped=False)
 
 
 KINDS: dict[str, Callable[[Incident, Scenario], None]] = {
