@@ -128,12 +128,31 @@ class Ignored(msgspec.Struct, frozen=True, gc=False):
 
 
 class PartialHeartbeat(Heartbeat, gc=False):
-    """A heartbeat of which something was left out. Only the parser makes one: no sender can."""
+    """A heartbeat of which something was left out. No sender can make one."""
 
     ignored: tuple[Ignored, ...] = ()
     """At most MAX_IGNORED of them, for people."""
     counts: dict[Reason, int] = {}
     """All of them, by reason."""
+
+
+def with_readings(
+    beat: Heartbeat, gpus: tuple[GpuReading, ...] | None, ignored: list[Ignored], reason: Reason, count: int
+) -> PartialHeartbeat:
+    """The heartbeat with other readings, since `count` of them were left out; what was left out before stays named."""
+    before, counts = (beat.ignored, dict(beat.counts)) if isinstance(beat, PartialHeartbeat) else ((), {})
+    counts[reason] = counts.get(reason, 0) + count
+    return PartialHeartbeat(
+        beat.node,
+        beat.role,
+        beat.status,
+        beat.timestamp,
+        beat.sequence,
+        beat.instance,
+        gpus,
+        ignored=(*before, *ignored)[:MAX_IGNORED],
+        counts=counts,
+    )
 
 
 def check_name(name: str, field: str = "node") -> None:

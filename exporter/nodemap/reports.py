@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from exporter.domain.clock import MILLISECOND, SECOND
-from exporter.domain.heartbeat import MAX_IGNORED, GpuReading, Heartbeat, Ignored, PartialHeartbeat, Reason, sent_at_ns
+from exporter.domain.heartbeat import GpuReading, Heartbeat, Ignored, Reason, sent_at_ns, with_readings
 from exporter.domain.lifecycle import STATED
 from exporter.domain.node import Node
 from exporter.domain.registration import ADDRESS
@@ -85,29 +85,15 @@ def without_impossible(beat: Heartbeat, total_bytes: int) -> Heartbeat:
     limit = total_bytes * TOLERANCE
     if not beat.gpus or not total_bytes or all((reading.memory_used_bytes or 0) <= limit for reading in beat.gpus):
         return beat
-    ignored, counts = [], {}
-    if isinstance(beat, PartialHeartbeat):
-        ignored, counts = list(beat.ignored), dict(beat.counts)
-    gpus = []
+    ignored, gpus = [], []
     for position, reading in enumerate(beat.gpus):
         used = reading.memory_used_bytes
         if used is not None and used > limit:
             message = f"expected at most the {total_bytes} bytes that the node is registered with, got {used}"
             ignored.append(Ignored(f"gpus[{position}].memory_used_bytes", message, Reason.IMPOSSIBLE))
-            counts[Reason.IMPOSSIBLE] = counts.get(Reason.IMPOSSIBLE, 0) + 1
             reading = msgspec.structs.replace(reading, memory_used_bytes=None)  # noqa: PLW2901 - the same, corrected
         gpus.append(reading)
-    return PartialHeartbeat(
-        beat.node,
-        beat.role,
-        beat.status,
-        beat.timestamp,
-        beat.sequence,
-        beat.instance,
-        tuple(gpus),
-        ignored=tuple(ignored[:MAX_IGNORED]),
-        counts=counts,
-    )
+    return with_readings(beat, tuple(gpus), ignored, Reason.IMPOSSIBLE, len(ignored))
 
 
 def note_health(node: Node) -> bool:

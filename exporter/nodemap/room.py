@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from exporter.domain.errors import NodeLimit, StateLimit
-from exporter.domain.heartbeat import GpuReading, Heartbeat, Ignored, PartialHeartbeat, Reason
+from exporter.domain.heartbeat import GpuReading, Heartbeat, Ignored, Reason, with_readings
 from exporter.domain.node import Node
 from exporter.domain.registration import Registration
 
@@ -83,16 +83,7 @@ class Room:
         if grown <= 0 or self.state_bytes + grown <= self.max_state:
             return beat
         message = f"the registry holds limits.max_state = {self.max_state} bytes: raise the limit or deregister nodes"
-        return PartialHeartbeat(
-            beat.node,
-            beat.role,
-            beat.status,
-            beat.timestamp,
-            beat.sequence,
-            beat.instance,
-            ignored=(Ignored("gpus", message, Reason.NO_ROOM),),
-            counts={Reason.NO_ROOM: len(gpus)},
-        )
+        return with_readings(beat, None, [Ignored("gpus", message, Reason.NO_ROOM)], Reason.NO_ROOM, len(gpus))
 
 
 def registration_bytes(registration: Registration) -> int:

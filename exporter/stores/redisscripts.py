@@ -245,8 +245,8 @@ history.
 ARGV: dataset, run id, origin, instance, mark and its mesh time or nothing, and how many records, tombstones,
 transitions, transitions of the past and heartbeats follow: name and value of each. Records and tombstones: revision,
 epoch, JSON; of a record also the `node_id` that claims the name, or nothing. Transitions: name, status entered,
-sequence, stamp, JSON. Heartbeats: stamp, last seen, transport, and by whom it was received. The ids of `changes` count
-up without a gap, so that a reader sees when it missed one; `more` stands in an entry that the next one goes on.
+sequence, stamp, JSON. Heartbeats: stamp, last seen, transport, and the registry that received it. The ids of `changes`
+count up without a gap, so that a reader sees when it missed one; `more` stands in an entry that the next one goes on.
 """
 
 UPGRADE = """

@@ -123,7 +123,7 @@ def test_a_registry_and_a_redis_that_were_away_are_found_again(nodes_of, kind):
 
 
 def test_a_bus_that_is_not_there_yet_is_waited_for(nodes_of):
-    """Boot order is nobody's business, of a Cluster neither."""
+    """The agent may start before its Redis, and before its Cluster."""
     with clustered() as (redis, url):
         nodes = nodes_of(url)
         redis.kill()

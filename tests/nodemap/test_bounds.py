@@ -15,7 +15,7 @@ from exporter.domain.command import Depart, Register
 from exporter.domain.config import Limits
 from exporter.domain.durable import Batch, LastHeartbeat, Snapshot, StoredNode
 from exporter.domain.errors import NodeLimit, StateLimit
-from exporter.domain.heartbeat import GpuHealth, GpuReading, Heartbeat, Reason
+from exporter.domain.heartbeat import GpuHealth, GpuReading, Heartbeat, Ignored, PartialHeartbeat, Reason
 from exporter.domain.node import Node, NodeRecord
 from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Thresholds, Transport
@@ -107,6 +107,20 @@ def test_plans_that_are_not_applied_yet_count():
     node_map.plan(Register(Registration("d")), ahead)
     with pytest.raises(NodeLimit):
         node_map.plan(Register(Registration("e")), ahead)
+
+
+def test_what_was_left_out_of_a_heartbeat_before_stays_named():
+    """Where there is no room for its other readings either."""
+    node_map = NodeMap(ManualClock(), Thresholds(), limits=Limits(max_state=10_000))
+    node = registered(node_map, "a")
+    unreadable = Ignored("gpus[0].index", "expected an integer", Reason.OUT_OF_RANGE)
+    gpus = tuple(reading(index, codes=64) for index in range(64))
+    beat = PartialHeartbeat("a", gpus=gpus, ignored=(unreadable,), counts={Reason.OUT_OF_RANGE: 1})
+    node_map.heartbeat(beat, Transport.HTTP)
+
+    assert [part.reason for part in node.ignored] == [Reason.OUT_OF_RANGE, Reason.NO_ROOM]
+    assert node_map.readings_rejected[Reason.OUT_OF_RANGE] == 1
+    assert node_map.readings_rejected[Reason.NO_ROOM] == 64
 
 
 def test_readings_above_the_limit_are_left_out_and_the_heartbeat_counts():

@@ -77,7 +77,7 @@ class Stack:
         return f"registry {'ABC'[number]}"
 
     def master_port(self) -> int:
-        """Whom the Sentinel names."""
+        """The master that the Sentinel names."""
         return int(self.sentinel.cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
 
     def master(self) -> RedisServer:
