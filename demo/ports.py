@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+import os
 import random
 import socket
+from collections.abc import Iterator
 
 HOST = "127.0.0.1"
-_FIRST, _LAST = 20_000, 32_000
+_BLOCKS = range(20_000, 32_000, 100)
 """Below the range that the kernel hands out by itself, with room for the bus of a Redis cluster 10,000 above."""
 
 
@@ -23,8 +27,28 @@ def is_free(port: int) -> bool:
 
 
 def free_port(usual: int | None = None) -> int:
-    """The usual port if it is free, else any other that is."""
-    port = usual
-    while port is None or not is_free(port):
-        port = random.randrange(_FIRST, _LAST)  # noqa: S311 - no secret
-    return port
+    """The usual port if it is free, else another one, which no other process gets from here while this one lives.
+
+    OSError when every port is taken.
+    """
+    if usual is not None and is_free(usual):
+        return usual
+    claim, ports = _claimed(os.getpid())
+    for port in itertools.islice(ports, _BLOCKS.step):
+        if is_free(port):
+            return port
+    raise OSError(f"every port after {claim.getsockname()[1]} is taken; `ss -ltnp` says by whom")
+
+
+@functools.cache
+def _claimed(_process: int) -> tuple[socket.socket, Iterator[int]]:
+    """A block of ports for one process, in turn. Its first port, bound and never listened on, is the claim to it."""
+    for first in random.sample(_BLOCKS, len(_BLOCKS)):
+        claim = socket.socket()
+        try:
+            claim.bind((HOST, first))
+        except OSError:
+            claim.close()
+            continue
+        return claim, itertools.cycle(range(first + 1, first + _BLOCKS.step))
+    raise OSError(f"every block of {_BLOCKS.step} ports from {_BLOCKS.start} to {_BLOCKS.stop} is claimed")

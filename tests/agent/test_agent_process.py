@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from demo.ports import free_port
 from exporter.agent.logs import Log
 from exporter.agent.state import State
 from tests.agent.conftest import AGENT, FAST
@@ -345,8 +346,7 @@ def test_once_is_enough_for_cron(mesh, run):
 
 
 def test_once_tells_of_a_registry_that_is_not_there(run):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     ended = run("--once", "--registry", url, "--node-name=a")
     assert (ended.returncode, ended.stderr.splitlines()[-1]) == (3, f"aurora-agent: {url}: connection refused")
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import socket
-
 import pytest
 
+from demo.ports import free_port
 from exporter.client import Client, ClientError, NotARegistry, Refused, Unreachable
 
 pytestmark = pytest.mark.servers
@@ -60,10 +59,8 @@ def test_a_refusal_names_the_fields(client):
 
 
 def test_nobody_there():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
     with pytest.raises(Unreachable, match="connection refused"):
-        Client(f"127.0.0.1:{port}").stats()
+        Client(f"127.0.0.1:{free_port()}").stats()
 
 
 def test_no_registry_there(registry):

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from demo.ports import free_port
 from exporter.client.overhttp import HttpClient
 from exporter.client.protocol import OK, Outcome, Reply
 from exporter.domain.errors import Invalid
@@ -112,8 +113,7 @@ def test_silence_is_waited_out_and_told(listening):
 
 
 def test_a_refused_connection_is_told_without_the_password(listening):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
 
     async def send():
         async with listening(HttpClient(f"http://me:hunter2@127.0.0.1:{port}/aurora/")) as client:

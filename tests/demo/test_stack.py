@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 import requests
 
 from demo.alerts import SUPPRESSED, suppressed
-from demo.ports import free_port, is_free
 from demo.process import ChildFailed
 from demo.receiver import Notification
 from demo.stack import Stack
@@ -106,15 +104,6 @@ def test_a_server_that_dies_is_told_with_its_last_words() -> None:
             stack.check()
     assert failed.value.what == "alertmanager ended by signal SIGKILL"
     assert any("Listening on" in line for line in failed.value.last_lines)
-
-
-def test_a_usual_port_that_is_taken_is_left_alone() -> None:
-    """Somebody's own server goes on, and we take another port."""
-    with socket.create_server(("127.0.0.1", 0)) as somebody:
-        taken = somebody.getsockname()[1]
-        assert not is_free(taken)
-        assert free_port(taken) != taken
-    assert free_port(taken) == taken
 
 
 def test_a_pace_slower_than_production_is_refused() -> None:

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from demo.ports import free_port
 from tests.support.registry_process import ROOT, clean_env, program
 from tests.support.server_process import until
 
@@ -22,8 +23,7 @@ def start(directory, port, log):
 
 
 def test_the_welcome_comes_once_we_listen_with_our_port(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     path = tmp_path / "log"
     with path.open("w") as log, start(tmp_path, port, log) as process:
         until(lambda: f"The registry listens on port {port}." in path.read_text(), expected=True)
@@ -47,8 +47,7 @@ def test_there_is_no_welcome_where_another_program_listens(tmp_path):
 def test_what_a_registry_writes_beside_itself_is_ignored(tmp_path):
     """With the names that it has in a checkout."""
     path = tmp_path / "log"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with path.open("w") as log, start(tmp_path, port, log) as process:
         until(lambda: "The registry listens" in path.read_text(), expected=True)
         written = [each.name for each in tmp_path.iterdir() if each != path]

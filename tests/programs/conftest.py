@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from demo.ports import free_port
 from exporter.programs.cli import main
 
 NOW = datetime(2025, 10, 6, 12, 0, 5, tzinfo=UTC)
@@ -130,9 +130,7 @@ def on_terminal(monkeypatch):
 @pytest.fixture
 def nowhere():
     """The URL of a port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    return f"http://127.0.0.1:{port}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from demo.ports import free_port
 from tests.support.registry_process import ROOT, RegistryProcess, clean_env, program
 from tests.support.server_process import until
 
@@ -189,11 +190,6 @@ class Sink:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 @pytest.mark.servers
