@@ -1,6 +1,6 @@
-"""What arrives is parsed in rounds: a little of each connection between two looks of the event loop at its sockets.
+"""What arrives is parsed, and requests are begun, in rounds: a few between two looks of the event loop at its sockets.
 
-Else hundreds of connections that send at the same moment would be parsed, all of them, before anything else is done.
+Else hundreds of connections that send at the same moment would be served, all of them, before anything else is done.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ SLICE = 16_384
 """Bytes that are parsed at once; of chunks of one byte each that takes a millisecond."""
 SMALL = 4_096
 """A heartbeat of so many bytes is parsed at once."""
+BEGUN = 4
+"""So many reads, and as many writes, are begun in a round; heartbeats excepted."""
 BEGIN, HEARTBEAT, FIRST_LINE = b"POST /nodes/", b"/heartbeat ", 96
 
 
@@ -38,6 +40,8 @@ class Rounds:
         self._loop = loop
         self._left = ROUND_SECONDS
         self._waiting: deque[Callable[[], None]] = deque()
+        self._requests: tuple[deque[Callable[[], None]], ...] = (deque(), deque())
+        self._begun = [0, 0]
         self._scheduled = False
 
     @classmethod
@@ -61,6 +65,15 @@ class Rounds:
         self._waiting.append(turn)
         self._schedule()
 
+    def begin(self, request: Callable[[], None], *, writes: bool) -> None:
+        """Call it, once, in this round or one of the next. Readers never keep writers waiting, nor the reverse."""
+        if self._begun[writes] < BEGUN:
+            self._begun[writes] += 1
+            request()
+        else:
+            self._requests[writes].append(request)
+        self._schedule()
+
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
@@ -69,6 +82,10 @@ class Rounds:
     def _begin(self) -> None:
         self._scheduled = False
         self._left = ROUND_SECONDS
+        for writes, waiting in enumerate(self._requests):
+            self._begun[writes] = 0
+            for _ in range(min(BEGUN, len(waiting))):
+                self.begin(waiting.popleft(), writes=bool(writes))
         while self._waiting and self._left > 0:
             self._waiting.popleft()()
 

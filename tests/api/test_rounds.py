@@ -144,3 +144,20 @@ def test_a_connection_that_ended_is_not_read_from(monkeypatch):
 def test_what_is_a_heartbeat_by_its_first_line(data, expected):
     """A large one waits for its turn, too."""
     assert is_heartbeat(data) is expected
+
+
+def test_requests_begin_a_few_in_a_round_and_readers_keep_no_writer_waiting():
+    """In the order in which they came."""
+    loop, began = Loop(), cast("list[str]", [])
+    shared = Rounds(cast("asyncio.AbstractEventLoop", loop))
+    many = 2 * rounds.BEGUN + 1
+    for number in range(many):
+        shared.begin(partial(began.append, f"read {number}"), writes=False)
+    shared.begin(partial(began.append, "write"), writes=True)
+
+    assert began == [*(f"read {number}" for number in range(rounds.BEGUN)), "write"]
+    loop.turn()
+    shared.begin(partial(began.append, "the last"), writes=False)
+    assert len(began) == 2 * rounds.BEGUN + 1
+    loop.turn()
+    assert began[-2:] == [f"read {many - 1}", "the last"]
