@@ -117,7 +117,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         """Begin to wait for a request, if there is room for another connection."""
         super().connection_made(transport)
         self._rounds = Rounds.of(self.server_state, self.loop)
-        self.flow = self._inflow = Inflow(transport, self._rounds, self.pipeline, self._take)
+        self.flow = self._inflow = Inflow(transport, self._rounds, self.pipeline, self._take, self._no_room)
         host = self.client[0] if self.client else ""
         self.source, self.trusted = source_of(host), self.is_trusted(host)
         sweep = self._sweeps.get(self.server_state)
@@ -336,6 +336,11 @@ class DeadlineProtocol(HttpToolsProtocol):
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
+
+    def _no_room(self) -> None:
+        self.refused("busy")
+        self.refuse(Problem(503, "too much arrives at once: send it again soon", kind="busy", headers=RETRY))
+        self._inflow.drop()
 
     def _malformed(self) -> None:
         if not self._refused:

@@ -19,6 +19,8 @@ ROUND_SECONDS = 0.001
 """So long at most, and one slice more, is parsed in a round; heartbeats excepted."""
 SLICE = 16_384
 """Bytes that are parsed at once; of chunks of one byte each that takes a millisecond."""
+MAX_UNPARSED = 2**26
+"""Bytes that wait to be parsed, of all connections together. uvloop reads up to 256 KiB of each at once."""
 SMALL = 4_096
 """A heartbeat of so many bytes is parsed at once."""
 BEGUN = 4
@@ -42,6 +44,8 @@ class Rounds:
         self._waiting: deque[Callable[[], None]] = deque()
         self._requests: tuple[deque[Callable[[], None]], ...] = (deque(), deque())
         self._begun = [0, 0]
+        self.unparsed = 0
+        """Bytes that wait, of all connections."""
         self._scheduled = False
 
     @classmethod
@@ -102,26 +106,33 @@ class Inflow(FlowControl):
     """
 
     def __init__(
-        self, transport: asyncio.Transport, rounds: Rounds, requests: Sized, parse: Callable[[bytes], None]
+        self,
+        transport: asyncio.Transport,
+        rounds: Rounds,
+        requests: Sized,
+        parse: Callable[[bytes], None],
+        refuse: Callable[[], None],
     ) -> None:
-        """`requests`: those that are whole, and wait."""
+        """`requests`: those that are whole, and wait. `refuse` is called where there is no room for what arrived."""
         super().__init__(transport)
         self._transport = transport
         self._rounds = rounds
         self._requests = requests
         self._parse = parse
+        self._refuse = refuse
         self.unparsed = b""
 
     def receive(self, data: bytes) -> None:
         """The connection sent this."""
-        if self.unparsed:
-            self.unparsed += data
-        elif len(data) <= SLICE and self._rounds.has_room():
+        if not self.unparsed and len(data) <= SLICE and self._rounds.has_room():
             self._rounds.spend(self._parse, data)
+        elif self._rounds.unparsed + len(data) > MAX_UNPARSED:
+            self._refuse()
         else:
-            self.unparsed = data
-            self._transport.pause_reading()
-            self._rounds.wait(self._take_turn)
+            if not self.unparsed:
+                self._transport.pause_reading()
+                self._rounds.wait(self._take_turn)
+            self._keep(self.unparsed + data)
 
     def resume_reading(self) -> None:
         """Read on, unless a whole request waits already."""
@@ -131,17 +142,22 @@ class Inflow(FlowControl):
 
     def drop(self) -> None:
         """Nobody wants what is not parsed yet, nor anything more."""
-        self.unparsed = b""
+        self._keep(b"")
         self._parse = _ignore
 
     def _take_turn(self) -> None:
-        data, self.unparsed = self.unparsed[:SLICE], self.unparsed[SLICE:]
+        data, rest = self.unparsed[:SLICE], self.unparsed[SLICE:]
+        self._keep(rest)
         if data:
             self._rounds.spend(self._parse, data)
         if self.unparsed:
             self._rounds.wait(self._take_turn)
         else:
             self._read_on()
+
+    def _keep(self, data: bytes) -> None:
+        self._rounds.unparsed += len(data) - len(self.unparsed)
+        self.unparsed = data
 
     def _read_on(self) -> None:
         if not (self.unparsed or self.read_paused or self._transport.is_closing()):
