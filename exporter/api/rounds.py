@@ -94,7 +94,7 @@ class Rounds:
             self._waiting.popleft()()
 
 
-def _ignore(_: bytes) -> None:
+def _ignore(*_: bytes) -> None:
     return None
 
 
@@ -143,7 +143,7 @@ class Inflow(FlowControl):
     def drop(self) -> None:
         """Nobody wants what is not parsed yet, nor anything more."""
         self._keep(b"")
-        self._parse = _ignore
+        self._parse = self._refuse = _ignore
 
     def _take_turn(self) -> None:
         data, rest = self.unparsed[:SLICE], self.unparsed[SLICE:]
