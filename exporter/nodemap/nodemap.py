@@ -181,9 +181,10 @@ class NodeMap(MapState):
         self.tick()
 
     def reconfigure(self, thresholds: Thresholds, site_rule: SiteRule, limits: Limits) -> None:
-        """New rules: the next calls of `tick` judge every node by them, in turns. Until its turn a node stands as it was,
-        and whatever counts nodes agrees with that.
-        """  # noqa: D205 - one sentence
+        """New rules, by which the next calls of `tick` judge every node, in turns.
+
+        Until its turn a node stands as it was, and whatever counts nodes agrees with that.
+        """
         self.room.max_nodes, self.room.max_state = limits.max_nodes, limits.max_state
         self.room.warn_if_exceeded()
         if (thresholds, site_rule) == (self.thresholds, self.totals.site_rule):
@@ -216,13 +217,9 @@ class NodeMap(MapState):
         if hold != self._hold:
             self._hold = hold
             self.version += 1
-        left = self._review(now_ns, at_most)
+        left = self._make_transitions(now_ns, at_most)
         if left == 0:
             return True
-        for queue in self.queues:
-            left = self._apply_thresholds(queue, left)
-            if left == 0:
-                return True
         due = [*islice(self._ttls.pop_due(now_ns), at_most)]
         for name in due:
             self._forget_in_time(self._nodes[name], now_ns)
@@ -239,8 +236,17 @@ class NodeMap(MapState):
         self._expire_tombstones(now_ns)
         return left == 0 or at_most in {len(due), len(over)}
 
+    def _make_transitions(self, now_ns: int, left: int | None) -> int | None:
+        """By new rules and by time, `left` at most; how many more may be made (None: any number)."""
+        left = self._review(now_ns, left)
+        for queue in self.queues if left != 0 else ():
+            left = self._apply_thresholds(queue, left)
+            if left == 0:
+                break
+        return left
+
     def _review(self, now_ns: int, left: int | None = None) -> int | None:
-        """Judge nodes that are missing by new rules, `left` at most, where these are milder; how many more may be judged.
+        """Judge nodes that are missing, `left` at most, by new rules where those are milder; how many more may be.
 
         The latest heartbeat comes first, and each goes to the front of its new queue: all queues stay in order. Where
         the rules are stricter, the fronts of the queues say so.

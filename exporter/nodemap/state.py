@@ -318,7 +318,7 @@ class MapState:
         node.last_transition = transition = Transition(
             node.name, before, status, shown_ns, node.sequence_now + 1, stamp_ns, self._by
         )
-        self.pending.transitions.append(transition)
+        self.pending.note_transition(transition, len(self._nodes))
         self.recent.note(transition)
 
     def _set_deadlines(self, node: Node) -> None:
