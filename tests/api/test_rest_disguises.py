@@ -120,7 +120,7 @@ def test_a_path_is_taken_as_it_is(port, register, method, path):
 
 
 def test_no_two_queries_share_an_answer(client, register):
-    """Whoever asks at the same moment: the answer is that of the own query, and so is its ETag."""
+    """They may come at the same moment: the answer is that of the own query, and so is its ETag."""
     register("v")
     assert crc32(LIKE_NOTHING.encode()) == crc32(b"")
 
