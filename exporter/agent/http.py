@@ -20,7 +20,7 @@ from exporter.agent.exits import UsageError
 from exporter.agent.replies import Outcome, Reply
 
 REGISTRY_PORT = 9999
-"""Where a registry listens unless it is told otherwise."""
+"""Where a registry listens by default."""
 TIMEOUT = 5.0
 MAX_ANSWER = 2**22
 MAX_HEAD = 65_536

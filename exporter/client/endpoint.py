@@ -11,7 +11,7 @@ from exporter.domain.errors import Invalid
 REGISTRY_PORT = 9999
 PROMETHEUS_PORT = 9090
 ALERTMANAGER_PORT = 9093
-"""Where these listen unless they are told otherwise."""
+"""Where these listen by default."""
 DEFAULT_REGISTRY = f"http://127.0.0.1:{REGISTRY_PORT}"
 EXPECTED = "expected a host, host:port or a URL such as http://10.0.0.1:9999"
 _PORTS = {"http": 80, "https": 443}
