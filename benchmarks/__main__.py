@@ -59,8 +59,9 @@ def main() -> None:
         print(f"measuring: {name} ...", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="aurora-benchmarks-") as directory:
             sections.append(MEASUREMENTS[name](plan, Path(directory)))
-    text = results(sections, quick=arguments.quick)
-    arguments.output.write_text(text)
+        # After each: what was measured stays, whatever ends the run.
+        text = results(sections, quick=arguments.quick)
+        arguments.output.write_text(text)
     print(text)
 
 

@@ -100,6 +100,9 @@ def _machine() -> str:
 
 def _server_version(program: str, flag: str) -> str:
     # wrk prints its version and then ends as if that were wrong.
-    said = subprocess.run([newest(program), flag], capture_output=True, text=True, check=False)
+    try:
+        said = subprocess.run([newest(program), flag], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return f"no {program}"
     number = re.search(r"\d+\.\d+\.\d+", said.stdout + said.stderr)
     return f"{program} {number[0] if number else 'of an unknown version'}"

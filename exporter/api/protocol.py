@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -30,6 +31,9 @@ PROGRESS = 65_536
 """Bytes that a reader must take in each `limits.send_timeout`."""
 TOLD_WHY = 64
 """So many connections above the limit are answered why they are refused; the others are closed at once."""
+HEARTBEAT_PATH = "/heartbeat"
+"""What a heartbeat's path ends with; the request waits for no turn."""
+READS = {"GET", "HEAD", "OPTIONS"}
 RETRY = {"Retry-After": "2"}
 NOT_HTTP = "this is no HTTP/1.1 request"
 SURELY = MAX_HEAD - 2 * SLICE
@@ -106,13 +110,14 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._turned_away = ""
         """Why there is no room for this connection: the answer to its first request."""
         self._shared = ConnectionLimits.of(server_state)
+        self._rounds: Rounds
         self._inflow: Inflow
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a request, if there is room for another connection."""
         super().connection_made(transport)
-        rounds = Rounds.of(self.server_state, self.loop)
-        self.flow = self._inflow = Inflow(transport, rounds, self.pipeline, self._take)
+        self._rounds = Rounds.of(self.server_state, self.loop)
+        self.flow = self._inflow = Inflow(transport, self._rounds, self.pipeline, self._take, self._no_room)
         host = self.client[0] if self.client else ""
         self.source, self.trusted = source_of(host), self.is_trusted(host)
         sweep = self._sweeps.get(self.server_state)
@@ -316,7 +321,14 @@ class DeadlineProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         # `cycle` of the base is the last request that came; others may wait before it.
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+        if cycle.scope["path"].endswith(HEARTBEAT_PATH):
+            super()._start_asgi_task(cycle, app)
+        else:
+            self._rounds.begin(partial(self._start, cycle, app), writes=cycle.scope["method"] not in READS)
+
+    def _start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if not cycle.disconnected:
+            super()._start_asgi_task(cycle, app)
 
     def _leave(self) -> None:
         """Whatever answers a request now answers nobody."""
@@ -324,6 +336,11 @@ class DeadlineProtocol(HttpToolsProtocol):
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
+
+    def _no_room(self) -> None:
+        self.refused("busy")
+        self.refuse(Problem(503, "too much arrives at once: send it again soon", kind="busy", headers=RETRY))
+        self._inflow.drop()
 
     def _malformed(self) -> None:
         if not self._refused:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from exporter.api.problems import Problem
+from exporter.api.sharing import Shared
 from exporter.exposition.yielder import Turns
 
 SLICE = 2**16
@@ -32,8 +31,6 @@ RETRY_AFTER = {"Retry-After": "1"}
 SLICES = 2
 """Slices of all answers that are written before the loop serves its sockets again: 128 KiB."""
 _slices = Turns(SLICES)
-STARTS = 8
-"""So many of those who share a rendering have it between two such looks."""
 
 
 class Body:
@@ -51,41 +48,6 @@ async def collect(pieces: AsyncIterator[bytes]) -> Body:
     return Body([piece async for piece in pieces])
 
 
-class _Rendering:
-    """One body under way, and all who wait for it."""
-
-    def __init__(self, work: Coroutine[Any, Any, Body], done: Callable[[], None]) -> None:
-        self._waiting: deque[asyncio.Future[Body]] = deque()
-        self._done = done
-        self._task = asyncio.create_task(work)
-        self._task.add_done_callback(self._finish)
-
-    async def body(self) -> Body:
-        """The body, once it is there; raises what rendering it raised."""
-        waiter: asyncio.Future[Body] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        return await waiter
-
-    def _finish(self, task: asyncio.Task[Body]) -> None:
-        self._done()
-        self._deliver(task)
-
-    def _deliver(self, task: asyncio.Task[Body]) -> None:
-        """To a few at a time: hundreds who woke at once would hold up everybody else."""
-        for _ in range(min(STARTS, len(self._waiting))):
-            waiter = self._waiting.popleft()
-            if waiter.done():
-                continue
-            if task.cancelled():
-                waiter.cancel()
-            elif error := task.exception():
-                waiter.set_exception(error)
-            else:
-                waiter.set_result(task.result())
-        if self._waiting:
-            asyncio.get_running_loop().call_soon(self._deliver, task)
-
-
 class Renderings:
     """Renders at most `at_once` bodies at a time; up to MAX_WAITING more wait, and the rest is refused with 503.
 
@@ -96,7 +58,7 @@ class Renderings:
         """`refused` is called with the reason of each refusal."""
         self._slots = asyncio.Semaphore(at_once)
         self._refused = refused
-        self._running: dict[Hashable, _Rendering] = {}
+        self._running: dict[Hashable, Shared[Body]] = {}
         self._bytes = 0
         self._readers = 0
         self._rest = 0.0
@@ -110,24 +72,23 @@ class Renderings:
                 await asyncio.sleep(REFUSED_AFTER)
                 detail = "too many large answers are being read: try again soon, or ask for less (limit=, filters)"
                 raise Problem(503, detail, kind="busy", headers=RETRY_AFTER)
-            rendering = _Rendering(self._render(render), lambda: self._forget(key))
-            self._running[key] = rendering
+            rendering = self._running[key] = Shared(self._render(key, render))
         self._readers += 1
         try:
-            return await rendering.body()
+            return await rendering.result()
         finally:
             self._readers -= 1
 
-    def _forget(self, key: Hashable) -> None:
-        del self._running[key]
-
-    async def _render(self, render: Callable[[], Awaitable[Body]]) -> Body:
-        async with self._slots:
-            if self._readers > CROWD:
-                await asyncio.sleep(self._rest)
-            began = time.perf_counter()
-            body = await render()
-            self._rest = min(REST * (time.perf_counter() - began), LONGEST_REST)
+    async def _render(self, key: Hashable, render: Callable[[], Awaitable[Body]]) -> Body:
+        try:
+            async with self._slots:
+                if self._readers > CROWD:
+                    await asyncio.sleep(self._rest)
+                began = time.perf_counter()
+                body = await render()
+                self._rest = min(REST * (time.perf_counter() - began), LONGEST_REST)
+        finally:
+            del self._running[key]
         self._bytes += body.size
         weakref.finalize(body, self._release, body.size)
         return body

@@ -1,6 +1,6 @@
-"""What arrives is parsed in rounds: a little of each connection between two looks of the event loop at its sockets.
+"""What arrives is parsed, and requests are begun, in rounds: a few between two looks of the event loop at its sockets.
 
-Else hundreds of connections that send at the same moment would be parsed, all of them, before anything else is done.
+Else hundreds of connections that send at the same moment would be served, all of them, before anything else is done.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ ROUND_SECONDS = 0.001
 """So long at most, and one slice more, is parsed in a round; heartbeats excepted."""
 SLICE = 16_384
 """Bytes that are parsed at once; of chunks of one byte each that takes a millisecond."""
+MAX_UNPARSED = 2**26
+"""Bytes that wait to be parsed, of all connections together. uvloop reads up to 256 KiB of each at once."""
 SMALL = 4_096
 """A heartbeat of so many bytes is parsed at once."""
+BEGUN = 4
+"""So many reads, and as many writes, are begun in a round; heartbeats excepted."""
 BEGIN, HEARTBEAT, FIRST_LINE = b"POST /nodes/", b"/heartbeat ", 96
 
 
@@ -38,6 +42,10 @@ class Rounds:
         self._loop = loop
         self._left = ROUND_SECONDS
         self._waiting: deque[Callable[[], None]] = deque()
+        self._requests: tuple[deque[Callable[[], None]], ...] = (deque(), deque())
+        self._begun = [0, 0]
+        self.unparsed = 0
+        """Bytes that wait, of all connections."""
         self._scheduled = False
 
     @classmethod
@@ -61,6 +69,15 @@ class Rounds:
         self._waiting.append(turn)
         self._schedule()
 
+    def begin(self, request: Callable[[], None], *, writes: bool) -> None:
+        """Call it, once, in this round or one of the next. Readers never keep writers waiting, nor the reverse."""
+        if self._begun[writes] < BEGUN:
+            self._begun[writes] += 1
+            request()
+        else:
+            self._requests[writes].append(request)
+        self._schedule()
+
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
@@ -69,11 +86,15 @@ class Rounds:
     def _begin(self) -> None:
         self._scheduled = False
         self._left = ROUND_SECONDS
+        for writes, waiting in enumerate(self._requests):
+            self._begun[writes] = 0
+            for _ in range(min(BEGUN, len(waiting))):
+                self.begin(waiting.popleft(), writes=bool(writes))
         while self._waiting and self._left > 0:
             self._waiting.popleft()()
 
 
-def _ignore(_: bytes) -> None:
+def _ignore(*_: bytes) -> None:
     return None
 
 
@@ -85,26 +106,33 @@ class Inflow(FlowControl):
     """
 
     def __init__(
-        self, transport: asyncio.Transport, rounds: Rounds, requests: Sized, parse: Callable[[bytes], None]
+        self,
+        transport: asyncio.Transport,
+        rounds: Rounds,
+        requests: Sized,
+        parse: Callable[[bytes], None],
+        refuse: Callable[[], None],
     ) -> None:
-        """`requests`: those that are whole, and wait."""
+        """`requests`: those that are whole, and wait. `refuse` is called where there is no room for what arrived."""
         super().__init__(transport)
         self._transport = transport
         self._rounds = rounds
         self._requests = requests
         self._parse = parse
+        self._refuse = refuse
         self.unparsed = b""
 
     def receive(self, data: bytes) -> None:
         """The connection sent this."""
-        if self.unparsed:
-            self.unparsed += data
-        elif len(data) <= SLICE and self._rounds.has_room():
+        if not self.unparsed and len(data) <= SLICE and self._rounds.has_room():
             self._rounds.spend(self._parse, data)
+        elif self._rounds.unparsed + len(data) > MAX_UNPARSED:
+            self._refuse()
         else:
-            self.unparsed = data
-            self._transport.pause_reading()
-            self._rounds.wait(self._take_turn)
+            if not self.unparsed:
+                self._transport.pause_reading()
+                self._rounds.wait(self._take_turn)
+            self._keep(self.unparsed + data)
 
     def resume_reading(self) -> None:
         """Read on, unless a whole request waits already."""
@@ -114,17 +142,22 @@ class Inflow(FlowControl):
 
     def drop(self) -> None:
         """Nobody wants what is not parsed yet, nor anything more."""
-        self.unparsed = b""
-        self._parse = _ignore
+        self._keep(b"")
+        self._parse = self._refuse = _ignore
 
     def _take_turn(self) -> None:
-        data, self.unparsed = self.unparsed[:SLICE], self.unparsed[SLICE:]
+        data, rest = self.unparsed[:SLICE], self.unparsed[SLICE:]
+        self._keep(rest)
         if data:
             self._rounds.spend(self._parse, data)
         if self.unparsed:
             self._rounds.wait(self._take_turn)
         else:
             self._read_on()
+
+    def _keep(self, data: bytes) -> None:
+        self._rounds.unparsed += len(data) - len(self.unparsed)
+        self.unparsed = data
 
     def _read_on(self) -> None:
         if not (self.unparsed or self.read_paused or self._transport.is_closing()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import enum
 from collections.abc import Iterator
 from time import perf_counter
@@ -11,6 +10,7 @@ import msgspec
 
 from exporter.alerting.setting import RUNBOOKS
 from exporter.api.service import Service
+from exporter.api.sharing import Shared
 from exporter.api.suppression import LEAD, Suppression
 from exporter.domain.lifecycle import Phase
 from exporter.domain.node import Node
@@ -91,15 +91,15 @@ class Verdicts:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._task: asyncio.Task[Verdict] | None = None
+        self._latest: Shared[Verdict] | None = None
         self._until = 0.0
 
     async def get(self) -> Verdict:
         """How the mesh stands; raises StillLoading."""
-        task = self._task
-        if task is None or (task.done() and perf_counter() >= self._until):
-            task = self._task = asyncio.create_task(self._work_out())
-        return await asyncio.shield(task)
+        latest = self._latest
+        if latest is None or (latest.done() and perf_counter() >= self._until):
+            latest = self._latest = Shared(self._work_out())
+        return await latest.result()
 
     async def _work_out(self) -> Verdict:
         began = perf_counter()

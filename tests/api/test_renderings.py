@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from exporter.api import renderings
 from exporter.api.renderings import Body, Renderings
 
 
@@ -41,30 +40,3 @@ def test_an_error_reaches_all():
 
     assert [str(each) for each in found] == ["no"] * 40
     assert isinstance(asyncio.run(gathered(shared, 1, []))[0], Body)
-
-
-def test_a_body_is_handed_to_a_few_at_a_time_and_not_to_who_left():
-    """So that others have the event loop in between."""
-
-    async def play() -> list[int]:
-        ready = asyncio.Event()
-
-        async def render() -> Body:
-            await ready.wait()
-            return Body([b"body"])
-
-        shared = Renderings(1, pytest.fail)
-        tasks = [asyncio.create_task(shared.get("key", render)) for _ in range(3 * renderings.STARTS)]
-        await asyncio.sleep(0)
-        tasks[0].cancel()
-        ready.set()
-        done, counts = 0, []
-        while not all(task.done() for task in tasks):
-            await asyncio.sleep(0)
-            before, done = done, sum(task.done() for task in tasks)
-            counts.append(done - before)
-        return counts
-
-    counts = asyncio.run(play())
-    assert sum(counts) == 3 * renderings.STARTS
-    assert max(counts) <= renderings.STARTS

@@ -61,8 +61,15 @@ class Connections:
         shared = Rounds(cast("asyncio.AbstractEventLoop", self.loop))
         self.transports = [Transport() for _ in range(count)]
         self.requests: list[object] = []
+        self.refused: list[int] = []
         self.inflows = [
-            Inflow(cast("asyncio.Transport", transport), shared, self.requests, partial(self._parse, number))
+            Inflow(
+                cast("asyncio.Transport", transport),
+                shared,
+                self.requests,
+                partial(self._parse, number),
+                partial(self.refused.append, number),
+            )
             for number, transport in enumerate(self.transports)
         ]
 
@@ -144,3 +151,40 @@ def test_a_connection_that_ended_is_not_read_from(monkeypatch):
 def test_what_is_a_heartbeat_by_its_first_line(data, expected):
     """A large one waits for its turn, too."""
     assert is_heartbeat(data) is expected
+
+
+def test_what_waits_of_all_connections_is_bounded(monkeypatch):
+    """What is beyond it is refused, and there is room again once some of it was parsed, or its connection left."""
+    monkeypatch.setattr(rounds, "MAX_UNPARSED", 3 * SLICE)
+    connections = Connections(monkeypatch, 4)
+    first, second, third, fourth = connections.inflows
+    for inflow in (first, second):
+        inflow.receive(b"a" * (SLICE + 1))
+    third.receive(b"a" * SLICE)
+    assert connections.refused == [2]
+    connections.loop.turn()
+    third.receive(b"a" * SLICE)
+    second.drop()
+    fourth.receive(b"a" * SLICE)
+    assert connections.refused == [2]
+    for _ in range(6):
+        connections.loop.turn()
+    assert [inflow.unparsed for inflow in connections.inflows] == [b""] * 4
+    assert sum(len(data) for _, data in connections.parsed) == (SLICE + 1) + 2 * SLICE
+
+
+def test_requests_begin_a_few_in_a_round_and_readers_keep_no_writer_waiting():
+    """In the order in which they came."""
+    loop, began = Loop(), cast("list[str]", [])
+    shared = Rounds(cast("asyncio.AbstractEventLoop", loop))
+    many = 2 * rounds.BEGUN + 1
+    for number in range(many):
+        shared.begin(partial(began.append, f"read {number}"), writes=False)
+    shared.begin(partial(began.append, "write"), writes=True)
+
+    assert began == [*(f"read {number}" for number in range(rounds.BEGUN)), "write"]
+    loop.turn()
+    shared.begin(partial(began.append, "the last"), writes=False)
+    assert len(began) == 2 * rounds.BEGUN + 1
+    loop.turn()
+    assert began[-2:] == [f"read {many - 1}", "the last"]
