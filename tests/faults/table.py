@@ -440,9 +440,8 @@ FAULTS = (
             "redislink/test_hostile_server.py::test_slots_that_no_cluster_has_are_refused",
         ),
     ),
-    # What was played since.
     Fault(
-        "P1",
+        "S24",
         "two registries write of one node at once; one stops",
         "what either acknowledged stays",
         (

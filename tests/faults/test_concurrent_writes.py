@@ -43,7 +43,7 @@ def roles(registry: RegistryProcess) -> dict[str, str]:
 def test_a_registry_that_stops_saves_no_birth_over_a_registration(
     new_registry: Registries, redis_server: RedisServer
 ) -> None:
-    """Nodes appear at one over the bus, register at the other, and the first is told to stop at once."""
+    """Nodes appear at one over the bus, register at the other, and the first is stopped at once."""
     living = new_registry(store=redis_server.url, event_bus=redis_server.url, settings=QUICK).start()
     names = [f"n{number}" for number in range(20)]
     with redis.Redis.from_url(redis_server.url) as bus:
@@ -86,7 +86,7 @@ def test_a_birth_that_was_not_saved_yet_yields_to_a_registration(
 def test_commands_at_two_registries_in_one_moment_both_count(
     new_registry: Registries, redis_server: RedisServer
 ) -> None:
-    """One registers, the other sets maintenance: whoever was answered finds what it asked for, at both."""
+    """One registers, the other sets maintenance: what each answered stands, at both."""
     registries = [new_registry(store=redis_server.url, settings=QUICK).start() for _ in range(2)]
     names = [f"n{number}" for number in range(40)]
     for name in names:
