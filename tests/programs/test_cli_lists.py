@@ -28,6 +28,24 @@ def test_the_inventory_is_ansibles(registry, shows, seed):
     assert set(found["all"]["children"]) == {"ungrouped", *(found.keys() - {"_meta", "all"})}
 
 
+@pytest.mark.parametrize("text", ["{{ lookup('pipe', 'id') }}", "{% set x = 1 %}", "a {# b"])
+def test_ansible_evaluates_nothing_that_a_node_wrote(registry, shows, seed, text):
+    """A template in the inventory would run on the machine that asks."""
+    node = seed["nodes"]["vengeance"]
+    node["capabilities"]["gpu_type"] = text
+    node["metadata"] = {"site": "{home}", "rack": {"rows": [text, 7]}}
+    registry.answer("/nodes", seed)
+    registry.answer("/nodes/vengeance", node)
+
+    unsafe = {"__ansible_unsafe": text}
+    for variables in (
+        json.loads(shows("inventory", "--list"))["_meta"]["hostvars"]["vengeance"],
+        json.loads(shows("inventory", "--host", "vengeance")),
+    ):
+        assert variables["aurora_gpu_type"] == unsafe
+        assert variables["aurora_metadata"] == {"site": "{home}", "rack": {"rows": [unsafe, 7]}}
+
+
 def test_one_hosts_variables(registry, shows, seed):
     registry.answer("/nodes/vengeance", seed["nodes"]["vengeance"])
     assert json.loads(shows("inventory", "--host", "vengeance"))["aurora_role"] == "compute"

@@ -17,6 +17,7 @@ from exporter.programs.cli.nodes import site_of
 from exporter.programs.cli.terminal import visible
 
 _NOT_IN_GROUP = re.compile(r"[^A-Za-z0-9_]")
+_TEMPLATE = re.compile(r"\{[{%#]")
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9._~/@%+,:=-]+")
 
 
@@ -93,11 +94,25 @@ def _variables(node: Node) -> dict[str, Any]:
         "aurora_status": node.status,
         "aurora_lifecycle": node.lifecycle,
         "aurora_gpus": node.gpu_count,
-        "aurora_gpu_type": node.capabilities.get("gpu_type", ""),
+        "aurora_gpu_type": _untemplated(node.capabilities.get("gpu_type", "")),
         "aurora_last_seen": node.last_seen,
-        "aurora_metadata": node.metadata,
+        "aurora_metadata": _untemplated(node.metadata),
     }
     return {"ansible_host": node.vpn_ip, **variables} if node.vpn_ip else variables
+
+
+def _untemplated(value: Any) -> Any:
+    """The value, with texts that Ansible would evaluate marked as ones that it must not: nodes write them.
+
+    Source: Ansible's JSON decoder, which makes a text that is never a template of the key `__ansible_unsafe`.
+    """
+    if isinstance(value, dict):
+        return {key: _untemplated(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_untemplated(each) for each in value]
+    if isinstance(value, str) and _TEMPLATE.search(value):
+        return {"__ansible_unsafe": value}
+    return value
 
 
 def _address(text: str) -> str:
