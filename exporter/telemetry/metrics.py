@@ -230,6 +230,11 @@ class Telemetry(Collector):
             "Transitions and changes of nodes that are in memory and not written to the store yet.",
             self._store_queue_length(),
         )
+        yield CounterMetricFamily(
+            "aurora_registry_store_transitions_dropped",
+            "Transitions that waited too long for a store that was down, and were never recorded.",
+            self._node_map.pending.dropped if self._node_map else 0,
+        )
         yield _counter(
             "aurora_registry_store_records_rejected",
             "Records that were read from the store and set aside, by reason.",
