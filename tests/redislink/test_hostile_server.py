@@ -58,8 +58,8 @@ async def answering(*pieces: bytes, again: bytes = b"") -> AsyncIterator[int]:
         await asyncio.gather(*serving)
 
 
-async def told(client, url):
-    """The answer to a command, or the sentence for people."""
+async def answer_of(client, url):
+    """The answer to a command, or the sentence for people where there is none."""
     try:
         async with asyncio.timeout(30):
             return await client.execute_command("GET", "key")
@@ -73,7 +73,7 @@ def ask(*pieces, again=b"", url=KINDS[0], client=connect):
     async def once():
         async with answering(*pieces, again=again) as port:
             place = url.format(port)
-            return await told(client(place, timeout=20), place)
+            return await answer_of(client(place, timeout=20), place)
 
     return asyncio.run(once())
 

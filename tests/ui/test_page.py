@@ -301,7 +301,7 @@ TILES_BY_FRAME = """() => new Promise((resolve) => {
   };
   look();
 })"""
-"""How many tiles there are at each frame after the view is opened anew."""
+"""How many tiles there are at each frame after the view is opened again."""
 
 
 def touched(page, registry, method, path):
