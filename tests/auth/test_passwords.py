@@ -98,8 +98,13 @@ def test_strangers_keep_no_trusted_caller_out(monkeypatch):
 
 def test_an_unknown_users_password_is_compared_with_a_hash_of_the_same_cost(monkeypatch):
     """Else the time that the answer takes would say who there is."""
-    seen = []
-    monkeypatch.setattr(passwords, "_matches", lambda _, hashed: bool(seen.append(hashed[:7])))
+    seen: list[bytes] = []
+
+    def note(_, hashed):
+        seen.append(hashed[:7])
+        return False
+
+    monkeypatch.setattr(passwords, "_matches", note)
     users = {"alice": bcrypt.hashpw(b"secret", bcrypt.gensalt(6))}
 
     async def ask():
