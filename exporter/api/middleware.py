@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
@@ -21,6 +22,7 @@ from exporter.api.browsers import Hosts, Origins, is_browser, refuse_cross_site
 from exporter.api.callers import NodesByAddress
 from exporter.api.connections import source_of
 from exporter.api.events import EVENTS
+from exporter.api.heads import refuse_repeated
 from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, is_heartbeat
 from exporter.api.problems import Problem, problem_of
 from exporter.api.rates import NEW_NODE, RateLimits
@@ -54,6 +56,8 @@ class Middleware:
         self._templates = {route.endpoint: route.path for route in routes}
         self._methods: dict[str, set[str]] = {}
         for route in routes:
+            # `$` would overlook a line feed at the end, and what is decided by the path would take another one.
+            route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z")
             self._methods.setdefault(route.path, {"OPTIONS"}).update(route.methods or ())
         self._trust = Trust()
         self._access = Access(service)
@@ -78,6 +82,8 @@ class Middleware:
         common = self._common_headers(method, headers, request_id, straight=straight)
         answer = ResponseSender(send, common)
         try:
+            if len(headers) != len(scope["headers"]):
+                self._refuse_repeated(scope)
             principal = await self._admit(scope, headers, caller)
             if straight:
                 # Logs nothing unless it fails, so that it need not pay for what log lines would bear.
@@ -130,11 +136,18 @@ class Middleware:
             browser = is_browser(headers)
             self._hosts.check(service.config.web, headers, browser=browser)
             if browser:
-                refuse_cross_site(headers)
+                refuse_cross_site(headers, secure=scope["scheme"] == "https")
         except Problem as problem:
             service.telemetry.refuse(problem.kind.replace("-", "_") or "malformed")
             raise
         return principal
+
+    def _refuse_repeated(self, scope: Scope) -> None:
+        try:
+            refuse_repeated(scope["headers"])
+        except Problem as problem:
+            self._service.telemetry.refuse(problem.kind)
+            raise
 
     def _common_headers(
         self, method: str, headers: Mapping[bytes, bytes], request_id: bytes, *, straight: bool

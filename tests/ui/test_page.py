@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -216,6 +217,11 @@ def test_among_five_thousand_nodes_a_change_touches_few_elements(registry, open_
     register_many(registry, 5000)
     page = open_page(f"/?view={view}")
     expect(page.locator(".counts")).to_contain_text("5000")
+    if view == "tiles":
+        expect(page.locator(".tile")).to_have_count(5000)
+        counts = page.evaluate(TILES_BY_FRAME)
+        assert counts[-1] == 5000
+        assert max(later - earlier for earlier, later in pairwise(counts)) < 1000
     others = page.evaluate("document.querySelectorAll('*:not(.tile)').length")
 
     recoloured = [touched(page, registry, "PUT", f"/nodes/node-{number:04}/maintenance") for number in range(3)]
@@ -226,6 +232,19 @@ def test_among_five_thousand_nodes_a_change_touches_few_elements(registry, open_
     assert 0 < min(recoloured) < 100
     rows_in_sight = 40
     assert 0 < min(removed) < 100 + (2 * rows_in_sight if view == "table" else 0)
+
+
+TILES_BY_FRAME = """() => new Promise((resolve) => {
+  document.querySelector(".brand").click();
+  const counts = [0];
+  const look = () => {
+    counts.push(document.querySelectorAll(".tile").length);
+    if (counts.at(-1) === 5000) resolve(counts);
+    else requestAnimationFrame(look);
+  };
+  look();
+})"""
+"""How many tiles there are at each frame after the view is opened anew."""
 
 
 def touched(page, registry, method, path):
