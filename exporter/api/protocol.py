@@ -117,7 +117,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         """Begin to wait for a request, if there is room for another connection."""
         super().connection_made(transport)
         self._rounds = Rounds.of(self.server_state, self.loop)
-        self.flow = self._inflow = Inflow(transport, self._rounds, self.pipeline, self._take, self._no_room)
+        self.flow = self._inflow = Inflow(transport, self._rounds, self)
         host = self.client[0] if self.client else ""
         self.source, self.trusted = source_of(host), self.is_trusted(host)
         sweep = self._sweeps.get(self.server_state)
@@ -146,11 +146,11 @@ class DeadlineProtocol(HttpToolsProtocol):
             self.since = self.loop.time()
             self.idle_since = None
         if is_heartbeat(data) and not self._inflow.unparsed:
-            self._take(data)
+            self.parse(data)
         elif not self._refused:
             self._inflow.receive(data)
 
-    def _take(self, data: bytes) -> None:
+    def parse(self, data: bytes) -> None:
         """Parse it, a slice at most, as long as the head, or what surrounds the body, ends somewhere."""
         if self._refused:
             return
@@ -337,7 +337,12 @@ class DeadlineProtocol(HttpToolsProtocol):
                 cycle.disconnected = True
                 cycle.message_event.set()
 
-    def _no_room(self) -> None:
+    def in_body(self) -> bool:
+        """Whether the latest request's body is awaited."""
+        return self.cycle is not None and self.cycle.more_body
+
+    def no_room(self) -> None:
+        """Too much of all connections waits to be parsed."""
         self.refused("busy")
         self.refuse(Problem(503, "too much arrives at once: send it again soon", kind="busy", headers=RETRY))
         self._inflow.drop()
@@ -362,6 +367,6 @@ class DeadlineProtocol(HttpToolsProtocol):
         head = without_upgrade(method, self.url, self.parser.get_http_version(), self.headers)
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._take(head)
+        self.parse(head)
         if data:
-            self._take(data)
+            self.parse(data)
