@@ -128,7 +128,7 @@ class Middleware:
             return principal
         try:
             if service.web.users and principal is None:
-                principal = await self._access.log_in(path, headers)
+                principal = await self._access.log_in(path, headers, trusted=not caller.refusal)
             if method in _READS:
                 self._access.check_read(path, principal, headers)
                 return principal
