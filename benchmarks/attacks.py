@@ -25,6 +25,7 @@ the attacker yields to the others, as one on another machine would, and still a 
 the registry's, resident, before and at the end. All nodes send a heartbeat every three seconds, in batches, and would
 be in warning after ten without one: *changed* counts those whose status did change."""
 SETTLE_SECONDS = 2
+STORE = "sqlite:///attacked.db"
 INTERVAL_SECONDS = 3
 IMPATIENT = {
     "AURORA_THRESHOLDS_HEARTBEAT_INTERVAL": f"{INTERVAL_SECONDS}s",
@@ -38,7 +39,7 @@ CHANGES = re.compile(rb'^aurora_node_status_transitions_total{node="node-[^}]*st
 def measure(plan: Plan, directory: Path) -> Section:
     """Waits for each kind of attack, with the memory that it took and the nodes whose status changed."""
     rows, worst, changed = [], 0.0, 0
-    with contenders.registry(directory, environment=IMPATIENT) as registry:
+    with contenders.registry(directory, store=STORE, environment=IMPATIENT) as registry:
         mesh.register(registry.port, plan.attack_nodes)
         client.scrape(registry.port, gzip=False)
         with _heartbeats(registry.port, plan.attack_nodes):

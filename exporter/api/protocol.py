@@ -31,6 +31,8 @@ PROGRESS = 65_536
 """Bytes that a reader must take in each `limits.send_timeout`."""
 TOLD_WHY = 64
 """So many connections above the limit are answered why they are refused; the others are closed at once."""
+FEW_CHUNKS, SMALL_CHUNK = 1_000, 8
+"""A body in more chunks has at least so many bytes a chunk on average: each is a call, whatever its size."""
 HEARTBEAT_PATH = "/heartbeat"
 """What a heartbeat's path ends with; the request waits for no turn."""
 READS = {"GET", "HEAD", "OPTIONS"}
@@ -101,7 +103,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._in_head = True
         self._progressed = False
         self._overhead = 0
-        self._hosts = self._trailers = 0
+        self._hosts = self._trailers = self._chunks = self._body_bytes = 0
         self._upgrading = False
         """Whether the request asks for an upgrade."""
         self._fault: Problem | None = None
@@ -197,7 +199,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """What follows is the body."""
         self._in_head, self._progressed = False, True
-        self._trailers = 0
+        self._trailers = self._chunks = self._body_bytes = 0
         self._upgrading = self.parser.should_upgrade()
         if self.url[:1] != b"/":
             take_host_of_target(self.url, self.headers)
@@ -216,9 +218,18 @@ class DeadlineProtocol(HttpToolsProtocol):
                 # A stream whose reader takes nothing is cut at the end: a closing connection would wait for it.
                 self.scope["extensions"] = {ABORT: {ABORT: self.transport.abort}}
 
+    def on_chunk_header(self) -> None:
+        """Another chunk of the body begins."""
+        self._chunks += 1
+        if self._chunks > FEW_CHUNKS and self._body_bytes < SMALL_CHUNK * self._chunks and not self._refused:
+            self.refused("malformed")
+            self.refuse(Problem(400, f"expected chunks of at least {SMALL_CHUNK} bytes on average: send larger ones"))
+            raise _Refused
+
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
         self._progressed = True
+        self._body_bytes += len(body)
         if not self._refused:
             HttpToolsProtocol.on_body(self, body)
 
