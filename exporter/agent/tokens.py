@@ -53,13 +53,18 @@ class Tokens:
         return True
 
     def take(self, document: Mapping[str, Any]) -> None:
-        """Remember the token that the registry gave the node, if it did."""
+        """Remember the token that the registry gave the node, if it did: each further request bears it."""
         token = document.get("token")
-        if isinstance(token, str) and token:
+        if isinstance(token, str) and _is_token(token):
             self._state.put(token=token)
 
     def _read(self) -> str:
         text = first_token(Path(self._path).read_text(encoding="utf-8"))
-        if not text or len(text) > MAX_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
+        if not _is_token(text):
             raise ValueError("expected one token, and nothing else")
         return text
+
+
+def _is_token(text: str) -> bool:
+    """Whether it may be sent as a header's value, or a part of one."""
+    return 0 < len(text) <= MAX_TOKEN and text.isascii() and text.isprintable() and " " not in text

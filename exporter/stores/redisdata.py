@@ -147,8 +147,9 @@ class RedisData:
 
     async def _scan(self, key: str) -> AsyncIterator[dict[bytes, bytes]]:
         """The hash in parts; a field may be in two of them."""
-        cursor: Any = None
+        cursor: int | None = None
         while cursor != 0:
+            found: Any
             async with self.asking():
                 cursor, found = await self.client.hscan(key, cursor or 0, count=codec.SCAN)
                 part = dict(found.items())

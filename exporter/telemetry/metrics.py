@@ -59,6 +59,8 @@ class Refusal(enum.StrEnum):
     HEAD_TOO_LARGE = "head_too_large"
     RECEIVE_TIMEOUT = "receive_timeout"
     SEND_TIMEOUT = "send_timeout"
+    HANDSHAKE = "handshake"
+    """TLS was not agreed on, or not in time."""
     CONNECTIONS = "connections"
     IDLE_CONNECTION = "idle_connection"
     """Closed to make room for another one."""

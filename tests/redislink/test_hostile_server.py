@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 
 import pytest
+from redis.asyncio import Redis
 
-from exporter.redislink.connecting import connect, subscriber
+from exporter.redislink.connecting import MasterPool, connect, subscriber
 from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.parser import MAX_ARRAY, MAX_REPLY_BYTES, BoundedParser
 from exporter.redislink.url import parse_redis_url
@@ -24,7 +26,7 @@ NEVER = 3600
 
 
 @contextlib.asynccontextmanager
-async def answering(*pieces: bytes, again: bytes = b""):
+async def answering(*pieces: bytes, again: bytes = b"") -> AsyncIterator[int]:
     """A server that answers the first bytes of each connection so, piece by piece, and waits."""
     serving: set[asyncio.Task[None]] = set()
 
@@ -56,8 +58,8 @@ async def answering(*pieces: bytes, again: bytes = b""):
         await asyncio.gather(*serving)
 
 
-async def told(client, url):
-    """The answer to a command, or the sentence for people."""
+async def answer_of(client, url):
+    """The answer to a command, or the sentence for people where there is none."""
     try:
         async with asyncio.timeout(30):
             return await client.execute_command("GET", "key")
@@ -71,7 +73,7 @@ def ask(*pieces, again=b"", url=KINDS[0], client=connect):
     async def once():
         async with answering(*pieces, again=again) as port:
             place = url.format(port)
-            return await told(client(place, timeout=20), place)
+            return await answer_of(client(place, timeout=20), place)
 
     return asyncio.run(once())
 
@@ -87,10 +89,13 @@ def test_a_large_array_is_refused_before_memory_is_set_aside(url, client, kind):
 
 def test_sentinels_are_asked_within_the_bounds():
     for client in (connect, subscriber):
-        pool = client("redis+sentinel://127.0.0.1:1/m").connection_pool
+        made = client("redis+sentinel://127.0.0.1:1/m")
+        assert isinstance(made, Redis)
+        pool = made.connection_pool
+        assert isinstance(pool, MasterPool)
         sentinels = [sentinel.connection_pool for sentinel in pool.sentinel_manager.sentinels]
-        made = [each.make_connection() for each in (pool, *sentinels)]
-        assert [type(connection._parser) for connection in made] == [BoundedParser] * 2
+        connections = [each.make_connection() for each in (pool, *sentinels)]
+        assert [type(connection._parser) for connection in connections] == [BoundedParser] * 2
 
 
 @pytest.mark.parametrize(
@@ -156,7 +161,7 @@ def test_a_connection_that_is_given_up_holds_nothing():
 
     async def write():
         async with answering() as port:
-            client = connect(f"redis://127.0.0.1:{port}", timeout=0.1)
+            client = subscriber(f"redis://127.0.0.1:{port}", timeout=0.1)
             connection = client.connection_pool.make_connection()
             await connection.connect()
             transport = connection._writer.transport
