@@ -20,6 +20,8 @@ from exporter.agent.checks import shown
 from exporter.agent.exits import UsageError
 from exporter.agent.replies import Outcome, Reply
 
+REGISTRY_PORT = 9999
+"""Where a registry listens by default."""
 TIMEOUT = 5.0
 MAX_ANSWER = 2**22
 MAX_HEAD = 65_536
@@ -301,9 +303,13 @@ class _Reader:
 
 
 def split_url(url: str) -> tuple[str, str, str, int, str]:
-    """Scheme, `user:password`, host, port and path; `host:port` alone is one of http. Raises UsageError."""
+    """Scheme, `user:password`, host, port and path. Raises UsageError.
+
+    Without a scheme it is http, and without a port too the registry's usual one; a URL has its scheme's.
+    """
+    default = 0
     if "://" not in url:
-        url = f"http://{url}"
+        url, default = f"http://{url}", REGISTRY_PORT
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -312,9 +318,11 @@ def split_url(url: str) -> tuple[str, str, str, int, str]:
         fits, port = False, None
     if not fits or parts.query or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
         # The value is not repeated: it may hold a password.
-        raise UsageError("--registry (AURORA_REGISTRY): expected host:port or a URL such as http://10.0.0.1:9999")
+        raise UsageError(
+            "--registry (AURORA_REGISTRY): expected a host, host:port or a URL such as http://10.0.0.1:9999"
+        )
     login = unquote(parts.netloc.rpartition("@")[0])
-    default = 443 if parts.scheme == "https" else 80
+    default = default or (443 if parts.scheme == "https" else 80)
     return parts.scheme, login, str(parts.hostname), port or default, parts.path.rstrip("/")
 
 

@@ -50,22 +50,22 @@ class Tokens:
         return True
 
     def take(self, document: Mapping[str, Any]) -> None:
-        """Remember the token that the registry gave the node, if it did."""
+        """Remember the token that the registry gave the node, if it did: each further request bears it."""
         token = document.get("token")
-        if isinstance(token, str) and _can_be(token):
+        if isinstance(token, str) and _is_token(token):
             self._state.put(token=token)
 
     def _own(self) -> str:
         own = self._state.get("token")
-        return own if isinstance(own, str) and _can_be(own) else ""
+        return own if isinstance(own, str) and _is_token(own) else ""
 
     def _read(self) -> str:
         text = first_token(Path(self._path).read_text(encoding="utf-8"))
-        if not _can_be(text):
+        if not _is_token(text):
             raise ValueError("expected one token, and nothing else")
         return text
 
 
-def _can_be(token: str) -> bool:
-    """Whether it fits a header, wherever it comes from."""
-    return 0 < len(token) <= MAX_TOKEN and token.isascii() and token.isprintable() and " " not in token
+def _is_token(text: str) -> bool:
+    """Whether it may be sent as a header's value, or a part of one."""
+    return 0 < len(text) <= MAX_TOKEN and text.isascii() and text.isprintable() and " " not in text

@@ -34,8 +34,8 @@ from exporter.domain.lifecycle import Phase
 def create_app(service: Service) -> ASGIApp:
     """The REST interface to this registry, as an ASGI application."""
     take_heartbeat = TakeHeartbeat(service)
-    # Scrapes do not wait for those who list nodes.
-    listings, scrapes = (Renderings(at_once, service.telemetry.refuse) for at_once in (1, 2))
+    # Scrapes do not wait for those who list nodes, nor for those who choose samples or targets.
+    listings, choices, scrapes = (Renderings(at_once, service.telemetry.refuse) for at_once in (1, 1, 2))
     verdicts = Verdicts(service)
     files = ui.Files()
     routes = [
@@ -69,8 +69,8 @@ def create_app(service: Service) -> ASGIApp:
         Route(events.EVENTS, events.follow(service)),
         Route("/topology", overview.show_topology(service, listings)),
         Route("/stats", overview.show_stats(service)),
-        Route("/sd/prometheus", discovery.prometheus_targets(service, scrapes)),
-        Route(service.config.web.telemetry_path, metrics.scrape(service, scrapes)),
+        Route("/sd/prometheus", discovery.prometheus_targets(service, choices)),
+        Route(service.config.web.telemetry_path, metrics.scrape(service, scrapes, choices)),
         Route(join.JOIN, join.show_script),
         Route(join.AGENT, join.serve_agent()),
         Route("/health", health.show_health(service)),

@@ -26,6 +26,8 @@ LONGEST = 300
 OWN = frozenset({b"same-origin", b"none"})
 """Values of Sec-Fetch-Site that no other site's page can cause. Source: Fetch Metadata, W3C."""
 MAX_REMEMBERED = 1000
+SECURE = frozenset({b"https"})
+PLAIN = SECURE | {b"http"}
 _HOST = re.compile(rb"(?:\[(?P<address>[^\]]*)\]|(?P<name>[^:@\[\]]*))(?::[0-9]*)?")
 
 
@@ -53,16 +55,18 @@ class Origins:
         ]
 
 
-def refuse_cross_site(headers: Mapping[bytes, bytes]) -> None:
+def refuse_cross_site(headers: Mapping[bytes, bytes], *, secure: bool = False) -> None:
     """Refuse a write that a browser sends for another origin's page, whatever its method and type.
 
+    `secure`: whether it came over TLS; over plain HTTP, a proxy may have taken TLS off.
     Browsers send `Origin` with every write, and `Sec-Fetch-Site` as well over TLS and to localhost.
     """
     site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
     foreign = site is not None and site.strip().lower() not in OWN
     if not foreign and origin is not None:
         host = headers.get(b"host", b"").strip().lower()
-        foreign = len(origin) > LONGEST or not host or origin.strip().lower().partition(b"://")[2] != host
+        scheme, _, page = origin.strip().lower().partition(b"://")
+        foreign = len(origin) > LONGEST or not host or page != host or scheme not in (SECURE if secure else PLAIN)
     if foreign:
         raise Problem(403, HOW_TO_WRITE, kind="cross-site")
 
@@ -92,7 +96,7 @@ class Hosts:
         ours = self._judged.get(host)
         if ours is None:
             ours = _is_ours(host, setting)
-            if ours or _full_name().done():
+            if len(host) <= LONGEST and (ours or _full_name().done()):
                 self._judged[host] = ours
         if not ours and (browser or b"." in host):
             shown = ascii(host[:80].decode("latin-1"))

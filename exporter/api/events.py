@@ -10,9 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from exporter.api.connections import RESERVED
 from exporter.api.eventlog import frame
 from exporter.api.missed import NotKept, missed
 from exporter.api.queries import FILTERS, Test, parse_query
+from exporter.api.rates import NEW_NODE
 from exporter.api.responses import Handler, encode
 from exporter.api.service import Service
 from exporter.api.stream import EventStream, Reader, rung
@@ -48,7 +50,11 @@ def follow(service: Service) -> Handler:
         if request.method == "HEAD":
             return Response(headers=HEADERS, media_type=MEDIA_TYPE)
         stream = service.events
-        reader = stream.open(service.config.limits.max_event_streams)
+        limit = service.config.limits.max_event_streams
+        if NEW_NODE in request.scope:
+            # From an address that is not trusted: some are kept for those that are.
+            limit -= max(1, limit // RESERVED)
+        reader = stream.open(limit)
         try:
             opening = await _opening(service, reader, request.headers.get("last-event-id", ""), tests)
         except AuroraError:

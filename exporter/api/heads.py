@@ -7,6 +7,23 @@ from exporter.api.problems import MEDIA_TYPE, Problem
 HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
 LAST = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%bconnection: close\r\n\r\n"
 SEPARATORS = len(b": \r\n")
+ONCE = frozenset(
+    {
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"expect",
+        b"host",
+        b"last-event-id",
+        b"origin",
+        b"sec-fetch-mode",
+        b"sec-fetch-site",
+        b"traceparent",
+        b"x-request-id",
+    }
+)
+"""Headers with one value: of several, programs on the way may take different ones."""
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -18,6 +35,16 @@ def size_of(target: bytes, headers: Headers) -> int:
 def two_hosts(count: int) -> Problem:
     """Of several, programs on the way may take different ones. Source: RFC 9112 3.2."""
     return Problem(400, f"expected one Host header, got {count}")
+
+
+def refuse_repeated(headers: Headers) -> None:
+    """Raise Problem (400) for a header that decides something and stands more than once. Source: RFC 9110 5.3."""
+    seen: set[bytes] = set()
+    for name, _ in headers:
+        if name in seen and name in ONCE:
+            detail = f"expected one {name.decode().title()} header, got several"
+            raise Problem(400, detail, kind="malformed")
+        seen.add(name)
 
 
 def fault_of_coding(value: bytes) -> Problem | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from isal import igzip
 from starlette.requests import Request
@@ -13,22 +13,28 @@ from starlette.responses import Response
 from exporter.api.renderings import Body, Renderings, SharedResponse
 from exporter.api.responses import Handler
 from exporter.api.service import Service
-from exporter.domain.errors import StillLoading
+from exporter.domain.errors import Invalid, StillLoading
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 OPEN_METRICS_VERSIONS = frozenset({"", "1.0.0"})
 END = b"# EOF\n"
+MAX_PREFERENCES = 64
+"""Of Accept and Accept-Encoding; Prometheus sends five, browsers eight."""
+MAX_NAMES = 1000
 
 
-def scrape(service: Service, renderings: Renderings) -> Handler:
-    """All metrics; before the node map is loaded only those about ourselves, since they say why."""
+def scrape(service: Service, renderings: Renderings, chosen: Renderings) -> Handler:
+    """All metrics; before the node map is loaded only those about ourselves, since they say why.
+
+    `chosen`: for those who name samples, of whom there are as many kinds as callers can think of: whole scrapes do not
+    wait for them.
+    """
 
     async def handle(request: Request) -> Response:
         open_metrics = wants_open_metrics(request.headers.get("accept", ""))
         gzip = takes_gzip(request.headers.get("accept-encoding", ""))
-        wanted = parse_qs(request.scope["query_string"].decode("latin-1")).get("name[]")
-        names = frozenset(wanted) if wanted else None
+        names = _names(request.scope["query_string"])
 
         async def render() -> Body:
             began = time.perf_counter()
@@ -36,13 +42,23 @@ def scrape(service: Service, renderings: Renderings) -> Handler:
             service.telemetry.scrape_seconds = time.perf_counter() - began
             return Body([body])
 
-        body = await renderings.get((open_metrics, gzip, names, _version(service)), render)
+        shared = renderings if names is None else chosen
+        body = await shared.get((open_metrics, gzip, names, _version(service)), render)
         headers = {"Vary": "Accept, Accept-Encoding"}
         if gzip:
             headers["Content-Encoding"] = "gzip"
         return SharedResponse(body, {**headers, "Content-Type": OPEN_METRICS if open_metrics else TEXT})
 
     return handle
+
+
+def _names(query_string: bytes) -> frozenset[str] | None:
+    """The samples that are asked for; None: all of them. Other parameters are passed over, as exporters do."""
+    try:
+        pairs = parse_qsl(query_string.decode("latin-1"), max_num_fields=MAX_NAMES)
+    except ValueError:
+        raise Invalid.of("", f"expected at most {MAX_NAMES} query parameters") from None
+    return frozenset(value for name, value in pairs if name == "name[]") or None
 
 
 async def _expose(service: Service, *, open_metrics: bool, gzip: bool, names: frozenset[str] | None) -> bytes:
@@ -85,7 +101,7 @@ def takes_gzip(accept_encoding: str) -> bool:
 
 
 def _preferences(header: str) -> Iterator[tuple[str, float, dict[str, str]]]:
-    for entry in header.split(","):
+    for entry in header.split(",", MAX_PREFERENCES)[:MAX_PREFERENCES]:
         value, *rest = (part.strip().lower() for part in entry.split(";"))
         parameters = {name.strip(): text.strip(' "') for name, _, text in (part.partition("=") for part in rest)}
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
@@ -21,6 +22,7 @@ from exporter.api.browsers import Hosts, Origins, is_browser, refuse_cross_site
 from exporter.api.callers import NodesByAddress
 from exporter.api.connections import source_of
 from exporter.api.events import EVENTS
+from exporter.api.heads import refuse_repeated
 from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, is_heartbeat
 from exporter.api.problems import Problem, problem_of
 from exporter.api.rates import NEW_NODE, RateLimits
@@ -30,7 +32,6 @@ from exporter.api.tracing import request_id_of, trace_id_of
 from exporter.api.trust import Caller, Trust
 from exporter.auth.audit import ACTOR, Actor
 from exporter.auth.keyring import Kind, Principal
-from exporter.exposition.yielder import Turns
 from exporter.telemetry.logs import log_context
 
 CALLER_LEFT = 499
@@ -38,8 +39,6 @@ CALLER_LEFT = 499
 UNMATCHED = "unmatched"
 LARGE_BODIES = 64
 """So many are received and parsed at the same time; the others wait, and lie in the sender's memory meanwhile."""
-REQUESTS = 4
-"""Requests other than heartbeats that begin before the loop serves its sockets again: a millisecond."""
 OK, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 200, 404, 405, 413, 500
 _ROOM = nullcontext()
 _READS = frozenset({"GET", "HEAD"})
@@ -57,12 +56,13 @@ class Middleware:
         self._templates = {route.endpoint: route.path for route in routes}
         self._methods: dict[str, set[str]] = {}
         for route in routes:
+            # `$` would overlook a line feed at the end, and what is decided by the path would take another one.
+            route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z")
             self._methods.setdefault(route.path, {"OPTIONS"}).update(route.methods or ())
         self._trust = Trust()
         self._access = Access(service)
         self._origins = Origins()
         self._hosts = Hosts()
-        self._turns = Turns(REQUESTS)
         self._bodies = asyncio.Semaphore(LARGE_BODIES)
         self._rates = RateLimits(service.clock, service.telemetry.refuse)
         self._nodes = NodesByAddress(service)
@@ -82,6 +82,8 @@ class Middleware:
         common = self._common_headers(method, headers, request_id, straight=straight)
         answer = ResponseSender(send, common)
         try:
+            if len(headers) != len(scope["headers"]):
+                self._refuse_repeated(scope)
             principal = await self._admit(scope, headers, caller)
             if straight:
                 # Logs nothing unless it fails, so that it need not pay for what log lines would bear.
@@ -98,7 +100,6 @@ class Middleware:
                 if method not in _READS and method != "OPTIONS":
                     types = JSON_OR_LINES if scope["path"] == HEARTBEATS else JSON_ONLY
                     check_body(headers, config.limits.max_body, types)
-                await self._turns.wait()
                 async with _ROOM if method in _READS else self._room_for(headers):
                     with self._log_context(headers, caller, request_id):
                         await self._route(scope, headers, receive, answer)
@@ -127,7 +128,7 @@ class Middleware:
             return principal
         try:
             if service.web.users and principal is None:
-                principal = await self._access.log_in(path, headers)
+                principal = await self._access.log_in(path, headers, trusted=not caller.refusal)
             if method in _READS:
                 self._access.check_read(path, principal, headers)
                 return principal
@@ -135,11 +136,18 @@ class Middleware:
             browser = is_browser(headers)
             self._hosts.check(service.config.web, headers, browser=browser)
             if browser:
-                refuse_cross_site(headers)
+                refuse_cross_site(headers, secure=scope["scheme"] == "https")
         except Problem as problem:
             service.telemetry.refuse(problem.kind.replace("-", "_") or "malformed")
             raise
         return principal
+
+    def _refuse_repeated(self, scope: Scope) -> None:
+        try:
+            refuse_repeated(scope["headers"])
+        except Problem as problem:
+            self._service.telemetry.refuse(problem.kind)
+            raise
 
     def _common_headers(
         self, method: str, headers: Mapping[bytes, bytes], request_id: bytes, *, straight: bool

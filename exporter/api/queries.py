@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any
@@ -18,6 +19,7 @@ from exporter.domain.timestamp import parse_timestamp
 MAX_PARAMETERS = 64
 MAX_COUNT = 1_000_000
 Test = Callable[[Node], bool]
+_NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,20})?(?:[eE][+-]?[0-9]{1,3})?")
 
 
 def parse_query(query_string: bytes, parameters: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
@@ -51,6 +53,14 @@ def name_of(text: str) -> str:
     return text
 
 
+def boolean(text: str) -> bool:
+    """True or false, in capitals too: requests and httpx write Python's True as it is."""
+    value = {"true": True, "false": False}.get(text.lower())
+    if value is None:
+        raise ValueError(f"expected true or false, got {shown(text)}")
+    return value
+
+
 def integer(least: int, most: int) -> Callable[[str], int]:
     """A reader of whole numbers within these bounds."""
 
@@ -75,9 +85,7 @@ def _status(text: str) -> Test:
 
 
 def _gpu(text: str) -> Test:
-    if text not in {"true", "false"}:
-        raise ValueError(f"expected true or false, got {shown(text)}")
-    wanted = text == "true"
+    wanted = boolean(text)
     return lambda node: (node.facts.gpus > 0) is wanted
 
 
@@ -104,10 +112,7 @@ def _vpn_ip(text: str) -> Test:
 
 
 def _min_free_vram_gb(text: str) -> Test:
-    try:
-        least = float(text) * GIB
-    except ValueError:
-        least = -1.0
+    least = float(text) * GIB if _NUMBER.fullmatch(text) else -1.0
     if not 0 <= least <= MAX_COUNT * GIB:
         raise ValueError(f"expected a number of GB from 0 to {MAX_COUNT}, got {shown(text)}")
     return lambda node: node.free_vram_bytes >= least

@@ -11,6 +11,7 @@ from exporter.api.bodies import read_json
 from exporter.api.documents import Renderer
 from exporter.api.join import upgrade_of
 from exporter.api.problems import Problem
+from exporter.api.queries import boolean, parse_query
 from exporter.api.rates import NEW_NODE
 from exporter.api.responses import Handler, encode, json_response, seconds
 from exporter.api.service import Service
@@ -21,7 +22,6 @@ from exporter.domain.errors import Invalid, NameConflict, UnknownNode
 from exporter.domain.node import Removal
 from exporter.domain.registration import Count, parse_registration
 from exporter.domain.shape import shaped
-from exporter.domain.text import shown
 
 _OWNERS = frozenset({Kind.JOIN, Kind.NODE})
 """Whose registration is answered with the node's token: an operator has no need of it."""
@@ -67,10 +67,8 @@ def register(service: Service) -> Handler:
 
 def _is_heartbeat(request: Request) -> bool:
     """`?heartbeat=false`: somebody else registers the node, which need not be alive."""
-    value = request.query_params.get("heartbeat", "true")
-    if value not in {"true", "false"}:
-        raise Invalid.of("heartbeat", f"expected true or false, got {shown(value)}")
-    return value == "true"
+    found: bool = parse_query(request.scope["query_string"], {"heartbeat": boolean}).get("heartbeat", True)
+    return found
 
 
 class GpusAccepted(msgspec.Struct, forbid_unknown_fields=True):

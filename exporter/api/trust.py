@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -10,47 +11,38 @@ from starlette.types import Scope
 
 from exporter.domain.config import Auth, Network
 
-FORWARDING = frozenset(
+_FORWARDING = re.compile(
+    rb"(?:^|-)via$|forward|proxy|nginx|varnish|squid|surrogate"
+    rb"|(?:client|real|remote|connecting|connection|source|socket|peer|user|originating|from|true)-?(?:ip|addr|port)"
+    rb"|^(?:cf|cdn|fly|fastly|akamai|tailscale|incap|ngrok)-"
+    rb"|^x-(?:akamai|amz-cf|appengine|arr|azure|bluecoat|envoy|nf|sucuri|vercel)-"
+    rb"|^x-(?:http-host|original|rewrite)-|^x-(?:backend-)?host$"
+)
+"""Names of headers by which those who pass a request on say so, or say for whom, as far as they are known."""
+_DIRECT = frozenset(
     {
-        b"forwarded",
-        b"via",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-proto",
-        b"x-real-ip",
-        b"x-forwarded",
-        b"x-forwarded-by",
-        b"x-forwarded-port",
-        b"x-forwarded-scheme",
-        b"x-forwarded-server",
-        b"x-forwarded-ssl",
-        b"x-original-forwarded-for",
-        b"x-original-host",
-        b"x-originating-ip",
-        b"x-remote-addr",
-        b"x-remote-ip",
-        b"x-client-ip",
-        b"x-cluster-client-ip",
-        b"x-envoy-external-address",
-        b"x-azure-clientip",
-        b"x-appengine-user-ip",
-        b"x-proxyuser-ip",
-        b"forwarded-for",
-        b"client-ip",
-        b"true-client-ip",
-        b"cdn-loop",
-        b"cf-connecting-ip",
-        b"cf-connecting-ipv6",
-        b"cf-ray",
-        b"fastly-client-ip",
-        b"fly-client-ip",
-        b"wl-proxy-client-ip",
-        b"proxy-client-ip",
-        b"x-amz-cf-id",
+        b"accept",
+        b"accept-encoding",
+        b"accept-language",
+        b"authorization",
+        b"connection",
+        b"content-length",
+        b"content-type",
+        b"host",
+        b"if-none-match",
+        b"origin",
+        b"referer",
+        b"traceparent",
+        b"transfer-encoding",
+        b"user-agent",
+        b"x-prometheus-scrape-timeout-seconds",
+        b"x-request-id",
     }
 )
-"""A request with one of these was passed on by somebody: the peer is not its sender."""
+"""What programs send themselves: a request with these alone needs no second look."""
 MAX_REMEMBERED = 10_000
+MAX_HOPS = 32
+"""Of X-Forwarded-For, from the right; longer chains of trusted proxies name nobody."""
 HOW_TO_WRITE = "write from the VPN, or add the network to auth.trusted_networks"
 
 Address = IPv4Address | IPv6Address
@@ -83,7 +75,7 @@ class Trust:
             self._auth, self._peers = auth, {}
         client = scope.get("client")
         host: str = client[0] if client else ""
-        if not FORWARDING.isdisjoint(headers):
+        if not _DIRECT.issuperset(headers) and _is_forwarded(headers):
             return _forwarded(auth, host, scope)
         caller = self._peers.get(host)
         if caller is None:
@@ -91,6 +83,12 @@ class Trust:
                 self._peers.clear()
             caller = self._peers[host] = _direct(auth, host)
         return caller
+
+
+def _is_forwarded(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether somebody passed the request on: then the peer is not its sender."""
+    # Programs behind CGI take `_` for `-`.
+    return any(_FORWARDING.search(name.replace(b"_", b"-")) for name in headers if name not in _DIRECT)
 
 
 def _direct(auth: Auth, host: str) -> Caller:
@@ -109,14 +107,16 @@ def _forwarded(auth: Auth, host: str, scope: Scope) -> Caller:
         hop.strip()
         for name, value in scope["headers"]
         if name == b"x-forwarded-for"
-        for hop in value.decode("latin-1").split(",")
+        for hop in value.decode("latin-1").rsplit(",", MAX_HOPS)
     ]
     client = None
     # From the right: what stands left of an untrusted address, anybody may have made up.
-    for hop in reversed(hops):
+    for hop in reversed(hops[-MAX_HOPS:]):
         client = _parse(_without_port(hop))
         if client is None or not _within(client, auth.trusted_proxies):
             break
+    else:
+        client = client if len(hops) <= MAX_HOPS else None
     if client is None:
         return Caller("", f"the proxy {host} does not say who called: let it set X-Forwarded-For to the address")
     return _judged(auth, client)

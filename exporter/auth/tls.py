@@ -79,6 +79,8 @@ def server_context(settings: Mapping[str, Any], files: TlsFiles) -> ssl.SSLConte
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _load(context, certificate, key)
     context.set_alpn_protocols(["http/1.1"])
+    # A renegotiation costs us a signature, and the client nothing; of itself, OpenSSL refuses it since 3.0 only.
+    context.options |= ssl.OP_NO_RENEGOTIATION
     _set_clients(context, settings, client_ca)
     _set_versions(context, settings)
     _set_ciphers(context, settings)

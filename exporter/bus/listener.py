@@ -155,14 +155,18 @@ class BusListener:
             left = BURST
             while left > 0:
                 reply = await read(timeout=math.inf, disconnect_on_error=False, push_request=True)
-                self._replies += 1
-                if reply[0] == b"message" and reply[1] == channel:
-                    take(reply[2])
-                    left -= 1 + len(reply[2]) // 1024
-                elif reply[0] == b"message":
-                    self._prove(int(reply[2]))
+                kind, subject, *rest = reply
+                if kind == b"message" and subject == channel:
+                    take(rest[0])
+                    left -= len(rest[0]) // 1024
+                elif kind == b"message":
+                    self._prove(int(rest[0]))
+                elif kind == b"pong":
+                    self._take_pong(int(subject))  # It says what its ping said.
                 else:
-                    self._take_pong(int(reply[1]))  # It says what its ping said.
+                    raise ValueError(f"expected an event or the answer to a ping, got {shown(reply)}")
+                self._replies += 1
+                left -= 1
             await self._intake.room()
             await asyncio.sleep(0)
 

@@ -27,7 +27,7 @@ from exporter.client.documents import (
     Transition,
     Why,
 )
-from exporter.client.endpoint import DEFAULT_REGISTRY, node_path, parse_endpoint
+from exporter.client.endpoint import DEFAULT_REGISTRY, REGISTRY_PORT, node_path, parse_endpoint
 from exporter.client.errors import NotARegistry, Refused, Unreachable
 from exporter.client.events import Event, parse_frames
 from exporter.client.http import HttpService, NoAnswer, Response
@@ -85,8 +85,8 @@ class Client:
         timeout_seconds: float = TIMEOUT_SECONDS,
         user_agent: str = f"aurora-client/{__version__}",
     ) -> None:
-        """`registry` is host:port or a URL, which may hold `user:password@` and a path. Raises Invalid."""
-        self._endpoint = parse_endpoint(registry)
+        """`registry` is a host, host:port or a URL, which may hold `user:password@` and a path. Raises Invalid."""
+        self._endpoint = parse_endpoint(registry, usual_port=REGISTRY_PORT)
         self._credentials = credentials
         self._user_agent = user_agent
         self._http = self._service(timeout_seconds)

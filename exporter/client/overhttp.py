@@ -9,7 +9,7 @@ import msgspec
 
 from exporter import __version__
 from exporter.client.credentials import Credentials
-from exporter.client.endpoint import node_path, parse_endpoint
+from exporter.client.endpoint import REGISTRY_PORT, node_path, parse_endpoint
 from exporter.client.http import HttpService, NoAnswer, Response, no_answer
 from exporter.client.outcomes import refusal, unreachable
 from exporter.client.protocol import OK, Outcome, Reply
@@ -40,7 +40,7 @@ class HttpClient:
         credentials: Credentials = _ANONYMOUS,
     ) -> None:
         self._http = HttpService(
-            parse_endpoint(url),
+            parse_endpoint(url, usual_port=REGISTRY_PORT),
             timeout_seconds=timeout_seconds,
             user_agent=f"aurora-agent/{__version__}",
             credentials=credentials,

@@ -42,8 +42,15 @@ class RecentlyOffline:
             left = None if left is None else left - 1
         return left
 
+    def review(self, node: Node, now_ns: int) -> None:
+        """The rule changed: the node may be one that went recently. To be asked of the latest first."""
+        if node.long_offline and now_ns - node.status_since_ns <= self._totals.site_rule.recent:
+            self._set(node, long_offline=False)
+            self._nodes[node.order] = node
+            self._nodes.move_to_end(node.order, last=False)
+
     def judge_all(self, nodes: Iterable[Node], now_ns: int) -> None:
-        """Judge every node again: the map was loaded, or the rule changed."""
+        """Judge every node: the map was loaded."""
         self._nodes.clear()
         for node in sorted(nodes, key=lambda node: node.status_since_ns):
             self._set(node, long_offline=False)

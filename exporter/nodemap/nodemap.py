@@ -181,26 +181,20 @@ class NodeMap(MapState):
         self.tick()
 
     def reconfigure(self, thresholds: Thresholds, site_rule: SiteRule, limits: Limits) -> None:
-        """Judge every node by new rules, at once."""
+        """New rules, by which the next calls of `tick` judge every node, in turns.
+
+        Until its turn a node stands as it was, and whatever counts nodes agrees with that.
+        """
         self.room.max_nodes, self.room.max_state = limits.max_nodes, limits.max_state
         self.room.warn_if_exceeded()
         if (thresholds, site_rule) == (self.thresholds, self.totals.site_rule):
             return
         self.thresholds, self.totals.site_rule = thresholds, site_rule
+        self._rules_since_ns = self.clock.monotonic_ns()
         self._gap_ns = thresholds.gap
         self._renames.tolerance_ns = thresholds.heartbeat_interval
         self.paths.reconfigure(thresholds)
-        for node in sorted(self._nodes.values(), key=lambda node: node.last_heartbeat_ns):
-            status = thresholds.status(self.counted_age_ns(node))
-            if status is not node.status:
-                # Active as of the heartbeat that it rests on: no other registry may take it for a new one.
-                active = status is Status.ACTIVE
-                self.set_status(node, status, node.last_heartbeat_ns if active else self.clock.monotonic_ns())
-            elif isinstance(node.queue, Queue):
-                node.queue.enqueue(node)
-        self._recently_offline.judge_all(self._nodes.values(), self.clock.monotonic_ns())
-        self.disruptions.restore(self._nodes.values(), self.thresholds, self.clock.monotonic_ns())
-        self.tick()
+        self._to_review = self.queues.missing()
 
     # Time
 
@@ -223,11 +217,9 @@ class NodeMap(MapState):
         if hold != self._hold:
             self._hold = hold
             self.version += 1
-        left = at_most
-        for queue in self.queues:
-            left = self._apply_thresholds(queue, left)
-            if left == 0:
-                return True
+        left = self._make_transitions(now_ns, at_most)
+        if left == 0:
+            return True
         due = [*islice(self._ttls.pop_due(now_ns), at_most)]
         for name in due:
             self._forget_in_time(self._nodes[name], now_ns)
@@ -244,15 +236,47 @@ class NodeMap(MapState):
         self._expire_tombstones(now_ns)
         return left == 0 or at_most in {len(due), len(over)}
 
+    def _make_transitions(self, now_ns: int, left: int | None) -> int | None:
+        """By new rules and by time, `left` at most; how many more may be made (None: any number)."""
+        left = self._review(now_ns, left)
+        for queue in self.queues if left != 0 else ():
+            left = self._apply_thresholds(queue, left)
+            if left == 0:
+                break
+        return left
+
+    def _review(self, now_ns: int, left: int | None = None) -> int | None:
+        """Judge nodes that are missing, `left` at most, by new rules where those are milder; how many more may be.
+
+        The latest heartbeat comes first, and each goes to the front of its new queue: all queues stay in order. Where
+        the rules are stricter, the fronts of the queues say so.
+        """
+        while self._to_review is not None and left != 0:
+            node = next(self._to_review, None)
+            if node is None:
+                self._to_review = None
+                self.disruptions.end_recovered()
+            elif self._nodes.get(node.name) is node:
+                status = self.thresholds.status(self.counted_age_ns(node))
+                if status is not node.status and Status.OFFLINE is not status and node.status is not Status.ACTIVE:
+                    # Active as of the heartbeat that it rests on: no other registry may take it for a new one.
+                    self.set_status(node, status, node.last_heartbeat_ns if status is Status.ACTIVE else now_ns)
+                    Queue.to_front(node)
+                self._recently_offline.review(node, now_ns)
+                left = None if left is None else left - 1
+        return left
+
     def _apply_thresholds(self, queue: Queue, left: int | None = None) -> int | None:
         """Make the queue's transitions, `left` at most; how many more may be made (None: any number)."""
         reception, limits = queue.path.reception, self.thresholds
         while (node := queue.front()) is not None:
             counted_age_ns = reception.counted_age_ns(node.last_heartbeat_ns)
             if queue.status is Status.ACTIVE and counted_age_ns >= limits.warning_after:
-                self.set_status(node, Status.WARNING, reception.until_ns - (counted_age_ns - limits.warning_after))
+                passed_ns = reception.until_ns - (counted_age_ns - limits.warning_after)
+                self.set_status(node, Status.WARNING, max(passed_ns, self._rules_since_ns))
             elif queue.status is Status.WARNING and counted_age_ns > limits.offline_after:
-                self.set_status(node, Status.OFFLINE, reception.until_ns - (counted_age_ns - limits.offline_after))
+                passed_ns = reception.until_ns - (counted_age_ns - limits.offline_after)
+                self.set_status(node, Status.OFFLINE, max(passed_ns, self._rules_since_ns))
             elif queue.status is Status.OFFLINE and counted_age_ns >= limits.forget_after:
                 self._forget(node)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
@@ -10,6 +11,13 @@ from exporter.domain.node import Node, NodeRecord, Tombstone
 from exporter.domain.transition import Transition
 
 Value = TypeVar("Value")
+MAX_TRANSITIONS = 10_000
+"""So many transitions wait at most, and TRANSITIONS_A_NODE for each node: the oldest beyond are dropped."""
+TRANSITIONS_A_NODE = 4
+"""That an outage of the whole mesh and its return always have room."""
+SPARE = 1_000
+"""So many beyond are dropped together, since each time the others move up."""
+_log = logging.getLogger("aurora.nodemap")
 
 
 @dataclass(slots=True)
@@ -24,6 +32,8 @@ class PendingChanges:
     """Recorded before, and lost by the store."""
     retold: set[str] = field(default_factory=set)
     """Nodes whose record or tombstone the store had before, and lost: nobody else needs to know of it."""
+    dropped: int = 0
+    """Transitions that waited for the store too long, and will never be recorded."""
 
     def __bool__(self) -> bool:
         return bool(self.count or self.heartbeats)
@@ -61,6 +71,19 @@ class PendingChanges:
             taken.heartbeats = set(islice(self.heartbeats, at_most))
             self.heartbeats -= taken.heartbeats
         return taken
+
+    def note_transition(self, transition: Transition, nodes: int) -> None:
+        """It waits for the store; of `nodes` nodes so many may."""
+        self.transitions.append(transition)
+        excess = len(self.transitions) - MAX_TRANSITIONS - TRANSITIONS_A_NODE * nodes
+        if excess > SPARE:
+            if not self.dropped:
+                _log.error(
+                    "the oldest transitions are dropped, since too many wait for the store",
+                    extra={"waiting": len(self.transitions)},
+                )
+            del self.transitions[:excess]
+            self.dropped += excess
 
     def give_back(self, taken: PendingChanges) -> None:
         """The store did not take it: put it back behind what came since, which is newer."""

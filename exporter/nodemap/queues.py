@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from heapq import merge
 
 from exporter.domain.node import Node
 from exporter.domain.status import Status
@@ -37,6 +38,12 @@ class Queue:
         """Put the node at the end of the queue, among this one's siblings, that its status belongs in."""
         parked = node.status is Status.OFFLINE and node.facts.ttl_ns
         self.siblings[None if parked else node.status].push(node)
+
+    @staticmethod
+    def to_front(node: Node) -> None:
+        """Of all in its queue, the node's heartbeat is the oldest."""
+        if isinstance(node.queue, Queue):
+            node.queue.nodes.move_to_end(node.order, last=False)
 
     @staticmethod
     def discard(node: Node) -> None:
@@ -88,6 +95,11 @@ class Queues:
         """The oldest last heartbeat of the path's nodes; now, if it has none."""
         fronts = [queue.front() for queue in self if queue.path is path]
         return min((node.last_heartbeat_ns for node in fronts if node is not None), default=now_ns)
+
+    def missing(self) -> Iterator[Node]:
+        """Those that are missing now, the latest heartbeat first."""
+        queues = [reversed([*queue.nodes.values()]) for queue in self if queue.status is not Status.ACTIVE]
+        return merge(*queues, key=lambda node: -node.last_heartbeat_ns)
 
     def __iter__(self) -> Iterator[Queue]:
         """Every queue that has nodes; generations that emptied are dropped on the way."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ValuesView
+from collections.abc import Iterator, ValuesView
 
 from msgspec.structs import replace
 
@@ -88,6 +88,10 @@ class MapState:
         self.resumed_ns = 0
         """When we went on after a stop so long that nodes may have died in it; 0 once the bus answered a ping since."""
         self._gap_ns = thresholds.gap
+        self._rules_since_ns = 0
+        """When (monotonic) the thresholds were changed: no transition by them was before."""
+        self._to_review: Iterator[Node] | None = None
+        """Nodes that new rules may bring back, as long as there are any."""
         self.wall_time = WallTime(now_ns, clock.wall_ns())
         self.disruptions = Disruptions(self.totals, self.wall_time, self._note_suppression)
         self._renames = Renames(thresholds.heartbeat_interval, self.mesh_time, self._note_suppression)
@@ -281,11 +285,15 @@ class MapState:
 
     def adopt_transition(self, node: Node, transition: Transition) -> None:
         """What was recorded stands; it changes the node's status unless we know of a later heartbeat."""
-        node.last_transition = transition
+        before, node.last_transition = node.last_transition, transition
         if transition.to is node.status:
             return
         at_ns = min(self.mesh_time.local(transition.stamp_ns), self.clock.monotonic_ns())
-        if transition.to is Status.ACTIVE:
+        if transition.to is Status.ACTIVE and before is not None and transition.stamp_ns == before.stamp_ns + 1:
+            # By new limits, and no heartbeat: its stamp is later than the one before for the order's sake alone.
+            self.set_status(node, Status.ACTIVE, node.last_heartbeat_ns, recorded=False)
+            Queue.to_front(node)
+        elif transition.to is Status.ACTIVE:
             # It was made by a heartbeat, which we may not have received.
             if at_ns > node.last_heartbeat_ns:
                 node.last_seen_ns = max(node.last_seen_ns, transition.at_ns)
@@ -310,7 +318,7 @@ class MapState:
         node.last_transition = transition = Transition(
             node.name, before, status, shown_ns, node.sequence_now + 1, stamp_ns, self._by
         )
-        self.pending.transitions.append(transition)
+        self.pending.note_transition(transition, len(self._nodes))
         self.recent.note(transition)
 
     def _set_deadlines(self, node: Node) -> None:

@@ -139,6 +139,12 @@ class Disruptions:
                 self._end(site)
         self._update_marks()
 
+    def end_recovered(self) -> None:
+        """The rule changed: what is no disruption by it ends, without waiting for a reboot."""
+        for site in list(self._running):
+            if self._totals.recovered(site):
+                self._end(site)
+
     def _replay(self, site: str, gone: list[tuple[int, Node]], thresholds: Thresholds) -> None:
         rule, in_service = self._totals.site_rule, self._totals.in_service(site)
         recent_ns = rule.recent + thresholds.offline_after - thresholds.warning_after

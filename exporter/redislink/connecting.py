@@ -11,12 +11,16 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from exporter.redislink.parser import BoundedParser
 from exporter.redislink.url import Kind, RedisUrl, parse_redis_url
 
 TIMEOUT_SECONDS = 0.8
 """How long a connection, and each answer on it, may take."""
+SLOTS = 16_384
+"""Of a cluster."""
 
 
 def connect(url: RedisUrl | str, *, timeout: float = TIMEOUT_SECONDS) -> Redis | RedisCluster:
@@ -31,7 +35,14 @@ def connect(url: RedisUrl | str, *, timeout: float = TIMEOUT_SECONDS) -> Redis |
         return subscriber(url, timeout=timeout)
     options = _options(url, timeout)
     nodes = [ClusterNode(host, port) for host, port in url.hosts]
-    return RedisCluster(startup_nodes=nodes, max_connections=16, **options)
+    parser = options.pop("parser_class")
+    client = RedisCluster(startup_nodes=nodes, max_connections=16, **options)
+    # What RedisCluster takes no arguments for, though its nodes do.
+    client.connection_kwargs["parser_class"] = parser
+    client.connection_kwargs["response_callbacks"]["CLUSTER SLOTS"] = check_slots
+    for node in client.startup_nodes:
+        node.connection_kwargs["parser_class"] = parser
+    return client
 
 
 def subscriber(url: RedisUrl | str, *, timeout: float = TIMEOUT_SECONDS) -> Redis:
@@ -50,6 +61,19 @@ def subscriber(url: RedisUrl | str, *, timeout: float = TIMEOUT_SECONDS) -> Redi
         options |= {"connection_class": SSLConnection, **url.options}
     host, port = url.hosts[0]
     return Redis.from_pool(ConnectionPool(host=host, port=port, db=url.db, **options))
+
+
+def check_slots(answer: list[list[Any]]) -> list[list[Any]]:
+    """What CLUSTER SLOTS answered: redis-py goes through each slot of each range, as many as a server may say.
+
+    Raises InvalidResponse unless each slot is there once at most.
+    """
+    left = SLOTS
+    for first, last, *_ in answer:
+        left -= last - first + 1
+        if not (0 <= first <= last < SLOTS and left >= 0):
+            raise InvalidResponse(f"Protocol error: the slots {first} to {last} are none of a cluster, or there twice")
+    return answer
 
 
 class AnyNodeConnection(Connection):
@@ -93,7 +117,10 @@ def _sentinel_pool(url: RedisUrl, options: dict[str, Any], timeout: float) -> Ma
         "socket_timeout": timeout / len(url.hosts),
         "socket_connect_timeout": timeout / len(url.hosts),
     }
+    parser = sentinel_options.pop("parser_class")
     sentinel = Sentinel(url.hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
+    for client in sentinel.sentinels:
+        client.connection_pool.connection_kwargs["parser_class"] = parser
     return MasterPool(url.service, sentinel, db=url.db, **options)  # type: ignore[no-untyped-call]
 
 
@@ -108,4 +135,5 @@ def _options(url: RedisUrl, timeout: float) -> dict[str, Any]:
         "protocol": 2,
         "driver_info": None,
         "decode_responses": False,
+        "parser_class": BoundedParser,
     }

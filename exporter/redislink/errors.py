@@ -12,6 +12,7 @@ ODD_ANSWERS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError,
 REDIS_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError, *ODD_ANSWERS)
 """All that a client's call may raise, time that ran out (TimeoutError is an OSError) included."""
 _NO_REDIS = "it does not answer as a Redis does: is it another server, or one that wants TLS (rediss://)?"
+_TOO_LARGE = "its answer is larger than any that we ask for: is it another server, or does another program write there?"
 
 _BY_TYPE: tuple[tuple[type[Exception], str], ...] = (
     (MasterNotFoundError, "the Sentinels know no master of this name that lives: check the service name, or wait"),
@@ -34,6 +35,8 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
     ("Protocol error", _NO_REDIS),
     ("Protocol Error", _NO_REDIS),
     ("nesting depth", _NO_REDIS),
+    ("Connection not ready", _NO_REDIS),
+    ("the answer is too large", _TOO_LARGE),
     ("OOM", "it is out of memory and takes no writes: raise its maxmemory or free some"),
     ("MISCONF", "it takes no writes, since it cannot save to its disk: look into its log"),
     ("NOREPLICAS", "it takes no writes, since too few of its replicas are there"),

@@ -89,11 +89,8 @@ class RedisData:
 
     async def _upgrade_from_1(self, dataset: str) -> None:
         """Two registries may do so at once. Those of the older version are refused from then on, and say so."""
-        names: list[str] = []
-        for key in (codec.RECORDED, codec.HEARD):
-            async with self.asking():
-                found: Any = await self.client.hkeys(key)
-            names += [name.decode(errors="replace") for name in found]
+        found = [name for key in (codec.RECORDED, codec.HEARD) async for values in self._scan(key) for name in values]
+        names = [name.decode(errors="replace") for name in dict.fromkeys(found)]
         for start in range(0, len(names), codec.PART):
             part = names[start : start + codec.PART]
             histories = [key for name in part for key in (codec.history_of_format_1(name), codec.history(name))]
@@ -135,14 +132,9 @@ class RedisData:
     async def _load_hash(self, key: str, read: Callable[[str, bytes], Value]) -> dict[str, Value]:
         """The hash's values by name; what cannot be read is set aside."""
         values: dict[str, Value] = {}
-        cursor = 0
-        while True:
-            found: Any
-            async with self.asking():
-                cursor, found = await self.client.hscan(key, cursor, count=codec.SCAN)
-                values_found = list(found.items())
+        async for found in self._scan(key):
             bad: dict[bytes, bytes] = {}
-            for field, value in values_found:
+            for field, value in found.items():
                 try:
                     name = field.decode()
                     values[name] = read(name, value)
@@ -151,8 +143,17 @@ class RedisData:
                     bad[field] = value
             if bad:
                 await self._set_aside(key, bad)
-            if not cursor:
-                return values
+        return values
+
+    async def _scan(self, key: str) -> AsyncIterator[dict[bytes, bytes]]:
+        """The hash in parts; a field may be in two of them."""
+        cursor: int | None = None
+        while cursor != 0:
+            found: Any
+            async with self.asking():
+                cursor, found = await self.client.hscan(key, cursor or 0, count=codec.SCAN)
+                part = dict(found.items())
+            yield part
 
     async def _set_aside(self, key: str, values: dict[bytes, bytes]) -> None:
         """Keep a copy of what cannot be used, since its node may register again and take its place."""

@@ -59,6 +59,8 @@ class Refusal(enum.StrEnum):
     HEAD_TOO_LARGE = "head_too_large"
     RECEIVE_TIMEOUT = "receive_timeout"
     SEND_TIMEOUT = "send_timeout"
+    HANDSHAKE = "handshake"
+    """TLS was not agreed on, or not in time."""
     CONNECTIONS = "connections"
     IDLE_CONNECTION = "idle_connection"
     """Closed to make room for another one."""
@@ -227,6 +229,11 @@ class Telemetry(Collector):
             "aurora_registry_store_queue_length",
             "Transitions and changes of nodes that are in memory and not written to the store yet.",
             self._store_queue_length(),
+        )
+        yield CounterMetricFamily(
+            "aurora_registry_store_transitions_dropped",
+            "Transitions that waited too long for a store that was down, and were never recorded.",
+            self._node_map.pending.dropped if self._node_map else 0,
         )
         yield _counter(
             "aurora_registry_store_records_rejected",

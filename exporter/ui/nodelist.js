@@ -12,6 +12,8 @@ import { age, gigabytes, nodePage, percent, words } from "./format.js";
 const ROW = 40;
 const SPARE = 6;
 const NAMED_TILES = 300;
+/** Tiles that are made for one frame: those of a large mesh appear within a few frames, and none of them is long. */
+const NEW_TILES = 300;
 
 /** @param {NodeDoc} node */
 export const ageOf = (node) => age((now() - Date.parse(node.last_seen)) / 1000);
@@ -147,6 +149,7 @@ export class Tiles {
     /** @type {Map<string, {section: HTMLElement, count: HTMLElement, list: HTMLElement}>} */
     this.groups = new Map();
     this.named = true;
+    this.frame = 0;
     this.element.addEventListener("keydown", (event) => this.move(event));
   }
 
@@ -182,8 +185,23 @@ export class Tiles {
       section.remove();
       this.groups.delete(key);
     }
-    const keys = [...groups.keys()].sort();
-    inOrder(this.element, keys.map((key) => this.group(key, groups.get(key) ?? [])));
+    this.build([...groups].sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  /**
+   * Make the groups, as many tiles as a frame has room for, and the rest in the next frames.
+   * @param {[string, NodeDoc[]][]} groups
+   */
+  build(groups) {
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
+    let room = NEW_TILES;
+    const sections = groups.map(([key, members]) => {
+      const ready = members.filter((node) => this.tiles.has(node.name) || (room > 0 && room--));
+      if (ready.length < members.length) this.frame ||= requestAnimationFrame(() => this.build(groups));
+      return this.group(key, ready, members.length);
+    });
+    inOrder(this.element, sections);
     for (const { list } of this.groups.values()) {
       const stops = list.querySelectorAll("[tabindex='0']");
       if (!stops.length) list.firstElementChild?.setAttribute("tabindex", "0");
@@ -197,7 +215,7 @@ export class Tiles {
    * @param {Set<string>} changed
    */
   repaint(rows, changed) {
-    if (rows.length !== this.tiles.size) return false;
+    if (this.frame || rows.length !== this.tiles.size) return false;
     const painted = rows.filter((node) => changed.has(node.name));
     const inPlace = painted.every((node) => {
       const tile = this.tiles.get(node.name);
@@ -210,8 +228,9 @@ export class Tiles {
   /**
    * @param {string} key
    * @param {NodeDoc[]} members
+   * @param {number} total
    */
-  group(key, members) {
+  group(key, members, total) {
     const [place, role] = key.split("\n");
     let group = this.groups.get(key);
     if (!group) {
@@ -221,7 +240,7 @@ export class Tiles {
       this.groups.set(key, group);
     }
     const { list, count, section } = group;
-    setText(count, `${role} · ${members.length}`);
+    setText(count, `${role} · ${total}`);
     inOrder(list, members.map((node) => this.paint(node)));
     return section;
   }

@@ -7,10 +7,12 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import uvicorn
 
+from exporter.api.handshakes import SecuredListener, SecuredProtocol
 from exporter.api.protocol import DeadlineProtocol
 
 log = logging.getLogger("aurora.web")
@@ -29,15 +31,31 @@ class Server(uvicorn.Server):
         """`grace_seconds`: how long requests that are under way at the end may take."""
         super().__init__(config)
         self._grace_seconds = grace_seconds
+        self._secured: list[SecuredListener] = []
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Capture none: uvicorn would raise a caught SIGTERM again once it is done; we end with status 0 instead."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; for TLS by ourselves, since uvicorn's handshakes have no limits."""
+        if self.config.ssl is None or sockets is None:
+            await super().startup(sockets=sockets)
+            return
+
+        made: Any = self.config.http_protocol_class
+        protocol: Callable[[], SecuredProtocol] = partial(
+            made, config=self.config, server_state=self.server_state, app_state={}
+        )
+        self.servers = []
+        for listening in sockets:
+            self._secured.append(SecuredListener(listening, protocol, self.config.ssl, self.server_state))
+        self.started = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End all connections; those that are under way after the grace are cut, and the log names them."""
-        for listening in (*self.servers, *(sockets or ())):
+        for listening in (*self._secured, *self.servers, *(sockets or ())):
             listening.close()
         await self._wait(CLOSE_SECONDS, self._connections)
         for connection in self._connections():

@@ -15,6 +15,7 @@ from typing import Any
 import uvicorn
 
 from exporter.api.app import create_app
+from exporter.api.handshakes import SecuredProtocol
 from exporter.api.protocol import DeadlineProtocol
 from exporter.api.trust import is_trusted_peer
 from exporter.auth.audit import LOCAL
@@ -93,13 +94,14 @@ STOP_SECONDS = GRACE_SECONDS + 10
 async def serve(registry: Registry, listening: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT, which let requests under way finish; SIGHUP reloads the configuration."""
     raise_open_files(registry.config.limits.max_connections)
+    protocol = (DeadlineProtocol if registry.web.tls is None else SecuredProtocol).within(
+        lambda: registry.config.limits,
+        lambda host: is_trusted_peer(registry.config.auth, host),
+        registry.telemetry.refuse,
+    )
     config = uvicorn.Config(
         create_app(registry),
-        http=DeadlineProtocol.within(
-            lambda: registry.config.limits,
-            lambda host: is_trusted_peer(registry.config.auth, host),
-            registry.telemetry.refuse,
-        ),
+        http=protocol,
         ws="none",
         lifespan="off",
         access_log=False,

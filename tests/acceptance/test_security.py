@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -287,3 +288,54 @@ def test_files_that_everybody_can_read_are_warned_of(tmp_path):
     with RegistryProcess(tmp_path, settings={"auth": auth}) as registry:
         assert "every user of this machine can read a file of secrets: chmod 600" in registry.log
         assert 'writes="with a token" reads=everybody' in registry.log
+
+
+def test_handshakes_that_are_never_finished(tmp_path, ca):
+    """They count against their source and end in time; others, and the registry's own end, do not wait for them."""
+    web = tls_config(tmp_path, ca)
+    limits = {"receive_timeout": "2s", "max_connections_per_source": 20, "max_connections": 60}
+    registry = Secured(tmp_path, web)
+    registry.configure(
+        {
+            "web": {"config_file": str(registry.web)},
+            "auth": {"trusted_networks": ["127.0.0.1/32"]},
+            "limits": limits,
+        }
+    )
+
+    def connect(source):
+        return socket.create_connection(("127.0.0.1", registry.port), timeout=30, source_address=(source, 0))
+
+    def refused(reason):
+        return registry.metric(f'aurora_registry_requests_refused_total{{reason="{reason}"}}')
+
+    with registry:
+        strangers = [connect("127.0.0.2") for _ in range(40)]
+        until(lambda: refused("connections"), 20)
+        for each in strangers[:20]:
+            each.sendall(b"\x16\x03\x01\x02\x00")
+        assert all(each.recv(1) == b"" for each in strangers[20:])
+        until(lambda: refused("handshake"), 20)
+        for each in strangers:
+            with contextlib.suppress(ConnectionError):
+                assert each.recv(1) == b""
+            each.close()
+
+        # From many sources: those that wait longest make room, also for what is trusted.
+        strangers = [connect(f"127.0.1.{number}") for number in range(1, 101)]
+        assert registry.get("/-/healthy").status_code == 200
+        until(lambda: refused("idle_connection") + refused("handshake"), 20 + 100)
+        assert refused("idle_connection") > 0
+        assert registry.register(name="n1") == 201
+
+        with connect("127.0.0.1") as plain:
+            plain.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                plain.recv(1)
+        for each in strangers:
+            each.close()
+        friends = [connect("127.0.0.1") for _ in range(10)]
+        assert "Traceback" not in registry.log
+        assert "error" not in registry.log
+    for each in friends:
+        each.close()

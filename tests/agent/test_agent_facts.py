@@ -170,6 +170,9 @@ def test_a_token_is_the_nodes_own_or_the_one_to_join_with(tmp_path, state):
         assert tokens.current() == "join"
     tokens.take({"token": "own"})
     assert (tokens.current(), tokens.of_node("n")) == ("own", "own")
+    for odd in ("a\r\nHost: x", "two words", "", "\u00e9", "x" * 5000, 1, None):
+        tokens.take({"token": odd})
+        assert tokens.current() == "own"
     assert tokens.forget()
     file.write_text("new")
     assert tokens.current() == "new"

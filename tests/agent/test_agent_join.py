@@ -194,7 +194,7 @@ def test_systemds_files_are_those_of_a_wheel(join, tmp_path):
         (["--site", "a\nb"], 2, "--site: a value is one line"),
         (["--prefix", "opt"], 2, "--prefix: expected an absolute path"),
         (["--leave-on-stop", "perhaps"], 2, "invalid choice"),
-        (["--registry", "ftp://a"], 2, "expected host:port or a URL"),
+        (["--registry", "ftp://a"], 2, "expected a host, host:port or a URL"),
         (["--registry", "http://127.0.0.1:1"], 1, "connection refused"),
     ],
 )

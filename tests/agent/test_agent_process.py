@@ -410,7 +410,7 @@ def test_a_dry_run_asks_nobody(run):
         ({"AURORA_NODE_NAME": "a b"}, "--node-name (AURORA_NODE_NAME): expected 1 to 63 letters"),
         ({"AURORA_HEARTBEAT_INTERVAL": "soon"}, "--heartbeat-interval: expected a duration"),
         ({"AURORA_LEAVE_ON_STOP": "perhaps"}, "AURORA_LEAVE_ON_STOP: expected true or false, got 'perhaps'"),
-        ({"AURORA_REGISTRY": "redis://me:hunter2@a"}, "expected host:port or a URL"),
+        ({"AURORA_REGISTRY": "redis://me:hunter2@a"}, "expected a host, host:port or a URL"),
         ({"AURORA_LOG_LEVEL": "loud"}, "--log.level: expected one of debug"),
     ],
 )

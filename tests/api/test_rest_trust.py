@@ -79,6 +79,31 @@ def test_others_may_read_only(client, peer, method, path):
         ("x-forwarded-host", "registry"),
         ("true-client-ip", "127.0.0.1"),
         ("cf-connecting-ip", "127.0.0.1"),
+        ("cf-visitor", "https"),
+        ("x-forwarded-prefix", "/registry"),
+        ("x-forwarded-client-cert", "By=x"),
+        ("x-original-url", "/nodes"),
+        ("x-rewrite-url", "/nodes"),
+        ("x-host", "registry"),
+        ("x-vercel-forwarded-for", "127.0.0.1"),
+        ("x-nf-client-connection-ip", "127.0.0.1"),
+        ("do-connecting-ip", "127.0.0.1"),
+        ("fly-client-ip", "127.0.0.1"),
+        ("fly-region", "ams"),
+        ("x-sucuri-clientip", "127.0.0.1"),
+        ("x-azure-socketip", "127.0.0.1"),
+        ("x-arr-log-id", "1"),
+        ("x-envoy-internal", "true"),
+        ("x-cluster-client-ip", "127.0.0.1"),
+        ("x-remote-addr", "127.0.0.1"),
+        ("x-real-port", "80"),
+        ("x-source-ip", "127.0.0.1"),
+        ("x-proxy-id", "1"),
+        ("proxy-connection", "keep-alive"),
+        ("tailscale-user-login", "a@example.com"),
+        ("akamai-origin-hop", "1"),
+        ("x-varnish", "1"),
+        ("surrogate-capability", "a=b"),
     ],
 )
 def test_what_an_unknown_proxy_passes_on_is_trusted_by_nobody(client, header, value):
@@ -87,6 +112,14 @@ def test_what_an_unknown_proxy_passes_on_is_trusted_by_nobody(client, header, va
 
     assert answer.status == 403
     assert "127.0.0.1 passed this on and is not in auth.trusted_proxies" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["cookie", "from", "cache-control", "priority", "x-hostname", "x-requested-with", "x-viable", "x-transport", "dnt"],
+)
+def test_what_programs_send_of_themselves_is_no_proxys(client, header):
+    assert writes(client, **{header: "1"}).status == 201
 
 
 @pytest.mark.usefixtures("behind_proxy")

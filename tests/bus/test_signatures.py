@@ -56,9 +56,14 @@ def test_a_node_signs_for_itself_and_an_operator_for_all(check):
     assert check.send(check.event(token=JOIN)) == "bad_signature"
 
 
-def test_only_operators_sign_departures(check):
-    assert check.send(check.event({"node": "ann"}, "node_deregister")) == "bad_signature"
-    assert check.send(check.event({"node": "ann"}, "node_deregister", OPERATOR)) == "operator"
+def test_a_departure_is_signed_by_the_node_that_leaves_or_an_operator(check):
+    """As over HTTP."""
+    leaving = check.event({"node": "ann"}, "node_deregister")
+    assert check.send(leaving) == "node ann"
+    assert check.send(leaving) == "stale_signature"
+    assert check.send(check.event({"node": "bob"}, "node_deregister", ahead=1)) == "bad_signature"
+    assert check.send(check.event({"node": "ann"}, "node_deregister", JOIN, ahead=1)) == "bad_signature"
+    assert check.send(check.event({"node": "ann"}, "node_deregister", OPERATOR, ahead=1)) == "operator"
 
 
 @pytest.mark.parametrize("key", ["type", "data", "signature"])

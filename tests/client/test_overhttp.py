@@ -227,7 +227,7 @@ def test_a_registry_behind_a_proxy_has_a_path_and_a_login(stranger, listening):
 )
 def test_what_is_no_url_is_refused_unseen(url):
     """It may hold a password."""
-    with pytest.raises(Invalid, match=r"^expected host:port or a URL such as http://10\.0\.0\.1:9999$"):
+    with pytest.raises(Invalid, match=r"^expected a host, host:port or a URL such as http://10\.0\.0\.1:9999$"):
         HttpClient(url)
 
 

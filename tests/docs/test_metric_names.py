@@ -27,6 +27,7 @@ UNSEEN = {
     "aurora_registry_log_lines_dropped_total": "for the question why a log has gaps",
     "aurora_registry_store_durable": "a choice of those who set Redis up: said at the start, and by /health",
     "aurora_registry_store_queue_length": "how much a store that is down lacks; that it is down is shown",
+    "aurora_registry_store_transitions_dropped_total": "for the question why a history has gaps: the store was down",
     "aurora_registry_store_records_rejected_total": "the log names each; no record of ours is ever among them",
     "aurora_registry_http_request_duration_seconds_sum": "the histogram's buckets and count say more than its mean",
     "process_virtual_memory_bytes": "reserved addresses; what is resident is shown",

@@ -430,4 +430,14 @@ FAULTS = (
         "limits apply with them too (make lowest)",
         ("api/test_rest_attacks.py::test_one_stranger_has_a_share_of_connections",),
     ),
+    Fault(
+        "S23",
+        "a Redis that answers with more than anybody can take",
+        "bounded memory; named and waited for",
+        (
+            "faults/test_hostile_redis.py::test_it_takes_bounded_memory_and_ends_nothing",
+            "redislink/test_hostile_server.py::test_a_large_array_is_refused_before_memory_is_set_aside",
+            "redislink/test_hostile_server.py::test_slots_that_no_cluster_has_are_refused",
+        ),
+    ),
 )

@@ -19,7 +19,7 @@ from exporter.domain.heartbeat import GpuHealth, GpuReading, Heartbeat, Ignored,
 from exporter.domain.node import Node, NodeRecord
 from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Thresholds, Transport
-from exporter.nodemap import merging, nodemap, state
+from exporter.nodemap import merging, nodemap, pending, state
 from exporter.nodemap.changes import Change
 from exporter.nodemap.deadlines import Deadlines
 from exporter.nodemap.nodemap import NodeMap
@@ -252,3 +252,27 @@ def test_what_another_registry_recorded_before_us_is_not_told_again():
     complete(merging.adopt(node_map, Batch(transitions=[replace(ours, by="them")])))
 
     assert merging.batch_of(node_map, node_map.pending.take(10)).transitions == []
+
+
+def test_what_waits_for_a_store_that_is_down_has_a_limit(monkeypatch, caplog):
+    """The newest stay, what is lost is counted, and the log says so once; the store gets what is left."""
+    monkeypatch.setattr(pending, "MAX_TRANSITIONS", 20)
+    monkeypatch.setattr(pending, "SPARE", 5)
+    clock = ManualClock()
+    node_map = NodeMap(clock, Thresholds())
+    node_map.commit(node_map.plan(Register(Registration("a"))))
+    made = []
+    for _ in range(50):
+        for _ in range(121):
+            clock.advance(1)
+            node_map.tick()
+        node_map.heartbeat(Heartbeat("a"), Transport.HTTP)
+        taken = node_map.pending.take(100)
+        made += [each.sequence for each in taken.transitions if each.sequence not in made]
+        node_map.pending.give_back(taken)
+    assert len(made) == 100
+    left = [each.sequence for each in node_map.pending.transitions]
+    assert len(left) <= 20 + 4 + 5
+    assert left == made[-len(left) :]
+    assert node_map.pending.dropped == 100 - len(left)
+    assert caplog.text.count("the oldest transitions are dropped") == 1

@@ -61,11 +61,11 @@ def test_the_registry_is_the_option_then_the_environment_then_here(monkeypatch):
         (["stats", "--timeout=2h"], "argument --timeout: expected a duration from 1ms to 1h, got '2h'"),
         (
             ["stats", "--registry=ftp://x"],
-            "argument --registry: expected host:port or a URL such as http://127.0.0.1:9999",
+            "argument --registry: expected a host, host:port or a URL such as http://127.0.0.1:9999",
         ),
-        (["stats", "--registry=http://"], "argument --registry: expected host:port or a URL such as"),
-        (["stats", "--registry=http://x:99999"], "argument --registry: expected host:port or a URL such as"),
-        (["stats", "--registry=http://x/?a=b"], "argument --registry: expected host:port or a URL such as"),
+        (["stats", "--registry=http://"], "argument --registry: expected a host, host:port or a URL such as"),
+        (["stats", "--registry=http://x:99999"], "argument --registry: expected a host, host:port or a URL such as"),
+        (["stats", "--registry=http://x/?a=b"], "argument --registry: expected a host, host:port or a URL such as"),
     ],
 )
 def test_wrong_usage_is_told_as_such(cli, registry, argv, complaint):

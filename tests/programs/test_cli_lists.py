@@ -28,6 +28,22 @@ def test_the_inventory_is_ansibles(registry, shows, seed):
     assert set(found["all"]["children"]) == {"ungrouped", *(found.keys() - {"_meta", "all"})}
 
 
+def test_templates_of_nodes_are_text_to_ansible(registry, shows, seed):
+    """Ansible runs those of an inventory, wherever somebody uses the variable."""
+    evil = "{{ lookup('pipe', 'id') }}"
+    node = seed["nodes"]["vengeance"]
+    node["capabilities"]["gpu_type"] = evil
+    node["metadata"] = {"a": [evil, {"b": "{% x %}", "c": 1, "d": "{ }"}], "__ansible_vault": "x", "site": evil}
+    registry.answer("/nodes/vengeance", node)
+    variables = json.loads(shows("inventory", "--host", "vengeance"))
+    unsafe = {"__ansible_unsafe": evil}
+    assert variables["aurora_gpu_type"] == unsafe
+    inner = {"b": {"__ansible_unsafe": "{% x %}"}, "c": 1, "d": "{ }"}
+    assert variables["aurora_metadata"] == {"a": [unsafe, inner], "site": unsafe}
+    registry.answer("/nodes", seed)
+    assert '"{{' not in shows("inventory").replace('"__ansible_unsafe": "{{', "")
+
+
 def test_one_hosts_variables(registry, shows, seed):
     registry.answer("/nodes/vengeance", seed["nodes"]["vengeance"])
     assert json.loads(shows("inventory", "--host", "vengeance"))["aurora_role"] == "compute"
@@ -53,6 +69,14 @@ def test_ssh_is_given_addresses_only(registry, cli, seed):
     status, out, err = cli("ssh-config")
     assert (status, "evil" in out, "is no address" in err) == (1, False, True)
     assert cli("ssh-config", "--user=a b")[0] == 2
+
+
+@pytest.mark.parametrize("name", ["*", "a b", "a\n    ProxyCommand evil", "!a", "Match all"])
+def test_ssh_is_given_names_only(registry, cli, seed, name):
+    seed["nodes"]["aurora"]["name"] = name
+    registry.answer("/nodes", seed)
+    status, out, err = cli("ssh-config")
+    assert (status, out, "is no name of a node" in err) == (1, "", True)
 
 
 def test_the_line_that_adds_a_node(cli):

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
 from exporter.programs.cli.humanize import duration
-from exporter.programs.cli.tables import Status, facts, table
+from exporter.programs.cli.tables import Address, Status, facts, table
 from exporter.programs.cli.terminal import Terminal, be_tolerant, visible
 
 HOSTILE = "a\x1b[2J\x07\r\n\x9b1m\u202egpj\u200b\x00\ud800"
@@ -77,6 +78,39 @@ def test_a_name_is_cut_at_last_and_a_status_never():
     row = (name, "compute", Status("active"), "x" * 20)
     assert list(table([row], Terminal(width=90))) == [f"{name}  compute  active  xxxxxxx…"]
     assert list(table([row], Terminal(width=60))) == [f"{'a' * 32}…  compute  active  xxxxxxx…"]
+
+
+ADDRESSES = ("100.101.102.103", "fd7a:115c:a1e0:ab12:4843:cd96:626b:430e")
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 100])
+@pytest.mark.parametrize("options", [(), ("--wide",)])
+def test_addresses_are_never_cut(registry, shows, on_terminal, seed, width, options):  # noqa: PLR0917 - fixtures
+    """What leaves too little room for the rest is written on several lines, none of them too long."""
+    facts = {"site": "lisbon-datacenter", "cost_per_hour": 1}
+    for node, address in zip(seed["nodes"].values(), ADDRESSES, strict=False):
+        node |= {"vpn_ip": address, "metadata": facts, "lifecycle": "maintenance", "lifecycle_reason": "new fans " * 9}
+        node["capabilities"] = {"gpu": True, "gpu_count": 8, "gpu_type": "NVIDIA H100 80GB HBM3"}
+    registry.answer("/nodes", seed)
+    on_terminal(width=width)
+
+    shown = shows("nodes", *options)
+
+    assert set(ADDRESSES) < set(shown.split())
+    assert max(map(len, re.sub(r"\x1b\[\d*m", "", shown).splitlines())) <= width
+
+
+def test_a_row_of_several_lines_is_indented_and_has_no_empty_line():
+    header = ("NAME", "STATUS", "IP", "NOTE")
+    rows = [(name, Status("active"), Address(ADDRESSES[1]), note) for name, note in (("a", ""), ("b", "maintenance"))]
+
+    assert list(table([header, *rows], Terminal(width=60), least=(12, 7))) == [
+        "NAME  STATUS  IP",
+        "  NOTE",
+        f"a     active  {ADDRESSES[1]}",
+        f"b     active  {ADDRESSES[1]}",
+        "  maintenance",
+    ]
 
 
 def test_output_fits_80_columns(registry, shows, on_terminal, seed):

@@ -22,9 +22,18 @@ class ProxyThread:
         """Where it listens."""
         return self._proxy.port
 
+    @property
+    def accepted(self) -> int:
+        """So many connections were made."""
+        return self._proxy.accepted
+
     def cut(self) -> None:
         """Nothing comes through from now on, and neither side notices."""
         self._loop.call_soon_threadsafe(self._proxy.black_hole)
+
+    def spoil(self, first: bytes, again: bytes) -> None:
+        """Instead of the server's answers comes this, asked or not: `first`, and `again` without end."""
+        self._loop.call_soon_threadsafe(self._proxy.spoil, first, again)
 
     def heal(self) -> None:
         """New connections come through again."""

@@ -88,6 +88,11 @@ class ServerProcess:
             ServerProcess.opened.remove(self)
 
     @property
+    def process_id(self) -> int:
+        """Of the process that runs."""
+        return self._running().pid
+
+    @property
     def log(self) -> str:
         """All that it wrote, on both outputs."""
         return self._log.read_text(errors="replace")

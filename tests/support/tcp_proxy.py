@@ -1,4 +1,4 @@
-"""A TCP proxy that can swallow everything: a cable pulled somewhere, which neither side notices."""
+"""A TCP proxy that can swallow everything, as a pulled cable that neither side notices, or answer anything instead."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from typing import Self
 
 CHUNK = 65_536
+NEVER = 3600.0
 
 
 class TcpProxy:
@@ -16,8 +17,12 @@ class TcpProxy:
         self._open = asyncio.Event()
         self._open.set()
         self._era = 0
+        self._spoiled = asyncio.Event()
+        self._first = self._again = b""
         self._relays: set[asyncio.Task[None]] = set()
         self.port = 0
+        self.accepted = 0
+        """So many connections were made."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -35,11 +40,18 @@ class TcpProxy:
         self._era += 1
         self._open.clear()
 
+    def spoil(self, first: bytes, again: bytes) -> None:
+        """From now on the server's side says this, asked or not: `first`, and `again` without end."""
+        self._first, self._again = first, again
+        self._spoiled.set()
+
     def heal(self) -> None:
         """New connections work again. Old ones stay dead, as when an address translation forgot them."""
+        self._spoiled.clear()
         self._open.set()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
         relay = asyncio.create_task(self._relay(reader, writer))
         self._relays.add(relay)
         relay.add_done_callback(self._relays.discard)
@@ -54,6 +66,7 @@ class TcpProxy:
             pumps = [
                 asyncio.create_task(self._pump(reader, far_writer, self._era)),
                 asyncio.create_task(self._pump(far_reader, writer, self._era)),
+                asyncio.create_task(self._spoil(writer)),
             ]
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -64,6 +77,15 @@ class TcpProxy:
                 await asyncio.gather(*pumps, return_exceptions=True)
         finally:
             writer.close()
+
+    async def _spoil(self, writer: asyncio.StreamWriter) -> None:
+        await self._spoiled.wait()
+        self._era += 1  # Of the connections that there are, nothing else comes through.
+        writer.write(self._first)
+        while True:
+            await writer.drain()
+            await asyncio.sleep(0 if self._again else NEVER)
+            writer.write(self._again)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, era: int) -> None:
         while chunk := await reader.read(CHUNK):

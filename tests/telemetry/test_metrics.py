@@ -32,6 +32,7 @@ FAMILIES = {
     "aurora_registry_events_publish_failed": "counter",
     "aurora_registry_store_writes_failed": "counter",
     "aurora_registry_store_queue_length": "gauge",
+    "aurora_registry_store_transitions_dropped": "counter",
     "aurora_registry_store_records_rejected": "counter",
     "aurora_registry_log_lines_dropped": "counter",
     "aurora_registry_event_loop_lag_seconds": "gauge",

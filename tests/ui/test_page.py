@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,63 @@ def test_labels_of_forty_nodes_lie_over_no_other(registry, open_page):
     expect(page.locator(".topology text")).to_have_count(40)
 
     assert page.evaluate(OVERLAPPING) == []
+
+
+@pytest.mark.parametrize("settings", [{}, PHONE], ids=["wide", "phone"])
+def test_long_names_are_cut_in_the_topology_and_not_by_its_edge(registry, open_page, settings):
+    registry.register(name="aurora", role="lead")
+    for letter in "abcd":
+        registry.register(name=letter * 63)
+    page = open_page(**settings)
+    expect(page.locator(".topology text")).to_have_count(5)
+
+    outside = page.evaluate("""() => {
+      const card = document.querySelector(".topology").closest(".card").getBoundingClientRect();
+      const boxes = [...document.querySelectorAll(".topology text")].map((text) => text.getBoundingClientRect());
+      return boxes.filter((box) => box.left < card.left || box.right > card.right).length;
+    }""")
+
+    assert outside == 0
+
+
+def test_times_are_those_of_the_reader(registry, open_page):
+    registry.register(name="vengeance")
+    registry.ask("PUT", "/nodes/vengeance/maintenance", json={"until": "2030-01-01T12:00:00Z"})
+    page = open_page("/ui/nodes/vengeance", timezone_id="Asia/Kolkata", locale="en-GB")
+
+    expect(page.locator(".why")).to_contain_text("it is in maintenance until 01/01/2030 17:30:00")
+    expect(page.locator("dl")).to_contain_text("maintenance until 01/01/2030 17:30:00")
+    expect(page.locator("footer")).to_contain_text("Times are local: Asia/")
+
+
+AGES = {0: "0 s", 99.9: "99 s", 100: "1 min 40 s", 600: "10 min", 5999: "99 min", 6000: "1 h 40 min"}
+AGES |= {172_799: "47 h 59 min", 172_800: "2 days", 259_199: "2 days 23 h", -5: "0 s"}
+
+
+def test_ages_are_counted_in_whole_units(open_page):
+    page = open_page()
+    expect(page.get_by_role("heading", level=1)).to_have_text("No node is registered yet")
+
+    shown = page.evaluate("async (all) => all.map((await import('/ui/format.js')).age)", list(AGES))
+
+    assert dict(zip(AGES, shown, strict=True)) == AGES
+
+
+def test_a_table_shows_lifecycle_beside_status(registry, open_page):
+    """Whole, on a phone too."""
+    registry.register(name="vengeance")
+    registry.ask("PUT", "/nodes/vengeance/maintenance", json={})
+    page = open_page("/?view=table", **PHONE)
+    badge = page.locator(".row .badge.planned")
+    expect(badge).to_have_text("maintenance")
+
+    assert badge.evaluate(WITHIN_ITS_CELL)
+
+
+WITHIN_ITS_CELL = """(badge) => {
+  const [inner, cell] = [badge.getBoundingClientRect(), badge.closest("[role=cell]").getBoundingClientRect()];
+  return inner.left >= cell.left && inner.right <= cell.right && inner.top >= cell.top && inner.bottom <= cell.bottom;
+}"""
 
 
 OVERLAPPING = """() => {
@@ -216,6 +274,11 @@ def test_among_five_thousand_nodes_a_change_touches_few_elements(registry, open_
     register_many(registry, 5000)
     page = open_page(f"/?view={view}")
     expect(page.locator(".counts")).to_contain_text("5000")
+    if view == "tiles":
+        expect(page.locator(".tile")).to_have_count(5000)
+        counts = page.evaluate(TILES_BY_FRAME)
+        assert counts[-1] == 5000
+        assert max(later - earlier for earlier, later in pairwise(counts)) < 1000
     others = page.evaluate("document.querySelectorAll('*:not(.tile)').length")
 
     recoloured = [touched(page, registry, "PUT", f"/nodes/node-{number:04}/maintenance") for number in range(3)]
@@ -226,6 +289,19 @@ def test_among_five_thousand_nodes_a_change_touches_few_elements(registry, open_
     assert 0 < min(recoloured) < 100
     rows_in_sight = 40
     assert 0 < min(removed) < 100 + (2 * rows_in_sight if view == "table" else 0)
+
+
+TILES_BY_FRAME = """() => new Promise((resolve) => {
+  document.querySelector(".brand").click();
+  const counts = [0];
+  const look = () => {
+    counts.push(document.querySelectorAll(".tile").length);
+    if (counts.at(-1) === 5000) resolve(counts);
+    else requestAnimationFrame(look);
+  };
+  look();
+})"""
+"""How many tiles there are at each frame after the view is opened again."""
 
 
 def touched(page, registry, method, path):

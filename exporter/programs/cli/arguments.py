@@ -110,9 +110,9 @@ def _common(default: str | None = None) -> argparse.ArgumentParser:
     common.add_argument(
         "--registry",
         metavar="ADDRESS",
-        type=kinds.url,
+        type=kinds.registry,
         default=default or os.environ.get("AURORA_REGISTRY") or DEFAULT_REGISTRY,
-        help=f"host:port or URL of the registry (default: AURORA_REGISTRY, or {DEFAULT_REGISTRY})",
+        help=f"host, host:port or URL of the registry (default: AURORA_REGISTRY, or {DEFAULT_REGISTRY})",
     )
     common.add_argument(
         "--timeout",

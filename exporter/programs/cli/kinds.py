@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
-from exporter.client.endpoint import DEFAULT_REGISTRY, parse_endpoint
+from exporter.client.endpoint import ALERTMANAGER_PORT, DEFAULT_REGISTRY, PROMETHEUS_PORT, REGISTRY_PORT, as_url
 from exporter.domain.clock import SECOND
 from exporter.domain.duration import parse_duration
 from exporter.domain.errors import Invalid
@@ -44,15 +44,26 @@ def duration_text(text: str) -> str:
     return text
 
 
-def url(text: str) -> str:
-    """host:port or a URL, as a URL; the value is not repeated, since it may hold a password."""
+def registry(text: str) -> str:
+    """A host, host:port or a URL, as a URL."""
+    return _url(text, REGISTRY_PORT, f"{DEFAULT_REGISTRY} (here or in AURORA_REGISTRY)")
+
+
+def prometheus(text: str) -> str:
+    """The same, of a Prometheus."""
+    return _url(text, PROMETHEUS_PORT, f"http://127.0.0.1:{PROMETHEUS_PORT}")
+
+
+def alertmanager(text: str) -> str:
+    """The same, of an Alertmanager."""
+    return _url(text, ALERTMANAGER_PORT, f"http://127.0.0.1:{ALERTMANAGER_PORT}")
+
+
+def _url(text: str, usual_port: int, example: str) -> str:
     try:
-        parse_endpoint(text)
-    except Invalid:
-        raise argparse.ArgumentTypeError(
-            f"expected host:port or a URL such as {DEFAULT_REGISTRY} (here or in AURORA_REGISTRY)"
-        ) from None
-    return (text if "://" in text else f"http://{text}").rstrip("/")
+        return as_url(text, usual_port)
+    except Invalid:  # the value is not repeated, since it may hold a password
+        raise argparse.ArgumentTypeError(f"expected a host, host:port or a URL such as {example}") from None
 
 
 def whole_number(text: str) -> int:

@@ -11,12 +11,15 @@ from urllib.parse import urlsplit
 
 from exporter.client.documents import Node
 from exporter.client.endpoint import node_path, parse_endpoint
+from exporter.domain.text import is_name
 from exporter.programs.cli.context import Context
 from exporter.programs.cli.failures import Failure
 from exporter.programs.cli.nodes import site_of
 from exporter.programs.cli.terminal import visible
 
 _NOT_IN_GROUP = re.compile(r"[^A-Za-z0-9_]")
+_TEMPLATE = re.compile(r"\{[{%#]")
+_RESERVED = "__ansible"
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9._~/@%+,:=-]+")
 
 
@@ -52,7 +55,7 @@ def ssh_config(context: Context) -> None:
         context.show_json([{"host": f"{arguments.prefix}{node.name}", "hostname": node.vpn_ip} for node in nodes])
         return
     for node in nodes:
-        context.show([f"Host {arguments.prefix}{node.name}", f"    HostName {_address(node.vpn_ip)}"])
+        context.show([f"Host {arguments.prefix}{_name(node.name)}", f"    HostName {_address(node.vpn_ip)}"])
         if arguments.user:
             context.show([f"    User {arguments.user}"])
         if arguments.identity_file:
@@ -97,7 +100,27 @@ def _variables(node: Node) -> dict[str, Any]:
         "aurora_last_seen": node.last_seen,
         "aurora_metadata": node.metadata,
     }
-    return {"ansible_host": node.vpn_ip, **variables} if node.vpn_ip else variables
+    inert: dict[str, Any] = _inert({"ansible_host": node.vpn_ip, **variables} if node.vpn_ip else variables)
+    return inert
+
+
+def _inert(value: Any) -> Any:
+    """The value as Ansible takes it for text alone: of an inventory's it runs templates, and nodes may state some.
+
+    Source: ansible-core, `AnsibleJSONDecoder`, which has further meanings for keys that begin with `__ansible`.
+    """
+    if isinstance(value, str):
+        return {"__ansible_unsafe": value} if _TEMPLATE.search(value) else value
+    if isinstance(value, dict):
+        return {key: _inert(each) for key, each in value.items() if not key.startswith(_RESERVED)}
+    return [_inert(each) for each in value] if isinstance(value, list) else value
+
+
+def _name(text: str) -> str:
+    # The registry checks names; but a line break in one would be more configuration, and a * every host's.
+    if not is_name(text):
+        raise Failure(f"{visible(text)} is no name of a node: is a registry at this URL?")
+    return text
 
 
 def _address(text: str) -> str:

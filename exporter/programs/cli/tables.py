@@ -24,40 +24,45 @@ class Status(str):
 
 
 class Address(str):
-    """A cell that is of no use when it is cut: other columns give way first."""
+    """A cell that is of no use when it is cut, and never is."""
 
     __slots__ = ()
 
 
-ROUNDS: tuple[tuple[int, tuple[type[str], ...]], ...] = (
-    (10, (Status, Address)),
-    (4, (Status, Address)),
-    (4, (Status,)),
-)
-"""What columns in between keep, and cells that are not cut: each time less, as long as lines are too long."""
+LEAST_BETWEEN = (10, 4)
+"""What columns in between keep: first the one, then the other, where lines are still too long."""
 
 
 def table(rows: Sequence[Sequence[str]], terminal: Terminal, *, least: Sequence[int] = ()) -> Iterator[str]:
     """The rows as lines, the header being the first row. `least` are least widths of the columns but the last.
 
     Where lines have an end, cells are cut with an ellipsis: the last column's first, then from the right to the left,
-    the first column's only at last.
+    the first column's only at last. Addresses are not cut: where they leave too little room, each row takes several
+    lines.
     """
     seen = [[visible(cell) for cell in row] for row in rows]
     widths = [max(columns(row[column]) for row in seen) for column in range(len(seen[0]))]
+    lines = [range(len(widths))]
     if terminal.width is not None:
-        widths = _fitted(widths, terminal.width, rows)
+        whole = [any(isinstance(row[column], (Status, Address)) for row in rows) for column in range(len(widths))]
+        lines = _lines(widths, whole, terminal.width, foldable=any(isinstance(cell, Address) for cell in rows[-1]))
+        for number, line in enumerate(lines):
+            room = terminal.width - (len(GAP) if number else 0)
+            for column, width in zip(line, _fitted(widths, whole, line, room), strict=True):
+                widths[column] = width
     padded_widths = [max(pair) for pair in zip(widths, [*least, *[0] * (len(widths) - len(least))], strict=True)]
-    if terminal.width is None or _total(padded_widths) <= terminal.width:
+    if terminal.width is None or (len(lines) == 1 and _total(padded_widths) <= terminal.width):
         widths = padded_widths
-    last = len(widths) - 1
     for row, shown in zip(rows, seen, strict=True):
-        cells = []
-        for column, (cell, text, width) in enumerate(zip(row, shown, widths, strict=True)):
-            fitting = terminal.shorten(text, width)
-            padded = fitting if column == last else fitting + " " * (width - columns(fitting))
-            cells.append(terminal.status(padded) if isinstance(cell, Status) else padded)
-        yield GAP.join(cells).rstrip()
+        for number, line in enumerate(lines):
+            cells = []
+            for column in line:
+                fitting = terminal.shorten(shown[column], widths[column])
+                padded = fitting if column == line[-1] else fitting + " " * (widths[column] - columns(fitting))
+                cells.append(terminal.status(padded) if isinstance(row[column], Status) else padded)
+            text = GAP.join(cells).rstrip()
+            if text or not number:
+                yield (GAP if number else "") + text
 
 
 def facts(pairs: Sequence[tuple[str, str]], terminal: Terminal) -> Iterator[str]:
@@ -74,15 +79,32 @@ def facts(pairs: Sequence[tuple[str, str]], terminal: Terminal) -> Iterator[str]
         yield from (" " * indent + piece for piece in pieces[1:])
 
 
-def _fitted(widths: list[int], width: int, rows: Sequence[Sequence[str]]) -> list[int]:
-    fitted = list(widths)
+def _lines(widths: list[int], whole: list[bool], width: int, *, foldable: bool) -> list[range]:
+    """The columns of each line of a row: one line wherever they fit, or where nothing is lost by cutting."""
+    every = range(len(widths))
+    if not foldable or _total(_fitted(widths, whole, every, width)) <= width:
+        return [every]
+    lines, used = [range(1)], min(widths[0], LEAST_FIRST)
+    for column in every[1:]:
+        least = widths[column] if whole[column] else min(widths[column], LEAST_BETWEEN[0])
+        used += len(GAP) + least
+        if used <= width:
+            lines[-1] = range(lines[-1].start, column + 1)
+        else:
+            lines.append(range(column, column + 1))
+            used = len(GAP) + least
+    return lines
+
+
+def _fitted(widths: list[int], whole: list[bool], line: range, width: int) -> list[int]:
+    fitted = [widths[column] for column in line]
     last = len(fitted) - 1
-    for least, whole in ROUNDS:
-        for column in (*range(last, 0, -1), 0):
+    for least in LEAST_BETWEEN:
+        for place in (*range(last, 0, -1), 0):
             excess = _total(fitted) - width
-            if excess > 0 and (column == last or not any(isinstance(row[column], whole) for row in rows)):
-                kept = LEAST_LAST if column == last else least if column else LEAST_FIRST
-                fitted[column] = max(min(kept, fitted[column]), fitted[column] - excess)
+            if excess > 0 and not whole[line[place]]:
+                kept = LEAST_LAST if place == last else least if place else LEAST_FIRST
+                fitted[place] = max(min(kept, fitted[place]), fitted[place] - excess)
     return fitted
 
 

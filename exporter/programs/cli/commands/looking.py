@@ -176,8 +176,10 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--event-bus", metavar="URL", help="publish a harmless event on this Redis")
     parser.add_argument("--channel", default=CHANNEL, help="where to publish it")
     parser.add_argument("--metrics-path", metavar="PATH", default="/metrics", help="where metrics are")
-    parser.add_argument("--prometheus", metavar="URL", type=kinds.url, help="see whether it scrapes, and its rules")
-    parser.add_argument("--alertmanager", metavar="URL", type=kinds.url, help="send it a test alert")
+    parser.add_argument(
+        "--prometheus", metavar="URL", type=kinds.prometheus, help="see whether it scrapes, and its rules"
+    )
+    parser.add_argument("--alertmanager", metavar="URL", type=kinds.alertmanager, help="send it a test alert")
     parser.add_argument("--send", action="store_true", help="let a real message arrive, by the receiver that pages")
     parser.add_argument("--severity", help="of the test alert (default: info; with --send: critical)")
     parser.add_argument(
