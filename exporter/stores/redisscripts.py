@@ -93,7 +93,7 @@ local function announce(last_of_batch)
     if #entry >= 2000 or (last_of_batch and #entry > 0) then
         -- Not the last entry's: the stream may have been cut to nothing, and takes no id that is not later.
         local last = redis.call('EXISTS', changes) == 1 and redis.call('XINFO', 'STREAM', changes)
-        -- A stream that begins anew begins after whatever anybody has read of the one before.
+        -- A new stream begins after whatever anybody has read of the one before.
         local now = redis.call('TIME')
         local id = tonumber(now[1]) * 1e6 + tonumber(now[2])
         for index = 1, last and #last or 0, 2 do
@@ -256,8 +256,8 @@ ARGV: dataset, run id, origin, instance, mark and its mesh time or nothing, and 
 transitions, transitions of the past and heartbeats follow: name and value of each. Records and tombstones: revision,
 epoch, JSON; of a record also the revision of its base, or nothing. Transitions: name, status entered,
 sequence, stamp, JSON. Heartbeats: stamp, last seen, transport, and the registry that received it. The ids of `changes`
-count up without a gap, so that a reader sees when it missed one; `first` stands in the first entry of a stream, `more` in
-one that the next goes on.
+count up without a gap, so that a reader sees when it missed one; `first` stands in the first entry of a stream, `more`
+in one that the next goes on.
 """
 
 UPGRADE = """
