@@ -60,7 +60,7 @@ class Access:
             return self._service.keyring.identify(password)
         return None
 
-    async def log_in(self, path: str, headers: Mapping[bytes, bytes]) -> Principal | None:
+    async def log_in(self, path: str, headers: Mapping[bytes, bytes], *, trusted: bool) -> Principal | None:
         """Who sent the request, by a password. Raises Problem (401, 503) where it is nobody's, but for open paths."""
         users = self._service.web.users
         if path in OPEN:
@@ -71,7 +71,7 @@ class Access:
             user, password = _login(credential)
             right = self._passwords.remembered(users, user, password)
             try:
-                if right is None and await self._passwords.check(users, user, password):
+                if right is None and await self._passwords.check(users, user, password, trusted=trusted):
                     return Principal(Kind.USER, user)
             except TooMany:
                 detail = "too many passwords are being checked: try again soon"

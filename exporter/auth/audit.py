@@ -14,6 +14,8 @@ from exporter.domain.registration import Registration
 from exporter.domain.timestamp import format_timestamp
 
 MAX_ENTRIES = 10_000
+MAX_OF_ONE = 1_000
+"""Entries about one node, which may change as often as it likes, and pushes out no others."""
 MAX_REPEATED = 1_000
 REPEAT_AFTER = MINUTE
 """A refusal that repeats itself is recorded once in this time, so that it cannot push out everything else."""
@@ -59,7 +61,10 @@ class AuditLog:
         self.listeners: list[Listener] = []
         """Each is called with every entry, as `GET /audit` has it."""
         self._clock = clock
-        self._entries: deque[tuple[int, Entry]] = deque(maxlen=MAX_ENTRIES)
+        self._entries: OrderedDict[int, tuple[int, Entry]] = OrderedDict()
+        """By number, in order."""
+        self._of_node: dict[str, deque[int]] = {}
+        self._number = 0
         self._refused: OrderedDict[tuple[str, ...], int] = OrderedDict()
 
     def record(self, action: str, actor: Actor, node: str = "", detail: str = "") -> None:
@@ -72,7 +77,7 @@ class AuditLog:
             entry["node"] = node
         entry["by"] = str(actor)
         entry |= {key: value for key, value in _further(actor, detail) if value}
-        self._entries.append((at_ns, entry))
+        self._keep(at_ns, entry)
         _log.info(action, extra={key: value for key, value in entry.items() if key not in {"at", "action"}})
         for listener in self.listeners:
             listener(entry)
@@ -94,10 +99,24 @@ class AuditLog:
         """Entries since then (wall clock), newest first; only those about a node, where one is named."""
         matching = (
             entry
-            for at_ns, entry in reversed(self._entries)
+            for at_ns, entry in reversed(self._entries.values())
             if at_ns >= since_ns and (not node or entry.get("node") == node)
         )
         return list(islice(matching, limit))
+
+    def _keep(self, at_ns: int, entry: Entry) -> None:
+        self._number += 1
+        self._entries[self._number] = at_ns, entry
+        numbers = self._of_node.setdefault(entry.get("node", ""), deque())
+        numbers.append(self._number)
+        if len(numbers) > MAX_OF_ONE:
+            del self._entries[numbers.popleft()]
+        elif len(self._entries) > MAX_ENTRIES:
+            _, (_, oldest) = self._entries.popitem(last=False)
+            name = oldest.get("node", "")
+            self._of_node[name].popleft()
+            if not self._of_node[name]:
+                del self._of_node[name]
 
     def _is_repeated(self, *what: str) -> bool:
         now_ns = self._clock.monotonic_ns()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.status import Status, Transport
 from exporter.domain.transition import Transition
 
 
-@dataclass(frozen=True, slots=True)
-class LastHeartbeat:
+class LastHeartbeat(msgspec.Struct, frozen=True, gc=False):
     """A node's last heartbeat: over which transport it came, when, and through which registry."""
 
     last_seen_ns: int
@@ -23,7 +24,7 @@ class LastHeartbeat:
 
     def __post_init__(self) -> None:
         if not self.stamp_ns:
-            object.__setattr__(self, "stamp_ns", self.last_seen_ns)
+            msgspec.structs.force_setattr(self, "stamp_ns", self.last_seen_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ export function age(seconds) {
   if (s < 100) return `${s} s`;
   if (s < 6000) return `${Math.floor(s / 60)} min ${s < 600 ? `${s % 60} s` : ""}`.trim();
   if (s < 172800) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-  return `${Math.floor(s / 86400)} days`;
+  const hours = Math.floor((s % 86400) / 3600);
+  return `${Math.floor(s / 86400)} days${hours ? ` ${hours} h` : ""}`;
 }
 
 /** @param {number} bytes */
@@ -38,6 +39,12 @@ export function clock(time) {
   const day = date.toDateString() === new Date().toDateString() ? "" : `${date.toLocaleDateString()} `;
   return day + date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 }
+
+/**
+ * A sentence of the registry's, with its times as `clock` writes them.
+ * @param {string} text
+ */
+export const inLocalTime = (text) => text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, clock);
 
 /** @param {string} transport */
 export const over = (transport) => (transport === "http" ? "over HTTP" : `over the ${transport}`);

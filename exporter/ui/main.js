@@ -48,7 +48,7 @@ function drawFoot() {
   foot.replaceChildren(
     h("p", {}, ...links.flatMap((link) => [h("a", { href: link }, link), " "])),
     h("p", { class: "muted" }, "In Prometheus: ", h("code", {}, "sum by (status) (aurora_node_status)"), " ", h("code", {}, "aurora_node_last_seen_age_seconds > 60")),
-    h("p", { class: "muted" }, `Aurora Node Registry ${session?.version ?? ""}`),
+    h("p", { class: "muted" }, `Aurora Node Registry ${session?.version ?? ""}. Times are local: ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`),
   );
 }
 

@@ -3,7 +3,7 @@
 import { actions } from "./actions.js";
 import { gpuText, json, nodes, now, site, state } from "./data.js";
 import { bar, h, setText } from "./dom.js";
-import { age, clock, gigabytes, nodePath, over, percent, runbook, words } from "./format.js";
+import { age, clock, gigabytes, inLocalTime, nodePath, over, percent, runbook, words } from "./format.js";
 import { ageOf, statusBadge } from "./nodelist.js";
 import { strip } from "./pictures.js";
 
@@ -19,7 +19,7 @@ export function explain(why) {
   if (why.held) parts.push("Its status is frozen until the registry receives again.");
   else if (why.next?.in_seconds !== null && why.next) parts.push(`Without a heartbeat it is ${why.next.status} in ${age(why.next.in_seconds)}.`);
   const suppressed = why.suppressed ?? [];
-  if (suppressed.length) parts.push(`Its alerts are suppressed: ${suppressed.join("; ")}.`);
+  if (suppressed.length) parts.push(`Its alerts are suppressed: ${inLocalTime(suppressed.join("; "))}.`);
   else if (why.status !== "active") parts.push("Nothing suppresses its alerts.");
   return parts.join(" ");
 }

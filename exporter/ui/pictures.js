@@ -11,6 +11,7 @@ const MOST_UPRIGHT = 14;
 /** More dots than these are labelled where something is wrong alone. */
 const MOST_LABELS = 90;
 const LONGEST_LABEL = 17;
+const LONGEST_UPRIGHT = 20;
 const DAY = 86400000;
 
 /** @typedef {{id: string, label: string, class: string, href: string, size: number, group: string, lead: boolean}} Dot */
@@ -61,10 +62,11 @@ export async function topology() {
       at.set(dot.id, { x: width / 2 + rx * Math.cos(angle), y: height / 2 + ry * Math.sin(angle), angle });
     });
   ring(inner, inner.length > 1 ? 90 : 0, inner.length > 1 ? 50 : 0);
-  // What is left beside the longest label, at some ten units a letter.
-  const reach = height / 2 - 30 - 10 * Math.min(LONGEST_LABEL, Math.max(...outer.map((dot) => dot.label.length)));
-  if (dense) ring(outer, reach, reach);
-  else ring(outer, width / 2 - 130, height / 2 - 46);
+  // What is left beside the longest label, by the width of a letter.
+  const [longest, letter] = dense ? [LONGEST_LABEL, 10] : [LONGEST_UPRIGHT, 13];
+  const room = 30 + letter * Math.min(longest, Math.max(...outer.map((dot) => labelOf(dot).length)));
+  if (dense) ring(outer, height / 2 - room, height / 2 - room);
+  else ring(outer, Math.min(width / 2 - 130, width / 2 - room), height / 2 - 46);
   const edges = [...lines.values()].map((line) => {
     const [a, b] = [at.get(line.from), at.get(line.to)];
     return a && b && svg("line", { x1: a.x, y1: a.y, x2: b.x, y2: b.y, class: line.types.has("gpu_mesh") ? "edge gpu" : "edge" },
@@ -73,7 +75,7 @@ export async function topology() {
   const marks = sorted.map((dot) => {
     const { x, y, angle } = at.get(dot.id) ?? { x: 0, y: 0, angle: 0 };
     const radius = Math.min(26, (dense && !dot.lead ? 6 : 7) + 2 * Math.sqrt(dot.size - 1) + (dot.lead ? 3 : 0));
-    const text = clip(dot.size > 1 ? `${dot.label} (${dot.size})` : dot.label, dense ? LONGEST_LABEL : 28);
+    const text = clip(labelOf(dot), longest);
     const label = dense && !dot.lead ? outward(text, x, y, angle, radius) : upright(text, x, y, radius, { width, height, lead: dot.lead });
     return svg("a", { href: dot.href, "aria-label": `${dot.label}, ${dot.class}` },
       svg("circle", { cx: x, cy: y, r: radius, class: `dot ${dot.class}` }), sorted.length <= MOST_LABELS || dot.class !== "active" || dot.lead ? label : null,
@@ -86,6 +88,9 @@ export async function topology() {
     svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Topology" }, ...edges, ...marks),
     h("figcaption", { class: "muted" }, `${links}${few ? "" : "; nodes by site and role"}${omitted}`));
 }
+
+/** @param {Dot} dot */
+const labelOf = (dot) => (dot.size > 1 ? `${dot.label} (${dot.size})` : dot.label);
 
 /**
  * @param {string} text

@@ -79,3 +79,21 @@ def test_the_record_is_bounded_and_refusals_do_not_push_it_out(monkeypatch):
     for name in "abc":
         log.record("drain", Actor(), name)
     assert [entry["node"] for entry in log.latest(10)] == ["c", "b", "a"]
+
+
+def test_one_node_pushes_out_no_others(monkeypatch):
+    """A stolen token may change its node as often as it likes: what else happened stays to be read."""
+    monkeypatch.setattr(audit, "MAX_OF_ONE", 3)
+    monkeypatch.setattr(audit, "MAX_ENTRIES", 6)
+    log = AuditLog(ManualClock())
+    log.record("drain", Actor(), "other")
+    for number in range(50):
+        log.record("update", Actor(), "busy", str(number))
+    log.record("reload", Actor())
+    found = [(entry["action"], entry.get("detail")) for entry in log.latest(10)]
+    assert found == [("reload", None), *(("update", str(number)) for number in (49, 48, 47)), ("drain", None)]
+    for number in range(50):
+        log.record("register", Actor(), f"n{number}")
+    assert [entry["node"] for entry in log.latest(10)] == [f"n{number}" for number in range(49, 43, -1)]
+    assert log.latest(10, "busy") == []
+    assert len(log._of_node) == 6

@@ -80,3 +80,36 @@ def test_only_so_many_wait(monkeypatch):
 @pytest.mark.parametrize("password", [b"", b"x" * 100, b"a\0b", b"\xff"])
 def test_odd_passwords_are_wrong_and_nothing_more(password):
     assert asyncio.run(Passwords().check(USERS, "alice", password)) is False
+
+
+def test_strangers_keep_no_trusted_caller_out(monkeypatch):
+    """However many passwords they try, half of the places are not theirs."""
+    monkeypatch.setattr(passwords, "MAX_WAITING", 4)
+    monkeypatch.setattr(passwords, "MAX_STRANGERS", 2)
+
+    async def ask():
+        book = Passwords()
+        tried = [book.check(USERS, "alice", b"%d" % number, trusted=False) for number in range(10)]
+        answers = await asyncio.gather(*tried, book.check(USERS, "alice", b"secret"), return_exceptions=True)
+        return [answer if isinstance(answer, bool) else type(answer) for answer in answers]
+
+    assert asyncio.run(ask()) == [False] * 2 + [TooMany] * 8 + [True]
+
+
+def test_an_unknown_users_password_is_compared_with_a_hash_of_the_same_cost(monkeypatch):
+    """Else the time that the answer takes would say who there is."""
+    seen: list[bytes] = []
+
+    def note(_, hashed):
+        seen.append(hashed[:7])
+        return False
+
+    monkeypatch.setattr(passwords, "_matches", note)
+    users = {"alice": bcrypt.hashpw(b"secret", bcrypt.gensalt(6))}
+
+    async def ask():
+        book = Passwords()
+        return [await book.check(users, user, b"wrong") for user in ("alice", "bob")]
+
+    assert asyncio.run(ask()) == [False, False]
+    assert seen == [b"$2b$06$"] * 2

@@ -28,6 +28,17 @@ def test_events_are_told_on_a_line_each(registry, shows):
     )
 
 
+def test_the_end_of_maintenance_says_what_the_lifecycle_is(registry, shows):
+    data = '{"node": "vengeance", "at": "2025-10-06T12:00:05Z", "role": "compute", "lifecycle": "in_service"}'
+    events = "".join(f"event: {kind}\ndata: {data}\n\n" for kind in ("node_registered", "node_lifecycle_changed"))
+    registry.answer("/events", events.encode(), media_type="text/event-stream")
+
+    assert shows("events", "--limit=2") == (
+        "2025-10-06T12:00:05Z  node_registered  vengeance  role=compute\n"
+        "2025-10-06T12:00:05Z  node_lifecycle_changed  vengeance  role=compute lifecycle=in_service\n"
+    )
+
+
 def test_events_are_json_a_line_for_programs(registry, shows):
     registry.answer("/events", STREAM, media_type="text/event-stream")
     lines = shows("events", "--json", "--limit=1", "--type=node_forgotten").splitlines()

@@ -98,6 +98,63 @@ def test_labels_of_forty_nodes_lie_over_no_other(registry, open_page):
     assert page.evaluate(OVERLAPPING) == []
 
 
+@pytest.mark.parametrize("settings", [{}, PHONE], ids=["wide", "phone"])
+def test_long_names_are_cut_in_the_topology_and_not_by_its_edge(registry, open_page, settings):
+    registry.register(name="aurora", role="lead")
+    for letter in "abcd":
+        registry.register(name=letter * 63)
+    page = open_page(**settings)
+    expect(page.locator(".topology text")).to_have_count(5)
+
+    outside = page.evaluate("""() => {
+      const card = document.querySelector(".topology").closest(".card").getBoundingClientRect();
+      const boxes = [...document.querySelectorAll(".topology text")].map((text) => text.getBoundingClientRect());
+      return boxes.filter((box) => box.left < card.left || box.right > card.right).length;
+    }""")
+
+    assert outside == 0
+
+
+def test_times_are_those_of_the_reader(registry, open_page):
+    registry.register(name="vengeance")
+    registry.ask("PUT", "/nodes/vengeance/maintenance", json={"until": "2030-01-01T12:00:00Z"})
+    page = open_page("/ui/nodes/vengeance", timezone_id="Asia/Kolkata", locale="en-GB")
+
+    expect(page.locator(".why")).to_contain_text("it is in maintenance until 01/01/2030 17:30:00")
+    expect(page.locator("dl")).to_contain_text("maintenance until 01/01/2030 17:30:00")
+    expect(page.locator("footer")).to_contain_text("Times are local: Asia/")
+
+
+AGES = {0: "0 s", 99.9: "99 s", 100: "1 min 40 s", 600: "10 min", 5999: "99 min", 6000: "1 h 40 min"}
+AGES |= {172_799: "47 h 59 min", 172_800: "2 days", 259_199: "2 days 23 h", -5: "0 s"}
+
+
+def test_ages_are_counted_in_whole_units(open_page):
+    page = open_page()
+    expect(page.get_by_role("heading", level=1)).to_have_text("No node is registered yet")
+
+    shown = page.evaluate("async (all) => all.map((await import('/ui/format.js')).age)", list(AGES))
+
+    assert dict(zip(AGES, shown, strict=True)) == AGES
+
+
+def test_a_table_shows_lifecycle_beside_status(registry, open_page):
+    """Whole, on a phone too."""
+    registry.register(name="vengeance")
+    registry.ask("PUT", "/nodes/vengeance/maintenance", json={})
+    page = open_page("/?view=table", **PHONE)
+    badge = page.locator(".row .badge.planned")
+    expect(badge).to_have_text("maintenance")
+
+    assert badge.evaluate(WITHIN_ITS_CELL)
+
+
+WITHIN_ITS_CELL = """(badge) => {
+  const [inner, cell] = [badge.getBoundingClientRect(), badge.closest("[role=cell]").getBoundingClientRect()];
+  return inner.left >= cell.left && inner.right <= cell.right && inner.top >= cell.top && inner.bottom <= cell.bottom;
+}"""
+
+
 OVERLAPPING = """() => {
   // Labels as they lie on the screen, turned or not: their corners, compared along both directions of each label.
   const boxes = [...document.querySelectorAll(".topology text")].map((text) => {
@@ -244,7 +301,7 @@ TILES_BY_FRAME = """() => new Promise((resolve) => {
   };
   look();
 })"""
-"""How many tiles there are at each frame after the view is opened anew."""
+"""How many tiles there are at each frame after the view is opened again."""
 
 
 def touched(page, registry, method, path):

@@ -13,6 +13,7 @@ from exporter.programs.cli.terminal import Terminal, visible
 
 FILTERS = ("role", "site", "environment")
 TIMES = ("at", "timestamp")
+IN_SERVICE = "in_service"
 NODE_KEYS = ("node", "name")
 SHOWN = ("action", "role", "vpn_ip", "site", "lifecycle", "lifecycle_reason", "lifecycle_until", "reason", "by")
 """Of an event's data, what stands on its line; a node's whole document is what --json is for."""
@@ -45,7 +46,8 @@ def as_line(event: Event, terminal: Terminal) -> str:
     at = next((str(data[key]) for key in TIMES if key in data), "")
     node = next((str(data[key]) for key in NODE_KEYS if key in data), "")
     change = f"{data['from']} -> {data['to']}" if {"from", "to"} <= data.keys() else ""
+    changed = event.type == "node_lifecycle_changed"
     shown = {key: plain(data[key]) for key in SHOWN if data.get(key) is not None}
-    rest = " ".join(f"{key}={value}" for key, value in shown.items() if value not in {"", "in_service"})
+    rest = " ".join(f"{key}={value}" for key, value in shown.items() if value and (value != IN_SERVICE or changed))
     text = "  ".join(filter(None, (at, event.type, node, change, rest or event.text)))
     return terminal.shorten(visible(text), terminal.width or 0)
