@@ -54,10 +54,11 @@ def name_of(text: str) -> str:
 
 
 def boolean(text: str) -> bool:
-    """True or false."""
-    if text not in {"true", "false"}:
+    """True or false, in capitals too: requests and httpx write Python's True as it is."""
+    value = {"true": True, "false": False}.get(text.lower())
+    if value is None:
         raise ValueError(f"expected true or false, got {shown(text)}")
-    return text == "true"
+    return value
 
 
 def integer(least: int, most: int) -> Callable[[str], int]:

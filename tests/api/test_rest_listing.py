@@ -53,6 +53,8 @@ def test_no_nodes_are_an_empty_object(client):
         ("status=active", ["aurora", "runpod-tx"], 2),
         ("gpu=true", ["runpod-tx"], 1),
         ("gpu=false", ["robbiebook1", "aurora"], 1),
+        ("gpu=True", ["runpod-tx"], 1),
+        ("gpu=FALSE", ["robbiebook1", "aurora"], 1),
         ("environment=staging", ["robbiebook1"], 0),
         ("environment=production", ["aurora", "runpod-tx"], 2),
         ("site=texas", ["runpod-tx"], 1),

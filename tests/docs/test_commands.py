@@ -5,17 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from exporter.programs.cli.arguments import parse as parse_cli
+from tests.docs.blocks import PAGES, ROOT, typed
 from tests.support.registry_process import RegistryProcess, clean_env, program
 from tests.support.seed_mesh import REGISTRATIONS
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-_BLOCK = re.compile(r"^[ ]*```(?:console|sh)\n(.*?)^[ ]*```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`(aurora-cli [a-z][^`]*|make [a-z]+)`")
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 SHOWN = re.compile(r"NAME|FILE|COMMAND|SHELL|\.\.\.|, |\[|ROLE|DIR\b")
@@ -25,9 +22,7 @@ SHOWN = re.compile(r"NAME|FILE|COMMAND|SHELL|\.\.\.|, |\[|ROLE|DIR\b")
 def lines(page):
     """Every command of a page: what stands behind a prompt, and what is named within a sentence."""
     text = page.read_text(encoding="utf-8")
-    for block in _BLOCK.findall(text):
-        joined = re.sub(r"\\\n\s*", " ", block)
-        yield from (line.strip().removeprefix("$ ") for line in joined.splitlines() if line.strip().startswith("$ "))
+    yield from typed(page)
     yield from (found for found in _INLINE.findall(text) if not SHOWN.search(found))
 
 
@@ -55,14 +50,13 @@ def test_make_has_the_target(page, line):  # noqa: ARG001
 @pytest.mark.servers
 def test_the_commands_of_the_cli_page_run(tmp_path):
     """As they are written, one after the other, against the seed's mesh."""
-    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-    typed = [line for block in _BLOCK.findall(page) for line in block.splitlines() if line.startswith("$ aurora-cli ")]
-    assert len(typed) > 15
+    commands = [command for command in typed(ROOT / "docs" / "cli.md") if command.startswith("aurora-cli ")]
+    assert len(commands) > 15
     with RegistryProcess(tmp_path / "registry") as registry:
         for registration in REGISTRATIONS.values():
             registry.register(**registration)
-        for line in typed:
-            words = shlex.split(line)[2:]
+        for line in commands:
+            words = shlex.split(line)[1:]
             if words[0] == "events":
                 continue  # it has no end
             environment = clean_env(AURORA_REGISTRY=registry.url)
@@ -78,40 +72,13 @@ def test_the_commands_of_the_cli_page_run(tmp_path):
             assert (done.returncode, line) == (0, line), done.stdout + done.stderr
 
 
-def typed(text):
-    """Every command behind a prompt, whole: on as many lines as its quotes and backslashes take."""
-    for block in _BLOCK.findall(text):
-        rest = block.splitlines()
-        while rest:
-            line = rest.pop(0).strip()
-            if not line.startswith("$ "):
-                continue
-            command = line.removeprefix("$ ")
-            while not is_whole(command):
-                command += "\n" + rest.pop(0)
-            yield command
-
-
-def is_whole(command):
-    try:
-        shlex.split(command)
-    except ValueError:
-        return False
-    return not command.endswith("\\")
-
-
 OVER_HTTP = [
     (page.name, command)
     for page in PAGES
-    for command in typed(page.read_text(encoding="utf-8"))
+    for command in typed(page)
     if command.startswith("curl ") and "/join" not in command
 ]
-BY_AGENT = [
-    (page.name, command)
-    for page in PAGES
-    for command in typed(page.read_text(encoding="utf-8"))
-    if command.startswith("aurora-agent ")
-]
+BY_AGENT = [(page.name, command) for page in PAGES for command in typed(page) if command.startswith("aurora-agent ")]
 ADDRESS = re.compile(r"http://(?:127\.0\.0\.1|10\.0\.0\.1|localhost):9999")
 
 
