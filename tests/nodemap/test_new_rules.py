@@ -130,7 +130,7 @@ def test_nor_is_it_a_heartbeat_for_another_registry() -> None:
         theirs.tick()
     there = theirs.get("a")
     seen_ns, heartbeat_ns = there.last_seen_ns, there.last_heartbeat_ns
-    assert there.status is Status.OFFLINE
+    assert theirs.get("a").status is Status.OFFLINE
     for node_map in (ours, theirs):
         node_map.reconfigure(thresholds(500, 900), node_map.totals.site_rule, Limits())
     ours.tick()
@@ -141,10 +141,10 @@ def test_nor_is_it_a_heartbeat_for_another_registry() -> None:
     for _ in range(99):
         clock.advance(1)
         theirs.tick()
-    assert there.status is Status.ACTIVE
+    assert theirs.get("a").status is Status.ACTIVE
     clock.advance(1)
     theirs.tick()
-    assert there.status is Status.WARNING
+    assert theirs.get("a").status is Status.WARNING
 
 
 @pytest.mark.parametrize("recent", [60, 600, 900, 3600])
