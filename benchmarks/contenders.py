@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,15 +29,22 @@ class Process:
 
 
 @contextlib.contextmanager
-def registry(directory: Path, *, bus_port: int = 0, limits: bool = True) -> Iterator[Process]:
-    """The registry, over memory; with a bus if there is a Redis for it; without the limits of connections."""
+def registry(
+    directory: Path,
+    *,
+    bus_port: int = 0,
+    limits: bool = True,
+    store: str = "memory:",
+    environment: Mapping[str, str] = PATIENT,
+) -> Iterator[Process]:
+    """The registry; with a bus if there is a Redis for it; without the limits of connections."""
     port = free_port()
     argv = [
         *(sys.executable, "-m", "exporter.programs.registry" if limits else "benchmarks.peers.registry_without_limits"),
-        *("--store=memory:", f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"),
+        *(f"--store={store}", f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"),
         *([f"--event-bus=redis://127.0.0.1:{bus_port}/0"] if bus_port else []),
     ]
-    with running(argv, port=port, directory=directory, environment=PATIENT) as pid:
+    with running(argv, port=port, directory=directory, environment=environment) as pid:
         yield Process("registry", port, pid)
 
 

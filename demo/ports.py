@@ -33,16 +33,16 @@ def free_port(usual: int | None = None) -> int:
     """
     if usual is not None and is_free(usual):
         return usual
-    claim, ports = _claimed(os.getpid())
+    first, ports = _claimed(os.getpid())
     for port in itertools.islice(ports, _BLOCKS.step):
         if is_free(port):
             return port
-    raise OSError(f"every port after {claim.getsockname()[1]} is taken; `ss -ltnp` says by whom")
+    raise OSError(f"every port from {first} to {first + _BLOCKS.step} is taken; `ss -ltnp` says by whom")
 
 
 @functools.cache
-def _claimed(_process: int) -> tuple[socket.socket, Iterator[int]]:
-    """A block of ports for one process, in turn. Its first port, bound and never listened on, is the claim to it."""
+def _claimed(_process: int) -> tuple[int, Iterator[int]]:
+    """A block of ports for one process: its first one, bound and never listened on, is the claim to the others."""
     for first in random.sample(_BLOCKS, len(_BLOCKS)):
         claim = socket.socket()
         try:
@@ -50,5 +50,6 @@ def _claimed(_process: int) -> tuple[socket.socket, Iterator[int]]:
         except OSError:
             claim.close()
             continue
-        return claim, itertools.cycle(range(first + 1, first + _BLOCKS.step))
+        claim.detach()  # open until the process ends
+        return first, itertools.cycle(range(first + 1, first + _BLOCKS.step))
     raise OSError(f"every block of {_BLOCKS.step} ports from {_BLOCKS.start} to {_BLOCKS.stop} is claimed")

@@ -8,11 +8,13 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
+from itertools import count
 from pathlib import Path
 
 HEAD = b"POST /nodes/n1/heartbeat HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 BOMB = json.dumps({"name": "b", "capabilities": {"k" * 60_000: [0] * 30_000}}).encode()
-Writer = asyncio.StreamWriter
+_numbers = count()
+"""Of all connections together: none comes twice."""
 Pieces = Callable[[], AsyncIterator[bytes]]
 
 
@@ -45,6 +47,22 @@ async def _requests(request: bytes) -> AsyncIterator[bytes]:
         yield request
 
 
+async def _distinct(path: str) -> AsyncIterator[bytes]:
+    """No two answers are the same, so that none can be shared."""
+    for number in _numbers:
+        yield _get(path.format(number))
+
+
+async def _registrations(known: str = "") -> AsyncIterator[bytes]:
+    """Of new nodes, or of a known one."""
+    for number in _numbers:
+        body = json.dumps({"name": known or f"h{number}", "role": "hostile"}).encode()
+        yield (
+            b"POST /nodes/register HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+
+
 def _get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
 
@@ -60,6 +78,21 @@ KINDS: dict[str, tuple[Pieces, bool]] = {
     "readers of /nodes sorted": (lambda: _requests(_get("/nodes?sort=free_vram&limit=1")), True),
     "readers of badges": (lambda: _requests(_get("/badge/mesh.svg")), True),
     "readers of /topology": (lambda: _requests(_get("/topology")), True),
+    "readers of /nodes, each with another filter": (lambda: _distinct("/nodes?min_free_vram_gb={}&limit=1"), True),
+    "readers of /metrics, each with another name": (
+        lambda: _distinct("/metrics?name[]=aurora_node_gpus&name[]=a{}"),
+        True,
+    ),
+    "readers of nothing (404)": (lambda: _distinct("/nodes/nobody{}"), True),
+    "readers of /stats": (lambda: _requests(_get("/stats")), True),
+    "readers of /sd/prometheus": (lambda: _requests(_get("/sd/prometheus?port=9100")), True),
+    "readers of /audit": (lambda: _requests(_get("/audit")), True),
+    "readers of /openapi.json": (lambda: _requests(_get("/openapi.json")), True),
+    "readers of the agent": (lambda: _requests(_get("/agent/aurora-agent.pyz")), True),
+    "readers of transitions": (lambda: _requests(_get("/transitions")), True),
+    "registrations of a known node": (lambda: _registrations("n1"), True),
+    "registrations of new nodes": (_registrations, True),
+    "followers of /events": (lambda: _requests(_get("/events")), True),
     "JSON bombs": (
         lambda: _requests(
             b"POST /nodes/register HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"

@@ -13,6 +13,7 @@ from exporter.api.responses import JSON, Handler, encode
 from exporter.api.service import Service
 from exporter.domain.node import Node
 from exporter.exposition.yielder import Yielder
+from exporter.nodemap.nodemap import NodeMap
 
 DEFAULT_PORT = 9100
 MAX_PORT = 65_535
@@ -30,14 +31,15 @@ def prometheus_targets(service: Service, renderings: Renderings) -> Handler:
         query = parse_query(request.scope["query_string"], {**FILTERS, "port": integer(1, MAX_PORT)})
         port = query.pop("port", DEFAULT_PORT)
         tests = tuple(query.values())
-        nodes = list(node_map.nodes())
         key = ("targets", node_map.version, request.scope["query_string"])
-        return SharedResponse(await renderings.get(key, lambda: collect(_groups(nodes, port, tests))), media_type=JSON)
+        body = await renderings.get(key, lambda: collect(_groups(node_map, port, tests)))
+        return SharedResponse(body, media_type=JSON)
 
     return handle
 
 
-async def _groups(nodes: list[Node], port: int, tests: tuple[Test, ...]) -> AsyncIterator[bytes]:
+async def _groups(node_map: NodeMap, port: int, tests: tuple[Test, ...]) -> AsyncIterator[bytes]:
+    nodes = list(node_map.nodes())
     yielder, opening = Yielder(), b"["
     for start in range(0, len(nodes), CHUNK):
         chosen = [_target(node, port) for node in nodes[start : start + CHUNK] if _is_target(node, tests)]

@@ -32,7 +32,6 @@ from exporter.api.tracing import request_id_of, trace_id_of
 from exporter.api.trust import Caller, Trust
 from exporter.auth.audit import ACTOR, Actor
 from exporter.auth.keyring import Kind, Principal
-from exporter.exposition.yielder import Turns
 from exporter.telemetry.logs import log_context
 
 CALLER_LEFT = 499
@@ -40,8 +39,6 @@ CALLER_LEFT = 499
 UNMATCHED = "unmatched"
 LARGE_BODIES = 64
 """So many are received and parsed at the same time; the others wait, and lie in the sender's memory meanwhile."""
-REQUESTS = 4
-"""Requests other than heartbeats that begin before the loop serves its sockets again: a millisecond."""
 OK, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, SERVER_ERROR = 200, 404, 405, 413, 500
 _ROOM = nullcontext()
 _READS = frozenset({"GET", "HEAD"})
@@ -66,7 +63,6 @@ class Middleware:
         self._access = Access(service)
         self._origins = Origins()
         self._hosts = Hosts()
-        self._turns = Turns(REQUESTS)
         self._bodies = asyncio.Semaphore(LARGE_BODIES)
         self._rates = RateLimits(service.clock, service.telemetry.refuse)
         self._nodes = NodesByAddress(service)
@@ -104,7 +100,6 @@ class Middleware:
                 if method not in _READS and method != "OPTIONS":
                     types = JSON_OR_LINES if scope["path"] == HEARTBEATS else JSON_ONLY
                     check_body(headers, config.limits.max_body, types)
-                await self._turns.wait()
                 async with _ROOM if method in _READS else self._room_for(headers):
                     with self._log_context(headers, caller, request_id):
                         await self._route(scope, headers, receive, answer)

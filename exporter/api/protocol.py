@@ -31,6 +31,8 @@ PROGRESS = 65_536
 """Bytes that a reader must take in each `limits.send_timeout`."""
 TOLD_WHY = 64
 """So many connections above the limit are answered why they are refused; the others are closed at once."""
+FEW_CHUNKS, SMALL_CHUNK = 1_000, 8
+"""A body in more chunks has at least so many bytes a chunk on average: each is a call, whatever its size."""
 HEARTBEAT_PATH = "/heartbeat"
 """What a heartbeat's path ends with; the request waits for no turn."""
 READS = {"GET", "HEAD", "OPTIONS"}
@@ -101,7 +103,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._in_head = True
         self._progressed = False
         self._overhead = 0
-        self._hosts = self._trailers = 0
+        self._hosts = self._trailers = self._chunks = self._body_bytes = 0
         self._upgrading = False
         """Whether the request asks for an upgrade."""
         self._fault: Problem | None = None
@@ -117,7 +119,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         """Begin to wait for a request, if there is room for another connection."""
         super().connection_made(transport)
         self._rounds = Rounds.of(self.server_state, self.loop)
-        self.flow = self._inflow = Inflow(transport, self._rounds, self.pipeline, self._take, self._no_room)
+        self.flow = self._inflow = Inflow(transport, self._rounds, self)
         host = self.client[0] if self.client else ""
         self.source, self.trusted = source_of(host), self.is_trusted(host)
         sweep = self._sweeps.get(self.server_state)
@@ -146,11 +148,11 @@ class DeadlineProtocol(HttpToolsProtocol):
             self.since = self.loop.time()
             self.idle_since = None
         if is_heartbeat(data) and not self._inflow.unparsed:
-            self._take(data)
+            self.parse(data)
         elif not self._refused:
             self._inflow.receive(data)
 
-    def _take(self, data: bytes) -> None:
+    def parse(self, data: bytes) -> None:
         """Parse it, a slice at most, as long as the head, or what surrounds the body, ends somewhere."""
         if self._refused:
             return
@@ -197,7 +199,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """What follows is the body."""
         self._in_head, self._progressed = False, True
-        self._trailers = 0
+        self._trailers = self._chunks = self._body_bytes = 0
         self._upgrading = self.parser.should_upgrade()
         if self.url[:1] != b"/":
             take_host_of_target(self.url, self.headers)
@@ -216,9 +218,18 @@ class DeadlineProtocol(HttpToolsProtocol):
                 # A stream whose reader takes nothing is cut at the end: a closing connection would wait for it.
                 self.scope["extensions"] = {ABORT: {ABORT: self.transport.abort}}
 
+    def on_chunk_header(self) -> None:
+        """Another chunk of the body begins."""
+        self._chunks += 1
+        if self._chunks > FEW_CHUNKS and self._body_bytes < SMALL_CHUNK * self._chunks and not self._refused:
+            self.refused("malformed")
+            self.refuse(Problem(400, f"expected chunks of at least {SMALL_CHUNK} bytes on average: send larger ones"))
+            raise _Refused
+
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
         self._progressed = True
+        self._body_bytes += len(body)
         if not self._refused:
             HttpToolsProtocol.on_body(self, body)
 
@@ -337,7 +348,12 @@ class DeadlineProtocol(HttpToolsProtocol):
                 cycle.disconnected = True
                 cycle.message_event.set()
 
-    def _no_room(self) -> None:
+    def in_body(self) -> bool:
+        """Whether the latest request's body is awaited."""
+        return self.cycle is not None and self.cycle.more_body
+
+    def no_room(self) -> None:
+        """Too much of all connections waits to be parsed."""
         self.refused("busy")
         self.refuse(Problem(503, "too much arrives at once: send it again soon", kind="busy", headers=RETRY))
         self._inflow.drop()
@@ -362,6 +378,6 @@ class DeadlineProtocol(HttpToolsProtocol):
         head = without_upgrade(method, self.url, self.parser.get_http_version(), self.headers)
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._take(head)
+        self.parse(head)
         if data:
-            self._take(data)
+            self.parse(data)

@@ -31,6 +31,9 @@ RETRY_AFTER = {"Retry-After": "1"}
 SLICES = 2
 """Slices of all answers that are written before the loop serves its sockets again: 128 KiB."""
 _slices = Turns(SLICES)
+REFUSALS = 4
+"""Refusals that are answered between two such looks."""
+_refusals = Turns(REFUSALS)
 
 
 class Body:
@@ -70,6 +73,7 @@ class Renderings:
             if len(self._running) >= MAX_WAITING or self._bytes > MAX_BYTES:
                 self._refused("busy")
                 await asyncio.sleep(REFUSED_AFTER)
+                await _refusals.wait()
                 detail = "too many large answers are being read: try again soon, or ask for less (limit=, filters)"
                 raise Problem(503, detail, kind="busy", headers=RETRY_AFTER)
             rendering = self._running[key] = Shared(self._render(key, render))

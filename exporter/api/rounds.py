@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sized
 from time import perf_counter
-from typing import ClassVar
+from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -18,7 +18,9 @@ from uvicorn.server import ServerState
 ROUND_SECONDS = 0.001
 """So long at most, and one slice more, is parsed in a round; heartbeats excepted."""
 SLICE = 16_384
-"""Bytes that are parsed at once; of chunks of one byte each that takes a millisecond."""
+"""Bytes of a body that are parsed at once; of chunks of one byte each that takes a millisecond."""
+HEADS = 1_024
+"""Bytes that are parsed at once where no body is awaited: they may hold so many requests, and each is kept."""
 MAX_UNPARSED = 2**26
 """Bytes that wait to be parsed, of all connections together. uvloop reads up to 256 KiB of each at once."""
 SMALL = 4_096
@@ -94,8 +96,39 @@ class Rounds:
             self._waiting.popleft()()
 
 
-def _ignore(*_: bytes) -> None:
-    return None
+class Connection(Protocol):
+    """What an Inflow needs of its connection."""
+
+    @property
+    def pipeline(self) -> Sized:
+        """Requests that are whole, and wait: nothing is parsed meanwhile."""
+        raise NotImplementedError
+
+    def parse(self, data: bytes) -> None:
+        """The next slice of what arrived."""
+
+    def in_body(self) -> bool:
+        """Whether a body is awaited."""
+        raise NotImplementedError
+
+    def no_room(self) -> None:
+        """What arrived was not kept."""
+
+
+class Nobody:
+    """The connection that is gone."""
+
+    pipeline: Sized = ()
+
+    def parse(self, data: bytes) -> None:
+        """Nobody wants it."""
+
+    def in_body(self) -> bool:
+        """Nothing is awaited."""
+        return False
+
+    def no_room(self) -> None:
+        """Nobody misses it."""
 
 
 class Inflow(FlowControl):
@@ -105,55 +138,64 @@ class Inflow(FlowControl):
     uvicorn's reads on, and keeps all it gets.
     """
 
-    def __init__(
-        self,
-        transport: asyncio.Transport,
-        rounds: Rounds,
-        requests: Sized,
-        parse: Callable[[bytes], None],
-        refuse: Callable[[], None],
-    ) -> None:
-        """`requests`: those that are whole, and wait. `refuse` is called where there is no room for what arrived."""
+    def __init__(self, transport: asyncio.Transport, rounds: Rounds, connection: Connection) -> None:
         super().__init__(transport)
         self._transport = transport
         self._rounds = rounds
-        self._requests = requests
-        self._parse = parse
-        self._refuse = refuse
+        self._connection = connection
+        self._planned = False
+        """Whether its turn comes."""
         self.unparsed = b""
 
     def receive(self, data: bytes) -> None:
         """The connection sent this."""
-        if not self.unparsed and len(data) <= SLICE and self._rounds.has_room():
-            self._rounds.spend(self._parse, data)
+        if (
+            not self.unparsed
+            and not self._connection.pipeline
+            and len(data) <= self._slice()
+            and self._rounds.has_room()
+        ):
+            self._rounds.spend(self._connection.parse, data)
         elif self._rounds.unparsed + len(data) > MAX_UNPARSED:
-            self._refuse()
+            self._connection.no_room()
         else:
             if not self.unparsed:
                 self._transport.pause_reading()
-                self._rounds.wait(self._take_turn)
             self._keep(self.unparsed + data)
+            self._plan()
 
     def resume_reading(self) -> None:
         """Read on, unless a whole request waits already."""
-        if self.read_paused and not self._requests:
-            self.read_paused = False
-            self._read_on()
+        if not self._connection.pipeline:
+            self._plan()
+            if self.read_paused:
+                self.read_paused = False
+                self._read_on()
 
     def drop(self) -> None:
         """Nobody wants what is not parsed yet, nor anything more."""
         self._keep(b"")
-        self._parse = self._refuse = _ignore
+        self._connection = Nobody()
 
     def _take_turn(self) -> None:
-        data, rest = self.unparsed[:SLICE], self.unparsed[SLICE:]
+        self._planned = False
+        size = self._slice()
+        data, rest = self.unparsed[:size], self.unparsed[size:]
         self._keep(rest)
         if data:
-            self._rounds.spend(self._parse, data)
+            self._rounds.spend(self._connection.parse, data)
         if self.unparsed:
-            self._rounds.wait(self._take_turn)
+            self._plan()
         else:
             self._read_on()
+
+    def _plan(self) -> None:
+        if self.unparsed and not self._connection.pipeline and not self._planned:
+            self._planned = True
+            self._rounds.wait(self._take_turn)
+
+    def _slice(self) -> int:
+        return SLICE if self._connection.in_body() else HEADS
 
     def _keep(self, data: bytes) -> None:
         self._rounds.unparsed += len(data) - len(self.unparsed)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.status import Status, Transport
 from exporter.domain.transition import Transition
 
 
-@dataclass(frozen=True, slots=True)
-class LastHeartbeat:
+class LastHeartbeat(msgspec.Struct, frozen=True, gc=False):
     """A node's last heartbeat: over which transport it came, when, and through which registry."""
 
     last_seen_ns: int
@@ -23,7 +24,7 @@ class LastHeartbeat:
 
     def __post_init__(self) -> None:
         if not self.stamp_ns:
-            object.__setattr__(self, "stamp_ns", self.last_seen_ns)
+            msgspec.structs.force_setattr(self, "stamp_ns", self.last_seen_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ class Batch:
     mark: Mark | None = None
     history: list[Transition] = field(default_factory=list)
     """Transitions that were recorded before, written again to a store that lost them: they are published by nobody."""
-    claims: dict[str, str] = field(default_factory=dict)
-    """Of records that register a name which nobody had, the `node_id`: not taken where another machine was first."""
+    bases: dict[str, int] = field(default_factory=dict)
+    """Of records, the revision of what each was worked out from (0: nothing): not taken where a later one stands."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from bisect import insort
 from collections.abc import AsyncIterator
@@ -19,6 +20,9 @@ from exporter.stores.rules import (
     registration_order,
     stored_node,
 )
+
+CHUNK = 500
+"""Nodes' histories between two pauses."""
 
 
 class MemoryStore:
@@ -61,11 +65,14 @@ class MemoryStore:
     async def recent(self, since_ns: int, limit: int) -> Recent:
         """Of all that is kept."""
         rows = self._rows
-        return newest_first(
-            (each for history in rows.history.values() for each in history if each.at_ns >= since_ns),
-            (tombstone for tombstone in rows.tombstones.values() if tombstone.at_ns >= since_ns),
-            limit,
-        )
+        tombstones = [tombstone for tombstone in rows.tombstones.values() if tombstone.at_ns >= since_ns]
+        transitions: list[Transition] = []
+        for position, history in enumerate(list(rows.history.values())):
+            transitions += [each for each in history if each.at_ns >= since_ns]
+            if position % CHUNK == 0:
+                transitions = newest_first(transitions, (), limit).transitions
+                await asyncio.sleep(0)  # others have the event loop in between
+        return newest_first(transitions, tombstones, limit)
 
     async def changes(self) -> AsyncIterator[Batch]:
         """None: nobody else writes here."""

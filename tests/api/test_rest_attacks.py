@@ -89,6 +89,19 @@ def test_what_surrounds_a_body_ends(port, refused, head, before, endless):
     assert refused in (["head_too_large"], ["malformed"])
 
 
+def test_a_body_of_tiny_chunks_is_refused(port, refused):
+    """Each is a call, whatever its size; a thousand may be as small as they like."""
+    with connect(port) as connection:
+        connection.sendall(HEAD + CHUNKED + b"1\r\n \r\n" * 2_000)
+        assert rest_of(connection).startswith(b"HTTP/1.1 400 ")
+    assert refused == ["malformed"]
+    body = b'{"status":"active"}'
+    with connect(port) as connection:
+        chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body + b" " * 900)
+        connection.sendall(HEAD + CHUNKED + chunks + b"0\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 404 ")
+
+
 def test_trailers_become_no_headers(serve):
     """What a proxy in front checked are the headers."""
     seen = []
@@ -139,7 +152,7 @@ def test_an_upgrade_is_ignored_and_the_body_is_read(port, client, upgrade, split
             connection.sendall(request[len(request) - split :])
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert rest_of(connection).startswith(b"HTTP/1.1 200 ")
+        assert b"HTTP/1.1 200 " in rest_of(connection)
     assert client.get("/nodes/n1").json()["lifecycle_reason"] == "fan"
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from exporter.api import rounds
-from exporter.api.rounds import SLICE, Inflow, Rounds, is_heartbeat
+from exporter.api.rounds import HEADS, SLICE, Inflow, Rounds, is_heartbeat
 
 BEAT = b"POST /nodes/vengeance/heartbeat HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
@@ -51,8 +51,30 @@ class Transport:
         return self.closing
 
 
+class Connection:
+    """Of a number; what it parses takes a whole round's time, and is noted."""
+
+    def __init__(self, all_of_them: Connections, number: int) -> None:
+        self._all, self._number = all_of_them, number
+        self.pipeline: list[object] = all_of_them.requests
+        self.body = True
+
+    def parse(self, data: bytes) -> None:
+        """Note it."""
+        self._all.now += rounds.ROUND_SECONDS
+        self._all.parsed.append((self._number, data))
+
+    def in_body(self) -> bool:
+        """As a test set it."""
+        return self.body
+
+    def no_room(self) -> None:
+        """Note it."""
+        self._all.refused.append(self._number)
+
+
 class Connections:
-    """Several of one server; each parse takes a whole round's time, and is noted with its connection's number."""
+    """Several of one server."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
         self.loop, self.parsed = Loop(), cast("list[tuple[int, bytes]]", [])
@@ -62,20 +84,11 @@ class Connections:
         self.transports = [Transport() for _ in range(count)]
         self.requests: list[object] = []
         self.refused: list[int] = []
+        self.connections = [Connection(self, number) for number in range(count)]
         self.inflows = [
-            Inflow(
-                cast("asyncio.Transport", transport),
-                shared,
-                self.requests,
-                partial(self._parse, number),
-                partial(self.refused.append, number),
-            )
-            for number, transport in enumerate(self.transports)
+            Inflow(cast("asyncio.Transport", transport), shared, connection)
+            for transport, connection in zip(self.transports, self.connections, strict=True)
         ]
-
-    def _parse(self, number: int, data: bytes) -> None:
-        self.now += rounds.ROUND_SECONDS
-        self.parsed.append((number, data))
 
 
 def test_many_that_send_at_once_are_parsed_in_turns(monkeypatch):
@@ -151,6 +164,25 @@ def test_a_connection_that_ended_is_not_read_from(monkeypatch):
 def test_what_is_a_heartbeat_by_its_first_line(data, expected):
     """A large one waits for its turn, too."""
     assert is_heartbeat(data) is expected
+
+
+def test_requests_that_follow_are_parsed_when_those_before_are_answered(monkeypatch):
+    """A read of many small requests is taken in small slices, so that few are kept at a time."""
+    connections = Connections(monkeypatch, 1)
+    inflow, transport = connections.inflows[0], connections.transports[0]
+    connections.connections[0].body = False
+    inflow.receive(b"a" * HEADS + b"b" * HEADS + b"c")
+    connections.loop.turn()
+    connections.requests.append("a whole one")
+    for _ in range(3):
+        connections.loop.turn()
+    assert [data[:1] for _, data in connections.parsed] == [b"a", b"b"]
+    connections.requests.clear()
+    inflow.resume_reading()
+    inflow.resume_reading()
+    connections.loop.turn()
+    assert [data[:1] for _, data in connections.parsed] == [b"a", b"b", b"c"]
+    assert transport.reading
 
 
 def test_what_waits_of_all_connections_is_bounded(monkeypatch):
