@@ -5,6 +5,7 @@ Source: Linux, the driver amdgpu's documents of its files.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,9 @@ class Amd:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        # A pipe that nobody writes to is not waited for.
+        descriptor = os.open(str(path), os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
             return file.read(MAX_FILE).decode("utf-8", "replace").strip()
     except OSError:
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 Ask = Callable[..., Any]
@@ -19,6 +19,11 @@ MAX_HERTZ = 10_000_000_000
 MAX_FAN = 200
 MAX_LENGTH = 1_000_000
 MAX_CODES, MAX_CODE = 64, 1_000_000
+MAX_ERRORS = 2**32 - 2
+"""All bits of a number is how drivers write "unknown"."""
+MAX_ROWS, MAX_ACTION, MAX_REASONS = 65_536, 255, 0xFFFF
+WIDTHS, GENERATIONS = range(1, 33), range(1, 33)
+"""Of a PCIe link. What lies outside of these is nothing that hardware has."""
 THROTTLING = {
     0x04: "sw_power_cap",
     0x20: "sw_thermal",
@@ -34,7 +39,9 @@ STOP_SECONDS = 3.0
 def health_of(nvml: Any, ask: Ask, handle: Any) -> dict[str, Any]:
     """One GPU's health, as a heartbeat carries it. `ask` may raise what says that the GPU is lost."""
     health: dict[str, Any] = {
-        "ecc_uncorrected_errors": _total(ask(nvml.nvmlDeviceGetTotalEccErrors, handle, UNCORRECTED, VOLATILE)),
+        "ecc_uncorrected_errors": _total(
+            ask(nvml.nvmlDeviceGetTotalEccErrors, handle, UNCORRECTED, VOLATILE), MAX_ERRORS
+        ),
         "throttled": _throttled(ask(nvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle)),
         "pcie_degraded": _pcie_degraded(nvml, ask, handle),
         "sm_clock_hertz": _hertz(ask(nvml.nvmlDeviceGetClockInfo, handle, CLOCK_SM)),
@@ -43,8 +50,8 @@ def health_of(nvml: Any, ask: Ask, handle: Any) -> dict[str, Any]:
     }
     rows = ask(nvml.nvmlDeviceGetRemappedRows, handle)
     if rows is not None:
-        health["remapped_rows"] = _total(rows[1])
-        health["remap_pending"], health["remap_failed"] = bool(rows[2]), bool(rows[3])
+        health["remapped_rows"] = _total(rows[1], MAX_ROWS)
+        health["remap_pending"], health["remap_failed"] = _flag(rows[2]), _flag(rows[3])
     else:
         # Before Ampere, pages were retired in place of rows.
         pages = [ask(_length, nvml, "nvmlDeviceGetRetiredPages", handle, cause) for cause in (0, 1)]
@@ -60,12 +67,14 @@ def health_of(nvml: Any, ask: Ask, handle: Any) -> dict[str, Any]:
 
 
 def _throttled(reasons: int | None) -> list[str] | None:
-    return None if reasons is None else [name for bit, name in THROTTLING.items() if reasons & bit]
+    if reasons is None or reasons > MAX_REASONS:
+        return None
+    return [name for bit, name in THROTTLING.items() if reasons & bit]
 
 
 def _pcie_degraded(nvml: Any, ask: Ask, handle: Any) -> bool | None:
     width, widest = ask(nvml.nvmlDeviceGetCurrPcieLinkWidth, handle), ask(nvml.nvmlDeviceGetMaxPcieLinkWidth, handle)
-    if not width or not widest:
+    if width not in WIDTHS or widest not in WIDTHS:
         return None
     if width < widest:
         return True
@@ -74,7 +83,7 @@ def _pcie_degraded(nvml: Any, ask: Ask, handle: Any) -> bool | None:
         return False
     generation = ask(nvml.nvmlDeviceGetCurrPcieLinkGeneration, handle)
     newest = ask(nvml.nvmlDeviceGetMaxPcieLinkGeneration, handle)
-    return bool(generation and newest and generation < newest)
+    return generation in GENERATIONS and newest in GENERATIONS and generation < newest
 
 
 def _recovery_needed(nvml: Any, ask: Ask, handle: Any) -> bool | None:
@@ -82,7 +91,8 @@ def _recovery_needed(nvml: Any, ask: Ask, handle: Any) -> bool | None:
     values = None if field is None else ask(nvml.nvmlDeviceGetFieldValues, handle, [field])
     if values is None or values[0].nvmlReturn != 0:
         return None
-    return bool(values[0].value.uiVal != nvml.NVML_GPU_RECOVERY_ACTION_NONE)
+    action = values[0].value.uiVal
+    return None if action > MAX_ACTION else bool(action != nvml.NVML_GPU_RECOVERY_ACTION_NONE)
 
 
 def _length(nvml: Any, function: str, *arguments: Any) -> int | None:
@@ -94,8 +104,12 @@ def _length(nvml: Any, function: str, *arguments: Any) -> int | None:
     return length.value if length.value <= MAX_LENGTH else None
 
 
-def _total(value: int | None) -> int | None:
-    return value if value is not None and 0 <= value < MAX_TOTAL else None
+def _total(value: int | None, most: int = MAX_TOTAL - 1) -> int | None:
+    return value if value is not None and 0 <= value <= most else None
+
+
+def _flag(value: int) -> bool | None:
+    return value == 1 if value in {0, 1} else None
 
 
 def _hertz(megahertz: int | None) -> int | None:
@@ -109,10 +123,14 @@ class XidWatch:
         self._nvml = nvml
         self._stopping = False
         self._thread: threading.Thread | None = None
-        self._counts: dict[int, dict[str, int]] = {}
+        self._tried: set[int | None] = set()
+        self._counts: dict[str, dict[str, int]] = {}
 
-    def start(self, handles: dict[int, Any]) -> None:
-        """Wait for events of these GPUs, by their index; without, where the driver has none."""
+    def follow(self, handles: dict[str, Any]) -> None:
+        """Wait for events of these GPUs, by what each is known as, from now on; without, where the driver has none."""
+        if self.running and (self._tried.issuperset(map(_address, handles.values())) or not self.stop()):
+            return
+        self._tried = set(map(_address, handles.values()))
         self._stopping = False
         nvml = self._nvml
         try:
@@ -120,13 +138,13 @@ class XidWatch:
         except Exception:  # noqa: BLE001 - whatever a driver does
             return
         positions = {}
-        for index, handle in handles.items():
+        for gpu, handle in handles.items():
             try:
                 nvml.nvmlDeviceRegisterEvents(handle, nvml.nvmlEventTypeXidCriticalError, events)
             except Exception:  # noqa: BLE001, S112 - not supported, as on a laptop's GPU
                 continue
-            positions[_address(handle)] = index
-            self._counts.setdefault(index, {})
+            positions[_address(handle)] = gpu
+            self._counts.setdefault(gpu, {})
         self._thread = threading.Thread(target=self._wait, args=(events, positions), name="aurora-xids", daemon=True)
         self._thread.start()
 
@@ -135,10 +153,14 @@ class XidWatch:
         """Whether it waits for events."""
         return self._thread is not None and self._thread.is_alive()
 
-    def of(self, index: int) -> dict[str, int] | None:
+    def of(self, gpu: str) -> dict[str, int] | None:
         """The errors of a GPU, by their code; None where the driver does not report any of it."""
-        counts = self._counts.get(index)
+        counts = self._counts.get(gpu)
         return None if counts is None else dict(counts)
+
+    def others(self, known: Container[str]) -> list[str]:
+        """What else had errors."""
+        return [gpu for gpu, counts in self._counts.items() if counts and gpu not in known]
 
     def stop(self) -> bool:
         """End the thread; whether it ended, so that the driver's library may be let go."""
@@ -147,7 +169,7 @@ class XidWatch:
             self._thread.join(STOP_SECONDS)
         return not self.running
 
-    def _wait(self, events: Any, positions: dict[int | None, int]) -> None:
+    def _wait(self, events: Any, positions: dict[int | None, str]) -> None:
         nvml = self._nvml
         while not self._stopping:
             began = time.monotonic()
@@ -168,10 +190,10 @@ class XidWatch:
         except Exception:  # noqa: BLE001 - as above
             return
 
-    def _count(self, index: int | None, code: int) -> None:
-        if index is None or not 0 < code < MAX_CODE:
+    def _count(self, gpu: str | None, code: int) -> None:
+        if gpu is None or not 0 < code < MAX_CODE:
             return
-        counts = self._counts.setdefault(index, {})
+        counts = self._counts.setdefault(gpu, {})
         if str(code) in counts or len(counts) < MAX_CODES:
             counts[str(code)] = counts.get(str(code), 0) + 1
 

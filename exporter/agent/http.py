@@ -7,6 +7,7 @@ timeout for each read but none for an answer.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from binascii import b2a_base64
@@ -29,6 +30,8 @@ _PROBLEM = "application/problem+json"
 _UNKNOWN_NODE = "urn:aurora:problem:unknown-node"
 _LATER = frozenset({408, 425, 429})
 """Statuses below 500 that time may change."""
+_STATUS = re.compile(r"[1-5][0-9]{2}")
+_LENGTH = re.compile(rb"[0-9A-Fa-f]{1,8}")
 _BY_STATUS = {404: Outcome.UNKNOWN, 409: Outcome.CONFLICT, 410: Outcome.DEPARTED}
 
 
@@ -98,7 +101,8 @@ class HttpRegistry:
         body = b"" if document is None else json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
         try:
             response = self.fetch(method, path, body)
-        except (OSError, BadAnswer) as error:
+        except (OSError, BadAnswer, ValueError) as error:
+            # A ValueError: a host name that no resolver takes.
             return Reply(Outcome.UNREACHABLE, f"{self.endpoint}: {self._why(error)}")
         return self._reply_of(response)
 
@@ -233,7 +237,7 @@ class _Reader:
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         words = first.split(" ", 2)
-        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdecimal():  # noqa: PLR2004
+        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not _STATUS.fullmatch(words[1]):  # noqa: PLR2004
             raise BadAnswer(f"what answers is no HTTP server: {shown(first)}")
         headers = {}
         for line in lines:
@@ -259,10 +263,9 @@ class _Reader:
         size = 0
         while True:
             line = self._line().partition(b";")[0].strip()
-            try:
-                length = int(line, 16)
-            except ValueError:
-                raise BadAnswer("its answer breaks off") from None
+            if not _LENGTH.fullmatch(line):
+                raise BadAnswer("its answer breaks off")
+            length = int(line, 16)
             if length == 0:
                 while self._line():
                     pass

@@ -38,8 +38,11 @@ SETTINGS = (
     *("node-name", "role", "vpn-ip", "public-ip", "site", "environment", "cost-per-hour", "gpus", "gpu-memory"),
     *("gpu-readings", "gpu-source", "on-signal", "log.level", "log.format"),
 )
+OF_FILES = frozenset({"ca-file", "cert-file", "key-file"})
 FLAGS = ("leave-on-stop", "self-upgrade")
 TOKEN = "/join-token"  # noqa: S105 - the name of its file
+WAITING = ".changed"
+"""Lies beside the agent while what runs is not what is installed."""
 JOIN_STATE = "/var/lib/aurora-agent-join"
 """Of the one heartbeat that joining sends; the agent itself is another user, with a state of its own."""
 ONCE_SECONDS = 60
@@ -97,6 +100,8 @@ class Installation:
         self._live = not arguments.root
         machine = bool(arguments.root) or os.geteuid() == 0
         prefix = arguments.prefix.rstrip("/")
+        if not machine and not os.environ.get("HOME"):
+            raise UsageError("HOME is not set: it names the directory of the user whose agent this will be")
         self._places = Places.of_machine(arguments.root, prefix) if machine else Places.of_user(prefix)
         for path in (self._places.home, self._places.settings, sys.executable):
             if _PATH.fullmatch(path) is None:
@@ -116,9 +121,15 @@ class Installation:
         if self._arguments.dry_run:
             print("nothing was done")
             return 0
+        # What runs knows nothing of what was changed until it is started again, which may be at a later try.
+        waiting = self._places.outside(f"{self._places.home}/{WAITING}")
+        if self._files.changed:
+            waiting.touch()
         if not self._register(settings):
             return 1
-        self._say(settings, self._supervisor.start(changed=self._files.changed))
+        lines = self._supervisor.start(changed=waiting.exists())
+        waiting.unlink(missing_ok=True)
+        self._say(settings, lines)
         return 0
 
     def _settings(self) -> dict[str, str]:
@@ -131,6 +142,8 @@ class Installation:
             if value is not None:
                 if not value.isprintable():
                     raise UsageError(f"--{name}: a value is one line of text")
+                if name in OF_FILES and value:
+                    value = str(Path(value).absolute())
                 settings["AURORA_" + name.upper().replace("-", "_").replace(".", "_")] = value
         registry = settings.get("AURORA_REGISTRY", "")
         _, _, host, port, _ = split_url(registry)

@@ -6,7 +6,7 @@ import _ctypes
 import contextlib
 import ctypes
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from exporter.agent.checks import clean_text
@@ -36,8 +36,13 @@ class Nvml:
     def __init__(self) -> None:
         self._nvml: Any = None
         self._uuids: dict[int, str] = {}
+        """Of the GPUs by their index, also from before the library was let go: of one that is lost, nobody says it."""
         self._handles: dict[int, Any] = {}
+        self._answering: tuple[int, ...] = ()
+        self._count = self._most = 0
         self._xids: XidWatch | None = None
+        self._unclosed: list[Any] = []
+        """Libraries that a thread of ours was in when they were to be let go."""
 
     def look(self) -> Look:
         """What is there now."""
@@ -53,25 +58,33 @@ class Nvml:
         nvml = self._nvml
         if nvml is None:
             return known
-        if self._xids is None or not self._xids.running:
-            self._xids = self._xids or XidWatch(nvml)
-            self._xids.start(self._handles)
-        for index, handle in list(self._handles.items()):
+        xids = self._xids = self._xids or XidWatch(nvml)
+        xids.follow({self._known_as(index): self._handles[index] for index in self._answering})
+        for index in range(self._count):
             try:
-                health = health_of(nvml, self._ask, handle)
+                health = health_of(nvml, self._ask, self._handles[index]) if index in self._handles else {}
             except Exception:  # noqa: BLE001 - lost, or whatever a driver does
                 health = {}
-            xids = self._xids.of(index)
-            if xids is not None:
-                health["xid_errors"] = xids
-            known[index] = health
+            errors = xids.of(self._known_as(index))
+            if errors is not None:
+                health["xid_errors"] = errors
+            known[index] = {**health, "uuid": self._uuids.get(index, "")}
+        # One that fell off, and whose index another one has now, is numbered behind those that there are.
+        gone = xids.others(set(map(self._known_as, range(self._count))))
+        for index, gpu in zip(range(self._count, self._most), gone):
+            known[index] = {"xid_errors": xids.of(gpu), "uuid": gpu.partition("\n")[0]}
         return known
+
+    def _known_as(self, index: int) -> str:
+        """What stays of a GPU when others get its index: its UUID, where it has one to itself."""
+        uuid = self._uuids.get(index, "")
+        return uuid if uuid and list(self._uuids.values()).count(uuid) == 1 else f"{uuid}\n{index}"
 
     def close(self) -> None:
         """Let go of the driver and its library: the GPU may sleep, the driver may be exchanged."""
         nvml, self._nvml = self._nvml, None
-        self._uuids.clear()
         self._handles.clear()
+        self._answering = ()
         if nvml is None:
             return
         ended = self._xids is None or self._xids.stop()
@@ -81,8 +94,10 @@ class Nvml:
         library, nvml.nvmlLib = nvml.nvmlLib, None
         nvml._nvmlGetFunctionPointer_cache.clear()  # noqa: SLF001 - there is no other way
         nvml._nvmlLib_refcount = 0  # noqa: SLF001 - as above
-        if library is not None and ended:
-            _ctypes.dlclose(library._handle)  # noqa: SLF001 - as above
+        if library is not None:
+            self._unclosed.append(library)
+        while ended and self._unclosed:
+            _ctypes.dlclose(self._unclosed.pop()._handle)  # noqa: SLF001 - as above
 
     def _look(self) -> Look:
         if self._nvml is None:
@@ -94,7 +109,9 @@ class Nvml:
         count = nvml.nvmlDeviceGetCount()
         if count > MAX_GPUS:
             return Look(Sight.UNSURE, reason=f"the driver counts {count} GPUs, which cannot be")
-        gpus, unsure = [], 0
+        gpus: list[Gpu] = []
+        handles: dict[int, Any] = {}
+        unsure = 0
         for index in range(count):
             try:
                 handle = nvml.nvmlDeviceGetHandleByIndex(index)
@@ -104,14 +121,28 @@ class Nvml:
                 if error.value in TRANSIENT:
                     gpus.append(Gpu(index, reading={"index": index}))
                 continue
-            self._handles[index] = handle
+            handles[index] = handle
             try:
                 gpus.append(self._gpu(index, handle))
             except Lost:
                 continue
         if count and unsure == count:
             return Look(Sight.UNSURE, reason="no GPU gives an answer that means anything")
-        return Look(Sight.SEEN, count, tuple(gpus))
+        self._handles, self._count, self._most = handles, count, max(count, self._most)
+        self._answering = tuple(gpu.position for gpu in gpus if gpu.position in handles)
+        return Look(Sight.SEEN, count, tuple(self._named(gpus)))
+
+    def _named(self, gpus: list[Gpu]) -> Iterator[Gpu]:
+        """With the UUID that a GPU had, where the driver did not answer that one question: its series keep their name.
+
+        Not with one that another GPU has now: what falls off may change the order of the others.
+        """
+        now = {gpu.position: gpu.reading["uuid"] for gpu in gpus if "uuid" in gpu.reading}
+        before = {index: uuid for index, uuid in self._uuids.items() if uuid not in now.values()}
+        self._uuids = {**before, **now}
+        for gpu in gpus:
+            uuid = self._uuids.get(gpu.position)
+            yield gpu._replace(reading={**gpu.reading, "uuid": uuid}) if uuid else gpu
 
     def _open(self) -> None:
         import pynvml  # type: ignore[import-untyped]  # noqa: PLC0415 - large, and only of use beside a driver
@@ -137,11 +168,6 @@ class Nvml:
             "power_watts": None if milliwatts is None else milliwatts / 1000,
         }
         reading = reading_of(index, total, values)
-        if "uuid" in reading:
-            self._uuids[index] = reading["uuid"]
-        elif index in self._uuids:
-            # A series must not change its name because one question was not answered.
-            reading["uuid"] = self._uuids[index]
         name = clean_text(self._ask(nvml.nvmlDeviceGetName, handle))
         return Gpu(index, _MAKER.sub("", name), total, reading)
 

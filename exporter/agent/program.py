@@ -62,7 +62,9 @@ class Program:
         self._state.open(self._transport.endpoint, self._facts.name)
         self._upgrade: Any = None
         gpus = self._gpus()
-        self._watch = GpuWatch(gpus.look, gpus.close, log, every=arguments.gpu_readings, health=gpus.health)
+        self._watch = GpuWatch(
+            gpus.look, gpus.close, log, every=arguments.gpu_readings, health=gpus.health, stopping=lambda: self._stop
+        )
 
     def run(self) -> int:
         """Do what was asked for, until it is done or a signal ends it."""

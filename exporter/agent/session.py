@@ -86,6 +86,7 @@ class Session:
         self._wire = Worker("aurora-registry")
         self._call: Call | None = None
         self._registered: Inventory | None = None
+        self._said: dict[str, Any] = {}
         self._registered_at = 0.0
         self._renew_at = 0.0
         self._sequence = 0
@@ -183,7 +184,7 @@ class Session:
         self._on_registered(reply)
 
     def _try_to_register(self, inventory: Inventory | None) -> Reply:
-        registration = self._facts.registration(inventory)
+        registration = self._said = self._facts.registration(inventory)
         reply = self._ask(lambda: self._transport.register(registration))
         errors = reply.document.get("errors")
         if reply.outcome is not Outcome.REFUSED or not isinstance(errors, list):
@@ -277,6 +278,8 @@ class Session:
         seen, known = self._inventory(), self._registered
         if seen is None or known is None or seen.remembered or seen.number < known.number:
             return False
+        if self._facts.registration(seen) == self._said:
+            return False  # what people state stands, whatever is seen
         if seen.number > known.number or (known.remembered and seen.number):
             return True
         near = abs(seen.memory_bytes - known.memory_bytes) < GIB // 10
@@ -296,12 +299,11 @@ class Session:
 
     def _ended(self, call: Call | None, deadline: float) -> bool:
         """Whether a request came to its end in time."""
-        while call is not None and not call.wait(0.05):
-            if self._stopping():
-                raise Stopped
-            if time.monotonic() > deadline:
-                return False
-        return True
+        if call is None or call.ended(deadline - time.monotonic(), self._stopping):
+            return True
+        if self._stopping():
+            raise Stopped
+        return False
 
     def _lose(self, reply: Reply) -> None:
         if self._lost_at is None:

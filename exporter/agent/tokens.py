@@ -35,19 +35,16 @@ class Tokens:
 
     def current(self) -> str:
         """The node's own token where it has one, else the join token."""
-        own = self._state.get("token")
-        return own if isinstance(own, str) and own else self.join()
+        return self._own() or self.join()
 
     def of_node(self, node: str) -> str:
         """The node's own token, which signs its events; empty where there is none."""
-        own, join = self._state.get("token"), self.join()
-        if isinstance(own, str) and own:
-            return own
-        return node_token(join, node) if join else ""
+        own, join = self._own(), self.join()
+        return own or (node_token(join, node) if join else "")
 
     def forget(self) -> bool:
         """The registry takes the node's own token no more; whether there is a join token to ask for another with."""
-        if not self._state.get("token") or not self.join():
+        if not self._own() or not self.join():
             return False
         self._state.put(token="")
         return True
@@ -57,6 +54,10 @@ class Tokens:
         token = document.get("token")
         if isinstance(token, str) and _is_token(token):
             self._state.put(token=token)
+
+    def _own(self) -> str:
+        own = self._state.get("token")
+        return own if isinstance(own, str) and _is_token(own) else ""
 
     def _read(self) -> str:
         text = first_token(Path(self._path).read_text(encoding="utf-8"))

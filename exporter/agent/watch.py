@@ -21,7 +21,7 @@ FRESH = 1.0
 
 
 Health = dict[int, dict[str, Any]]
-"""What is known of each GPU's health, by its index."""
+"""What is known of each GPU's health, by its index; with its `uuid`, where that is known."""
 
 
 class GpuWatch:
@@ -35,17 +35,20 @@ class GpuWatch:
         *,
         every: float | None,
         health: Callable[[], Health] = dict,
+        stopping: Callable[[], bool] = bool,
     ) -> None:
-        """`every`: seconds between two looks at least; None means that there are none but the first."""
+        """`every`: seconds between two looks at least; None means that there are none but the first. Nobody waits for
+        the driver once we are `stopping`.
+        """  # noqa: D205 - one sentence
         self._look = look
         self._close = close
         self._log = log
         self._every = every
         self._ask_health = health
+        self._stopping = stopping
         self._health: Health = {}
         self._health_call: Call | None = None
         self._looks = 0
-        self._uuids: dict[int, str] = {}
         self._worker = Worker("aurora-gpus")
         self._call: Call | None = None
         self._began = 0.0
@@ -67,7 +70,7 @@ class GpuWatch:
                 return
             self._began = now
             self._call = self._worker.start(self._look_once)
-        if self._call.wait(wait):
+        if self._call.ended(wait, self._stopping):
             call, self._call = self._call, None
             self._take(*call.value)
             self._begin_health()
@@ -102,20 +105,19 @@ class GpuWatch:
     def _with_health(self, readings: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The readings with what is known of their GPUs' health; a lost GPU is named if it said why."""
         observed = {reading["index"] for reading in readings}
+        lost: list[dict[str, Any]] = []
         for reading in readings:
-            if "uuid" in reading:
-                self._uuids[reading["index"]] = reading["uuid"]
-            if self._health.get(reading["index"]):
-                reading["health"] = self._health[reading["index"]]
-        lost = [
-            {"index": index, **self._uuid(index), "lost": True, "health": {"xid_errors": health["xid_errors"]}}
-            for index, health in sorted(self._health.items())
-            if index not in observed and health.get("xid_errors")
-        ]
+            health = dict(self._health.get(reading["index"], {}))
+            # The order of GPUs changes when one falls off: what is known of one is not said of another.
+            if health and health.pop("uuid", "") in {"", reading.get("uuid", "")}:
+                reading["health"] = health
+        uuids = {reading.get("uuid", "") for reading in readings} - {""}
+        for index, known in sorted(self._health.items()):
+            uuid = known.get("uuid", "")
+            if index not in observed and uuid not in uuids and known.get("xid_errors"):
+                named = {"uuid": uuid} if uuid else {}
+                lost.append({"index": index, **named, "lost": True, "health": {"xid_errors": known["xid_errors"]}})
         return readings + lost
-
-    def _uuid(self, index: int) -> dict[str, str]:
-        return {"uuid": self._uuids[index]} if index in self._uuids else {}
 
     def _begin_health(self) -> None:
         """Ask how the GPUs are, after what they do: rarely, where the driver is slow."""

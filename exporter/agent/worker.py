@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
+
+STEP = 0.05
 
 
 class Call:
@@ -28,6 +31,14 @@ class Call:
     def wait(self, seconds: float) -> bool:
         """Whether it is done within so many seconds."""
         return self._done.wait(seconds)
+
+    def ended(self, seconds: float, stopping: Callable[[], bool]) -> bool:
+        """Whether it is done within so many seconds, or less once we are stopping: a signal ends no wait by itself."""
+        deadline = time.monotonic() + seconds
+        while not stopping() and (left := deadline - time.monotonic()) > 0:
+            if self.wait(min(left, STEP)):
+                return True
+        return self.done
 
     @property
     def done(self) -> bool:

@@ -17,13 +17,15 @@ main() {
 }
 
 fetch='
-import hashlib, os, ssl, sys, tempfile, urllib.request
+import hashlib, os, sys, tempfile, urllib.request
 registry, sha256, options = sys.argv[1], sys.argv[2], sys.argv[3:]
 url = registry + "/agent/aurora-agent.pyz"
-context = None
-if url.startswith("https:") and "--ca-file" in options:
-    context = ssl.create_default_context(cafile=options[options.index("--ca-file") + 1])
 try:
+    context = None
+    words = [word for option in options for word in option.split("=", 1)]
+    if url.startswith("https:") and "--ca-file" in words[:-1]:
+        import ssl
+        context = ssl.create_default_context(cafile=words[words.index("--ca-file") + 1])
     agent = urllib.request.urlopen(url, timeout=30, context=context).read()
 except Exception as error:
     sys.exit(f"join: {url} cannot be fetched: {error}")

@@ -202,6 +202,25 @@ def test_a_users_systemd_runs_it(mesh, container_of):
     assert not unit.exists()
 
 
+def test_what_a_failed_run_changed_is_started_by_the_next(mesh, container_of):
+    """The name is another machine's until it is free: the second run has nothing to write, and what runs is old."""
+    container = container_of()
+    container.join(mesh)
+    assert mesh.register(name="taken", node_id="another") == 201
+    line = f"curl -fsSL {mesh.url}/join | sh -s -- --name taken"
+    assert container.run(line).returncode == 1
+    assert mesh.ask("DELETE", "/nodes/taken").status_code == 204
+    again = container.run(line)
+    assert (again.returncode, "wrote" in again.stdout) == (0, False), again.stderr
+    log = container.home / ".local/share/aurora-agent/agent.log"
+    until(lambda: "node=taken" in log.read_text(), expected=True)
+
+
+def test_a_user_without_a_home_is_told(mesh, container_of):
+    ended = container_of().run(f"curl -fsSL {mesh.url}/join | sh -s -- --name box", HOME="")
+    assert (ended.returncode, ended.stderr.startswith("join: HOME is not set")) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("variables", "named"),
     [

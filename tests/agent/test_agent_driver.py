@@ -114,6 +114,18 @@ def test_people_say_how_many_there_are(node):
     assert node.observed in {0, 1}
 
 
+@pytest.mark.parametrize("statement", ["--gpus=1", "--gpus=0", "--gpu-memory=96"])
+def test_a_statement_stands_and_is_made_once(node, statement):
+    """A driver that sees something else is no reason to register again with each heartbeat."""
+    node.driver.answer(count=2)
+    node.start(statement)
+    until(lambda: node.observed, 2)
+    node.beats(1)
+    registered = node.log().count("msg=registered")
+    node.beats(5)
+    assert node.log().count("msg=registered") == registered <= 2
+
+
 def test_a_slow_driver_is_not_missing(node):
     """Eight GPUs, 70 ms a question: what is read late is used late, with its age."""
     node.driver.answer(count=8, delay_ms=70)

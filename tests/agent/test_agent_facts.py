@@ -165,6 +165,9 @@ def test_a_token_is_the_nodes_own_or_the_one_to_join_with(tmp_path, state):
     state.open("http://a", "n")
     tokens = Tokens(str(file), state)
     assert (tokens.current(), tokens.of_node("n"), tokens.forget()) == ("join", node_token("join", "n"), False)
+    for unusable in ("", "a\r\nb: c", "\u20ac", "x" * 5000, 5, None):
+        tokens.take({"token": unusable})
+        assert tokens.current() == "join"
     tokens.take({"token": "own"})
     assert (tokens.current(), tokens.of_node("n")) == ("own", "own")
     for odd in ("a\r\nHost: x", "two words", "", "\u00e9", "x" * 5000, 1, None):

@@ -232,6 +232,16 @@ HEALTH = {
         ({"recovery_action": 1}, {"recovery_needed": True}),
         ({"nvmlDeviceGetFieldValues": 3}, {"recovery_needed": None}),
         ({"fan": 4294967295}, {"fan": None}),
+        ({"ecc_uncorrected": 2**32 - 1}, {"ecc_uncorrected_errors": None}),
+        ({"throttle": 2**64 - 1}, {"throttled": None}),
+        ({"recovery_action": 2**32 - 1}, {"recovery_needed": None}),
+        ({"pcie_width_max": 2**32 - 1}, {"pcie_degraded": None}),
+        ({"pcie_generation_max": 2**32 - 1}, {}),
+        ({"remapped_uncorrected": 2**32 - 1}, {"remapped_rows": None}),
+        (
+            {"remapped_pending": 2**32 - 1, "remapped_failed": 2**32 - 1},
+            {"remap_pending": None, "remap_failed": None},
+        ),
         ({"clock": 4294967295}, {"sm_clock_hertz": None, "memory_clock_hertz": None}),
         ({"mig": 1, "processes": 5}, {"mig_enabled": True, "processes": 5}),
         ({"all": 3, "nvmlDeviceGetHandleByIndex_v2": 0}, dict.fromkeys(HEALTH)),
@@ -243,6 +253,7 @@ def test_how_a_gpu_is(driver, answers, changes):
     driver.answer(**answers, **extra)
     script = "look = nvml.look(); health = nvml.health(); look = look._replace(reason=json.dumps(health))"
     reported = json.loads(look(driver, script)[4])
+    assert reported["0"].pop("uuid") == ("" if "all" in answers else "GPU-0")
     assert reported == {"0": {key: value for key, value in (HEALTH | changes).items() if value is not None}}
     assert type(parse_heartbeat(json.dumps({"gpus": [{"index": 0, "health": reported["0"]}]}).encode())) is Heartbeat
 
@@ -265,6 +276,76 @@ nvml.close()
 assert "libnvidia-ml" not in open("/proc/self/maps").read()
 """
     assert json.loads(look(driver, script)[4]) == {"79": 2, "13": 1}
+
+
+XIDS = """
+import time
+from pathlib import Path
+def answer(number, gpu, *lines):
+    text = [f"xid_gpu {{gpu}}", "xid 79", f"xid_number {{number}}", *lines]
+    Path({answers!r}).write_text("\\n".join(text) + "\\n")
+def errors():
+    look = nvml.look()
+    return {{health["uuid"]: health.get("xid_errors") for health in nvml.health().values()}}
+def until(expected):
+    for _ in range(1000):
+        if errors() == expected:
+            return
+        time.sleep(0.01)
+    raise AssertionError(errors())
+"""
+
+
+def test_xid_errors_stay_with_their_gpu(driver):
+    """One falls off, and the next one gets its index; it is back behind that one."""
+    driver.answer(count=2, uuid__0=b"A", uuid__1=b"B")
+    script = """
+until({"A": {}, "B": {}})
+answer(1, 0, "count 2", "uuid.0 41", "uuid.1 42")
+until({"A": {"79": 1}, "B": {}})
+answer(1, 0, "nvmlDeviceGetCount_v2 999")
+nvml.look()
+answer(1, 0, "count 1", "uuid.0 42")
+until({"B": {}, "A": {"79": 1}})
+assert {index: health["uuid"] for index, health in nvml.health().items()} == {0: "B", 1: "A"}
+answer(1, 0, "count 2", "uuid.0 42", "uuid.1 41")
+until({"B": {}, "A": {"79": 1}})
+answer(2, 0, "count 2", "uuid.0 42", "uuid.1 41")
+until({"B": {"79": 1}, "A": {"79": 1}})
+look = nvml.look()
+"""
+    readings = look(driver, XIDS.format(answers=str(driver.answers)) + script)[2]
+    assert [reading["uuid"] for reading in readings] == ["B", "A"]
+
+
+@pytest.mark.parametrize("handle", [15, 0])
+def test_xid_errors_of_a_gpu_that_comes_later_are_counted(driver, handle):
+    """It was lost when we started, with its handle or without."""
+    driver.answer(count=2, all__1=15, nvmlDeviceGetHandleByIndex_v2__1=handle)
+    script = """
+until({"GPU-0": {}, "": None})
+answer(0, 1, "count 2")
+until({"GPU-0": {}, "GPU-1": {}})
+answer(1, 1, "count 2")
+until({"GPU-0": {}, "GPU-1": {"79": 1}})
+look = nvml.look()
+"""
+    assert look(driver, XIDS.format(answers=str(driver.answers)) + script)[:2] == ["seen", 2]
+
+
+def test_a_driver_is_let_go_when_a_slow_wait_ended(driver):
+    """A wait for events that takes longer than we wait for it keeps the old library for no longer than that."""
+    driver.answer(delay_ms__nvmlEventSetWait_v2=4_000)
+    script = f"""
+import time
+from pathlib import Path
+look = nvml.look(); nvml.health(); nvml.close()
+Path({str(driver.answers)!r}).write_text("")
+time.sleep(2)
+nvml.look(); nvml.close()
+assert "libnvidia-ml" not in open("/proc/self/maps").read()
+"""
+    assert look(driver, script)[:2] == ["seen", 1]
 
 
 def test_a_driver_that_does_not_wait_keeps_no_processor_busy(driver):

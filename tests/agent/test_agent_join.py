@@ -8,14 +8,18 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
+import trustme
 
 from exporter import __version__
 from exporter.agent.places import read_settings, write_settings
 from exporter.agent.unitfiles import UNIT, filled
+from tests.agent.conftest import FAST
 from tests.support.pythons import PYTHONS
-from tests.support.registry_process import ROOT, clean_env
+from tests.support.registry_process import ROOT, RegistryProcess, clean_env
 from tests.support.server_process import until
 
 pytestmark = pytest.mark.servers
@@ -34,6 +38,15 @@ def join(mesh, tmp_path):
         return subprocess.run(command, input=text, env=environment, capture_output=True, text=True, check=False)
 
     return run
+
+
+class TlsRegistry(RegistryProcess):
+    """Its certificate is of the authority in `ca.pem` beside its configuration."""
+
+    def ask(self, method: str, path: str, **keywords: Any) -> requests.Response:
+        """Over TLS."""
+        self.url = self.url.replace("http:", "https:")
+        return super().ask(method, path, verify=str(self.directory / "ca.pem"), **keywords)
 
 
 def contents(root: Path) -> dict[str, tuple[int, int]]:
@@ -131,6 +144,27 @@ def test_a_machine_joins_twice_and_leaves(join, mesh, tmp_path):
     assert {name for name, at in contents(root).items() if at != before[name]} == {"etc/aurora/agent.env"}
     assert join("--uninstall").returncode == 0
     assert contents(root) == {}
+
+
+@pytest.mark.parametrize("form", ["--ca-file=ca.pem", "--ca-file ca.pem"])
+def test_a_machine_joins_over_tls(tmp_path, form):
+    """The authority's file may be named in either form, and from where one stands; the agent runs elsewhere."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    web = tmp_path / "web.yml"
+    web.write_text("tls_server_config: {cert_file: server.pem, key_file: server.pem}")
+    with TlsRegistry(tmp_path, settings={**FAST, "web": {"config_file": str(web)}}) as mesh:
+        script = mesh.get("/join").text
+        environment = clean_env(PYTHON=sys.executable, HOME=str(tmp_path))
+        command = ["sh", "-s", "--", "--root", str(tmp_path / "root"), "--name=a", *form.split()]
+        done = subprocess.run(
+            command, input=script, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    settings = read_settings(tmp_path / "root/etc/aurora/agent.env")
+    assert (settings["AURORA_REGISTRY"], settings["AURORA_CA_FILE"]) == (mesh.url, str(tmp_path / "ca.pem"))
 
 
 def test_systemds_files_are_those_of_a_wheel(join, tmp_path):

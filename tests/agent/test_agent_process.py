@@ -6,6 +6,7 @@ import json
 import shlex
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -294,6 +295,43 @@ def test_a_registry_that_knows_no_agents_is_good_enough(start):
     with OldRegistry() as registry:
         start("--registry", registry.url, "--node-name=a")
         until(lambda: registry.registered, [{"name", "role", "node_id", "capabilities", "metadata"}])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 " + b"9" * 6000 + b" OK\r\n\r\n",
+        b"HTTP/1.1 999999999999 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-8\r\n{}\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 60_000 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 6000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000,
+    ],
+    ids=range(7),
+)
+def test_no_answer_ends_it(start, answer):
+    """Whatever there is in place of a registry, the agent tries again."""
+    asked = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(65_536)
+            asked.append(1)
+            self.request.sendall(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        process, log = start("--registry", f"http://127.0.0.1:{server.server_address[1]}", "--node-name=a")
+        until(lambda: len(asked) > 1, expected=True)
+        assert (process.poll(), "Traceback" in log()) == (None, False)
+        server.shutdown()
+
+
+@pytest.mark.parametrize("url", ["http://a..b:9999", f"http://{'a' * 64}:9999", "http://.:9999"])
+def test_a_host_that_cannot_be_looked_up_is_told(run, url):
+    ended = run("--once", "--registry", url, "--node-name=a")
+    assert (ended.returncode, "Traceback" in ended.stderr) == (3, False)
 
 
 def test_a_token_is_shown_and_another_asked_for_when_it_is_refused(start, tmp_path):

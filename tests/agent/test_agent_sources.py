@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -298,13 +299,20 @@ def test_a_node_reads_its_exporter(mesh, agents, exporter):
     assert mesh.metric(observed) == 1
 
 
+PIPE = object()
+"""A file that nobody ever writes to."""
+
+
 def card(directory, name, **files):
     """A card in sysfs."""
     device = directory / name / "device"
     for file, content in files.items():
         path = device / file.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
+        if content is PIPE:
+            os.mkfifo(path)
+        else:
+            path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
     (directory / f"{name}-DP-1").mkdir()
 
 
@@ -368,9 +376,10 @@ def test_no_sysfs_is_no_card(tmp_path):
         ({"gpu_busy_percent": "9" * 5000, "unique_id": "\x01"}, {"index": 0}),
         ({"hwmon__hwmon1__temp1_input": -300_000, "hwmon__hwmon1__power1_input": -1}, {"index": 0}),
         ({"hwmon__hwmon1__temp1_input": -5000}, {"index": 0, "temperature_celsius": -5.0}),
+        ({"mem_info_vram_used": PIPE}, {"index": 0}),
         ({"current_link_width": "x", "hwmon__hwmon1__pwm1": 999, "product_name": b"\xff"}, {"index": 0}),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_what_sysfs_says_that_cannot_be(tmp_path, files, reading):
     """The card is there all the same."""

@@ -92,6 +92,35 @@ def test_a_rare_look_that_failed_is_tried_again_at_once(watch_of, every):
         assert watch.inventory() == expected
 
 
+def test_nobody_waits_for_a_driver_once_the_agent_stops():
+    """A signal ends no wait in the driver by itself."""
+    hung = threading.Event()
+    stopping = [False, False, True]
+
+    def look():
+        hung.wait()
+        return SEEN
+
+    watch = GpuWatch(
+        look, lambda: None, Log("error"), every=0.0, stopping=lambda: stopping.pop(0) if stopping else True
+    )
+    watch.update(3600)
+    assert (stopping, watch.inventory()) == ([], None)
+    hung.set()
+
+
+def test_health_of_another_gpu_is_not_said(watch_of):
+    """Their order may have changed since somebody asked how they are; one that is still there is not lost."""
+    first, second = ({"index": 0, "uuid": uuid} for uuid in "AB")
+    looks = [Look(Sight.SEEN, 1, (Gpu(0, "X", 2**34, reading),)) for reading in (first, second)]
+    health = {0: {"uuid": "A", "fan": 0.5}, 1: {"uuid": "B", "xid_errors": {"79": 1}}}
+    watch = watch_of(*looks, health=(health,))
+    watch.update()
+    assert watch._health_call.wait(10)
+    watch.update()
+    assert seen(watch) == [second]
+
+
 def test_health_that_cannot_be_asked_for_is_what_it_was(watch_of):
     watch = watch_of(SEEN, health=({0: {"fan": 0.5}}, ValueError("x")))
     for _ in range(2):

@@ -27,6 +27,7 @@ def test_the_welcome_comes_once_we_listen_with_our_port(tmp_path):
     path = tmp_path / "log"
     with path.open("w") as log, start(tmp_path, port, log) as process:
         until(lambda: f"The registry listens on port {port}." in path.read_text(), expected=True)
+        until(lambda: f"--gpus 1 --registry localhost:{port}\n" in path.read_text(), expected=True)
         process.send_signal(signal.SIGTERM)
     assert process.returncode == 0
 

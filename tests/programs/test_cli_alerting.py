@@ -195,12 +195,12 @@ class Sink:
 @pytest.mark.servers
 def test_a_message_arrives(tmp_path):
     """The lines of docs/first-alert.md, with other ports, and twice as often a scrape."""
-    ports = {"PROMETHEUS_PORT": str(free_port()), "ALERTMANAGER_PORT": str(free_port())}
+    port, alertmanager_port = free_port(), free_port()
     with contextlib.ExitStack() as stack:
         sink = Sink()
         stack.callback(sink.close)
         registry = stack.enter_context(RegistryProcess(tmp_path / "registry"))
-        environment = clean_env(AURORA_REGISTRY=registry.url, **ports)
+        environment = clean_env(AURORA_REGISTRY=registry.url, PROMETHEUS_PORT=str(port))
 
         def cli(*argv):
             command = [*map(str, program("cli")), *argv]
@@ -208,7 +208,7 @@ def test_a_message_arrives(tmp_path):
                 command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=90, check=False
             )
 
-        alertmanager = f"--alertmanager=127.0.0.1:{ports['ALERTMANAGER_PORT']}"
+        alertmanager = f"--alertmanager=127.0.0.1:{alertmanager_port}"
         assert cli("alerting", "init", f"--webhook={sink.url}", alertmanager).returncode == 0
         prometheus = tmp_path / "alerting" / "prometheus.yml"
         prometheus.write_text(prometheus.read_text().replace("15s", "1s"))
@@ -218,9 +218,9 @@ def test_a_message_arrives(tmp_path):
             )
         stack.callback(servers.wait, 30)
         stack.callback(servers.send_signal, signal.SIGTERM)
-        until(lambda: answers(ports["PROMETHEUS_PORT"]), expected=True)
+        until(lambda: answers(port), expected=True)
 
-        doctor = cli("doctor", "--prometheus", f"127.0.0.1:{ports['PROMETHEUS_PORT']}", "--send")
+        doctor = cli("doctor", "--prometheus", f"127.0.0.1:{port}", "--send")
 
         assert doctor.returncode == 0, doctor.stdout + doctor.stderr + (tmp_path / "log").read_text()
         assert "AuroraDoctorTest with severity critical goes to pager" in " ".join(doctor.stdout.split())

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from exporter.client.endpoint import Endpoint, parse_endpoint
+from exporter.client.endpoint import DEFAULT_REGISTRY, Endpoint, parse_endpoint
 from exporter.programs.cli.alerting.receivers import Setup, flow, setup_of
 from exporter.programs.cli.context import Context
 from exporter.programs.cli.doctor.alertmanager import TEST
@@ -86,7 +86,7 @@ def init(context: Context) -> None:
         return
     context.show([*written, ""])
     context.show(notes)
-    context.show(["", *_next_steps(directory)])
+    context.show(["", *_next_steps(directory, registry)])
 
 
 def alertmanager_of(setup: Setup) -> str:
@@ -169,12 +169,13 @@ def _checked(directory: Path, command: tuple[str, ...]) -> str:
     return f"{file}: {program} finds nothing wrong"
 
 
-def _next_steps(directory: Path) -> list[str]:
+def _next_steps(directory: Path, registry: Endpoint) -> list[str]:
+    elsewhere = "" if registry.url == DEFAULT_REGISTRY else f" --registry {registry.url}"
     return [
         "Start both (in a checkout: make alerting):",
         f"  prometheus --config.file={directory}/prometheus.yml --storage.tsdb.path={directory}/data/prometheus",
         f"  prometheus-alertmanager --config.file={directory}/alertmanager.yml \\",
         f"      --storage.path={directory}/data/alertmanager --cluster.listen-address=",
         "Let a real message arrive:",
-        "  aurora-cli doctor --prometheus 127.0.0.1:9090 --send",
+        f"  aurora-cli doctor{elsewhere} --prometheus 127.0.0.1:9090 --send",
     ]
