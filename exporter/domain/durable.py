@@ -55,8 +55,8 @@ class Batch:
     mark: Mark | None = None
     history: list[Transition] = field(default_factory=list)
     """Transitions that were recorded before, written again to a store that lost them: they are published by nobody."""
-    claims: dict[str, str] = field(default_factory=dict)
-    """Of records that register a name which nobody had, the `node_id`: not taken where another machine was first."""
+    bases: dict[str, int] = field(default_factory=dict)
+    """Of records, the revision of what each was worked out from (0: nothing): not taken where a later one stands."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.paths import Path
 from exporter.nodemap.pending import PendingChanges
 from exporter.nodemap.planning import PlannedWrite, is_heartbeat
+from exporter.nodemap.state import LATE_INTERVALS
 
 Value = TypeVar("Value")
 
@@ -123,6 +124,30 @@ def _adopt_new(node_map: NodeMap, record: NodeRecord, batch: Batch) -> Node | No
     return None
 
 
+def give_way(node_map: NodeMap, standing: NodeRecord | Tombstone) -> None:
+    """Another registry wrote of the node before us, which ours was not worked out from: what stands is the node now.
+
+    A command is worked out again from it. What a heartbeat or the time changes, the next one changes again.
+    """
+    node = node_map.find(standing.name)
+    if isinstance(standing, NodeRecord):
+        if node is None:
+            first = LastHeartbeat(standing.registered_at_ns, Transport.HTTP, standing.epoch)
+            node_map.queues.arrange([_put(node_map, StoredNode(standing, first))])
+        elif standing.revision_ns != node.record.revision_ns:
+            _take_record(node_map, node, standing)
+    elif node is not None and _appeared_since(node_map, node, standing):
+        node_map.pending.keep(node.record, standing.revision_ns)
+    else:
+        node_map.remove(standing)
+
+
+def _appeared_since(node_map: NodeMap, node: Node, tombstone: Tombstone) -> bool:
+    """Whether the node appeared by a heartbeat that is no late one of the node that left."""
+    late_ns = LATE_INTERVALS * node_map.thresholds.heartbeat_interval
+    return node.record.epoch > tombstone.revision_ns + late_ns
+
+
 def mark_of(node_map: NodeMap) -> Mark:
     """The proof, for the next start, that this registry was receiving until the last tick; and when it was not."""
     at = node_map.mesh_time.at
@@ -141,7 +166,8 @@ def batch_of(node_map: NodeMap, taken: PendingChanges) -> Batch:
     """What a store has to save of the pending changes, with the mark."""
     heartbeats = {node.name: _last_heartbeat(node_map, node) for node in taken.heartbeats}
     transitions = [transition for transition in taken.transitions if not _is_recorded(node_map, transition)]
-    return Batch(taken.records, taken.tombstones, transitions, heartbeats, mark_of(node_map), taken.history)
+    mark = mark_of(node_map)
+    return Batch(taken.records, taken.tombstones, transitions, heartbeats, mark, taken.history, taken.bases)
 
 
 def heartbeats_of(node_map: NodeMap, planned: list[PlannedWrite]) -> dict[str, LastHeartbeat]:
@@ -216,14 +242,20 @@ def _is_late(node_map: NodeMap, record: NodeRecord) -> bool:
 
 def _adopt_record(node_map: NodeMap, record: NodeRecord) -> None:
     node = node_map.find(record.name)
-    if node is None or record.revision_ns <= node.record.revision_ns:
-        return
-    node_map.pending.records.pop(record.name, None)
+    # One of ours that is not saved yet, and was not worked out from this one, will not be taken.
+    latest_ns = node_map.pending.bases.get(record.name, node.record.revision_ns if node else 0)
+    if node is not None and record.revision_ns > latest_ns:
+        _take_record(node_map, node, record)
+
+
+def _take_record(node_map: NodeMap, node: Node, record: NodeRecord) -> None:
+    node_map.pending.forget_record(record.name)
     if node.facts.node_id and not record.registration.node_id:
         # Saved by a registry that did not know who holds the name: the store is corrected, under a later revision.
         facts = with_held_id(record.registration, node.facts.node_id)
-        record = msgspec.structs.replace(record, registration=facts, revision_ns=record.revision_ns + 1)
-        node_map.pending.keep(record)
+        stored_ns = record.revision_ns
+        record = msgspec.structs.replace(record, registration=facts, revision_ns=stored_ns + 1)
+        node_map.pending.keep(record, stored_ns)
     node_map.put(record)
 
 

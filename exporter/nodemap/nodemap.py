@@ -47,7 +47,7 @@ class NodeMap(MapState):
         result = self._result(command, node)
         if isinstance(command, Register) and isinstance(result, NodeRecord):
             self.room.reserve(len(self._nodes), node.facts if node else None, result.registration, ahead or Growth())
-        return PlannedWrite(command, node.record if node else None, result)
+        return PlannedWrite(command, node.record if node else None, result, self._base_ns(command.name))
 
     def commit(self, planned: PlannedWrite) -> Node | None:
         """Apply what was planned, now that it is durable; the node, or None where it is gone."""
@@ -56,9 +56,9 @@ class NodeMap(MapState):
         if (node.record if node else None) is not planned.base:
             # The node changed while the store wrote: the command is worked out again, for the next batch.
             result = self._result(command, node)
-            self.pending.keep(result)
+            self.pending.keep(result, planned.result.revision_ns)
         else:
-            self.pending.records.pop(command.name, None)
+            self.pending.forget_record(command.name)
         if isinstance(result, Tombstone):
             self.remove(result)
             return None
@@ -333,9 +333,15 @@ class NodeMap(MapState):
         check_name(name)
         planned = self.plan(Register(Registration(name, role=beat.role), transport))
         node = self.commit(planned)
-        self.pending.keep(planned.result)
+        self.pending.keep(planned.result, planned.base_ns)
         assert node is not None  # noqa: S101 - a registration leaves a node
         return node
+
+    def _base_ns(self, name: str) -> int | None:
+        if name in self.pending.records:
+            return self.pending.bases.get(name)
+        known = self._nodes[name].record if name in self._nodes else self.departed.get(name)
+        return known.revision_ns if known else 0
 
     def _result(self, command: Command, node: Node | None) -> NodeRecord | Tombstone:
         known = self.departed.get(command.name)

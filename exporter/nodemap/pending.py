@@ -30,6 +30,8 @@ class PendingChanges:
     heartbeats: set[Node] = field(default_factory=set)
     history: list[Transition] = field(default_factory=list)
     """Recorded before, and lost by the store."""
+    bases: dict[str, int] = field(default_factory=dict)
+    """Of records, the revision that the store had before them; of those that it may have lost, nothing."""
     retold: set[str] = field(default_factory=set)
     """Nodes whose record or tombstone the store had before, and lost: nobody else needs to know of it."""
     dropped: int = 0
@@ -43,19 +45,29 @@ class PendingChanges:
         """How many there are; heartbeats, of which the next will do as well, are not counted."""
         return len(self.records) + len(self.tombstones) + len(self.transitions) + len(self.history)
 
-    def keep(self, result: NodeRecord | Tombstone, *, retold: bool = False) -> None:
-        """A node's record is new or changed, or the node is gone; `retold`: that is no news."""
+    def keep(self, result: NodeRecord | Tombstone, base_ns: int | None = None, *, retold: bool = False) -> None:
+        """A node's record is new or changed, or the node is gone; `retold`: that is no news.
+
+        `base_ns`: the revision that the store has, unless a change of the record waits already.
+        """
         name = result.name
+        if base_ns is not None and name not in self.records:
+            self.bases[name] = base_ns
         if not retold:
             self.retold.discard(name)
         elif name not in self.records and name not in self.tombstones:
             self.retold.add(name)
         if isinstance(result, Tombstone):
-            self.records.pop(name, None)
+            self.forget_record(name)
             self.tombstones[name] = result
         else:
             self.tombstones.pop(name, None)
             self.records[name] = result
+
+    def forget_record(self, name: str) -> None:
+        """The record need not be written, or another one in its place."""
+        self.records.pop(name, None)
+        self.bases.pop(name, None)
 
     def take(self, at_most: int) -> PendingChanges:
         """So many of each kind at most; what happens to these nodes from now on is the next taking's.
@@ -65,6 +77,7 @@ class PendingChanges:
         taken = PendingChanges(_take(self.records, at_most), _take(self.tombstones, at_most))
         taken.retold = self.retold & (taken.records.keys() | taken.tombstones.keys())
         self.retold -= taken.retold
+        taken.bases = {name: self.bases.pop(name) for name in taken.records if name in self.bases}
         if not self.records and not self.tombstones:
             taken.transitions, self.transitions = self.transitions[:at_most], self.transitions[at_most:]
             taken.history, self.history = self.history[:at_most], self.history[at_most:]
@@ -88,6 +101,12 @@ class PendingChanges:
     def give_back(self, taken: PendingChanges) -> None:
         """The store did not take it: put it back behind what came since, which is newer."""
         changed = self.records.keys() | self.tombstones.keys()
+        for name in taken.records.keys() - self.tombstones.keys():
+            # What came since stands on what was not taken, and so on the same base.
+            if name in taken.bases:
+                self.bases[name] = taken.bases[name]
+            else:
+                self.bases.pop(name, None)
         self.records.update((name, record) for name, record in taken.records.items() if name not in changed)
         self.tombstones.update((name, gone) for name, gone in taken.tombstones.items() if name not in changed)
         self.retold |= taken.retold - changed

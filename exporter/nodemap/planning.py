@@ -22,11 +22,8 @@ class PlannedWrite:
     command: Command
     base: NodeRecord | None
     result: NodeRecord | Tombstone
-
-    @property
-    def claim(self) -> str:
-        """The `node_id` of a machine that registers a name which nobody has, as far as we know; else empty."""
-        return self.command.registration.node_id if self.base is None and isinstance(self.command, Register) else ""
+    base_ns: int | None
+    """The latest revision that the store has of it, as far as we know; None: it may have lost that."""
 
 
 def check_claim(holder: Node, registration: Registration) -> None:

@@ -214,7 +214,7 @@ class MapState:
         self._ttls.drop(node.name)
         self._untils.drop(node.name)
         self.pending.heartbeats.discard(node)
-        self.pending.records.pop(node.name, None)
+        self.pending.forget_record(node.name)
         self.version += 1
         self.facts_version += 1
         self._notify(Change.DEPARTED if tombstone.removal is Removal.DEPARTED else Change.FORGOTTEN, node)
@@ -282,7 +282,7 @@ class MapState:
         if lifecycle is not node.record.lifecycle:
             revision_ns = self.revision_ns(node.record.revision_ns)
             record = replace(node.record, revision_ns=revision_ns, lifecycle=lifecycle)
-            self.pending.keep(record)
+            self.pending.keep(record, node.record.revision_ns)
             self.put(record)
 
     def adopt_transition(self, node: Node, transition: Transition) -> None:

@@ -11,8 +11,8 @@ The rules, which every store follows, for a node by name and in this order:
 
 - A record is taken if its `revision_ns` is not before that of the record or tombstone that is there; it takes the
   tombstone's place.
-- A record that is a claim is not taken where a record with another `node_id` is: of two machines that register one
-  name at two registries at one moment the first has it.
+- A record that has a base is not taken where a record or tombstone stands that is later than the base: another registry
+  wrote it meanwhile, and what it says would be lost. (A store that one registry has alone need not look.)
 - A tombstone is taken if its `revision_ns` is later than that of the record, or of the tombstone, that is there; record
   and last heartbeat go, the history stays until the tombstone is pruned: after 7 days, at `load`, and the oldest at
   once where there are more than 50,000.
@@ -34,6 +34,7 @@ from typing import Protocol
 
 from exporter.domain.durable import Batch, LastHeartbeat, Mark, Recent, Snapshot, StoredNode
 from exporter.domain.errors import StoreUnavailable
+from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.recordchecks import RecordFault
 from exporter.domain.transition import Transition
 
@@ -78,8 +79,8 @@ class Saved:
     """Nodes that went with this batch: there was a record, or nothing at all; not those of an earlier tombstone."""
     transitions: list[Transition] = field(default_factory=list)
     """Those that were recorded, in the batch's order."""
-    refused: set[str] = field(default_factory=set)
-    """Claims that came second: there was a record of another machine, with another `node_id`. It stands as it was."""
+    standing: dict[str, NodeRecord | Tombstone | None] = field(default_factory=dict)
+    """Of records that were not taken, since their base is not the latest any more: what stands (None: unreadable)."""
     peers: dict[str, int] = field(default_factory=dict, compare=False)
     """Of each registry on this store, ours among them, how often it wrote; 0 for one that stopped in good order."""
     mesh_ns: int = field(default=0, compare=False)

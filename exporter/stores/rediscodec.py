@@ -115,8 +115,8 @@ def parts(batch: Batch) -> list[Batch]:
         size += weight
     for name, record in batch.records.items():
         part_of[name].records[name] = record
-        if name in batch.claims:
-            part_of[name].claims[name] = batch.claims[name]
+        if name in batch.bases:
+            part_of[name].bases[name] = batch.bases[name]
     for name, tombstone in batch.tombstones.items():
         part_of[name].tombstones[name] = tombstone
     for transition in batch.transitions:
@@ -144,7 +144,8 @@ def write_part(batch: Batch) -> tuple[list[str], list[str | bytes | int]]:
         *(len(batch.records), len(batch.tombstones), len(batch.transitions), len(batch.history), len(batch.heartbeats)),
     ]
     for name, record in batch.records.items():
-        arguments += name, _head(record.revision_ns, record.epoch) + _encode(record), batch.claims.get(name, "")
+        base = _head(batch.bases[name]) if name in batch.bases else b""
+        arguments += name, _head(record.revision_ns, record.epoch) + _encode(record), base
     for name, tombstone in batch.tombstones.items():
         arguments += name, _head(tombstone.revision_ns, tombstone.epoch) + _encode(tombstone)
     for transition in (*batch.transitions, *batch.history):
@@ -178,7 +179,12 @@ def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
     saved.records.update(name.decode() for name in records)
     saved.tombstones.update(name.decode() for name in tombstones)
     saved.transitions.extend(batch.transitions[int(index)] for index in transitions)
-    saved.refused.update(name.decode() for name in refused)
+    for name, kind, value in zip(refused[::3], refused[1::3], refused[2::3], strict=True):
+        read = read_record if kind == b"r" else read_tombstone
+        try:
+            saved.standing[name.decode()] = read(name.decode(), value)
+        except (msgspec.MsgspecError, ValueError):
+            saved.standing[name.decode()] = None
 
 
 def read_record(name: str, value: bytes) -> NodeRecord:

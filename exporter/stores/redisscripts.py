@@ -127,19 +127,13 @@ if ARGV[5] ~= '' then
     if ARGV[6] > (sound(redis.call('GET', time), 1) or '') then redis.call('SET', time, ARGV[6]) end
 end
 
-local function of_another(record, claim)
-    local known, found = pcall(cjson.decode, string.sub(record, 41))
-    local held = known and type(found) == 'table' and type(found.registration) == 'table' and found.registration.node_id
-    return type(held) == 'string' and held ~= '' and held ~= claim
-end
-
 local new_records, new_tombstones, new_transitions, refused, is_refused = {}, {}, {}, {}, {}
 for _ = 1, counts[1] do
-    local name, value, claim = take(3)
+    local name, value, base = take(3)
     local before, gone = get(nodes, name, 2), get(tombstones, name, 2)
     local latest = before or gone
-    if before and claim ~= '' and of_another(before, claim) then
-        refused[#refused + 1] = name
+    if latest and base ~= '' and head(latest, 0) > base and value ~= before then
+        for _, each in ipairs({name, before and 'r' or 'd', latest}) do refused[#refused + 1] = each end
         is_refused[name] = true
     elseif not latest or head(value, 0) >= head(latest, 0) then
         if value ~= before then
@@ -244,7 +238,7 @@ history.
 
 ARGV: dataset, run id, origin, instance, mark and its mesh time or nothing, and how many records, tombstones,
 transitions, transitions of the past and heartbeats follow: name and value of each. Records and tombstones: revision,
-epoch, JSON; of a record also the `node_id` that claims the name, or nothing. Transitions: name, status entered,
+epoch, JSON; of a record also the revision of its base, or nothing. Transitions: name, status entered,
 sequence, stamp, JSON. Heartbeats: stamp, last seen, transport, and the registry that received it. The ids of `changes`
 count up without a gap, so that a reader sees when it missed one; `more` stands in an entry that the next one goes on.
 """

@@ -53,6 +53,10 @@ class CommandQueue:
         self._submitted = left
         return list(taken.values())
 
+    def put_back(self, taken: list[Submitted]) -> None:
+        """They were not written, and come first again."""
+        self._submitted[:0] = taken
+
     def refuse_all(self, error: StoreUnavailable) -> None:
         """Nothing that waits will be taken."""
         submitted, self._submitted = self._submitted, []

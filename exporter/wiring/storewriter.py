@@ -10,7 +10,7 @@ from collections.abc import Callable
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Command
 from exporter.domain.durable import Batch, Recent
-from exporter.domain.errors import AuroraError, NameConflict, StillLoading, StoreRefused, StoreUnavailable
+from exporter.domain.errors import AuroraError, StillLoading, StoreRefused, StoreUnavailable
 from exporter.domain.node import Node, Tombstone
 from exporter.domain.reception import Source
 from exporter.domain.recordchecks import RecordFault
@@ -71,6 +71,8 @@ class StoreWriter:
         self._marked_ns = 0
         self._in_flight = 0
         """Changes that the store was asked to take, and did not answer yet."""
+        self._unreadable: set[str] = set()
+        """Nodes whose record in the store cannot be read: the next command writes over it."""
         self._following: asyncio.Task[None] | None = None
         self._out_of_line = True
         """The store may know what we do not: read it before the next write."""
@@ -238,7 +240,7 @@ class StoreWriter:
             records={result.name: result for result in results if not isinstance(result, Tombstone)},
             tombstones={result.name: result for result in results if isinstance(result, Tombstone)},
             heartbeats=merging.heartbeats_of(self.node_map, [plan for plan, _ in planned]),
-            claims={plan.result.name: plan.claim for plan, _ in planned if plan.claim},
+            bases={plan.result.name: base_ns for plan, _ in planned if (base_ns := self._base_ns(plan)) is not None},
         )
         try:
             saved = await self._save(batch)
@@ -247,10 +249,14 @@ class StoreWriter:
                 refuse(done, error)
             raise
         for plan, done in planned:
-            if plan.result.name in saved.refused:
-                refuse(done, NameConflict(plan.result.name))
-            else:
+            if plan.result.name not in saved.standing:
+                self._unreadable.discard(plan.result.name)
                 self._apply(plan, done)
+        self._give_way(saved)
+        self._commands.put_back([(plan.command, done) for plan, done in planned if plan.result.name in saved.standing])
+
+    def _base_ns(self, plan: PlannedWrite) -> int | None:
+        return None if plan.result.name in self._unreadable else plan.base_ns
 
     def _apply(self, plan: PlannedWrite, done: asyncio.Future[Node | None]) -> None:
         try:
@@ -289,11 +295,25 @@ class StoreWriter:
         finally:
             self._in_flight = 0
         self._marked_ns = now_ns
+        self._give_way(saved)
         recorded = {id(transition) for transition in saved.transitions}
         for transition in taken.transitions:
             if id(transition) not in recorded:
                 node_map.recent.drop(transition)
         self._sharing.reached(node_map, now_ns)
+
+    def _give_way(self, saved: Saved) -> None:
+        """Take over what other registries wrote before us."""
+        node_map = self.node_map
+        for name, standing in saved.standing.items():
+            if standing is not None:
+                merging.give_way(node_map, standing)
+            else:
+                self._unreadable.add(name)
+            if (node := node_map.find(name)) is not None:
+                node_map.pending.heartbeats.add(node)
+                if standing is None:
+                    node_map.pending.keep(node.record)
 
     async def _save(self, batch: Batch, retold: set[str] | None = None) -> Saved:
         """Save and announce; `retold`: these nodes' coming and going is no news."""

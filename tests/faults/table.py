@@ -440,4 +440,14 @@ FAULTS = (
             "redislink/test_hostile_server.py::test_slots_that_no_cluster_has_are_refused",
         ),
     ),
+    Fault(
+        "S24",
+        "two registries write of one node at once; one stops",
+        "what either acknowledged stays",
+        (
+            "faults/test_concurrent_writes.py::test_commands_at_two_registries_in_one_moment_both_count",
+            "faults/test_concurrent_writes.py::test_a_registry_that_stops_saves_no_birth_over_a_registration",
+            "faults/test_concurrent_writes.py::test_a_birth_that_was_not_saved_yet_yields_to_a_registration",
+        ),
+    ),
 )

@@ -344,18 +344,25 @@ def test_what_an_earlier_build_wrote_has_an_order_after_a_load(redis_server, ope
     assert [each.name for each in run(store.recent(NOW, 9)).tombstones] == ["a", "c", "b"]
 
 
-def test_of_two_claims_to_a_name_the_first_stands(open_redis, run):
-    """Whatever their revisions say; the second leaves nothing behind, and what is no claim is taken as ever."""
+def test_what_was_worked_out_from_an_older_record_is_not_taken(open_redis, run):
+    """Whatever the revisions say: what stands is answered; the newcomer leaves nothing behind."""
     one, other = open_redis(), open_redis()
     first = record("a", revision=5, node_id="one")
-    assert run(one.save(Batch({"a": first}, claims={"a": "one"}))).refused == set()
+    assert run(one.save(Batch({"a": first}, bases={"a": 0}))) == Saved({"a"})
 
-    late = Batch({"a": record("a", revision=9, node_id="two")}, heartbeats={"a": heartbeats(9)}, claims={"a": "two"})
-    assert run(other.save(late)) == Saved(refused={"a"})
+    late = Batch({"a": record("a", revision=9)}, heartbeats={"a": heartbeats(9)}, bases={"a": 0})
+    assert run(other.save(late)) == Saved(standing={"a": first})
     assert run(other.load()).nodes == [stored(first)]
 
-    same = record("a", revision=10, node_id="one")
-    assert run(other.save(Batch({"a": same}, claims={"a": "one"}))).refused == set()
-    taken_over = record("a", revision=11, node_id="two")
-    assert run(other.save(Batch({"a": taken_over}))).refused == set()
-    assert run(one.load()).nodes[0].record == taken_over
+    upon_it = record("a", revision=10, node_id="one")
+    batch = Batch({"a": upon_it}, bases={"a": first.revision_ns})
+    assert [run(other.save(batch)).standing for _ in range(2)] == [{}, {}]
+    unconditional = record("a", revision=11, node_id="two")
+    assert run(other.save(Batch({"a": unconditional}))).standing == {}
+    assert run(one.load()).nodes[0].record == unconditional
+
+    gone = tombstone("a", at=12, registered=12)
+    assert run(one.save(Batch({}, {"a": gone}))).tombstones == {"a"}
+    back = Batch({"a": record("a", revision=13)}, bases={"a": unconditional.revision_ns})
+    assert run(other.save(back)) == Saved(standing={"a": gone})
+    assert run(other.save(Batch(back.records, bases={"a": gone.revision_ns}))) == Saved({"a"})

@@ -15,7 +15,7 @@ import pytest
 from exporter.domain.command import Depart, Register
 from exporter.domain.errors import NameConflict, StoreRefused, StoreUnavailable
 from exporter.domain.heartbeat import Heartbeat
-from exporter.domain.node import Node
+from exporter.domain.node import Node, NodeRecord
 from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.nodemap.nodemap import NodeMap
@@ -28,6 +28,7 @@ from exporter.telemetry.metrics import Telemetry
 from exporter.wiring import storehealth, storewriter
 from exporter.wiring.storewriter import StoreWriter
 from tests.support.clock import ManualClock
+from tests.support.durables import NOW
 
 
 class ObedientStore(MemoryStore):
@@ -130,7 +131,8 @@ def test_a_claim_that_came_second_is_a_name_conflict() -> None:
 
     class Claimed(ObedientStore):
         async def save(self, batch: Batch) -> Saved:
-            return replace(await super().save(batch), refused={*batch.claims} & {"a"})
+            theirs = NodeRecord(Registration("a", node_id="one"), NOW, NOW, epoch=NOW)
+            return replace(await super().save(batch), standing=dict.fromkeys({*batch.bases} & {"a"}, theirs))
 
     async def scenario() -> None:
         async with writing(Claimed()) as desk:
@@ -142,7 +144,7 @@ def test_a_claim_that_came_second_is_a_name_conflict() -> None:
             )
             assert isinstance(answers[0], NameConflict)
             assert isinstance(answers[1], Node)
-            assert desk.writer.node_map.find("a") is None
+            assert desk.writer.node_map.get("a").facts.node_id == "one"
 
     asyncio.run(scenario())
 
