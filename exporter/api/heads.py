@@ -62,8 +62,11 @@ def take_host_of_target(target: bytes, headers: Headers) -> None:
 
 
 def without_upgrade(method: bytes, target: bytes, version: str, headers: Headers) -> bytes:
-    """The head again, without what asks for an upgrade."""
+    """The head again, without what asks for an upgrade; that the connection shall be closed stays."""
     kept = [b"%b: %b\r\n" % header for header in headers if header[0] not in HOP_BY_HOP]
+    options = [option for name, value in headers if name == b"connection" for option in value.lower().split(b",")]
+    if b"close" in map(bytes.strip, options):
+        kept.append(b"connection: close\r\n")
     return b"%b %b HTTP/%b\r\n%b\r\n" % (method, target, version.encode(), b"".join(kept))
 
 

@@ -173,6 +173,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request; it may follow another one's last byte at once."""
         HttpToolsProtocol.on_message_begin(self)
+        self._inflow.spent = 0.0
         self._in_head = True
         self._hosts = 0
         if self.since is None:

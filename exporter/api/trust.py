@@ -40,6 +40,10 @@ _DIRECT = frozenset(
     }
 )
 """What programs send themselves: a request with these alone needs no second look."""
+LONGEST_NAME = 64
+"""Bytes of the name of a header that is looked at."""
+MAX_OTHERS = 64
+"""Headers beside those that programs send as a rule: a request with more is taken as one that was passed on."""
 MAX_REMEMBERED = 10_000
 MAX_HOPS = 32
 """Of X-Forwarded-For, from the right; longer chains of trusted proxies name nobody."""
@@ -87,8 +91,9 @@ class Trust:
 
 def _is_forwarded(headers: Mapping[bytes, bytes]) -> bool:
     """Whether somebody passed the request on: then the peer is not its sender."""
+    others = [name for name in headers if name not in _DIRECT and len(name) <= LONGEST_NAME]
     # Programs behind CGI take `_` for `-`.
-    return any(_FORWARDING.search(name.replace(b"_", b"-")) for name in headers if name not in _DIRECT)
+    return len(others) > MAX_OTHERS or any(_FORWARDING.search(name.replace(b"_", b"-")) for name in others)
 
 
 def _direct(auth: Auth, host: str) -> Caller:

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 import pytest
 
 from exporter.api import trust as trust_module
+from exporter.api.trust import MAX_OTHERS
 
 PROXY = "192.0.2.1"
 CALLER = "10.0.0.4"
@@ -120,6 +121,13 @@ def test_what_an_unknown_proxy_passes_on_is_trusted_by_nobody(client, header, va
 )
 def test_what_programs_send_of_themselves_is_no_proxys(client, header):
     assert writes(client, **{header: "1"}).status == 201
+
+
+@pytest.mark.parametrize(("count", "status"), [(MAX_OTHERS, 201), (MAX_OTHERS + 1, 403)])
+def test_more_headers_than_are_looked_at_are_trusted_by_nobody(client, count, status):
+    """And names that are longer than any proxy's cost nothing."""
+    headers = {f"h{number}": "1" for number in range(count)}
+    assert writes(client, **headers, **{f"{'x' * 100}{number}": "1" for number in range(100)}).status == status
 
 
 @pytest.mark.usefixtures("behind_proxy")

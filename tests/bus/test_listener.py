@@ -214,7 +214,10 @@ def test_the_bus_may_be_up_before_the_map(server):
 async def hold_through(
     desk: Listening, server: RedisServer, fault: Callable[[], None], repair: Callable[[], None]
 ) -> None:
-    """A node whose heartbeats arrive before and after a fault is held meanwhile, and nothing happened to it."""
+    """A node whose heartbeats arrive before and after a fault is held meanwhile, and nothing happened to it.
+
+    The sleep is real: the fault must outlast the age at which the node would be offline.
+    """
     publish(server, SEED)
     await desk.until(lambda: len(desk.map))
     node = desk.map.get("vengeance")
