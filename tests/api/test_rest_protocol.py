@@ -244,8 +244,8 @@ def test_a_body_in_another_transfer_coding_is_refused(registry, coding):
     assert problem_of(answer)["detail"] == "expected Transfer-Encoding chunked and no other: send the body as it is"
 
 
-@pytest.mark.parametrize(("version", "told"), [(b"1.1", True), (b"1.0", False)])
-def test_no_100_continue_for_http_1_0(registry, version, told):
+@pytest.mark.parametrize(("version", "expected"), [(b"1.1", True), (b"1.0", False)])
+def test_no_100_continue_for_http_1_0(registry, version, expected):
     """Such a client takes it for the answer."""
     with Connection(registry) as connection:
         head = HEAD.replace(b"HTTP/1.1", b"HTTP/" + version)
@@ -253,7 +253,7 @@ def test_no_100_continue_for_http_1_0(registry, version, told):
         connection.send(b"{}")
         answer = connection.remainder()
 
-    assert (b" 100 Continue" in answer) is told
+    assert (b" 100 Continue" in answer) is expected
 
 
 def test_no_host_is_refused(registry):
