@@ -32,8 +32,8 @@ def size_of(target: bytes, headers: Headers) -> int:
     return len(target) + sum(len(name) + len(value) + SEPARATORS for name, value in headers)
 
 
-def two_hosts(count: int) -> Problem:
-    """Of several, programs on the way may take different ones. Source: RFC 9112 3.2."""
+def not_one_host(count: int) -> Problem:
+    """Of none or several, programs on the way may take different ones. Source: RFC 9112 3.2."""
     return Problem(400, f"expected one Host header, got {count}")
 
 
