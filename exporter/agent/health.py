@@ -121,7 +121,7 @@ class XidWatch:
 
     def __init__(self, nvml: Any) -> None:
         self._nvml = nvml
-        self._stopping = False
+        self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._tried: set[int | None] = set()
         self._counts: dict[str, dict[str, int]] = {}
@@ -131,7 +131,7 @@ class XidWatch:
         if self.running and (self._tried.issuperset(map(_address, handles.values())) or not self.stop()):
             return
         self._tried = set(map(_address, handles.values()))
-        self._stopping = False
+        self._stopping = threading.Event()
         nvml = self._nvml
         try:
             events = nvml.nvmlEventSetCreate()
@@ -145,7 +145,8 @@ class XidWatch:
                 continue
             positions[_address(handle)] = gpu
             self._counts.setdefault(gpu, {})
-        self._thread = threading.Thread(target=self._wait, args=(events, positions), name="aurora-xids", daemon=True)
+        arguments = (events, positions, self._stopping)
+        self._thread = threading.Thread(target=self._wait, args=arguments, name="aurora-xids", daemon=True)
         self._thread.start()
 
     @property
@@ -163,15 +164,22 @@ class XidWatch:
         return [gpu for gpu, counts in self._counts.items() if counts and gpu not in known]
 
     def stop(self) -> bool:
-        """End the thread; whether it ended, so that the driver's library may be let go."""
-        self._stopping = True
+        """End the thread; whether it ended."""
+        self._stopping.set()
         if self._thread is not None:
             self._thread.join(STOP_SECONDS)
         return not self.running
 
-    def _wait(self, events: Any, positions: dict[int | None, str]) -> None:
+    def let_go(self) -> threading.Thread | None:
+        """End the thread and forget it; the one that did not end, since its library may not be let go then."""
+        ended = self.stop()
+        thread, self._thread = self._thread, None
+        return None if ended else thread
+
+    def _wait(self, events: Any, positions: dict[int | None, str], stopping: threading.Event) -> None:
         nvml = self._nvml
-        while not self._stopping:
+        library = nvml.nvmlLib
+        while not stopping.is_set():
             began = time.monotonic()
             try:
                 event = nvml.nvmlEventSetWait_v2(events, WAIT_MS)
@@ -185,6 +193,8 @@ class XidWatch:
             else:
                 self._count(positions.get(_address(event.device)), int(event.eventData))
                 time.sleep(PAUSE)
+        if nvml.nvmlLib is not library:
+            return  # it came back too late, and another library knows nothing of these events
         try:
             nvml.nvmlEventSetFree(events)
         except Exception:  # noqa: BLE001 - as above

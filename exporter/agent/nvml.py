@@ -5,8 +5,11 @@ from __future__ import annotations
 import _ctypes
 import contextlib
 import ctypes
+import os
 import re
+import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from exporter.agent.checks import clean_text
@@ -41,8 +44,10 @@ class Nvml:
         self._answering: tuple[int, ...] = ()
         self._count = self._most = 0
         self._xids: XidWatch | None = None
-        self._unclosed: list[Any] = []
-        """Libraries that a thread of ours was in when they were to be let go."""
+        self._file: tuple[int, int] | None = None
+        """Which one the library was loaded from: its device and inode."""
+        self._stuck: list[tuple[Any, tuple[int, int] | None, threading.Thread]] = []
+        """Libraries that could not be let go, their files, and the threads of ours that do not return from them."""
 
     def look(self) -> Look:
         """What is there now."""
@@ -59,7 +64,8 @@ class Nvml:
         if nvml is None:
             return known
         xids = self._xids = self._xids or XidWatch(nvml)
-        xids.follow({self._known_as(index): self._handles[index] for index in self._answering})
+        if not self._is_stuck(nvml.nvmlLib):
+            xids.follow({self._known_as(index): self._handles[index] for index in self._answering})
         for index in range(self._count):
             try:
                 health = health_of(nvml, self._ask, self._handles[index]) if index in self._handles else {}
@@ -87,24 +93,48 @@ class Nvml:
         self._answering = ()
         if nvml is None:
             return
-        ended = self._xids is None or self._xids.stop()
+        thread = None if self._xids is None else self._xids.let_go()
         with contextlib.suppress(Exception):
             nvml.nvmlShutdown()
         # pynvml keeps the library of the day it was first loaded, and talks to a driver that is gone.
         library, nvml.nvmlLib = nvml.nvmlLib, None
         nvml._nvmlGetFunctionPointer_cache.clear()  # noqa: SLF001 - there is no other way
         nvml._nvmlLib_refcount = 0  # noqa: SLF001 - as above
-        if library is not None:
-            self._unclosed.append(library)
-        while ended and self._unclosed:
-            _ctypes.dlclose(self._unclosed.pop()._handle)  # noqa: SLF001 - as above
+        if library is not None and thread is not None:
+            self._stuck.append((library, self._file, thread))
+        elif library is not None:
+            _unload(library)
+
+    def _is_stuck(self, library: Any) -> bool:
+        """Whether a thread of ours does not return from this library."""
+        return any(other._handle == library._handle for other, *_ in self._stuck)  # noqa: SLF001 - as above
+
+    def _load(self) -> Any:
+        """The driver's library as it lies there now; raises OSError."""
+        for entry in self._stuck[:]:
+            if not entry[-1].is_alive():
+                self._stuck.remove(entry)
+                _unload(entry[0])
+        library = ctypes.CDLL(LIBRARY)
+        path = _path_of(library)
+        self._file = _file_of(path)
+        if self._is_stuck(library) and self._file not in [file for _, file, _ in self._stuck]:
+            # Whoever asks for a library by a name of one that is loaded gets that one, whatever lies there now. This is
+            # another file, and a path that nobody used yet.
+            _unload(library)
+            directory, _, name = path.rpartition("/")
+            library = ctypes.CDLL(f"{directory}/{'./' * len(self._stuck)}{name}")
+        return library
 
     def _look(self) -> Look:
         if self._nvml is None:
-            absent = _absence()
-            if absent is not None:
-                return absent
-            self._open()
+            try:
+                library = self._load()
+            except OSError as error:
+                text = str(error)
+                # The library itself, and not one that it needs.
+                return Look(Sight.ABSENT if _MISSING.match(text) else Sight.BROKEN, reason=text)
+            self._open(library)
         nvml = self._nvml
         count = nvml.nvmlDeviceGetCount()
         if count > MAX_GPUS:
@@ -144,15 +174,15 @@ class Nvml:
             uuid = self._uuids.get(gpu.position)
             yield gpu._replace(reading={**gpu.reading, "uuid": uuid}) if uuid else gpu
 
-    def _open(self) -> None:
-        import pynvml  # type: ignore[import-untyped]  # noqa: PLC0415 - large, and only of use beside a driver
-
+    def _open(self, library: Any) -> None:
         try:
-            pynvml.nvmlInit()
+            import pynvml  # type: ignore[import-untyped]  # noqa: PLC0415 - large, and only of use beside a driver
         except BaseException:
-            self._nvml = pynvml
+            _unload(library)
             raise
         self._nvml = pynvml
+        pynvml.nvmlLib = library
+        pynvml.nvmlInit()
 
     def _gpu(self, index: int, handle: Any) -> Gpu:
         nvml = self._nvml
@@ -183,16 +213,23 @@ class Nvml:
         return None
 
 
-def _absence() -> Look | None:
-    """What it means that the library cannot be loaded; None where it can."""
+def _path_of(library: Any) -> str:
+    """Where it was loaded from: handles point to what dlinfo(3) calls a link_map, the address and then the name."""
+    name = ctypes.cast(library._handle, ctypes.POINTER(ctypes.c_char_p))[1]  # noqa: SLF001 - ctypes has no other way
+    return os.fsdecode(name or b"")
+
+
+def _file_of(path: str) -> tuple[int, int] | None:
+    """The device and inode of what lies there now; None where nothing does."""
     try:
-        library = ctypes.CDLL(LIBRARY)
-    except OSError as error:
-        text = str(error)
-        # The library itself, and not one that it needs.
-        return Look(Sight.ABSENT if _MISSING.match(text) else Sight.BROKEN, reason=text)
-    _ctypes.dlclose(library._handle)  # noqa: SLF001 - ctypes has no other way
-    return None
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _unload(library: Any) -> None:
+    _ctypes.dlclose(library._handle)  # noqa: SLF001 - as above
 
 
 def _failure(error: Exception) -> Look:

@@ -160,6 +160,35 @@ def test_a_driver_that_was_exchanged_is_found_while_running(node):
     assert node.registered == 1
 
 
+def test_a_driver_is_exchanged_under_a_thread_that_never_returns_from_it(node):
+    """The one that waits for XID errors: each new library is found, beside those that cannot be let go."""
+    sample = f'aurora_node_gpu_xid_errors_total{{node="{node.name}",gpu="0",uuid="GPU-0",code="79"}}'
+    number = 0
+
+    def error_is_counted() -> bool:
+        nonlocal number
+        number += 1
+        node.driver.answer(xid=79, xid_gpu=0, xid_number=number)
+        return sample in node.mesh.get("/metrics").text
+
+    node.driver.answer(delay_ms__nvmlEventSetWait_v2=3_600_000)
+    node.start()
+    until(lambda: "health" in node.reading(), expected=True)
+    for kernel in (560, 570):
+        node.driver.answer(kernel=kernel)
+        until(lambda: node.observed, 0)
+        node.beats()
+        node.driver.install(kernel)
+        until(lambda: node.observed, 1)
+        node.beats()
+    node.driver.answer(delay_ms__nvmlEventSetWait_v2=None, kernel=580)
+    until(lambda: node.observed, 0)
+    node.driver.install(580)
+    until(error_is_counted, expected=True)
+    assert (node.registered, node.process.poll()) == (1, None)
+    assert Path(f"/proc/{node.process.pid}/maps").read_text().count("r-xp") < 100
+
+
 def test_unknown_memory_is_left_out_and_can_be_stated(node):
     """Unified memory, MIG: zero would be a statement."""
     node.driver.answer(nvmlDeviceGetMemoryInfo=3, nvmlDeviceGetUtilizationRates=3)
