@@ -42,7 +42,7 @@ def test_a_few_readers_at_a_time_are_sent_what_happened(service):
                 if message.get("body"):
                     texts.append(message["body"])
 
-            return asyncio.create_task(app(scope, receive, send))
+            return asyncio.ensure_future(app(scope, receive, send))
 
         async def sent(times, cause):
             before = len(texts)
@@ -53,7 +53,7 @@ def test_a_few_readers_at_a_time_are_sent_what_happened(service):
             node_map = service.node_map
             node_map.commit(node_map.plan(Register(Registration("one"))))
 
-        tasks = []
+        tasks: list[asyncio.Future[None]] = []
         found = {
             "opening": await sent(MANY, lambda: tasks.extend(follow([]) for _ in range(MANY))),
             "event": await sent(MANY, happen),
