@@ -129,13 +129,13 @@ class EventStream:
     async def _write(self, readers: Readers) -> None:
         """Encode what waits; where that is a lot, readers take some in between, before the log drops it."""
         yielder = Yielder()
-        told = self.log.end
+        rung = self.log.end
         while self._waiting:
             renderer = Renderer(self._node_map())
             for _ in range(min(CHUNK, len(self._waiting))):
                 event = self._waiting.popleft()
                 self.log.append(*(encoded(event, renderer) if isinstance(event, Noted) else event))
-            if self._waiting and self.log.end - told >= BATCH:
-                told = self.log.end
+            if self._waiting and self.log.end - rung >= BATCH:
+                rung = self.log.end
                 await readers.round()
             await yielder.maybe_yield()
