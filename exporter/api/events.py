@@ -11,13 +11,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from exporter.api.connections import RESERVED
-from exporter.api.eventlog import frame
-from exporter.api.missed import NotKept, missed
+from exporter.api.eventlog import EventLog, frame
+from exporter.api.missed import Missed, NotKept
 from exporter.api.queries import FILTERS, Test, parse_query
 from exporter.api.rates import NEW_NODE
+from exporter.api.readers import Reader
 from exporter.api.responses import Handler, encode
 from exporter.api.service import Service
-from exporter.api.stream import EventStream, Reader, rung
+from exporter.api.stream import BATCH, EventStream
 from exporter.domain.errors import AuroraError
 
 EVENTS = "/events"
@@ -29,12 +30,10 @@ HEADERS = {
     "X-Accel-Buffering": "no",  # nginx would collect events until a buffer is full
     "Connection": "close",
 }
-KEEP_ALIVE_SECONDS = 15.0
 SEND_SECONDS = 10.0
 """A reader that takes nothing for so long is dropped."""
 CLOSE_SECONDS = 0.5
 RETRY_MILLISECONDS = 2000
-BATCH = 100
 RESET, END = "stream_reset", "stream_end"
 TOO_SLOW = "events came faster than you read them: connect again, and read faster or filter"
 LOST = "events were lost in a flood: load /nodes again"
@@ -43,6 +42,7 @@ STOPPING = "the registry is stopping: connect again"
 
 def follow(service: Service) -> Handler:
     """The stream of events, without end, of the nodes that the query chooses."""
+    missed = Missed(service)
 
     async def handle(request: Request) -> Response:
         query = parse_query(request.scope["query_string"], FILTERS)
@@ -56,7 +56,7 @@ def follow(service: Service) -> Handler:
             limit -= max(1, limit // RESERVED)
         reader = stream.open(limit)
         try:
-            opening = await _opening(service, reader, request.headers.get("last-event-id", ""), tests)
+            opening = await _opening(stream.log, reader, request, missed, tests)
         except AuroraError:
             stream.close(reader)
             raise
@@ -65,22 +65,26 @@ def follow(service: Service) -> Handler:
     return handle
 
 
-async def _opening(service: Service, reader: Reader, last_id: str, tests: tuple[Test, ...]) -> bytes:
+async def _opening(
+    log: EventLog, reader: Reader, request: Request, missed: Missed, tests: tuple[Test, ...]
+) -> list[bytes]:
     """What the stream begins with: what was missed, or that this is not known."""
-    log = service.events.log
+    last_id = request.headers.get("last-event-id", "")
     begin = b"retry: %d\n" % RETRY_MILLISECONDS
     ident = b"id: %b\n\n" % log.event_id(reader.position)
     if not last_id:
-        return begin + ident
+        return [begin + ident]
     known = log.position_of(last_id)
     if known is not None and known[1] is not None:
         reader.position = known[1]
-        return begin + b"\n"
+        return [begin + b"\n"]
     try:
-        frames = await missed(service, known[0] if known else 0, tests)
+        found = await missed.since(known[0] if known else 0, request.scope["query_string"], tests)
     except NotKept as reason:
-        return begin + ident + _word(RESET, f"what you missed is not known ({reason}): load /nodes again")
-    return begin + b"\n" + b"".join(frames) + ident
+        return [begin + ident + _word(RESET, f"what you missed is not known ({reason}): load /nodes again")]
+    # The search may have begun before this reader came: what happened since then comes from the log.
+    reader.position = found.position
+    return [begin + b"\n", *found.pieces, b"id: %b\n\n" % log.event_id(found.position)]
 
 
 @dataclass(slots=True)
@@ -90,7 +94,7 @@ class _Stream(Response):
     stream: EventStream
     reader: Reader
     tests: tuple[Test, ...]
-    opening: bytes
+    opening: list[bytes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs until the caller leaves, is dropped, or the registry stops."""
@@ -100,7 +104,10 @@ class _Stream(Response):
         headers.append((b"content-type", MEDIA_TYPE.encode() + b"; charset=utf-8"))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await self._send(send, self.opening)
+            for piece in self.opening:
+                self.stream.ring(self.reader)
+                await self.reader.woken()
+                await self._send(send, piece)
             ending = await self._follow(send)
             if not self.reader.gone:
                 async with asyncio.timeout(CLOSE_SECONDS):
@@ -133,21 +140,25 @@ class _Stream(Response):
                     # An id alone, so that readers with filters advance too.
                     frames.append(b"id: %b\n\n" % log.event_id(reader.position))
                 await self._send(send, b"".join(frames))
-            elif not await rung(reader, KEEP_ALIVE_SECONDS):
+            elif reader.due_at <= asyncio.get_running_loop().time():
                 await self._send(send, b": keep-alive\nid: %b\n\n" % log.event_id(reader.position))
+            if reader.position < log.end:
+                # Others have their turn first.
+                self.stream.ring(reader)
+            await reader.woken()
         return ""
 
-    @staticmethod
-    async def _send(send: Send, body: bytes) -> None:
+    async def _send(self, send: Send, body: bytes) -> None:
         async with asyncio.timeout(SEND_SECONDS):
             await send({"type": "http.response.body", "body": body, "more_body": True})
+        self.reader.sent(asyncio.get_running_loop().time())
 
     async def _watch(self, receive: Receive) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             while (await receive())["type"] != "http.disconnect":
                 pass
             self.reader.gone = True
-            self.reader.bell.set()
+            self.stream.ring(self.reader)
 
 
 def _word(event_type: str, reason: str) -> bytes:

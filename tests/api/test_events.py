@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from exporter.api import eventlog, events, stream
+from exporter.api import eventlog, events, missed, readers, stream
 from exporter.api.app import create_app
 from exporter.client.events import parse_stream
 from exporter.domain.command import Register
@@ -170,6 +170,7 @@ def test_the_stream_is_what_browsers_expect(client):
 
     assert (reader.status, reader.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     assert reader.headers["cache-control"] == "no-cache, no-transform"
+    run(client, reader.until(lambda: reader.text))
     assert reader.text.startswith(b"retry: ")
 
 
@@ -196,13 +197,13 @@ def test_filters_pass_what_takes_a_node_out_of_them(client, service, register, s
     register("lead", role="lead", metadata={"site": "attic"})
     service.pass_time(silent_seconds)
     status = "offline" if silent_seconds else "active"
-    readers = [follow(client, f"{query}&status={status}") for query in ("role=lead", "site=attic")]
+    followers = [follow(client, f"{query}&status={status}") for query in ("role=lead", "site=attic")]
     register("lead", role="compute", metadata={"site": "cellar"})
 
-    for reader in readers:
+    for reader in followers:
         run(client, reader.until_events(1))
 
-    assert [reader.happened()[0] for reader in readers] == [("node_updated", "lead")] * 2
+    assert [reader.happened()[0] for reader in followers] == [("node_updated", "lead")] * 2
 
 
 def test_an_unknown_filter_is_refused_by_name(client):
@@ -271,6 +272,44 @@ def test_an_id_of_another_registry_resumes_from_the_record(client, service, regi
     register("three")
     run(client, reader.until_events(4))
     assert reader.happened()[-1] == ("node_registered", "three")
+
+
+def test_what_many_missed_is_looked_up_once_and_nobody_misses_what_happens_meanwhile(
+    client, service, register, monkeypatch
+):
+    """As after a restart of the registry, when all its readers return at once."""
+    register("one")
+    last_id = f"{service.clock.wall_ns()}-{'0' * 12}-5"
+    calls, found, go_on, look_up = [], asyncio.Event(), asyncio.Event(), missed._missed
+
+    async def slow(*arguments):
+        calls.append(arguments)
+        frames = await look_up(*arguments)
+        found.set()
+        await go_on.wait()
+        return frames
+
+    monkeypatch.setattr(missed, "_missed", slow)
+    first = Follower(client.app, last_id=last_id)
+    second = Follower(client.app, last_id=last_id)
+
+    async def start(follower):
+        return asyncio.create_task(follower.start())
+
+    starting = [run(client, start(first))]
+    run(client, found.wait())
+    register("two")
+    run(client, first.until(lambda: service.events.log.end == 1))
+    starting.append(run(client, start(second)))
+    run(client, asyncio.sleep(0))
+    go_on.set()
+    for follower, task in zip((first, second), starting, strict=True):
+        run(client, asyncio.wait_for(task, 10))
+        run(client, follower.until_events(2))
+
+    assert len(calls) == 1
+    expected = [("node_registered", "one"), ("node_registered", "two")]
+    assert (first.happened(), second.happened()) == (expected, expected)
 
 
 @pytest.mark.parametrize("last_id", ["x", "1", "1-a-2", f"{10**18}-{'0' * 12}-1", "-1-0-0", "9" * 40])
@@ -343,7 +382,7 @@ def test_a_flood_that_nobody_could_read_is_told_as_such(client, service, monkeyp
 
 
 def test_keep_alives_carry_the_id(client, monkeypatch):
-    monkeypatch.setattr(events, "KEEP_ALIVE_SECONDS", 0.01)
+    monkeypatch.setattr(readers, "KEEP_ALIVE_SECONDS", 0.01)
     reader = follow(client)
 
     run(client, reader.until(lambda: reader.text.count(b": keep-alive\nid: ") >= 2))
@@ -352,11 +391,11 @@ def test_keep_alives_carry_the_id(client, monkeypatch):
 
 
 def test_at_the_end_each_reader_is_told_and_no_new_one_is_taken(client, service):
-    readers = [follow(client), follow(client)]
+    followers = [follow(client), follow(client)]
 
     service.events.stop()
 
-    for reader in readers:
+    for reader in followers:
         run(client, reader.ended())
         assert [event.type for event in reader.events()] == ["stream_end"]
     assert client.get("/events").status == 503
