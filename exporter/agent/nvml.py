@@ -119,8 +119,8 @@ class Nvml:
         path = _path_of(library)
         self._file = _file_of(path)
         if self._is_stuck(library) and self._file not in [file for _, file, _ in self._stuck]:
-            # Whoever asks for a library by a name of one that is loaded gets that one, whatever lies there now. This is
-            # another file, and a path that nobody used yet.
+            # The loader gives the library that is loaded for each name that it had, also if another file lies there now:
+            # this is a path that was not used yet.
             _unload(library)
             directory, _, name = path.rpartition("/")
             library = ctypes.CDLL(f"{directory}/{'./' * len(self._stuck)}{name}")
