@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from exporter.agent.amd import Amd
-from exporter.agent.gpus import Look, joined
+from exporter.agent.gpus import Look, Sight, joined
 from exporter.agent.nvml import Nvml
 
 
@@ -20,7 +20,11 @@ class Drivers:
     def look(self) -> Look:
         """What is there now."""
         nvidia = self._nvml.look()
-        self._first_of_amd = nvidia.number
+        if nvidia.sight in {Sight.SEEN, Sight.ABSENT}:
+            self._first_of_amd = nvidia.number
+        else:
+            # AMD's keep their numbers.
+            nvidia = nvidia._replace(number=self._first_of_amd)
         return joined([nvidia, self._amd.look()])
 
     def health(self) -> dict[int, dict[str, Any]]:

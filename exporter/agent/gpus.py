@@ -63,7 +63,7 @@ class Look(NamedTuple):
     gpus: tuple[Gpu, ...] = ()
     """Those that answer."""
     reason: str = ""
-    """Why it is not SEEN."""
+    """Why it is not SEEN, or why a part of it is missing."""
 
     @property
     def inventory(self) -> Inventory:
@@ -100,16 +100,19 @@ def reading_of(index: int, memory_bytes: int, values: Mapping[str, Any]) -> dict
 
 
 def joined(looks: Iterable[Look]) -> Look:
-    """Several drivers' GPUs as one node's: numbered on, one driver after the other. One that is absent adds nothing."""
+    """Several drivers' GPUs as one node's: numbered on, one driver after the other. One that is absent adds nothing.
+
+    One that cannot be asked takes no other driver's GPUs away, and leaves room for as many as its `number`.
+    """
     looks = list(looks)
     found = [look for look in looks if look.sight is not Sight.ABSENT]
     if not found:
         return looks[0] if looks else Look(Sight.ABSENT)
     if len(found) == 1:
         return found[0]
-    for look in found:
-        if look.sight is not Sight.SEEN:
-            return Look(Sight.UNSURE, reason=look.reason)
+    reason = next((look.reason for look in found if look.sight is not Sight.SEEN), "")
+    sights = {look.sight for look in found}
+    sure = Sight.UNSURE not in sights and Sight.SEEN in sights
     gpus: list[Gpu] = []
     count = 0
     for look in found:
@@ -118,4 +121,4 @@ def joined(looks: Iterable[Look]) -> Look:
             for gpu in look.gpus
         ]
         count += look.number
-    return Look(Sight.SEEN, count, tuple(gpus))
+    return Look(Sight.SEEN if sure else Sight.UNSURE, count, tuple(gpus), reason)

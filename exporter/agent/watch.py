@@ -55,6 +55,8 @@ class GpuWatch:
         self._seen: Look | None = None
         self._seen_at = 0.0
         self._sight: Sight | None = None
+        self._rest: list[dict[str, Any]] = []
+        """Readings of the GPUs that answer while another driver cannot be asked."""
         self._unsure_since: float | None = None
         self._told = ""
 
@@ -77,6 +79,7 @@ class GpuWatch:
         else:
             # One that is only slow answers until the next heartbeat, and is no news.
             slow_before = self._unsure_since is not None
+            self._rest = []
             self._note_unsure(f"the driver takes longer than {wait:g} s", news=slow_before)
 
     def inventory(self) -> Inventory | None:
@@ -93,6 +96,8 @@ class GpuWatch:
         if self._sight in {Sight.ABSENT, Sight.BROKEN}:
             return [] if expected else None
         if self._unsure_since is not None and now - self._unsure_since > PATIENCE:
+            if self._rest:
+                return self._with_health([dict(reading) for reading in self._rest])
             return [] if expected else None
         if self._seen is None or self._sight is not Sight.SEEN or not (self._seen.number or expected):
             return None
@@ -140,6 +145,7 @@ class GpuWatch:
         if look.sight is Sight.SEEN:
             self._seen_at = began
         self._sight = look.sight
+        self._rest = look.readings if look.sight is Sight.UNSURE else []
         if look.sight is Sight.SEEN:
             self._seen = look
         if look.sight is Sight.UNSURE:

@@ -186,9 +186,35 @@ def test_two_drivers_number_on():
     both = joined([nvidia, Look(Sight.ABSENT), amd])
     assert (both.number, [gpu.position for gpu in both.gpus]) == (3, [0, 1, 2])
     assert both.readings == [{"index": 0}, {"index": 1}, {"index": 2, "uuid": "x"}]
-    assert joined([nvidia, Look(Sight.UNSURE)]).sight is Sight.UNSURE
+    unsure = joined([nvidia, Look(Sight.UNSURE, reason="x")])
+    assert (unsure.sight, unsure.reason, unsure.readings) == (Sight.UNSURE, "x", nvidia.readings)
+    assert joined([Look(Sight.BROKEN), Look(Sight.BROKEN)]).sight is Sight.UNSURE
     assert joined([Look(Sight.ABSENT), nvidia]) == nvidia
     assert joined([]).sight is Sight.ABSENT
+
+
+@pytest.mark.parametrize(("error", "sight"), [(9, "seen"), (18, "seen"), (999, "unsure")])
+def test_a_driver_that_fails_takes_no_other_drivers_gpus_away(driver, tmp_path, error, sight):
+    """AMD's readings go on, under the numbers that they had."""
+    device = tmp_path / "drm/card1/device"
+    device.mkdir(parents=True)
+    for name, content in (("vendor", "0x1002"), ("mem_info_vram_total", 2**34), ("unique_id", "e4a5")):
+        (device / name).write_text(f"{content}\n")
+    script = f"""
+from pathlib import Path
+from exporter.agent.amd import Amd
+from exporter.agent.drivers import Drivers
+drivers = Drivers()
+drivers._amd = Amd(Path({str(tmp_path / "drm")!r}))
+assert [reading["uuid"] for reading in drivers.look().readings] == ["GPU-0", "GPU-1", "e4a5"]
+drivers.close()
+Path({str(driver.answers)!r}).write_text("nvmlInitWithFlags {error}")
+look = drivers.look()
+assert list(drivers.health()) == [2]
+"""
+    driver.answer(count=2)
+    shown, number, readings, _, reason = look(driver, script)
+    assert (shown, number, readings, bool(reason)) == (sight, 3, [{"index": 2, "uuid": "e4a5"}], True)
 
 
 HEALTH = {

@@ -70,6 +70,18 @@ def test_whoever_cannot_look_says_nothing_for_a_while(watch_of, monkeypatch, fai
     assert seen(watch) == [READING]
 
 
+def test_gpus_that_answer_beside_a_driver_that_cannot_be_asked_stay(watch_of, monkeypatch):
+    """None is said to be lost for a while; then the others are."""
+    watch = watch_of(SEEN, Look(Sight.UNSURE, 2, (Gpu(1, "B", 0, {"index": 1}),), "unknown error"), HUNG)
+    watch.update()
+    watch.update()
+    assert watch.readings(1) is None
+    monkeypatch.setattr(module, "PATIENCE", -1)
+    assert watch.readings(1) == [{"index": 1}]
+    watch.update(0)
+    assert watch.readings(1) == []
+
+
 def test_a_driver_that_hangs_is_waited_for_no_longer_than_asked(watch_of, monkeypatch):
     """What it said before gets older, and ends."""
     watch = watch_of(SEEN, HUNG)
