@@ -13,6 +13,7 @@ from tests.support.scenario_sink import Notification
 WARNING, OFFLINE = 2.0, 5.0
 """thresholds.warning_after and offline_after."""
 FOR = 1.0
+GPU_FOR = 2.0
 KEEP = 3.0
 GROUP_WAIT = 0.5
 GROUP_INTERVAL = 5.0
