@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.incidents.oracle import (
     FOR,
@@ -156,7 +156,7 @@ def _gpu(incident: Incident, play: Scenario) -> None:
     play.at(began).do(node.lose_gpu)
     # Its own `for` is a minute longer than those of nodes. A Prometheus that restarts begins it again: it restores only
     # those of ten minutes and more (--rules.alert.for-grace-period).
-    late = Slack(incident.slack.late + (2 if incident.slack.early else 1), incident.slack.early)
+    late = replace(incident.slack, late=incident.slack.late + (1 if incident.slack.restarted is None else 2))
     alert = f"AuroraNodeGpuMissing {node.name}"
     incident.due += told_once("chat", alert, began + GPU_FOR - FOR, None, slack=late, grouped=False)
 
