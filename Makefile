@@ -3,6 +3,8 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+# Images of Python often set it; without bytecode each run rewrites and compiles every test and module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -41,7 +43,7 @@ test: servers lint $(HARNESS)/node_modules/installed $(PAGE)/node_modules/instal
 .PHONY: check
 check: lint ## The quick look while you work: lint, types, and every test that starts no server
 	@scripts/need promtool amtool shellcheck docker-compose zsh fish nginx
-	$(BIN)/python -m pytest -q -n 2 -m "not servers" --ignore tests/grafana
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not servers" --ignore tests/grafana
 
 .PHONY: lowest
 lowest: ## The quick tests with the lowest versions that pyproject.toml allows, in an environment of their own

@@ -38,13 +38,14 @@ CHANGES = re.compile(rb'^aurora_node_status_transitions_total{node="node-[^}]*st
 
 def measure(plan: Plan, directory: Path) -> Section:
     """Waits for each kind of attack, with the memory that it took and the nodes whose status changed."""
-    rows, worst, changed = [], 0.0, 0
+    rows, worst = [], 0.0
     with contenders.registry(directory, store=STORE, environment=IMPATIENT) as registry:
         mesh.register(registry.port, plan.attack_nodes)
         client.scrape(registry.port, gzip=False)
         with _heartbeats(registry.port, plan.attack_nodes):
             baseline, _ = waits(registry, plan.attack_seconds, scraping=False)
             rows.append((*row("no attack", baseline), "", ""))
+            before_all = changed = _changes(registry.port)
             for kind in KINDS:
                 before = resident_bytes(registry.pid)
                 argv = [sys.executable, "-m", "benchmarks.peers.attacker", kind, str(registry.port)]
@@ -58,15 +59,20 @@ def measure(plan: Plan, directory: Path) -> Section:
                     attacker.wait()
                 worst = max(worst, percentile(waited, 99))
                 memory = f"{before / 2**20:.0f} → {after / 2**20:.0f} MiB"
-                now = len(CHANGES.findall(client.scrape(registry.port, gzip=False, query=QUERY).body))
+                now = _changes(registry.port)
                 rows.append((*row(f"{plan.attack_connections} {kind}", waited), memory, f"{now - changed}"))
                 changed = now
     targets = [
         Target("99 % of heartbeats under attack answered within", 50, 1000 * worst, "ms", at_most=True),
-        Target("nodes whose status changed under attack", 0, changed, "", at_most=True),
+        Target("nodes whose status changed under attack", 0, changed - before_all, "", at_most=True),
     ]
     heads = ("heartbeat's answer", "p50", "p99", "max", "memory", "changed")
     return Section("Under attack", COMPARED, heads, rows, targets)
+
+
+def _changes(port: int) -> int:
+    """Nodes that were in warning at any time."""
+    return len(CHANGES.findall(client.scrape(port, gzip=False, query=QUERY).body))
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,8 @@ def test_the_domain_does_no_io(module):
 
 def test_every_package_has_its_floor():
     assert {module.parts[0] for module in MODULES} <= set(FLOORS)
+
+
+def test_contributing_shows_each_package_on_its_floor():
+    rows = re.findall(r"^\| (\d) \| ((?:`\w+` )+)\|", (ROOT.parent / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert {name: int(floor) for floor, names in rows for name in re.findall(r"\w+", names)} == FLOORS

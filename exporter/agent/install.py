@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from exporter.agent.address import vpn_address
 from exporter.agent.checks import name_of
 from exporter.agent.exits import UsageError
 from exporter.agent.http import split_url
-from exporter.agent.places import MARK, Files, Places, read_settings, write_settings
+from exporter.agent.options import CREDENTIALS
+from exporter.agent.places import COPIED, MARK, Files, Places, read_settings, write_settings
 from exporter.agent.supervisors import Systemd, supervisor_of
 from exporter.agent.unitfiles import WRAPPER, filled
 
@@ -34,13 +36,12 @@ Every option of the agent can be given: `aurora-agent --help` names them.
   curl -fsSL http://10.0.0.1:9999/join | sh -s -- --uninstall
 """
 SETTINGS = (
-    *("registry", "event-bus", "event-bus-channel", "heartbeat-interval", "ca-file", "cert-file", "key-file"),
+    *("registry", "event-bus", "event-bus-channel", "heartbeat-interval"),
+    *("token-file", "ca-file", "cert-file", "key-file"),
     *("node-name", "role", "vpn-ip", "public-ip", "site", "environment", "cost-per-hour", "gpus", "gpu-memory"),
     *("gpu-readings", "gpu-source", "on-signal", "log.level", "log.format"),
 )
-OF_FILES = frozenset({"ca-file", "cert-file", "key-file"})
 FLAGS = ("leave-on-stop", "self-upgrade")
-TOKEN = "/join-token"  # noqa: S105 - the name of its file
 WAITING = ".changed"
 """Lies beside the agent while what runs is not what is installed."""
 JOIN_STATE = "/var/lib/aurora-agent-join"
@@ -81,7 +82,6 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     for name in FLAGS:
         choices = ("true", "false")
         parser.add_argument(f"--{name}", dest=name, nargs="?", const="true", choices=choices, help=argparse.SUPPRESS)
-    parser.add_argument("--token-file", metavar="FILE", help="a join token; it is copied, and kept from others")
     parser.add_argument("--prefix", metavar="DIR", default="", help="where to install")
     parser.add_argument("--root", metavar="DIR", default="", help="below this directory only, for an image")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
@@ -110,6 +110,8 @@ class Installation:
                     "HOME, XDG_DATA_HOME, XDG_CONFIG_HOME and PYTHON name others"
                 )
         self._files = Files(self._places, dry_run=arguments.dry_run)
+        self._given: dict[str, bytes] = {}
+        """Contents of the files that options name, by the settings' names."""
         self._supervisor = supervisor_of(self._places, live=self._live)
 
     def run(self) -> int:
@@ -117,7 +119,17 @@ class Installation:
         if self._arguments.uninstall:
             return self._uninstall()
         settings = self._settings()
-        self._place(settings)
+        self._check_home()
+        # Before anything is written: what the agent or the registry refuses leaves this machine as it was.
+        if not self._arguments.dry_run and not self._register(settings):
+            return 1
+        if self._places.system:
+            os.umask(0o022)  # the agent is a user of its own, and root's files may be closed to others
+        try:
+            self._place(settings)
+            self._files.commit()
+        finally:
+            self._files.discard()
         if self._arguments.dry_run:
             print("nothing was done")
             return 0
@@ -125,8 +137,6 @@ class Installation:
         waiting = self._places.outside(f"{self._places.home}/{WAITING}")
         if self._files.changed:
             waiting.touch()
-        if not self._register(settings):
-            return 1
         lines = self._supervisor.start(changed=waiting.exists())
         waiting.unlink(missing_ok=True)
         self._say(settings, lines)
@@ -142,9 +152,11 @@ class Installation:
             if value is not None:
                 if not value.isprintable():
                     raise UsageError(f"--{name}: a value is one line of text")
-                if name in OF_FILES and value:
+                variable = "AURORA_" + name.upper().replace("-", "_").replace(".", "_")
+                if variable in COPIED and value:
                     value = str(Path(value).absolute())
-                settings["AURORA_" + name.upper().replace("-", "_").replace(".", "_")] = value
+                    self._given[variable] = _content(name, value)
+                settings[variable] = value
         registry = settings.get("AURORA_REGISTRY", "")
         _, _, host, port, _ = split_url(registry)
         if new:
@@ -152,43 +164,59 @@ class Installation:
             settings.setdefault("AURORA_VPN_IP", vpn_address(host, port))
         return {name: value for name, value in settings.items() if value}
 
-    def _place(self, settings: dict[str, str]) -> None:
-        places, files = self._places, self._files
-        home = places.outside(places.home)
+    def _check_home(self) -> None:
+        home = self._places.outside(self._places.home)
         if home.exists() and not (home / MARK).exists() and any(home.iterdir()):
             raise UsageError(f"{home} is there and was not made by join: choose another --prefix, or move it away")
+
+    def _copy(self, variable: str) -> str:
+        """Where the file that a setting names is kept."""
+        return f"{Path(self._places.settings).parent}/{COPIED[variable][0]}"
+
+    def _place(self, settings: dict[str, str]) -> None:
+        places, files = self._places, self._files
         files.place(f"{places.home}/{MARK}", b"")
         running = Path(sys.argv[0])
         agent = running.read_bytes() if running.suffix == ".pyz" else archive.build()
         files.place(f"{places.home}/{archive.NAME}", agent)
         wrapper = filled(WRAPPER, settings=places.settings, python=sys.executable, home=places.home)
         files.place(places.binary, wrapper.encode(), 0o755)
-        token = ""
-        if self._arguments.token_file:
-            token = str(Path(places.settings).parent) + TOKEN
-            files.place(token, Path(self._arguments.token_file).read_bytes(), 0o600)
-        if token or places.outside(str(Path(places.settings).parent) + TOKEN).exists():
-            token = str(Path(places.settings).parent) + TOKEN
-            settings["AURORA_TOKEN_FILE"] = token
+        for variable, content in self._given.items():
+            settings[variable] = self._copy(variable)
+            files.place(settings[variable], content, COPIED[variable][1])
         files.place(places.settings, write_settings(settings), 0o640 if places.system else 0o600)
-        self._supervisor.place(files, token)
+        kept = [variable for variable in COPIED if settings.get(variable) == self._copy(variable)]
+        secret = [variable for variable in kept if variable in CREDENTIALS]
+        self._supervisor.place(files, [self._copy(variable) for variable in secret])
+        for variable in COPIED.keys() - set(kept):
+            files.remove(self._copy(variable))
 
     def _register(self, settings: dict[str, str]) -> bool:
         """Once, in the foreground, so that a wrong address or name is seen now and not in a log."""
         places = self._places
-        token = settings.get("AURORA_TOKEN_FILE")
         environment = {**os.environ, **settings, "AURORA_SETTINGS": "/dev/null"}
-        if token:
-            environment["AURORA_TOKEN_FILE"] = str(places.outside(token))
-        agent = str(places.outside(f"{places.home}/{archive.NAME}"))
         # Settings that apply to an installed agent alone are not tried out here.
         environment.pop("AURORA_SELF_UPGRADE", None)
-        command = [sys.executable, agent, "--once"]
-        if isinstance(self._supervisor, Systemd) and self._live:
-            command += ["--state-dir", JOIN_STATE]
-        done = subprocess.run(command, env=environment, timeout=ONCE_SECONDS, check=False)
+        with tempfile.TemporaryDirectory(prefix="aurora-join-") as directory:
+            for variable, (name, _) in COPIED.items():
+                if settings.get(variable) == self._copy(variable):
+                    environment[variable] = str(places.outside(settings[variable]))
+                if variable in self._given and not Path(settings[variable]).is_file():
+                    # A pipe gives its content once.
+                    environment[variable] = str(Path(directory, name))
+                    Path(directory, name).write_bytes(self._given[variable])
+            agent = Path(sys.argv[0])
+            if agent.suffix != ".pyz":
+                agent = Path(directory, archive.NAME)
+                agent.write_bytes(archive.build())
+            command = [sys.executable, str(agent), "--once"]
+            if isinstance(self._supervisor, Systemd) and self._live:
+                command += ["--state-dir", JOIN_STATE]
+            done = subprocess.run(command, env=environment, timeout=ONCE_SECONDS, check=False)
         if done.returncode != 0:
-            print(f"join: the agent could not register: correct {places.settings}, or run this again", file=sys.stderr)
+            there = places.outside(places.settings).exists()
+            correct = f" correct {places.settings}, or" if there else ""
+            print(f"join: the agent could not register, nothing was changed:{correct} run this again", file=sys.stderr)
         return done.returncode == 0
 
     def _say(self, settings: dict[str, str], lines: list[str]) -> None:
@@ -207,9 +235,17 @@ class Installation:
         if not self._arguments.dry_run:
             self._supervisor.remove(files)
         files.remove(places.settings)
-        files.remove(str(Path(places.settings).parent) + TOKEN)
+        for variable in COPIED:
+            files.remove(self._copy(variable))
         files.remove_home()
         if places.system and self._live and not self._arguments.dry_run:
             shutil.rmtree(JOIN_STATE, ignore_errors=True)
         print("the agent is gone from this machine; the node stays registered until it is forgotten or deregistered")
         return 0
+
+
+def _content(name: str, path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"--{name}: {path} cannot be read: {error.strerror}") from None

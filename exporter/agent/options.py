@@ -16,6 +16,8 @@ from exporter.agent.logs import FORMATS, LEVELS
 
 DEFAULT_REGISTRY = "http://127.0.0.1:9999"
 DEFAULT_ROLE, DEFAULT_ENVIRONMENT = "compute", "production"
+CREDENTIALS = {"AURORA_TOKEN_FILE": "join-token", "AURORA_CERT_FILE": "cert.pem", "AURORA_KEY_FILE": "key.pem"}
+"""Files that systemd hands on, by the variables that name them elsewhere."""
 DESCRIPTION = "Register this node with an Aurora Node Registry, and send its heartbeats."
 EPILOG = """\
 examples:
@@ -142,8 +144,10 @@ def _read_settings() -> None:
         for name, value in read_settings(Path(path)).items():
             os.environ.setdefault(name, value)
     credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
-    if credentials and (Path(credentials) / "join-token").exists():
-        os.environ["AURORA_TOKEN_FILE"] = str(Path(credentials) / "join-token")
+    for variable, name in CREDENTIALS.items():
+        # A setting that names another file was changed since, and stands.
+        if credentials and Path(os.environ.get(variable) or name).name == name and (Path(credentials) / name).exists():
+            os.environ[variable] = str(Path(credentials) / name)
 
 
 def _add(

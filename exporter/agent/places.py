@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -10,6 +11,14 @@ from typing import NamedTuple
 SETTINGS_HEAD = (
     "# What the agent says of this node; `aurora-agent --help` names each. Edit it here, or run join again.\n"
 )
+COPIED = {
+    "AURORA_TOKEN_FILE": ("join-token", 0o600),
+    "AURORA_CA_FILE": ("ca.pem", 0o644),
+    "AURORA_CERT_FILE": ("cert.pem", 0o600),
+    "AURORA_KEY_FILE": ("key.pem", 0o600),
+}
+"""Files that a setting names are copied beside the settings, since the agent may not read the originals: the copies'
+names and modes. A certificate's file may hold its key as well."""
 MARK = ".aurora-agent"
 """Lies in a directory that was made by us, and may be removed as a whole."""
 
@@ -47,15 +56,17 @@ class Places(NamedTuple):
 
 
 class Files:
-    """Puts files in place, and knows whether any of them changed."""
+    """Puts files in place, all of them or none, and knows whether any of them changed."""
 
     def __init__(self, places: Places, *, dry_run: bool) -> None:
         self._places = places
         self._dry_run = dry_run
+        self._written: list[tuple[Path, Path]] = []
+        self._directories: list[Path] = []
         self.changed = False
 
     def place(self, path: str, content: bytes, mode: int = 0o644) -> None:
-        """The file has this content and mode from now on, whole or not at all."""
+        """The file has this content and mode once this is committed."""
         target = self._places.outside(path)
         try:
             if target.read_bytes() == content and target.stat().st_mode & 0o777 == mode:
@@ -66,14 +77,30 @@ class Files:
         if self._dry_run:
             print(f"would write: {target}")
             return
+        self._directories += [directory for directory in target.parents if not directory.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_name(f"{target.name}.new")
+        self._written.append((fresh, target))
         descriptor = os.open(str(fresh), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode & 0o600)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
         fresh.chmod(mode)
-        fresh.replace(target)
-        print(f"wrote {target}")
+
+    def commit(self) -> None:
+        """Put what was written in its place."""
+        for fresh, target in self._written:
+            fresh.replace(target)
+            print(f"wrote {target}")
+        self._written.clear()
+
+    def discard(self) -> None:
+        """Remove what was written and not committed, and the directories that were made for it."""
+        for fresh, _ in self._written:
+            with contextlib.suppress(OSError):
+                fresh.unlink()
+        for directory in sorted(self._directories, reverse=True):
+            with contextlib.suppress(OSError):  # others have something in it
+                directory.rmdir()
 
     def remove(self, path: str) -> None:
         """The file is not there from now on."""

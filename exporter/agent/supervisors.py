@@ -10,10 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from exporter.agent.places import Files, Places
-from exporter.agent.unitfiles import CREDENTIAL, LOOP, SLEEP_HOOK, UNIT, USER_UNIT, filled
+from exporter.agent.unitfiles import LOOP, SLEEP_HOOK, UNIT, USER_UNIT, credentials, filled
 
 UNIT_FILE = "/etc/systemd/system/aurora-agent.service"
 CREDENTIAL_FILE = "/etc/systemd/system/aurora-agent.service.d/token.conf"
@@ -31,13 +32,15 @@ class Systemd:
         self._places = places
         self._live = live
 
-    def place(self, files: Files, token: str) -> None:
-        """Write its files."""
+    def place(self, files: Files, secrets: Sequence[str]) -> None:
+        """Write its files. `secrets`: the paths of those that root alone may read."""
         places = self._places
         files.place(UNIT_FILE, filled(UNIT, bin=places.binary, settings=places.settings).encode())
         files.place(HOOK_FILE, filled(SLEEP_HOOK, bin=places.binary).encode(), 0o755)
-        if token:
-            files.place(CREDENTIAL_FILE, filled(CREDENTIAL, token=token).encode())
+        if secrets:
+            files.place(CREDENTIAL_FILE, credentials(secrets).encode())
+        else:
+            files.remove(CREDENTIAL_FILE)
 
     def start(self, *, changed: bool) -> list[str]:
         """Have it run, with what is installed now; lines for people."""
@@ -68,9 +71,9 @@ class UserSystemd:
         config = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
         self._unit = f"{config}/systemd/user/aurora-agent.service"
 
-    def place(self, files: Files, token: str) -> None:
-        """Write its file; the token's is the user's own."""
-        del token
+    def place(self, files: Files, secrets: Sequence[str]) -> None:
+        """Write its file; the secrets are the user's own."""
+        del secrets
         files.place(self._unit, filled(USER_UNIT, bin=self._places.binary).encode())
 
     def start(self, *, changed: bool) -> list[str]:
@@ -98,9 +101,9 @@ class Loop:
         self._pid = Path(places.home) / "supervisor.pid"
         self._log = Path(places.home) / "agent.log"
 
-    def place(self, files: Files, token: str) -> None:
+    def place(self, files: Files, secrets: Sequence[str]) -> None:
         """Write the loop."""
-        del token
+        del secrets
         places = self._places
         text = filled(LOOP, bin=places.binary, home=places.home, python=sys.executable)
         files.place(self._loop, text.encode(), 0o755)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 UNIT = """\
 # The agent on a node. Written by `aurora-agent.pyz install`, which the registry's /join runs.
 [Unit]
@@ -53,10 +55,9 @@ SystemCallErrorNumber=EPERM
 WantedBy=multi-user.target
 """
 
-CREDENTIAL = """\
-# The agent is a user of its own, which may not read the token's file.
+CREDENTIALS = """\
+# The agent is a user of its own, which may not read these files.
 [Service]
-LoadCredential=join-token:@TOKEN@
 """
 
 USER_UNIT = """\
@@ -112,6 +113,11 @@ while :; do
     wait "$child"
 done
 """
+
+
+def credentials(paths: Iterable[str]) -> str:
+    """What hands files on, each under its own name, to an agent that may not read them."""
+    return CREDENTIALS + "".join(f"LoadCredential={path.rpartition('/')[2]}:{path}\n" for path in paths)
 
 
 def filled(text: str, **values: str) -> str:

@@ -90,7 +90,7 @@ def _rejecting(setting: Setting) -> Alert:
         severity="warning",
         wait="10m",
         keep=setting.keep,
-        summary="Events on the bus are refused",
+        summary="Events on the bus are refused: {{ $labels.reason }}",
         description='{{ $value | printf "%.0f" }} events within ten minutes were refused ({{ $labels.reason }}): some'
         " node"
         " sends what the registry cannot take, and may be missing for it.",

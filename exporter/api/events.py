@@ -15,9 +15,10 @@ from exporter.api.eventlog import frame
 from exporter.api.missed import NotKept, missed
 from exporter.api.queries import FILTERS, Test, parse_query
 from exporter.api.rates import NEW_NODE
+from exporter.api.readers import Reader
 from exporter.api.responses import Handler, encode
 from exporter.api.service import Service
-from exporter.api.stream import EventStream, Reader, rung
+from exporter.api.stream import BATCH, EventStream
 from exporter.domain.errors import AuroraError
 
 EVENTS = "/events"
@@ -29,12 +30,10 @@ HEADERS = {
     "X-Accel-Buffering": "no",  # nginx would collect events until a buffer is full
     "Connection": "close",
 }
-KEEP_ALIVE_SECONDS = 15.0
 SEND_SECONDS = 10.0
 """A reader that takes nothing for so long is dropped."""
 CLOSE_SECONDS = 0.5
 RETRY_MILLISECONDS = 2000
-BATCH = 100
 RESET, END = "stream_reset", "stream_end"
 TOO_SLOW = "events came faster than you read them: connect again, and read faster or filter"
 LOST = "events were lost in a flood: load /nodes again"
@@ -100,6 +99,8 @@ class _Stream(Response):
         headers.append((b"content-type", MEDIA_TYPE.encode() + b"; charset=utf-8"))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
+            self.stream.ring(self.reader)
+            await self.reader.woken()
             await self._send(send, self.opening)
             ending = await self._follow(send)
             if not self.reader.gone:
@@ -133,21 +134,25 @@ class _Stream(Response):
                     # An id alone, so that readers with filters advance too.
                     frames.append(b"id: %b\n\n" % log.event_id(reader.position))
                 await self._send(send, b"".join(frames))
-            elif not await rung(reader, KEEP_ALIVE_SECONDS):
+            elif reader.due_at <= asyncio.get_running_loop().time():
                 await self._send(send, b": keep-alive\nid: %b\n\n" % log.event_id(reader.position))
+            if reader.position < log.end:
+                # Others have their turn first.
+                self.stream.ring(reader)
+            await reader.woken()
         return ""
 
-    @staticmethod
-    async def _send(send: Send, body: bytes) -> None:
+    async def _send(self, send: Send, body: bytes) -> None:
         async with asyncio.timeout(SEND_SECONDS):
             await send({"type": "http.response.body", "body": body, "more_body": True})
+        self.reader.sent(asyncio.get_running_loop().time())
 
     async def _watch(self, receive: Receive) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             while (await receive())["type"] != "http.disconnect":
                 pass
             self.reader.gone = True
-            self.reader.bell.set()
+            self.stream.ring(self.reader)
 
 
 def _word(event_type: str, reason: str) -> bytes:

@@ -32,8 +32,8 @@ def size_of(target: bytes, headers: Headers) -> int:
     return len(target) + sum(len(name) + len(value) + SEPARATORS for name, value in headers)
 
 
-def two_hosts(count: int) -> Problem:
-    """Of several, programs on the way may take different ones. Source: RFC 9112 3.2."""
+def not_one_host(count: int) -> Problem:
+    """Of none or several, programs on the way may take different ones. Source: RFC 9112 3.2."""
     return Problem(400, f"expected one Host header, got {count}")
 
 
@@ -62,8 +62,11 @@ def take_host_of_target(target: bytes, headers: Headers) -> None:
 
 
 def without_upgrade(method: bytes, target: bytes, version: str, headers: Headers) -> bytes:
-    """The head again, without what asks for an upgrade."""
+    """The head again, without what asks for an upgrade; that the connection shall be closed stays."""
     kept = [b"%b: %b\r\n" % header for header in headers if header[0] not in HOP_BY_HOP]
+    options = [option for name, value in headers if name == b"connection" for option in value.lower().split(b",")]
+    if b"close" in map(bytes.strip, options):
+        kept.append(b"connection: close\r\n")
     return b"%b %b HTTP/%b\r\n%b\r\n" % (method, target, version.encode(), b"".join(kept))
 
 

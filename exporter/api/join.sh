@@ -23,9 +23,12 @@ url = registry + "/agent/aurora-agent.pyz"
 try:
     context = None
     words = [word for option in options for word in option.split("=", 1)]
-    if url.startswith("https:") and "--ca-file" in words[:-1]:
+    given = dict(zip(words, words[1:]))
+    if url.startswith("https:"):
         import ssl
-        context = ssl.create_default_context(cafile=words[words.index("--ca-file") + 1])
+        context = ssl.create_default_context(cafile=given.get("--ca-file"))
+        if "--cert-file" in given:
+            context.load_cert_chain(given["--cert-file"], given.get("--key-file"))
     agent = urllib.request.urlopen(url, timeout=30, context=context).read()
 except Exception as error:
     sys.exit(f"join: {url} cannot be fetched: {error}")

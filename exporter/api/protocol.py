@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from exporter.api.connections import ConnectionLimits, source_of
 from exporter.api.events import ABORT, EVENTS
-from exporter.api.heads import fault_of_coding, last_answer, size_of, take_host_of_target, two_hosts, without_upgrade
+from exporter.api.heads import fault_of_coding, last_answer, not_one_host, size_of, take_host_of_target, without_upgrade
 from exporter.api.problems import NOT_ACKNOWLEDGED, Problem
 from exporter.api.rounds import SLICE, Inflow, Rounds, is_heartbeat
 from exporter.api.stream import STOPPING
@@ -173,6 +173,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request; it may follow another one's last byte at once."""
         HttpToolsProtocol.on_message_begin(self)
+        self._inflow.spent = 0.0
         self._in_head = True
         self._hosts = 0
         if self.since is None:
@@ -207,12 +208,18 @@ class DeadlineProtocol(HttpToolsProtocol):
             self._too_large_a_head()
         elif self._turned_away:
             self.refuse(Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"}))
-        elif self._hosts > 1 or self._fault is not None:
+        elif self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
             self.refused("malformed")
-            self.refuse(self._fault or two_hosts(self._hosts))
+            self.refuse(not_one_host(self._hosts))
+        elif self._fault is not None:
+            self.refused("malformed")
+            self.refuse(self._fault)
         elif not self._upgrading:
             if not self.trusted:
                 self._shared.busy(self)
+            if self.expect_100_continue:
+                # Source: RFC 9110 10.1.1.
+                self.expect_100_continue = self.parser.get_http_version() != "1.0"
             HttpToolsProtocol.on_headers_complete(self)
             if self.scope["path"] == EVENTS:
                 # A stream whose reader takes nothing is cut at the end: a closing connection would wait for it.

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sized
+from heapq import heappop, heappush
+from itertools import count
 from time import perf_counter
 from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary
@@ -43,7 +45,8 @@ class Rounds:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._left = ROUND_SECONDS
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = count()
         self._requests: tuple[deque[Callable[[], None]], ...] = (deque(), deque())
         self._begun = [0, 0]
         self.unparsed = 0
@@ -59,16 +62,18 @@ class Rounds:
         """Whether something may be parsed now."""
         return self._left > 0 and not self._waiting
 
-    def spend(self, parse: Callable[[bytes], None], data: bytes) -> None:
-        """Parse it now; the time counts for this round."""
+    def spend(self, parse: Callable[[bytes], None], data: bytes) -> float:
+        """Parse it now; the time, which is returned in seconds, counts for this round."""
         began = perf_counter()
         parse(data)
-        self._left -= perf_counter() - began
+        spent = perf_counter() - began
+        self._left -= spent
         self._schedule()
+        return spent
 
-    def wait(self, turn: Callable[[], None]) -> None:
-        """Call it, once, in one of the next rounds."""
-        self._waiting.append(turn)
+    def wait(self, turn: Callable[[], None], spent: float) -> None:
+        """Call it, once, in one of the next rounds: before those whose request has taken more than `spent` seconds."""
+        heappush(self._waiting, (spent, next(self._numbers), turn))
         self._schedule()
 
     def begin(self, request: Callable[[], None], *, writes: bool) -> None:
@@ -93,7 +98,7 @@ class Rounds:
             for _ in range(min(BEGUN, len(waiting))):
                 self.begin(waiting.popleft(), writes=bool(writes))
         while self._waiting and self._left > 0:
-            self._waiting.popleft()()
+            heappop(self._waiting)[-1]()
 
 
 class Connection(Protocol):
@@ -145,6 +150,8 @@ class Inflow(FlowControl):
         self._connection = connection
         self._planned = False
         """Whether its turn comes."""
+        self.spent = 0.0
+        """Seconds of parsing that the latest request has taken so far: who has taken less comes first."""
         self.unparsed = b""
 
     def receive(self, data: bytes) -> None:
@@ -155,7 +162,7 @@ class Inflow(FlowControl):
             and len(data) <= self._slice()
             and self._rounds.has_room()
         ):
-            self._rounds.spend(self._connection.parse, data)
+            self.spent += self._rounds.spend(self._connection.parse, data)
         elif self._rounds.unparsed + len(data) > MAX_UNPARSED:
             self._connection.no_room()
         else:
@@ -183,7 +190,7 @@ class Inflow(FlowControl):
         data, rest = self.unparsed[:size], self.unparsed[size:]
         self._keep(rest)
         if data:
-            self._rounds.spend(self._connection.parse, data)
+            self.spent += self._rounds.spend(self._connection.parse, data)
         if self.unparsed:
             self._plan()
         else:
@@ -192,7 +199,7 @@ class Inflow(FlowControl):
     def _plan(self) -> None:
         if self.unparsed and not self._connection.pipeline and not self._planned:
             self._planned = True
-            self._rounds.wait(self._take_turn)
+            self._rounds.wait(self._take_turn, self.spent)
 
     def _slice(self) -> int:
         return SLICE if self._connection.in_body() else HEADS

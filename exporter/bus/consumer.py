@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import islice
 
 from exporter.auth.audit import BUS, CLAIM_REFUSED, DEREGISTERED, REGISTERED, Actor, AuditLog
@@ -97,7 +98,7 @@ class BusConsumer:
                 if not known or node.name in self._asked:
                     self._ask(node)
             else:
-                self._wait(event, signer, len(payload) + _OVERHEAD_BYTES)
+                self._wait(self._of_now(event), signer, len(payload) + _OVERHEAD_BYTES)
         except Unreadable as fault:
             self._reject(fault.reason, str(fault))
         except Invalid as fault:
@@ -124,6 +125,15 @@ class BusConsumer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ROOM_SECONDS):
                     await self._room.wait()
+
+    def _of_now(self, command: Register | Depart) -> Register | Depart:
+        """The command; a registration that may be from a stop of this process is no heartbeat."""
+        try:
+            if isinstance(command, Register) and self._node_map().waited_on_bus():
+                return replace(command, heartbeat=False)
+        except StillLoading:
+            pass
+        return command
 
     def _wait(self, command: Register | Depart, signer: Principal | None, size: int) -> None:
         if self._waiting_bytes + size > 2 * MAX_WAITING_BYTES:

@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from exporter.configuration.faults import below, closest, unknown_key
-from exporter.configuration.keys import ENVIRONMENT_PREFIX, KEYS, SECTIONS, assemble, environment_name, flatten
-from exporter.configuration.settings import SETTINGS
+from exporter.configuration.settings import (
+    ENVIRONMENT_PREFIX,
+    KEYS,
+    SECTIONS,
+    SETTINGS,
+    assemble,
+    environment_name,
+    flatten,
+)
 from exporter.configuration.yamlfile import read_yaml
 from exporter.domain.config import Config
 from exporter.domain.duration import format_duration

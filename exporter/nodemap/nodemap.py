@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from itertools import islice
 
+from msgspec.structs import replace
+
 from exporter.domain.command import Command, Depart, Register
 from exporter.domain.config import Limits
 from exporter.domain.errors import DepartedNode, LeaseExpired, UnknownNode
@@ -75,15 +77,20 @@ class NodeMap(MapState):
         """
         now_ns, path = self.clock.monotonic_ns(), self.own_paths[transport]
         uncertain = now_ns - self.ticked_ns > self._gap_ns or now_ns > path.lease_until_ns or self.resumed_ns
-        waited = uncertain and self._waited(path, now_ns)
+        behind = (uncertain or self._bus_behind) and self._is_behind(path, now_ns)
         node = self._nodes.get(beat.node)
-        if waited and node is not None:
-            return node
         if node is None:
             node = self._register_implicitly(beat, transport, appear=appear)
+        elif behind and node.status is not Status.ACTIVE and self.waited_on_bus():
+            return node
         before_ns, path_before = node.last_heartbeat_ns, node.path
+        sent_ns = now_ns
+        if behind:
+            # It was sent after the last proof of reception, and nothing says how long after, nor what its clock was.
+            sent_ns = min(max(path.reception.until_ns, before_ns), now_ns)
+            beat = replace(beat, timestamp=None)
         wall_ns = now_ns + self.wall_time.offset_ns
-        self.record_heartbeat(node, now_ns, wall_ns, path)
+        self.record_heartbeat(node, sent_ns, sent_ns + self.wall_time.offset_ns, path)
         if beat.instance and beat.instance != node.identity:
             self._note_identity(node, beat.instance)
         if beat.gpus or node.ignored or isinstance(beat, PartialHeartbeat):
@@ -115,28 +122,32 @@ class NodeMap(MapState):
             self.set_lifecycle(node, lifecycle)
         return node
 
-    def _waited(self, path: Path, now_ns: int) -> bool:
-        """Whether a heartbeat that is here now may have waited while we were stopped; raises LeaseExpired."""
-        if now_ns - self.ticked_ns > self._gap_ns:
+    def waited_on_bus(self) -> bool:
+        """Whether what the bus brings now may be from a stop of this process, and have waited in a buffer since.
+
+        It is none of now, by which a node that died meanwhile would come back, until a ping that was sent since is
+        answered.
+        """
+        if self.clock.monotonic_ns() - self.ticked_ns > self._gap_ns:
             # The process was stopped or stalled: note the outage before anything is received after it.
             self.tick()
-        waited = bool(self.resumed_ns) and self._may_have_waited(path, now_ns)
-        if now_ns > path.lease_until_ns or (waited and path.transport is Transport.HTTP):
-            raise LeaseExpired
-        return waited
+        return bool(self.resumed_ns) and not self._bus_proven_since(self.resumed_ns)
 
-    def _may_have_waited(self, path: Path, now_ns: int) -> bool:
-        """Whether a heartbeat on the path may be from the time in which we were stopped, and waited in a buffer since.
-
-        We did not receive it then: it is not one of now, by which a node that died meanwhile would come back. On the
-        bus, the answer to a ping that was sent since proves it; over HTTP nothing does, and other registries may judge.
-        """
-        bus = self.own_paths[Transport.BUS]
-        waiting = not all(source.lost or source.proof_ns >= self.resumed_ns for source in bus.reception.sources)
-        early = now_ns - self.resumed_ns < self._gap_ns
-        if not waiting and not early:
+    def _is_behind(self, path: Path, now_ns: int) -> bool:
+        """Whether a heartbeat on the bus may have waited; over HTTP, raises LeaseExpired where none may be taken."""
+        waited = self.waited_on_bus()
+        early = bool(self.resumed_ns) and now_ns - self.resumed_ns < self._gap_ns
+        if not early and not waited:
             self.resumed_ns = 0
-        return waiting if path is bus else early and path.lease_until_ns != NEVER
+        # Over HTTP nothing proves that it is of now, and other registries may judge.
+        over_http = path.transport is Transport.HTTP
+        if now_ns > path.lease_until_ns or (over_http and early and path.lease_until_ns != NEVER):
+            raise LeaseExpired
+        return not over_http and (waited or not self._bus_proven_since(now_ns - self._gap_ns))
+
+    def _bus_proven_since(self, moment_ns: int) -> bool:
+        """Whether what the bus brings now was sent after that; nothing comes over one that was lost."""
+        return all(source.lost or source.proof_ns >= moment_ns for source in self.paths.bus)
 
     def note_conflict(self, name: str) -> None:
         """Somebody else claimed the node's name and was refused."""
@@ -209,6 +220,7 @@ class NodeMap(MapState):
         self.paths.process.mark_alive(now_ns)
         self.wall_time.follow(now_ns, wall_ns)
         self.ticked_ns = now_ns
+        self._bus_behind = not self._bus_proven_since(now_ns - self._gap_ns)
         for path in self.paths:
             if path.reception.advance():
                 path.reception.prune(self.queues.earliest_heartbeat(path, now_ns))

@@ -89,6 +89,10 @@ class Paths:
         self._thresholds = thresholds
         self._instance = instance
         self._sources = {transport: (self.process, *sources.get(transport, ())) for transport in Transport}
+        self.bus = tuple(
+            source for source in self._sources[Transport.BUS] if source not in self._sources[Transport.HTTP]
+        )
+        """What the bus alone needs: its subscription."""
         self.own = {
             transport: Path(transport, self._reception(self._sources[transport], now_ns)) for transport in Transport
         }

@@ -87,6 +87,8 @@ class MapState:
         self.ticked_ns = now_ns
         self.resumed_ns = 0
         """When we went on after a stop so long that nodes may have died in it; 0 once the bus answered a ping since."""
+        self._bus_behind = False
+        """What the bus brings waited for longer than a gap; as of the last tick."""
         self._gap_ns = thresholds.gap
         self._rules_since_ns = 0
         """When (monotonic) the thresholds were changed: no transition by them was before."""

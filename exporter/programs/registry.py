@@ -26,7 +26,7 @@ from exporter.stores.urls import open_store
 from exporter.telemetry import logs
 from exporter.wiring.registry import Registry
 from exporter.wiring.revision import instance_of
-from exporter.wiring.server import listen, serve
+from exporter.wiring.server import listen, raise_open_files, serve
 
 DESCRIPTION = "The Aurora Node Registry: which nodes there are, how they are, for Prometheus."
 EXAMPLES = """\
@@ -83,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     logs.setup(config.log.level, config.log.format)
     try:
+        raise_open_files(config.limits.max_connections)
         store = open_store(config.store, instance_of(config.web.listen_address))
         registry = Registry(config, store, load_config)
         listening = listen(config.web.listen_address)

@@ -81,6 +81,8 @@ class Saved:
     """Those that were recorded, in the batch's order."""
     standing: dict[str, NodeRecord | Tombstone | None] = field(default_factory=dict)
     """Of records that were not taken, since their base is not the latest any more: what stands (None: unreadable)."""
+    missing: set[str] = field(default_factory=set, compare=False)
+    """Nodes of the batch's heartbeats of which there is neither record nor tombstone: somebody removed it."""
     peers: dict[str, int] = field(default_factory=dict, compare=False)
     """Of each registry on this store, ours among them, how often it wrote; 0 for one that stopped in good order."""
     mesh_ns: int = field(default=0, compare=False)

@@ -178,7 +178,7 @@ class RedisStore:
                 )
                 entries = [(int(key.partition(b"-")[0]), dict(fields)) for key, fields in _entries(answer)]
             for number, fields in entries:
-                if number != position + 1:
+                if number != position + 1 and (position or b"first" not in fields):
                     raise StoreUnavailable(f"Redis at {self.url.safe}: changes were missed, since we were slow: reload")
                 position = number
                 if self._is_ours(fields.get(b"o", b"")):

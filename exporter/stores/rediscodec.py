@@ -169,7 +169,7 @@ def departed(member: bytes) -> bytes:
 
 def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
     """Add what the script SAVE answered about a part."""
-    records, tombstones, transitions, refused, peers, time = answer
+    records, tombstones, transitions, refused, peers, time, missing = answer
     # What is there may have been altered by others: what cannot be a count or a time counts as nothing.
     for name, writes in zip(peers[::2], peers[1::2], strict=True):
         if writes.isdigit() and is_name(name.decode(errors="replace")):
@@ -178,6 +178,7 @@ def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
         saved.mesh_ns = min(int(time[0]), MAX_TIME_NS)
     saved.records.update(name.decode() for name in records)
     saved.tombstones.update(name.decode() for name in tombstones)
+    saved.missing.update(name.decode() for name in missing)
     saved.transitions.extend(batch.transitions[int(index)] for index in transitions)
     for name, kind, value in zip(refused[::3], refused[1::3], refused[2::3], strict=True):
         read = read_record if kind == b"r" else read_tombstone

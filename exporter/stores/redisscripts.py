@@ -20,12 +20,16 @@ local function info(section)
     return type(text) == 'string' and text or ''
 end
 local memory = info('memory')
-local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+local last = '0-0'
+local stream = redis.call('EXISTS', KEYS[2]) == 1 and redis.call('XINFO', 'STREAM', KEYS[2]) or {}
+for index = 1, #stream, 2 do
+    if stream[index] == 'last-generated-id' then last = stream[index + 1] end
+end
 local time = redis.call('TIME')
 return {
     redis.call('GET', KEYS[1]) or '',
     string.match(info('server'), 'run_id:(%x+)') or '',
-    last and last[1] or '0-0',
+    last,
     time[1],
     time[2],
     string.match(memory, 'maxmemory:(%d+)') or '0',
@@ -87,8 +91,18 @@ end
 local entry = {}
 local function announce(last_of_batch)
     if #entry >= 2000 or (last_of_batch and #entry > 0) then
-        local last = redis.call('XREVRANGE', changes, '+', '-', 'COUNT', 1)[1]
-        local id = last and tonumber(string.match(last[1], '^%d+')) + 1 or 1
+        -- Not the last entry's: the stream may have been cut to nothing, and takes no id that is not later.
+        local last = redis.call('EXISTS', changes) == 1 and redis.call('XINFO', 'STREAM', changes)
+        -- A new stream begins after whatever anybody has read of the one before.
+        local now = redis.call('TIME')
+        local id = tonumber(now[1]) * 1e6 + tonumber(now[2])
+        for index = 1, last and #last or 0, 2 do
+            if last[index] == 'last-generated-id' then id = tonumber(string.match(last[index + 1], '^%d+')) + 1 end
+        end
+        if not last then
+            entry[#entry + 1] = 'first'
+            entry[#entry + 1] = '1'
+        end
         if not last_of_batch then
             entry[#entry + 1] = 'more'
             entry[#entry + 1] = '1'
@@ -175,7 +189,7 @@ if excess > 0 then
     end
 end
 
-local kept = false
+local kept, removed = false, {}
 for index = 1, counts[3] + counts[4] do
     local name, to, sequence, stamp, text = take(5)
     local owner = get(nodes, name, 2) or get(tombstones, name, 2)
@@ -215,7 +229,9 @@ for _ = 1, counts[5] do
     local name, value = take(2)
     local before = get(heard, name, 1)
     local later = not before or head(value, 0) > head(before, 0)
-    if later and not is_refused[name] and redis.call('HEXISTS', nodes, name) == 1 then
+    local here = redis.call('HEXISTS', nodes, name) == 1
+    if not here and not get(tombstones, name, 2) then removed[#removed + 1] = name end
+    if later and not is_refused[name] and here then
         redis.call('HSET', heard, name, value)
         -- Every registry receives from the bus itself; but it may not know the node yet.
         if not before or string.sub(value, 41, 44) == 'http' then add_change('h', name .. ' ' .. value) end
@@ -225,7 +241,7 @@ end
 announce(true)
 return {
     new_records, new_tombstones, new_transitions, refused,
-    redis.call('HGETALL', peers), {redis.call('GET', time) or nil},
+    redis.call('HGETALL', peers), {redis.call('GET', time) or nil}, removed,
 }
 """.replace("MAX_TRANSITIONS", str(MAX_TRANSITIONS))
     .replace("MAX_TOMBSTONES", str(MAX_TOMBSTONES))
@@ -240,7 +256,8 @@ ARGV: dataset, run id, origin, instance, mark and its mesh time or nothing, and 
 transitions, transitions of the past and heartbeats follow: name and value of each. Records and tombstones: revision,
 epoch, JSON; of a record also the revision of its base, or nothing. Transitions: name, status entered,
 sequence, stamp, JSON. Heartbeats: stamp, last seen, transport, and the registry that received it. The ids of `changes`
-count up without a gap, so that a reader sees when it missed one; `more` stands in an entry that the next one goes on.
+count up without a gap, so that a reader sees when it missed one; `first` stands in the first entry of a stream, `more`
+in one that the next goes on.
 """
 
 UPGRADE = """

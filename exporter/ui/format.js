@@ -46,5 +46,11 @@ export function clock(time) {
  */
 export const inLocalTime = (text) => text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, clock);
 
+/**
+ * @param {number} count
+ * @param {string} noun
+ */
+export const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
 /** @param {string} transport */
 export const over = (transport) => (transport === "http" ? "over HTTP" : `over the ${transport}`);

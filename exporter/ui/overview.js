@@ -3,7 +3,7 @@
 import { gpuCount, json, nodes, planned, site, state } from "./data.js";
 import { h, setText } from "./dom.js";
 import { amend, chosen, filters, setFilter } from "./filters.js";
-import { age, nodePage, nodePath } from "./format.js";
+import { age, counted, nodePage, nodePath } from "./format.js";
 import { Table, Tiles } from "./nodelist.js";
 import { explain } from "./nodeview.js";
 import { timeline, topology } from "./pictures.js";
@@ -162,7 +162,7 @@ export class Overview {
     this.options(this.site, new Set([...nodes.values()].map(site)), wish.site);
     this.status.value = wish.status;
     this.sort.value = wish.sort;
-    setText(this.found, this.rows.length === nodes.size ? "" : `${this.rows.length} of ${nodes.size} nodes`);
+    setText(this.found, this.rows.length === nodes.size ? "" : `${this.rows.length} of ${counted(nodes.size, "node")}`);
     if (this.list.firstChild !== element) this.list.replaceChildren(element);
     if (view === "tiles") this.tiles.show(this.rows, known);
     else this.table.show(this.rows);

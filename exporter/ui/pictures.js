@@ -2,7 +2,7 @@
 
 import { json, look, nodes, now, site } from "./data.js";
 import { h, svg } from "./dom.js";
-import { clock, nodePage } from "./format.js";
+import { clock, counted, nodePage } from "./format.js";
 
 const MOST_NODES = 120;
 const MOST_LINES = 15;
@@ -81,9 +81,9 @@ export async function topology() {
       svg("circle", { cx: x, cy: y, r: radius, class: `dot ${dot.class}` }), sorted.length <= MOST_LABELS || dot.class !== "active" || dot.lead ? label : null,
       svg("title", {}, `${dot.label}: ${dot.class}`));
   });
-  const omitted = answer.connections_omitted ? `, ${answer.connections_omitted} connections are not drawn` : "";
+  const omitted = answer.connections_omitted ? `, ${counted(answer.connections_omitted, "connection")} not drawn` : "";
   const types = [...new Set(answer.connections.map((/** @type {any} */ edge) => edge.type))].join(", ");
-  const links = lines.size ? `${lines.size} links: ${types}` : "No connections";
+  const links = lines.size ? `${counted(lines.size, "link")}: ${types}` : "No connections";
   return h("figure", { class: dense ? "topology dense" : "topology" },
     svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Topology" }, ...edges, ...marks),
     h("figcaption", { class: "muted" }, `${links}${few ? "" : "; nodes by site and role"}${omitted}`));
@@ -163,8 +163,7 @@ export function strip(transitions, status, began) {
     current = each.from;
   }
   draw(start);
-  const times = transitions.length === 1 ? "one change" : `${transitions.length} changes`;
-  return svg("svg", { class: "strip", viewBox: "0 0 1000 14", preserveAspectRatio: "none", role: "img", "aria-label": `${status || "gone"} now, ${times} in 24 hours` }, ...parts);
+  return svg("svg", { class: "strip", viewBox: "0 0 1000 14", preserveAspectRatio: "none", role: "img", "aria-label": `${status || "gone"} now, ${counted(transitions.length, "change")} in 24 hours` }, ...parts);
 }
 
 /** Those that were not active all day. */
@@ -180,7 +179,7 @@ export async function timeline() {
     return h("li", {}, h("a", { href: nodePage(name) }, name), strip(transitions, node?.status ?? "", node ? Date.parse(node.registered_at) : 0));
   });
   if (!lines.length) return h("p", { class: "muted" }, "Every node was active for the last 24 hours.");
-  const more = worst.length > MOST_LINES ? h("p", { class: "muted" }, `and ${worst.length - MOST_LINES} more nodes`) : null;
+  const more = worst.length > MOST_LINES ? h("p", { class: "muted" }, `and ${counted(worst.length - MOST_LINES, "more node")}`) : null;
   const scale = h("div", { class: "scale muted", "aria-hidden": "true" }, h("span", {}, "24 h ago"), h("span", {}, "12 h"), h("span", {}, "now"));
   return h("div", {}, h("ul", { class: "strips" }, ...lines), scale, more);
 }

@@ -60,13 +60,23 @@ def listen(address: str) -> socket.socket:
 
 
 def raise_open_files(max_connections: int) -> None:
-    """Let the process open as many files as it may; warn where that is less than its connections need."""
+    """Let the process open as many files as it may; warn where that is less than its connections need.
+
+    Call it before anything is opened: raises OSError where nothing would work.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
-    if soft != resource.RLIM_INFINITY and soft < max_connections + OTHER_FILES:
+    if soft == resource.RLIM_INFINITY:
+        return
+    if soft < OTHER_FILES:
+        raise OSError(
+            f"it may open {soft} files, and needs {OTHER_FILES}, and one more for each connection: "
+            "raise `ulimit -Hn`, or LimitNOFILE of its unit"
+        )
+    if soft < max_connections + OTHER_FILES:
         log.warning(
             "fewer files can be open than limits.max_connections needs: raise `ulimit -Hn` or LimitNOFILE",
             extra={"open_files": soft, "max_connections": max_connections},
@@ -93,7 +103,6 @@ STOP_SECONDS = GRACE_SECONDS + 10
 
 async def serve(registry: Registry, listening: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT, which let requests under way finish; SIGHUP reloads the configuration."""
-    raise_open_files(registry.config.limits.max_connections)
     protocol = (DeadlineProtocol if registry.web.tls is None else SecuredProtocol).within(
         lambda: registry.config.limits,
         lambda host: is_trusted_peer(registry.config.auth, host),

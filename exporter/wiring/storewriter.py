@@ -296,6 +296,10 @@ class StoreWriter:
             self._in_flight = 0
         self._marked_ns = now_ns
         self._give_way(saved)
+        for name in saved.missing:
+            if (node := node_map.find(name)) is not None:
+                node_map.pending.keep(node.record, retold=True)
+                node_map.pending.heartbeats.add(node)
         recorded = {id(transition) for transition in saved.transitions}
         for transition in taken.transitions:
             if id(transition) not in recorded:

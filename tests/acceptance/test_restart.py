@@ -47,7 +47,7 @@ def lasting(registry: RegistryProcess) -> dict[str, dict[str, Any]]:
     return {name: {key: node[key] for key in keys if key in node} for name, node in registry.nodes().items()}
 
 
-def let_them_fall_silent() -> None:
+def let_them_go_offline() -> None:
     """Let more time pass than makes a node offline; nobody serves meanwhile, so there is nothing to poll."""
     time.sleep(OFFLINE_AFTER + 1)
 
@@ -68,7 +68,7 @@ def test_kill_9_loses_nothing_and_blames_nobody(new_registry, store):
 
         registry.kill()
         heartbeats.die("runpod-tx")
-        let_them_fall_silent()
+        let_them_go_offline()
         registry.start()
 
         assert lasting(registry) == before
@@ -105,7 +105,7 @@ def test_stopped_process_blames_nobody(new_registry, store):
         until(lambda: set(registry.statuses().values()), {"active"})
         before = registry.metric('aurora_registry_blind_seconds_total{transport="http"}')
         registry.signal(signal.SIGSTOP)
-        let_them_fall_silent()
+        let_them_go_offline()
         registry.signal(signal.SIGCONT)
         until(
             lambda: registry.metric('aurora_registry_blind_seconds_total{transport="http"}') >= before + OFFLINE_AFTER,

@@ -31,9 +31,10 @@ else:
     table.write_bytes(sys.stdin.buffer.read())
 """
 SYSTEMCTL = """\
-import sys
+import pathlib, sys
 with open("/home/calls", "a") as calls:
     calls.write(" ".join(sys.argv[1:]) + "\\n")
+sys.exit(sys.argv[2] == "restart" and pathlib.Path("/home/broken").exists())
 """
 
 
@@ -203,15 +204,32 @@ def test_a_users_systemd_runs_it(mesh, container_of):
 
 
 def test_what_a_failed_run_changed_is_started_by_the_next(mesh, container_of):
-    """The name is another machine's until it is free: the second run has nothing to write, and what runs is old."""
+    """Systemd could not start it: the second run has nothing to write, and what runs is old."""
     container = container_of()
-    container.join(mesh)
-    assert mesh.register(name="taken", node_id="another") == 201
-    line = f"curl -fsSL {mesh.url}/join | sh -s -- --name taken"
+    container.add("systemctl", SYSTEMCTL)
+    (container.home / "broken").touch()
+    line = f"curl -fsSL {mesh.url}/join | sh -s -- --name box"
     assert container.run(line).returncode == 1
-    assert mesh.ask("DELETE", "/nodes/taken").status_code == 204
+    (container.home / "broken").unlink()
+    (container.home / "calls").unlink()
     again = container.run(line)
     assert (again.returncode, "wrote" in again.stdout) == (0, False), again.stderr
+    assert "restart aurora-agent.service" in (container.home / "calls").read_text()
+
+
+def test_a_name_of_another_machine_changes_nothing(mesh, container_of):
+    """Neither the files of a node that has another name, nor what runs, until the name is free."""
+    container = container_of()
+    container.join(mesh)
+    settings = container.home / ".config/aurora/agent.env"
+    before = settings.read_bytes()
+    assert mesh.register(name="taken", node_id="another") == 201
+    line = f"curl -fsSL {mesh.url}/join | sh -s -- --name taken"
+    refused = container.run(line)
+    assert (refused.returncode, "nothing was changed: correct /home/.config" in refused.stderr) == (1, True)
+    assert settings.read_bytes() == before
+    assert mesh.ask("DELETE", "/nodes/taken").status_code == 204
+    assert container.run(line).returncode == 0
     log = container.home / ".local/share/aurora-agent/agent.log"
     until(lambda: "node=taken" in log.read_text(), expected=True)
 

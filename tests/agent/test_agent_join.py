@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -47,6 +49,15 @@ class TlsRegistry(RegistryProcess):
         """Over TLS."""
         self.url = self.url.replace("http:", "https:")
         return super().ask(method, path, verify=str(self.directory / "ca.pem"), **keywords)
+
+
+class MutualTlsRegistry(TlsRegistry):
+    """Which asks its clients for the certificate in `own.crt` and `own.key`."""
+
+    def ask(self, method: str, path: str, **keywords: Any) -> requests.Response:
+        """With it."""
+        own = (str(self.directory / "own.crt"), str(self.directory / "own.key"))
+        return super().ask(method, path, cert=own, **keywords)
 
 
 def contents(root: Path) -> dict[str, tuple[int, int]]:
@@ -159,12 +170,69 @@ def test_a_machine_joins_over_tls(tmp_path, form):
         script = mesh.get("/join").text
         environment = clean_env(PYTHON=sys.executable, HOME=str(tmp_path))
         command = ["sh", "-s", "--", "--root", str(tmp_path / "root"), "--name=a", *form.split()]
-        done = subprocess.run(
-            command, input=script, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
-        )
+
+        def run() -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                command, input=script, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+            )
+
+        done = run()
         assert done.returncode == 0, done.stderr
-    settings = read_settings(tmp_path / "root/etc/aurora/agent.env")
-    assert (settings["AURORA_REGISTRY"], settings["AURORA_CA_FILE"]) == (mesh.url, str(tmp_path / "ca.pem"))
+        settings = read_settings(tmp_path / "root/etc/aurora/agent.env")
+        assert (settings["AURORA_REGISTRY"], settings["AURORA_CA_FILE"]) == (mesh.url, "/etc/aurora/ca.pem")
+        copy = tmp_path / "root/etc/aurora/ca.pem"
+        assert (copy.read_bytes(), copy.stat().st_mode & 0o777) == ((tmp_path / "ca.pem").read_bytes(), 0o644)
+        trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"), append=True)
+        again = run()
+        assert again.stdout.splitlines()[0] == f"wrote {copy}", again.stderr
+        assert copy.read_bytes() == (tmp_path / "ca.pem").read_bytes()
+
+
+def test_a_registry_that_asks_for_a_certificate_is_joined(tmp_path, agents):
+    """Ours and its key are copied; the unit hands them on, since only root may read them. Then they are taken back."""
+    authority, root = trustme.CA(), tmp_path / "root"
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    ours = authority.issue_cert("node.lan")
+    ours.cert_chain_pems[0].write_to_path(str(tmp_path / "own.crt"))
+    ours.private_key_pem.write_to_path(str(tmp_path / "own.key"))
+    tls = {"cert_file": "server.pem", "key_file": "server.pem", "client_ca_file": "ca.pem"}
+    web = tmp_path / "web.yml"
+    web.write_text(json.dumps({"tls_server_config": {**tls, "client_auth_type": "RequireAndVerifyClientCert"}}))
+    with MutualTlsRegistry(tmp_path, settings={**FAST, "web": {"config_file": str(web)}}) as mesh:
+        script = mesh.get("/join").text
+
+        def join(*options: str) -> subprocess.CompletedProcess[str]:
+            environment = clean_env(PYTHON=sys.executable, HOME=str(tmp_path))
+            command = ["bash", "-c", 'umask 077; exec sh -s -- "$@"', "-", "--root", str(root), "--name=a", *options]
+            return subprocess.run(command, input=script, env=environment, capture_output=True, text=True, check=False)
+
+        files = [f"--{kind}-file={tmp_path}/{name}" for kind, name in (("ca", "ca.pem"), ("cert", "own.crt"))]
+        done = join(*files, f"--key-file={tmp_path}/own.key")
+        assert done.returncode == 0, done.stderr
+        drop_in = root / "etc/systemd/system/aurora-agent.service.d/token.conf"
+        handed_on = [line.partition("=")[2] for line in drop_in.read_text().splitlines() if "=" in line]
+        assert handed_on == ["cert.pem:/etc/aurora/cert.pem", "key.pem:/etc/aurora/key.pem"]
+        assert [(root / "etc/aurora" / name).stat().st_mode & 0o777 for name in ("cert.pem", "key.pem")] == [0o600] * 2
+        assert (root / "opt/aurora-agent/bin").stat().st_mode & 0o777 == 0o755
+        # As the unit starts it: the settings' paths are those of the machine that the image becomes.
+        credentials = tmp_path / "credentials"
+        shutil.copytree(root / "etc/aurora", credentials)
+        settings = read_settings(root / "etc/aurora/agent.env")
+        assert {settings[f"AURORA_{kind}_FILE"] for kind in ("CERT", "KEY")} == {
+            "/etc/aurora/cert.pem",
+            "/etc/aurora/key.pem",
+        }
+        settings.update(CREDENTIALS_DIRECTORY=str(credentials), AURORA_CA_FILE=str(credentials / "ca.pem"))
+        agents.command = [sys.executable, "-I", root / "opt/aurora-agent/aurora-agent.pyz"]
+        assert agents.run("--once", **settings).returncode == 0
+        settings["AURORA_KEY_FILE"] = "/nowhere/own.key"
+        assert "/nowhere/own.key" in agents.run("--once", **settings).stderr
+    with RegistryProcess(tmp_path, settings=FAST) as plain:
+        script = plain.get("/join").text
+        assert join("--cert-file=", "--key-file=").returncode == 0
+    assert not drop_in.exists()
+    assert sorted(path.name for path in (root / "etc/aurora").iterdir()) == ["agent.env", "ca.pem"]
 
 
 def test_systemds_files_are_those_of_a_wheel(join, tmp_path):
@@ -190,6 +258,10 @@ def test_systemds_files_are_those_of_a_wheel(join, tmp_path):
     ("arguments", "status", "message"),
     [
         (["--colour", "red"], 2, "--colour"),
+        (["--name", "a b"], 1, "--node-name (AURORA_NODE_NAME): expected 1 to 63 letters"),
+        (["--gpus", "many"], 1, "expected a number of GPUs"),
+        (["--token-file", "/nowhere"], 2, "--token-file: /nowhere cannot be read: No such file"),
+        (["--ca-file", "/etc/passwd"], 1, "--ca-file (AURORA_CA_FILE): /etc/passwd cannot be used"),
         (["--vpn-ip", "home"], 1, "--vpn-ip (AURORA_VPN_IP): expected an IP address"),
         (["--site", "a\nb"], 2, "--site: a value is one line"),
         (["--prefix", "opt"], 2, "--prefix: expected an absolute path"),
@@ -198,9 +270,30 @@ def test_systemds_files_are_those_of_a_wheel(join, tmp_path):
         (["--registry", "http://127.0.0.1:1"], 1, "connection refused"),
     ],
 )
-def test_what_is_wrong_is_told_at_once(join, arguments, status, message):
+def test_what_is_wrong_is_told_at_once(join, tmp_path, arguments, status, message):
+    """And nothing is installed, nor changed where something is."""
+    root = tmp_path / "root"
     run = join("--name", "a", *arguments)
     assert (run.returncode, message in run.stderr) == (status, True), run.stderr
+    assert not root.exists()
+    assert join("--name", "b").returncode == 0
+    before = contents(root)
+    assert join("--name", "a", *arguments).returncode == status
+    assert contents(root) == before
+
+
+def test_what_cannot_be_written_whole_is_not_written(join, tmp_path):
+    """The last of its directories is none: those before it are not written either."""
+    root = tmp_path / "root"
+    (root / "usr/lib/systemd").mkdir(parents=True)
+    blocking = root / "usr/lib/systemd/system-sleep"
+    blocking.touch()
+    run = join("--name", "a")
+    assert (run.returncode, run.stderr.splitlines()[-1].startswith("join: ")) == (1, True), run.stderr
+    assert list(contents(root)) == ["usr/lib/systemd/system-sleep"]
+    assert sorted(path.name for path in root.iterdir()) == ["usr"]
+    blocking.unlink()
+    assert join("--name", "a").returncode == 0
 
 
 def test_a_dry_run_does_nothing(join, mesh, tmp_path):

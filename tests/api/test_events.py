@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from exporter.api import eventlog, events, stream
+from exporter.api import eventlog, events, readers, stream
 from exporter.api.app import create_app
 from exporter.client.events import parse_stream
 from exporter.domain.command import Register
@@ -170,6 +170,7 @@ def test_the_stream_is_what_browsers_expect(client):
 
     assert (reader.status, reader.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     assert reader.headers["cache-control"] == "no-cache, no-transform"
+    run(client, reader.until(lambda: reader.text))
     assert reader.text.startswith(b"retry: ")
 
 
@@ -196,13 +197,13 @@ def test_filters_pass_what_takes_a_node_out_of_them(client, service, register, s
     register("lead", role="lead", metadata={"site": "attic"})
     service.pass_time(silent_seconds)
     status = "offline" if silent_seconds else "active"
-    readers = [follow(client, f"{query}&status={status}") for query in ("role=lead", "site=attic")]
+    followers = [follow(client, f"{query}&status={status}") for query in ("role=lead", "site=attic")]
     register("lead", role="compute", metadata={"site": "cellar"})
 
-    for reader in readers:
+    for reader in followers:
         run(client, reader.until_events(1))
 
-    assert [reader.happened()[0] for reader in readers] == [("node_updated", "lead")] * 2
+    assert [reader.happened()[0] for reader in followers] == [("node_updated", "lead")] * 2
 
 
 def test_an_unknown_filter_is_refused_by_name(client):
@@ -343,7 +344,7 @@ def test_a_flood_that_nobody_could_read_is_told_as_such(client, service, monkeyp
 
 
 def test_keep_alives_carry_the_id(client, monkeypatch):
-    monkeypatch.setattr(events, "KEEP_ALIVE_SECONDS", 0.01)
+    monkeypatch.setattr(readers, "KEEP_ALIVE_SECONDS", 0.01)
     reader = follow(client)
 
     run(client, reader.until(lambda: reader.text.count(b": keep-alive\nid: ") >= 2))
@@ -352,11 +353,11 @@ def test_keep_alives_carry_the_id(client, monkeypatch):
 
 
 def test_at_the_end_each_reader_is_told_and_no_new_one_is_taken(client, service):
-    readers = [follow(client), follow(client)]
+    followers = [follow(client), follow(client)]
 
     service.events.stop()
 
-    for reader in readers:
+    for reader in followers:
         run(client, reader.ended())
         assert [event.type for event in reader.events()] == ["stream_end"]
     assert client.get("/events").status == 503

@@ -156,6 +156,15 @@ def test_an_upgrade_is_ignored_and_the_body_is_read(port, client, upgrade, split
     assert client.get("/nodes/n1").json()["lifecycle_reason"] == "fan"
 
 
+@pytest.mark.parametrize("options", [b"Upgrade, close", b"Close ,upgrade", b"upgrade\r\nConnection: close"])
+def test_with_an_upgrade_too_a_connection_that_shall_be_closed_is(port, options):
+    with connect(port) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: " + options + b"\r\n\r\n")
+        answer = rest_of(connection)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
 @pytest.mark.parametrize("request_line", [b"CONNECT example.org:443 HTTP/1.1", b"PRI * HTTP/2.0", b"\x16\x03\x01"])
 def test_what_is_no_http_1_is_refused_in_our_words(port, refused, request_line, caplog):
     """400, counted, and not logged line by line."""

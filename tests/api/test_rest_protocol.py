@@ -244,6 +244,30 @@ def test_a_body_in_another_transfer_coding_is_refused(registry, coding):
     assert problem_of(answer)["detail"] == "expected Transfer-Encoding chunked and no other: send the body as it is"
 
 
+@pytest.mark.parametrize(("version", "expected"), [(b"1.1", True), (b"1.0", False)])
+def test_no_100_continue_for_http_1_0(registry, version, expected):
+    """Such a client takes it for the answer."""
+    with Connection(registry) as connection:
+        head = HEAD.replace(b"HTTP/1.1", b"HTTP/" + version)
+        connection.send(head + b"Expect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n")
+        connection.send(b"{}")
+        answer = connection.remainder()
+
+    assert (b" 100 Continue" in answer) is expected
+
+
+def test_no_host_is_refused(registry):
+    """Source: RFC 9112 3.2. A client of HTTP/1.0 need not send one."""
+    with Connection(registry) as connection:
+        connection.send(b"GET /nodes HTTP/1.1\r\n\r\n")
+        answer = connection.remainder()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert problem_of(answer)["detail"] == "expected one Host header, got 0"
+    with Connection(registry) as connection:
+        connection.send(b"GET /nodes HTTP/1.0\r\n\r\n")
+        assert connection.remainder().startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize("method", [b"GET", b"DELETE"])
 def test_two_hosts_are_refused(registry, method):
     """Reads as well: a proxy before us might take the other one."""

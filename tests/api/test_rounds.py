@@ -106,15 +106,17 @@ def test_many_that_send_at_once_are_parsed_in_turns(monkeypatch):
 
 
 def test_much_of_one_connection_is_parsed_in_slices_and_others_come_in_between(monkeypatch):
-    """In order, and all of it."""
+    """In order, and all of it; who has taken less time comes first."""
     connections = Connections(monkeypatch, 2)
     first, other = connections.inflows
     first.receive(b"a" * SLICE + b"b" * SLICE + b"c")
-    other.receive(b"d")
+    connections.loop.turn()
+    other.receive(b"d" * SLICE + b"e")
     for _ in range(5):
         connections.loop.turn()
 
-    assert connections.parsed == [(0, b"a" * SLICE), (1, b"d"), (0, b"b" * SLICE), (0, b"c")]
+    parsed = [(0, b"a"), (1, b"d"), (0, b"b"), (1, b"e"), (0, b"c")]
+    assert [(number, data[:1]) for number, data in connections.parsed] == parsed
     assert all(transport.reading for transport in connections.transports)
 
 

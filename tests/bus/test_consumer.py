@@ -19,6 +19,7 @@ from exporter.domain.command import Command, Depart, Register
 from exporter.domain.config import Auth, Limits
 from exporter.domain.errors import StillLoading, StoreUnavailable
 from exporter.domain.node import Node
+from exporter.domain.reception import Source
 from exporter.domain.registration import Registration
 from exporter.domain.status import Thresholds, Transport
 from exporter.nodemap.nodemap import NodeMap
@@ -351,3 +352,17 @@ def test_no_event_breaks_the_intake_or_counts_twice(payloads):
         asyncio.run(desk.work())
         after = desk.heartbeats + sum(desk.telemetry.events_rejected.values())
         assert after - before in {0, 1}
+
+
+def test_a_registration_that_waited_through_a_stop_is_no_heartbeat() -> None:
+    """Its node may be dead by now; one that comes after the answer to a ping counts."""
+    desk = Desk()
+    bus = Source("bus", desk.clock.monotonic_ns())
+    desk.map = NodeMap(desk.clock, Thresholds(), sources={Transport.BUS: (bus,)})
+    desk.clock.advance(400)
+    desk.take("node_register", {"name": "ann"})
+    asyncio.run(desk.work())
+    bus.mark_alive(desk.clock.monotonic_ns())
+    desk.take("node_register", {"name": "ann"})
+    asyncio.run(desk.work())
+    assert [command.heartbeat for command in desk.submitted if isinstance(command, Register)] == [False, True]

@@ -9,9 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.configuration.keys import KEYS, assemble, environment_name, flatten
 from exporter.configuration.loader import load, refused_at_reload
-from exporter.configuration.settings import SETTINGS
+from exporter.configuration.settings import KEYS, SETTINGS, assemble, environment_name, flatten
 from exporter.domain.clock import HOUR, MINUTE, SECOND
 from exporter.domain.config import Config
 from exporter.domain.errors import Fault, Invalid

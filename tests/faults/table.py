@@ -450,4 +450,16 @@ FAULTS = (
             "faults/test_concurrent_writes.py::test_a_birth_that_was_not_saved_yet_yields_to_a_registration",
         ),
     ),
+    Fault(
+        "S25",
+        "others alter a Redis while registries run",
+        "put right, from memory where need be; nobody is turned",
+        ("faults/test_altered_redis.py::test_a_redis_that_others_alter",),
+    ),
+    Fault(
+        "S26",
+        "others move or overwrite SQLite's files while a registry runs",
+        "what was acknowledged is there, or refused",
+        ("faults/test_altered_files.py::test_files_that_others_alter",),
+    ),
 )

@@ -165,7 +165,7 @@ def test_what_waited_on_the_bus_while_we_were_stopped_brings_nobody_back(clock: 
     clock.advance(400)
     bus.mark_alive(clock.monotonic_ns() - 399 * SECOND)
     node_map.heartbeat(Heartbeat("n"), Transport.BUS)
-    assert node_map.get("n").last_heartbeat_ns == before_ns
+    assert node_map.get("n").last_heartbeat_ns == before_ns + SECOND, "of the last proof"
     node_map.heartbeat(Heartbeat("new"), Transport.BUS, appear=True)
     assert node_map.find("new") is not None
 
@@ -173,6 +173,86 @@ def test_what_waited_on_the_bus_while_we_were_stopped_brings_nobody_back(clock: 
     bus.mark_alive(clock.monotonic_ns())
     node_map.heartbeat(Heartbeat("n"), Transport.BUS)
     assert node_map.get("n").last_heartbeat_ns == clock.monotonic_ns()
+
+
+def stop_and_go(
+    node_map: NodeMap, clock: ManualClock, bus: Source, *, stops: int, stop: int, go: int, sent: tuple[int, ...]
+) -> list[Status]:
+    """A registry that is stopped again and again, and the statuses that it shows of a node on the bus after each.
+
+    `sent`: when the node sent its heartbeats, in seconds of each stop. They wait, and are read before the answer to the
+    first ping. In between the registry runs for `go` seconds, in which none comes.
+    """
+    shown = []
+    for _ in range(stops):
+        clock.advance(stop)
+        for _ in sent:
+            node_map.heartbeat(Heartbeat("n"), Transport.BUS)
+        node_map.tick()
+        for _ in range(go):
+            bus.mark_alive(clock.monotonic_ns())
+            node_map.tick()
+            shown.append(node_map.get("n").status)
+            clock.advance(1)
+        bus.mark_alive(clock.monotonic_ns())
+        node_map.tick()
+    return shown
+
+
+@pytest.fixture
+def bus(clock: ManualClock) -> Source:
+    return Source("bus", clock.monotonic_ns())
+
+
+@pytest.fixture
+def on_bus(clock: ManualClock, bus: Source) -> NodeMap:
+    """A map with a node that is on the bus."""
+    thresholds = Thresholds(offline_after=(WARNING_AFTER + 5) * SECOND)
+    made = NodeMap(clock, thresholds, sources={Transport.BUS: (bus,)})
+    merging.load(made, Snapshot())
+    made.heartbeat(Heartbeat("n"), Transport.BUS, appear=True)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("stop", "go"), [(36, 58), (48, 52), (60, 48), (63, 45), (72, 36), (84, 24)], ids=lambda seconds: f"{seconds} s"
+)
+def test_a_registry_that_stops_again_and_again_blames_no_node(
+    on_bus: NodeMap, clock: ManualClock, bus: Source, stop: int, go: int
+) -> None:
+    """Each time for 30 to 70 % of `warning_after`; the node's heartbeats all come while it is stopped."""
+    shown = stop_and_go(on_bus, clock, bus, stops=6, stop=stop, go=go, sent=(2, stop - 2))
+    assert set(shown) == {Status.ACTIVE}
+
+
+@pytest.mark.parametrize("stop", [36, 63, 84])
+def test_a_node_that_died_in_a_stop_goes_offline_all_the_same(
+    on_bus: NodeMap, clock: ManualClock, bus: Source, stop: int
+) -> None:
+    """What waited dates from the last proof: its age does not start again when it is read."""
+    clock.advance(stop)
+    before_ns = on_bus.get("n").last_heartbeat_ns
+    on_bus.heartbeat(Heartbeat("n"), Transport.BUS)
+    assert on_bus.get("n").last_heartbeat_ns == before_ns
+    shown = stop_and_go(on_bus, clock, bus, stops=1, stop=0, go=60 + WARNING_AFTER + 6, sent=())
+    assert shown[59 + WARNING_AFTER :] == [Status.ACTIVE, *[Status.WARNING] * 6]
+    assert stop_and_go(on_bus, clock, bus, stops=1, stop=0, go=1, sent=()) == [Status.OFFLINE]
+
+
+def test_events_that_come_late_date_from_the_last_proof(on_bus: NodeMap, clock: ManualClock, bus: Source) -> None:
+    """Without any stop too, as in a flood; a node that returns by one is back."""
+    for _ in range(20):
+        clock.advance(1)
+        on_bus.tick()
+    on_bus.heartbeat(Heartbeat("n"), Transport.BUS)
+    assert on_bus.get("n").last_heartbeat_ns == clock.monotonic_ns() - 20 * SECOND
+    bus.mark_alive(clock.monotonic_ns() - 15 * SECOND)
+    on_bus.tick()
+    on_bus.heartbeat(Heartbeat("n"), Transport.BUS)
+    assert on_bus.get("n").last_heartbeat_ns == clock.monotonic_ns() - 15 * SECOND
+    bus.mark_alive(clock.monotonic_ns() - 1 * SECOND)
+    on_bus.heartbeat(Heartbeat("n"), Transport.BUS)
+    assert on_bus.get("n").last_heartbeat_ns == clock.monotonic_ns()
 
 
 def test_over_http_nothing_is_taken_for_a_moment_after_a_stop(node_map: NodeMap, clock: ManualClock) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.programs.registry import main
+from tests.support.registry_process import program, run_program
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,16 @@ def test_help_fits_a_terminal_and_has_examples(monkeypatch, capsys):
     text = capsys.readouterr().out
     assert "examples:\n  aurora-registry\n" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("files", [6, 12, 63])
+def test_too_few_open_files_are_refused_with_what_to_do(files, tmp_path):
+    """Nothing is opened, and nothing waits for files that never come."""
+    command = [*program("registry"), "--web.listen-address=127.0.0.1:0"]
+    ended = run_program(["bash", "-c", f'ulimit -n {files}; exec "$@"', "bash", *command], tmp_path)
+    assert (ended.returncode, ended.stdout, [*tmp_path.iterdir()]) == (1, "", [])
+    assert ended.stderr == (
+        f"aurora-registry: it may open {files} files, and needs 64, and one more for each connection: "
+        "raise `ulimit -Hn`, or LimitNOFILE of its unit\n"
+    )

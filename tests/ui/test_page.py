@@ -63,6 +63,7 @@ def test_topology_and_timeline_are_drawn(registry, open_page):
 
     expect(page.locator(".topology circle")).to_have_count(2)
     expect(page.locator(".topology line")).to_have_count(1)
+    expect(page.locator("figcaption")).to_have_text("1 link: vpn_mesh, db_replication, gpu_mesh")
     expect(page.locator(".strips .strip").first).to_be_visible()
 
 
