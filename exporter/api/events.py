@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from exporter.api.connections import RESERVED
-from exporter.api.eventlog import frame
-from exporter.api.missed import NotKept, missed
+from exporter.api.eventlog import EventLog, frame
+from exporter.api.missed import Missed, NotKept
 from exporter.api.queries import FILTERS, Test, parse_query
 from exporter.api.rates import NEW_NODE
 from exporter.api.readers import Reader
@@ -42,6 +42,7 @@ STOPPING = "the registry is stopping: connect again"
 
 def follow(service: Service) -> Handler:
     """The stream of events, without end, of the nodes that the query chooses."""
+    missed = Missed(service)
 
     async def handle(request: Request) -> Response:
         query = parse_query(request.scope["query_string"], FILTERS)
@@ -55,7 +56,7 @@ def follow(service: Service) -> Handler:
             limit -= max(1, limit // RESERVED)
         reader = stream.open(limit)
         try:
-            opening = await _opening(service, reader, request.headers.get("last-event-id", ""), tests)
+            opening = await _opening(stream.log, reader, request, missed, tests)
         except AuroraError:
             stream.close(reader)
             raise
@@ -64,22 +65,26 @@ def follow(service: Service) -> Handler:
     return handle
 
 
-async def _opening(service: Service, reader: Reader, last_id: str, tests: tuple[Test, ...]) -> bytes:
+async def _opening(
+    log: EventLog, reader: Reader, request: Request, missed: Missed, tests: tuple[Test, ...]
+) -> list[bytes]:
     """What the stream begins with: what was missed, or that this is not known."""
-    log = service.events.log
+    last_id = request.headers.get("last-event-id", "")
     begin = b"retry: %d\n" % RETRY_MILLISECONDS
     ident = b"id: %b\n\n" % log.event_id(reader.position)
     if not last_id:
-        return begin + ident
+        return [begin + ident]
     known = log.position_of(last_id)
     if known is not None and known[1] is not None:
         reader.position = known[1]
-        return begin + b"\n"
+        return [begin + b"\n"]
     try:
-        frames = await missed(service, known[0] if known else 0, tests)
+        found = await missed.since(known[0] if known else 0, request.scope["query_string"], tests)
     except NotKept as reason:
-        return begin + ident + _word(RESET, f"what you missed is not known ({reason}): load /nodes again")
-    return begin + b"\n" + b"".join(frames) + ident
+        return [begin + ident + _word(RESET, f"what you missed is not known ({reason}): load /nodes again")]
+    # The search may have begun before this reader came: what happened since then comes from the log.
+    reader.position = found.position
+    return [begin + b"\n", *found.pieces, b"id: %b\n\n" % log.event_id(found.position)]
 
 
 @dataclass(slots=True)
@@ -89,7 +94,7 @@ class _Stream(Response):
     stream: EventStream
     reader: Reader
     tests: tuple[Test, ...]
-    opening: bytes
+    opening: list[bytes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs until the caller leaves, is dropped, or the registry stops."""
@@ -99,9 +104,10 @@ class _Stream(Response):
         headers.append((b"content-type", MEDIA_TYPE.encode() + b"; charset=utf-8"))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            self.stream.ring(self.reader)
-            await self.reader.woken()
-            await self._send(send, self.opening)
+            for piece in self.opening:
+                self.stream.ring(self.reader)
+                await self.reader.woken()
+                await self._send(send, piece)
             ending = await self._follow(send)
             if not self.reader.gone:
                 async with asyncio.timeout(CLOSE_SECONDS):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
 
 from exporter.api.documents import Renderer, timestamp
 from exporter.api.eventlog import frame
 from exporter.api.queries import Test
 from exporter.api.responses import encode
 from exporter.api.service import Service
+from exporter.api.sharing import Shared
+from exporter.api.stream import BATCH
 from exporter.domain.clock import SECOND
 from exporter.domain.durable import Recent
 from exporter.domain.duration import DAY
@@ -30,12 +34,46 @@ class NotKept(AuroraError):
     """What was missed is not known; the reader has to load all nodes again."""
 
 
-async def missed(service: Service, since_ns: int, tests: tuple[Test, ...]) -> list[bytes]:
-    """The frames of all that happened since then (wall clock), in order. Raises NotKept.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was missed, up to a position in the log; `pieces` of up to BATCH events, shared by their readers."""
 
-    What happened within the margin comes again, since losing it would be worse; of a node that changed more than once
-    in what it is, the latest document alone.
-    """
+    pieces: list[bytes]
+    position: int
+
+
+class Missed:
+    """Looks up what was missed: once for all who ask for the same at the same time, one after the other otherwise."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._slot = asyncio.Semaphore(1)
+        self._running: dict[Hashable, Shared[Found]] = {}
+
+    async def since(self, at_ns: int, query: bytes, tests: tuple[Test, ...]) -> Found:
+        """All that happened to nodes since then (wall clock) that pass `tests`, which `query` states. Raises NotKept.
+
+        What happened within the margin comes again, since losing it would be worse; of a node that changed more than
+        once in what it is, the latest document alone.
+        """
+        key = (at_ns, query)
+        shared = self._running.get(key)
+        if shared is None:
+            shared = self._running[key] = Shared(self._find(key, at_ns, tests))
+        return await shared.result()
+
+    async def _find(self, key: Hashable, at_ns: int, tests: tuple[Test, ...]) -> Found:
+        try:
+            async with self._slot:
+                position = self._service.events.log.end
+                frames = await _missed(self._service, at_ns, tests)
+        finally:
+            del self._running[key]
+        return Found([b"".join(frames[start : start + BATCH]) for start in range(0, len(frames), BATCH)], position)
+
+
+async def _missed(service: Service, since_ns: int, tests: tuple[Test, ...]) -> list[bytes]:
+    """The frames, in order. Raises NotKept."""
     node_map = service.node_map
     wall_ns = node_map.clock.wall_ns()
     if not wall_ns - KEPT <= since_ns <= wall_ns + MARGIN:
@@ -44,8 +82,11 @@ async def missed(service: Service, since_ns: int, tests: tuple[Test, ...]) -> li
     recent = await service.recent(since_ns, MAX_MISSED + 1)
     if not service.store_up:
         raise NotKept("the store, which knows what happened, is down")
-    found: list[Dated] = list(_of_record(service, recent, tests))
+    found: list[Dated] = []
     yielder, renderer = Yielder(), Renderer(node_map)
+    for dated in _of_record(service, recent, tests):
+        found.append(dated)
+        await yielder.maybe_yield()
     for node in list(node_map.nodes()):
         if node.record.revision_ns > since_ns and all(test(node) for test in tests):
             found.append(_changed(node, since_ns, renderer))

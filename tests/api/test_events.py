@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from exporter.api import eventlog, events, readers, stream
+from exporter.api import eventlog, events, missed, readers, stream
 from exporter.api.app import create_app
 from exporter.client.events import parse_stream
 from exporter.domain.command import Register
@@ -272,6 +272,44 @@ def test_an_id_of_another_registry_resumes_from_the_record(client, service, regi
     register("three")
     run(client, reader.until_events(4))
     assert reader.happened()[-1] == ("node_registered", "three")
+
+
+def test_what_many_missed_is_looked_up_once_and_nobody_misses_what_happens_meanwhile(
+    client, service, register, monkeypatch
+):
+    """As after a restart of the registry, when all its readers return at once."""
+    register("one")
+    last_id = f"{service.clock.wall_ns()}-{'0' * 12}-5"
+    calls, found, go_on, look_up = [], asyncio.Event(), asyncio.Event(), missed._missed
+
+    async def slow(*arguments):
+        calls.append(arguments)
+        frames = await look_up(*arguments)
+        found.set()
+        await go_on.wait()
+        return frames
+
+    monkeypatch.setattr(missed, "_missed", slow)
+    first = Follower(client.app, last_id=last_id)
+    second = Follower(client.app, last_id=last_id)
+
+    async def start(follower):
+        return asyncio.create_task(follower.start())
+
+    starting = [run(client, start(first))]
+    run(client, found.wait())
+    register("two")
+    run(client, first.until(lambda: service.events.log.end == 1))
+    starting.append(run(client, start(second)))
+    run(client, asyncio.sleep(0))
+    go_on.set()
+    for follower, task in zip((first, second), starting, strict=True):
+        run(client, asyncio.wait_for(task, 10))
+        run(client, follower.until_events(2))
+
+    assert len(calls) == 1
+    expected = [("node_registered", "one"), ("node_registered", "two")]
+    assert (first.happened(), second.happened()) == (expected, expected)
 
 
 @pytest.mark.parametrize("last_id", ["x", "1", "1-a-2", f"{10**18}-{'0' * 12}-1", "-1-0-0", "9" * 40])

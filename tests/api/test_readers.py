@@ -58,7 +58,7 @@ def test_a_few_readers_at_a_time_are_sent_what_happened(service):
             "opening": await sent(MANY, lambda: tasks.extend(follow([]) for _ in range(MANY))),
             "event": await sent(MANY, happen),
             "missed": await sent(
-                MANY, lambda: tasks.extend(follow([(b"last-event-id", last_id.encode())]) for _ in range(MANY))
+                3 * MANY, lambda: tasks.extend(follow([(b"last-event-id", last_id.encode())]) for _ in range(MANY))
             ),
             "end": await sent(2 * MANY, service.events.stop),
         }
