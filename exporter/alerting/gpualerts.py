@@ -5,7 +5,7 @@ from __future__ import annotations
 from exporter.alerting.gpuhealth import FATAL, GRAVITY, problems
 from exporter.alerting.nodealert import NodeAlert, about, received, routed
 from exporter.alerting.rule import indented
-from exporter.alerting.setting import Setting
+from exporter.alerting.setting import SHORT_WAIT, Setting
 
 
 def gpus(setting: Setting) -> list[NodeAlert]:
@@ -15,15 +15,14 @@ def gpus(setting: Setting) -> list[NodeAlert]:
             "AuroraNodeGpuMissing",
             received("node", "(aurora_node_gpus - aurora_node_gpus_observed > 0)"),
             severity=routed("warning"),
-            wait="3m",
+            wait=SHORT_WAIT,
             keep=setting.keep,
             summary="Node {{ $labels.node }} sees fewer GPUs than it has",
             description="{{ if $value }}{{ $value }}{{ else }}Some{{ end }} of the GPUs that {{ $labels.node }}"
             " ({{ $labels.role }},"
             " {{ $labels.environment }}) registered with are missing from its heartbeats.",
-            why="Long enough for a driver that is being reset, and less than the four minutes after which Alertmanager"
-            " resolves what Prometheus, restarting, begins to wait for again. Only of an active node: one that is"
-            " missing has an alert of its own.",
+            why="Long enough for a driver that is being reset. Only of an active node: one that is missing has an alert"
+            " of its own.",
         ),
         about(
             "AuroraNodeGpuHot",

@@ -128,7 +128,7 @@ def _no_lead(setting: Setting) -> Alert:
     name = "AuroraMeshNoLead"
     condition = block(f"""
         (
-            max(mesh:aurora_mesh_nodes:max{{role="lead", status="active"}}) == 0
+            max(mesh:aurora_mesh_nodes:max{{role="lead", status=~"active|warning"}}) == 0
           and on ()
             count(
                 aurora_node_info{{role="lead"}}
@@ -141,12 +141,12 @@ def _no_lead(setting: Setting) -> Alert:
         name,
         f"{_unless_suspect(name, condition)}\n{_goes_on(name)}",
         severity="critical",
-        wait=setting.warning_lasts,
+        wait=setting.lead_wait,
         keep=setting.keep,
         summary="The mesh has no active lead",
         description="A lead is registered, and none is active: nodes reach nobody to coordinate them.",
-        why="As long as a node is in warning: a lead that is back before it counts as offline wakes nobody. Leads"
-        " that are all out of service as planned are no alert.",
+        why="A lead in warning may be back before it counts as offline, and wakes nobody. The wait is for what other"
+        " groups record: it lags by up to one evaluation. Leads that are all out of service as planned are no alert.",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.alerting.rule import Alert, block, file
-from exporter.alerting.setting import Setting
+from exporter.alerting.setting import SHORT_WAIT, Setting
 from exporter.domain.clock import MINUTE
 
 SLOW_SECONDS = 5
@@ -27,7 +27,7 @@ def _down(setting: Setting) -> Alert:
         f'absent(up{{job="{setting.job}"}} == 1)',
         severity="critical",
         labels={"job": setting.job},
-        wait="2m",
+        wait=SHORT_WAIT,
         summary="No node registry can be scraped",
         description=f"Prometheus reaches no instance of the job {setting.job}, or knows of none. Nothing is known of"
         " the nodes, and no alert about them will come.",
@@ -42,7 +42,7 @@ def _connections(setting: Setting) -> list[Alert]:
             "AuroraRegistryEventBusDown",
             f"aurora_registry_event_bus_up == 0\n{_goes_on('AuroraRegistryEventBusDown')}",
             severity=_worst("aurora_registry_event_bus_up"),
-            wait="2m",
+            wait=SHORT_WAIT,
             keep=setting.keep,
             summary="The registry {{ $labels.instance }} does not receive from the event bus",
             description="{{ $labels.instance }} has lost the event bus. The statuses of nodes that send over it are"
@@ -66,14 +66,14 @@ def _connections(setting: Setting) -> list[Alert]:
             """)
             + f"\n{_goes_on('AuroraRegistryStoreDown')}",
             severity=_worst("aurora_registry_store_up"),
-            wait="5m",
+            wait=SHORT_WAIT,
             keep=setting.keep,
             summary="The store of the registry {{ $labels.instance }} is down",
             description="{{ $labels.instance }} cannot use its store: registrations, departures and maintenance are"
             " answered with 503. Reads and scrapes go on from memory. A registry that shares a Redis is blind without"
             " it.",
-            why="Critical where no registry can store. Five minutes, since nothing is lost meanwhile: callers that were"
-            " refused ask again. A Redis that is bus and store at once has the bus's alert.",
+            why="Critical where no registry can store. As long as for the bus; nothing is lost meanwhile: callers that"
+            " were refused ask again. A Redis that is bus and store at once has the bus's alert.",
         ),
     ]
 
@@ -105,7 +105,7 @@ def _itself(setting: Setting) -> list[Alert]:
             "AuroraRegistryConfigReloadFailed",
             "aurora_registry_config_last_reload_successful == 0\n" + _goes_on("AuroraRegistryConfigReloadFailed"),
             severity="warning",
-            wait="5m",
+            wait="10m",
             keep=setting.keep,
             summary="The registry {{ $labels.instance }} refused its configuration",
             description="The latest reload of {{ $labels.instance }} failed; it goes on with the configuration from"

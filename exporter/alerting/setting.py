@@ -12,6 +12,11 @@ from exporter.domain.status import Thresholds
 
 SCRAPE_INTERVAL = Alertmanager().scrape_interval
 """As in alerts/prometheus.yml."""
+RESTORED_NS = 10 * MINUTE
+"""From this `for` on Prometheus restores over a restart for how long an alert has waited (its default of
+`--rules.alert.for-grace-period`). A shorter one begins again, and has to end before Alertmanager resolves the alert."""
+SHORT_WAIT = "2m"
+"""The longest `for` below that: an alert is sent every 75 s, for 4 minutes each time, so a stop leaves 2m45s of it."""
 KEPT_SCRAPES = 12
 """An alert goes on for so many scrapes without its series: no failed scrape and no restart looks like a repair."""
 NON_PRODUCTION = ("test", "testing", "staging", "dev", "development")
@@ -61,14 +66,14 @@ class Setting:
         return format_duration(self.keep_ns)
 
     @property
-    def warning_lasts(self) -> str:
-        """How long a node is in warning before it is offline."""
-        return format_duration(self.thresholds.offline_after - self.thresholds.warning_after)
+    def lead_wait(self) -> str:
+        """One more evaluation: what other groups of rules record lags by up to one."""
+        return format_duration(self.scrape_interval)
 
     @property
     def reboot(self) -> str:
-        """Who is back within twice `offline_after` was rebooted."""
-        return format_duration(2 * self.thresholds.offline_after)
+        """Who is back within twice `offline_after` was rebooted; never less than what Prometheus restores."""
+        return format_duration(max(2 * self.thresholds.offline_after, RESTORED_NS))
 
     @property
     def ten_beats_ns(self) -> int:

@@ -93,5 +93,7 @@ class Suppression:
             thresholds = node_map.thresholds
             leads = (each for each in node_map.nodes() if each.facts.role == LEAD)
             latest_ns = max(missing_since_ns(each, thresholds) for each in leads)
-            self._no_lead_since_ns = latest_ns + thresholds.offline_after - thresholds.warning_after
+            offline_ns = latest_ns + thresholds.offline_after - thresholds.warning_after
+            # Its own wait is a scrape: half a heartbeat interval, as shipped.
+            self._no_lead_since_ns = offline_ns + thresholds.heartbeat_interval // 2
         return not self._began_before(node, self._no_lead_since_ns)

@@ -159,8 +159,8 @@ def _mesh(service: Service) -> Iterator[Trouble]:
         if disruptions.of(site):
             text = f"Most nodes of the site {site} went missing together"
             yield _trouble(State.SITE_DISRUPTED, "critical", text, "AuroraSiteDisrupted", site=site)
-    leads = sum(totals.nodes[LEAD, status] for status in Status)
-    if leads and not totals.nodes[LEAD, Status.ACTIVE] and _lead_in_service(service):
+    leads = {status: totals.nodes[LEAD, status] for status in Status}
+    if leads[Status.OFFLINE] and sum(leads.values()) == leads[Status.OFFLINE] and _lead_in_service(service):
         yield _trouble(State.OFFLINE, "critical", "No lead of the mesh is active", "AuroraMeshNoLead")
 
 

@@ -76,7 +76,9 @@ def test_the_verdict_follows_the_mesh(client, service, register):
         service.pass_time(100)
         client.post("/nodes/lead/heartbeat")
     assert problems(client) == [("AuroraMaintenanceOverdue", "one")]
-    service.pass_time(301)
+    service.pass_time(299)
+    assert problems(client) == [("AuroraNodeWarning", "lead"), ("AuroraMaintenanceOverdue", "one")]
+    service.pass_time(2)
     assert set(problems(client)) == {
         ("AuroraMeshNoLead", ""),
         ("AuroraMeshNoLead", "lead"),

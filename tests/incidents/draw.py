@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.incidents.oracle import (
-    CERTAIN,
+    FOR,
+    GPU_FOR,
     GROUP_INTERVAL,
     KEEP,
     OFFLINE,
@@ -153,11 +154,11 @@ def _gpu(incident: Incident, play: Scenario) -> None:
     node = play.node(incident.name, site=incident.name, gpus=4)
     began = incident.moment()
     play.at(began).do(node.lose_gpu)
-    # Its own `for` is three minutes, not one. A Prometheus that restarts begins it again: over a restart it keeps only
-    # those of ten minutes and more (rules.alert.for-grace-period).
-    late = Slack(incident.slack.late + (3 if incident.slack.early else 1), incident.slack.early)
+    # Its own `for` is a minute longer than those of nodes. A Prometheus that restarts begins it again: it restores only
+    # those of ten minutes and more (--rules.alert.for-grace-period).
+    late = replace(incident.slack, late=incident.slack.late + (1 if incident.slack.restarted is None else 2))
     alert = f"AuroraNodeGpuMissing {node.name}"
-    incident.due += told_once("chat", alert, began + 3.0 - (CERTAIN - 1.75), None, slack=late, grouped=False)
+    incident.due += told_once("chat", alert, began + GPU_FOR - FOR, None, slack=late, grouped=False)
 
 
 KINDS: dict[str, Callable[[Incident, Scenario], None]] = {

@@ -13,6 +13,7 @@ from tests.support.scenario_sink import Notification
 WARNING, OFFLINE = 2.0, 5.0
 """thresholds.warning_after and offline_after."""
 FOR = 1.0
+GPU_FOR = 2.0
 KEEP = 3.0
 GROUP_WAIT = 0.5
 GROUP_INTERVAL = 5.0
@@ -38,10 +39,15 @@ class Due:
 
 @dataclass(frozen=True)
 class Slack:
-    """What disturbances of a play add: `late` seconds to every end of a window; `early`: a restart of Prometheus."""
+    """What disturbances of a play add: `late` seconds to every end of a window, and a restart of Prometheus."""
 
     late: float = 0.0
-    early: bool = False
+    restarted: float | None = None
+    """The second at which Prometheus restarts; None: it does not."""
+
+    def may_miss(self, first: float, last: float) -> bool:
+        """Whether Prometheus may not have seen for long enough what lasts between these seconds."""
+        return self.restarted is not None and self.restarted <= last and first <= self.restarted + self.late
 
 
 def told_once(
@@ -52,11 +58,13 @@ def told_once(
     `grouped`: others of its site may have fired before, so that it may wait for the group's interval.
     """
     wait = GROUP_INTERVAL if grouped else GROUP_WAIT
-    missable = slack.early and alert.startswith("AuroraNodeWarning")
+    until = began + OFFLINE - WARNING if ended is None else min(ended, began + OFFLINE - WARNING)
+    missable = alert.startswith("AuroraNodeWarning") and slack.may_miss(began, until)
     due = [Due(receiver, alert, "firing", began, began + CERTAIN + wait + slack.late, missable)]
     if ended is not None:
         last = ended + KEEP + LAG + GROUP_INTERVAL + GROUP_WAIT + slack.late
-        due.append(Due(receiver, alert, "resolved", ended + (0 if slack.early else KEEP - 0.5), last, missable))
+        first = ended + (KEEP - 0.5 if slack.restarted is None else 0)
+        due.append(Due(receiver, alert, "resolved", first, last, missable))
     return due
 
 

@@ -24,7 +24,6 @@ class Disturbance:
 
     name: str
     late: float = 0.0
-    early: bool = False
 
 
 DISTURBANCES = (
@@ -32,7 +31,7 @@ DISTURBANCES = (
     Disturbance("registry restarts", late=3.5),
     Disturbance("registry is down", late=10.0),
     Disturbance("redis restarts", late=4.0),
-    Disturbance("prometheus restarts", late=5.0, early=True),
+    Disturbance("prometheus restarts", late=5.0),
     Disturbance("alertmanager restarts", late=3.0),
 )
 
@@ -78,7 +77,8 @@ class Play:
 
     def _once(self, directory: Path, generation: Generation) -> list[str]:
         disturbance, registries, instant, second = self.drawn
-        incidents = draw(self.seed, self.count, Slack(disturbance.late, disturbance.early))
+        restarted = second if disturbance.name == "prometheus restarts" else None
+        incidents = draw(self.seed, self.count, Slack(disturbance.late, restarted))
         due: list[Due] = []
         stage = Stage(SECONDS, bystanders=BYSTANDERS, replicas=registries, instant=instant)
         for incident in incidents:

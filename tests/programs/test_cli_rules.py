@@ -55,7 +55,7 @@ def test_waits_and_limits_follow_the_configuration(cli, tmp_path):
     assert cli("rules", f"--config.file={config}", f"--output={tmp_path}", "--min-active-vram-gb=16")[0] == 0
     assert alert(tmp_path, "nodes.rules.yml", "AuroraNodeOffline")["for"] == "1m30s"
     assert "increase(aurora_node_heartbeats_missed_total[10m])" in (tmp_path / "nodes.rules.yml").read_text()
-    assert alert(tmp_path, "mesh.rules.yml", "AuroraMeshNoLead")["for"] == "6m"
+    assert alert(tmp_path, "mesh.rules.yml", "AuroraMeshNoLead")["for"] == "15s"
     assert alert(tmp_path, "mesh.rules.yml", "AuroraSiteDisrupted")["for"] == "1m"
     low = alert(tmp_path, "mesh.rules.yml", "AuroraMeshLowGpuCapacity")
     assert "< 16 * 2^30\n" in low["expr"]

@@ -68,7 +68,7 @@ def a_gpu_falls_off_the_bus(play: Scenario) -> None:
     """The node lives and says itself how many GPUs it sees."""
     node = play.node("rack-1", site="rack", gpus=4)
     play.at(1).do(node.lose_gpu)
-    play.between(4, 8).expect("chat", "AuroraNodeGpuMissing rack-1 firing")
+    play.between(3, 7).expect("chat", "AuroraNodeGpuMissing rack-1 firing")
 
 
 @DAY.scenario

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.incidents.oracle import Due, verdict
+from tests.incidents.oracle import Due, Slack, outage, verdict
 from tests.incidents.play import Play
 from tests.support.generations import DEFAULT
 from tests.support.scenario_sink import AlertMessage, Notification
@@ -48,6 +48,16 @@ def test_an_optional_message_may_be_missing_and_may_not_be_late():
     assert verdict(optional, [], 60) == []
     assert verdict(optional, [reported(6, "firing"), reported(22, "resolved")], 60) == []
     assert verdict(optional, [reported(12, "firing")], 60) != []
+
+
+@pytest.mark.parametrize(
+    ("restarted", "missable"), [(2.0, False), (8.0, True), (14.5, True), (16.0, False), (None, False)]
+)
+def test_a_restart_of_prometheus_excuses_only_warnings_during_it(restarted, missable):
+    """In warning from the twelfth second to the fifteenth; the page is never excused."""
+    due = outage("a", 10.0, 30.0, slack=Slack(late=5.0, restarted=restarted))
+    assert {each.optional for each in due if each.alert.startswith("AuroraNodeWarning")} == {missable}
+    assert not any(each.optional for each in due if each.alert.startswith("AuroraNodeOffline"))
 
 
 def test_what_is_due_after_the_play_may_be_missing():

@@ -23,13 +23,12 @@ class PrometheusServer(ServerProcess):
         self._configuration.write_text(yaml.safe_dump(configuration))
 
     def command(self) -> list[str | Path]:
-        """Rules run from the first second on: there is no history to wait for."""
+        """Its own defaults hold, also of what it restores when it starts again."""
         return [
             self.generation.program("prometheus"),
             f"--config.file={self._configuration}",
             f"--storage.tsdb.path={self.directory / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
-            "--rules.alert.for-grace-period=0s",
             "--log.level=warn",
         ]
 

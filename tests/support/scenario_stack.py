@@ -33,11 +33,16 @@ PROMETHEUS_FLAGS = ("--query.lookback-delta=5s", "--rules.alert.resend-delay=2s"
 
 
 class QuickPrometheus(PrometheusServer):
-    """Prometheus whose own defaults of minutes are seconds too."""
+    """Prometheus whose own defaults of minutes are divided by the factor too."""
+
+    def __init__(self, directory: Path, configuration: Any, generation: Generation, factor: float) -> None:
+        super().__init__(directory, configuration, generation)
+        self._factor = factor
 
     def command(self) -> list[str | Path]:
         """It sends to Alertmanager again every two seconds, not one: a stall of this machine must not end an alert."""
-        return [*super().command(), *PROMETHEUS_FLAGS]
+        restored = scaled_duration("10m", self._factor)
+        return [*super().command(), *PROMETHEUS_FLAGS, f"--rules.alert.for-grace-period={restored}"]
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,8 @@ def stack(
             processes.enter_context(registry)
         rules = directory / "rules"
         rules.mkdir()
-        prometheus = QuickPrometheus(directory / "prometheus", _prometheus(rules, registries, alertmanager), generation)
+        configuration = _prometheus(rules, registries, alertmanager)
+        prometheus = QuickPrometheus(directory / "prometheus", configuration, generation, factor)
         processes.callback(prometheus.close)
         mesh = processes.enter_context(SimulatedMesh(registries, redis.port))
         texts = {name: scaled_rules(text, factor) for name, text in rule_texts.items()}
