@@ -119,7 +119,7 @@ class Nvml:
         path = _path_of(library)
         self._file = _file_of(path)
         if self._is_stuck(library) and self._file not in [file for _, file, _ in self._stuck]:
-            # The loader gives the library that is loaded for each name that it had, also if another file lies there now:
+            # The loader gives the loaded library for each name that it had, also if another file lies there now:
             # this is a path that was not used yet.
             _unload(library)
             directory, _, name = path.rpartition("/")
