@@ -82,8 +82,11 @@ class Files:
         fresh = target.with_name(f"{target.name}.new")
         self._written.append((fresh, target))
         descriptor = os.open(str(fresh), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode & 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(target)) from None  # a full disk names no file
         fresh.chmod(mode)
 
     def commit(self) -> None:

@@ -34,11 +34,14 @@ except Exception as error:
     sys.exit(f"join: {url} cannot be fetched: {error}")
 if hashlib.sha256(agent).hexdigest() != sha256:
     sys.exit(f"join: {url} is not what the registry announced: run this again")
+path = ""
 try:
     descriptor, path = tempfile.mkstemp(suffix=".pyz")
     with os.fdopen(descriptor, "wb") as file:
         file.write(agent)
 except OSError as error:
+    if path:
+        os.unlink(path)
     sys.exit(f"join: the agent cannot be put down anywhere: {error}; TMPDIR names another place")
 os.environ["AURORA_JOIN_FETCHED"] = path
 os.execv(sys.executable, [sys.executable, path, "install", "--registry", registry, *options])

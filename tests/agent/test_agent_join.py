@@ -293,7 +293,24 @@ def test_what_cannot_be_written_whole_is_not_written(join, tmp_path):
     assert list(contents(root)) == ["usr/lib/systemd/system-sleep"]
     assert sorted(path.name for path in root.iterdir()) == ["usr"]
     blocking.unlink()
+    full = root / "etc/aurora/agent.env.new"
+    full.parent.mkdir(parents=True)
+    full.symlink_to("/dev/full")
+    run = join("--name", "a")
+    assert f"No space left on device: '{root}/etc/aurora/agent.env'" in run.stderr
+    assert contents(root) == {}
     assert join("--name", "a").returncode == 0
+
+
+def test_an_agent_that_cannot_be_put_down_is_not_left(mesh, tmp_path):
+    """Where it is fetched to takes a part of it only."""
+    (tmp_path / "tmp").mkdir()
+    environment = clean_env(PYTHON=sys.executable, HOME=str(tmp_path), TMPDIR=str(tmp_path / "tmp"))
+    command = ["sh", "-c", "ulimit -f 8; exec sh -s"]
+    script = mesh.get("/join").text
+    run = subprocess.run(command, input=script, env=environment, capture_output=True, text=True, check=False)
+    assert (run.returncode, "the agent cannot be put down anywhere" in run.stderr) == (1, True), run.stderr
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_a_dry_run_does_nothing(join, mesh, tmp_path):
