@@ -120,13 +120,14 @@ class Installation:
             return self._uninstall()
         settings = self._settings()
         self._check_home()
-        # Before anything is written: what the agent or the registry refuses leaves this machine as it was.
-        if not self._arguments.dry_run and not self._register(settings):
-            return 1
         if self._places.system:
             os.umask(0o022)  # the agent is a user of its own, and root's files may be closed to others
+        tried = dict(settings)
         try:
             self._place(settings)
+            # What the disk, the agent or the registry refuses leaves this machine as it was.
+            if not self._arguments.dry_run and not self._register(tried):
+                return 1
             self._files.commit()
         finally:
             self._files.discard()
@@ -189,7 +190,7 @@ class Installation:
         secret = [variable for variable in kept if variable in CREDENTIALS]
         self._supervisor.place(files, [self._copy(variable) for variable in secret])
         for variable in COPIED.keys() - set(kept):
-            files.remove(self._copy(variable))
+            files.drop(self._copy(variable))
 
     def _register(self, settings: dict[str, str]) -> bool:
         """Once, in the foreground, so that a wrong address or name is seen now and not in a log."""

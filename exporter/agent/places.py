@@ -63,6 +63,7 @@ class Files:
         self._dry_run = dry_run
         self._written: list[tuple[Path, Path]] = []
         self._directories: list[Path] = []
+        self._dropped: list[str] = []
         self.changed = False
 
     def place(self, path: str, content: bytes, mode: int = 0o644) -> None:
@@ -95,6 +96,12 @@ class Files:
             fresh.replace(target)
             print(f"wrote {target}")
         self._written.clear()
+        for path in self._dropped:
+            self.remove(path)
+
+    def drop(self, path: str) -> None:
+        """The file is not there once this is committed."""
+        self._dropped.append(path)
 
     def discard(self) -> None:
         """Remove what was written and not committed, and the directories that were made for it."""

@@ -40,7 +40,7 @@ class Systemd:
         if secrets:
             files.place(CREDENTIAL_FILE, credentials(secrets).encode())
         else:
-            files.remove(CREDENTIAL_FILE)
+            files.drop(CREDENTIAL_FILE)
 
     def start(self, *, changed: bool) -> list[str]:
         """Have it run, with what is installed now; lines for people."""

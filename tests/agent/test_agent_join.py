@@ -282,8 +282,8 @@ def test_what_is_wrong_is_told_at_once(join, tmp_path, arguments, status, messag
     assert contents(root) == before
 
 
-def test_what_cannot_be_written_whole_is_not_written(join, tmp_path):
-    """The last of its directories is none: those before it are not written either."""
+def test_what_cannot_be_written_whole_is_not_written(join, mesh, tmp_path):
+    """The last of its directories is none: those before it are not written either, and no node is registered."""
     root = tmp_path / "root"
     (root / "usr/lib/systemd").mkdir(parents=True)
     blocking = root / "usr/lib/systemd/system-sleep"
@@ -298,7 +298,7 @@ def test_what_cannot_be_written_whole_is_not_written(join, tmp_path):
     full.symlink_to("/dev/full")
     run = join("--name", "a")
     assert f"No space left on device: '{root}/etc/aurora/agent.env'" in run.stderr
-    assert contents(root) == {}
+    assert (contents(root), mesh.nodes()) == ({}, {})
     assert join("--name", "a").returncode == 0
 
 
