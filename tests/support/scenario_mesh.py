@@ -15,7 +15,7 @@ from tests.support.registry_process import RegistryProcess
 from tests.support.seed_mesh import CHANNEL
 
 BEAT_SECONDS = 0.25
-REPEATS = 5
+REPEATS = 32
 
 
 class SimulatedNode:
@@ -140,11 +140,16 @@ class SimulatedMesh:
             thread.start()
 
     def ask(self, method: str, path: str, body: Any = None) -> requests.Response:
-        """The first registry's answer; what is not acknowledged, as on a busy machine, is repeated a few times."""
-        for _ in range(REPEATS):
-            answer = self._registries[0].ask(method, path, json=body)
-            if answer.status_code != requests.codes.unavailable:
-                break
+        """The first registry's answer; what is not acknowledged, as while it starts again, is repeated for a while."""
+        for repeats_left in reversed(range(REPEATS)):
+            try:
+                answer = self._registries[0].ask(method, path, json=body)
+            except requests.ConnectionError:
+                if not repeats_left:
+                    raise
+            else:
+                if answer.status_code != requests.codes.unavailable:
+                    break
             time.sleep(BEAT_SECONDS)
         return answer
 
