@@ -21,7 +21,7 @@ from exporter.programs.cli.screen import redraw
 from exporter.programs.cli.tables import Status, table
 from exporter.programs.cli.terminal import Terminal
 
-HEADER = ("NAME", "STATUS", "SEEN", "GPUS", "LOAD", "VRAM USED", "HOT", "NOTE")
+HEADER = ("NAME", "STATUS", "SEEN", "GPUS", "LOAD", "VRAM", "HOT", "NOTE")
 BAR, WIDE = 10, 80
 """How long a bar is, and from which width on there is room for it."""
 UNKNOWN = "-"
