@@ -24,7 +24,8 @@ SLICE = 16_384
 HEADS = 1_024
 """Bytes that are parsed at once where no body is awaited: they may hold so many requests, and each is kept."""
 MAX_UNPARSED = 2**26
-"""Bytes that wait to be parsed, of all connections together. uvloop reads up to 256 KiB of each at once."""
+"""Bytes that wait to be parsed, of all connections together: half of it is kept for callers that are trusted. uvloop
+reads up to 256 KiB of each at once."""
 SMALL = 4_096
 """A heartbeat of so many bytes is parsed at once."""
 BEGUN = 4
@@ -104,6 +105,8 @@ class Rounds:
 class Connection(Protocol):
     """What an Inflow needs of its connection."""
 
+    trusted: bool
+
     @property
     def pipeline(self) -> Sized:
         """Requests that are whole, and wait: nothing is parsed meanwhile."""
@@ -123,6 +126,7 @@ class Connection(Protocol):
 class Nobody:
     """The connection that is gone."""
 
+    trusted = False
     pipeline: Sized = ()
 
     def parse(self, data: bytes) -> None:
@@ -163,7 +167,7 @@ class Inflow(FlowControl):
             and self._rounds.has_room()
         ):
             self.spent += self._rounds.spend(self._connection.parse, data)
-        elif self._rounds.unparsed + len(data) > MAX_UNPARSED:
+        elif self._rounds.unparsed + len(data) > (MAX_UNPARSED if self._connection.trusted else MAX_UNPARSED // 2):
             self._connection.no_room()
         else:
             if not self.unparsed:

@@ -57,7 +57,7 @@ class Connection:
     def __init__(self, all_of_them: Connections, number: int) -> None:
         self._all, self._number = all_of_them, number
         self.pipeline: list[object] = all_of_them.requests
-        self.body = True
+        self.body = self.trusted = True
 
     def parse(self, data: bytes) -> None:
         """Note it."""
@@ -205,6 +205,17 @@ def test_what_waits_of_all_connections_is_bounded(monkeypatch):
         connections.loop.turn()
     assert [inflow.unparsed for inflow in connections.inflows] == [b""] * 4
     assert sum(len(data) for _, data in connections.parsed) == (SLICE + 1) + 2 * SLICE
+
+
+def test_strangers_leave_room_for_trusted_callers(monkeypatch):
+    """Half of what may wait."""
+    monkeypatch.setattr(rounds, "MAX_UNPARSED", 4 * SLICE)
+    connections = Connections(monkeypatch, 3)
+    for connection in connections.connections[:2]:
+        connection.trusted = False
+    for inflow in connections.inflows:
+        inflow.receive(b"a" * 2 * SLICE)
+    assert connections.refused == [1]
 
 
 def test_requests_begin_a_few_in_a_round_and_readers_keep_no_writer_waiting():
