@@ -87,7 +87,7 @@ def _dies_twice(incident: Incident, play: Scenario) -> None:
     play.at(second).do(node.stop)
     incident.due += outage(node.name, first, back, slack=incident.slack)
     # Alertmanager before 0.32 looks for emptied groups every 30 seconds, which nothing scales: until then what is new
-    # in such a group waits for its interval, and meanwhile the alert of the offline node suppresses that of its warning.
+    # in such a group waits for its interval, and by then the alert of the offline node suppresses the warning.
     warning, offline = outage(node.name, second, None, slack=Slack(late=GROUP_INTERVAL))
     incident.due += [replace(warning, optional=True), offline]
     return None
