@@ -39,7 +39,7 @@ def is_heartbeat(data: bytes) -> bool:
 
 
 class Rounds:
-    """Of one server; what has no place in a round waits for one of the next, first come, first served."""
+    """Of one server. What has no place in a round waits for one of the next: who has taken the least time is first."""
 
     _of_server: ClassVar[WeakKeyDictionary[ServerState, Rounds]] = WeakKeyDictionary()
 
