@@ -155,14 +155,16 @@ class BusListener:
             left = BURST
             while left > 0:
                 reply = await read(timeout=math.inf, disconnect_on_error=False, push_request=True)
-                kind, subject, *rest = reply
-                if kind == b"message" and subject == channel:
-                    take(rest[0])
-                    left -= len(rest[0]) // 1024
-                elif kind == b"message":
-                    self._prove(int(rest[0]))
+                kind = reply[0]
+                if kind == b"message":
+                    _, subject, payload = reply
+                    if subject == channel:
+                        take(payload)
+                        left -= len(payload) // 1024
+                    else:
+                        self._prove(int(payload))
                 elif kind == b"pong":
-                    self._take_pong(int(subject))  # It says what its ping said.
+                    self._take_pong(int(reply[1]))  # It says what its ping said.
                 else:
                     raise ValueError(f"expected an event or the answer to a ping, got {shown(reply)}")
                 self._replies += 1
