@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -44,6 +47,17 @@ def scrape(port: int, *, gzip: bool, query: str = "") -> Scraped:
     if head.split(b" ", 2)[1] != b"200":
         raise Refused(f"GET /metrics on port {port}: {head.decode()}")
     return Scraped(seconds, body)
+
+
+def wait_until_ready(port: int) -> None:
+    """Return once the registry has loaded its map. TimeoutError after a minute."""
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        with contextlib.suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=5).close()
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"the registry on port {port} is not ready")
 
 
 def request(method: str, path: str, body: bytes = b"", media_type: str = "application/json") -> bytes:

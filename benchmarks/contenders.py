@@ -45,6 +45,7 @@ def registry(
         *([f"--event-bus=redis://127.0.0.1:{bus_port}/0"] if bus_port else []),
     ]
     with running(argv, port=port, directory=directory, environment=environment) as pid:
+        client.wait_until_ready(port)
         yield Process("registry", port, pid)
 
 

@@ -120,18 +120,8 @@ def _registry(directory: Path, store: str, redis: Process, plan: Plan) -> Iterat
         "AURORA_THRESHOLDS_OFFLINE_AFTER": "1h",
     }
     with running(argv, port=port, directory=directory, environment=thresholds) as pid:
-        _wait_until_ready(port)
+        client.wait_until_ready(port)
         yield Process("registry", port, pid)
-
-
-def _wait_until_ready(port: int) -> None:
-    give_up = time.time() + GIVE_UP_SECONDS
-    while time.time() < give_up:
-        with contextlib.suppress(urllib.error.HTTPError):
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=5).close()
-            return
-        time.sleep(0.05)
-    raise TimeoutError(f"the registry on port {port} is not ready")
 
 
 def _publish(redis: Process, nodes: int) -> tuple[float, float]:

@@ -33,6 +33,8 @@ TOLD_WHY = 64
 """So many connections above the limit are answered why they are refused; the others are closed at once."""
 FEW_CHUNKS, SMALL_CHUNK = 1_000, 8
 """A body in more chunks has at least so many bytes a chunk on average: each is a call, whatever its size."""
+REFUSED_AFTER = 1.0
+"""Seconds: who sends such a body once more at once costs little meanwhile."""
 HEARTBEAT_PATH = "/heartbeat"
 """What a heartbeat's path ends with; the request waits for no turn."""
 READS = {"GET", "HEAD", "OPTIONS"}
@@ -230,7 +232,12 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._chunks += 1
         if self._chunks > FEW_CHUNKS and self._body_bytes < SMALL_CHUNK * self._chunks and not self._refused:
             self.refused("malformed")
-            self.refuse(Problem(400, f"expected chunks of at least {SMALL_CHUNK} bytes on average: send larger ones"))
+            self._refused = True
+            self._leave()
+            self.flow.pause_reading()
+            self._inflow.drop()
+            detail = f"expected chunks of at least {SMALL_CHUNK} bytes on average: send larger ones"
+            self.loop.call_later(REFUSED_AFTER, self._refuse_late, Problem(400, detail))
             raise _Refused
 
     def on_body(self, body: bytes) -> None:
@@ -324,6 +331,10 @@ class DeadlineProtocol(HttpToolsProtocol):
             self.transport.abort()
         else:
             self.blocked_since, self._unread = now, unread
+
+    def _refuse_late(self, problem: Problem) -> None:
+        if not self.transport.is_closing():
+            self.refuse(problem)
 
     def refuse(self, problem: Problem) -> None:
         """Answer, unless an answer is on its way, and end the connection."""
