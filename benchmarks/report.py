@@ -34,14 +34,14 @@ class Target:
 
     def row(self) -> tuple[str, ...]:
         """Promise, bound, measured, and by how much it was reached or missed."""
-        margin = abs(self.measured / self.bound - 1)
+        margin = f", by {abs(self.measured / self.bound - 1):.0%}" if self.bound else ""
         word = "reached" if self.reached else "**missed**"
         sign = "≤" if self.at_most else "≥"
         return (
             self.promise,
-            f"{sign} {self.bound:g} {self.unit}",
-            f"{self.measured:.3g} {self.unit}",
-            f"{word}, by {margin:.0%}",
+            f"{sign} {self.bound:g} {self.unit}".rstrip(),
+            f"{self.measured:.3g} {self.unit}".rstrip(),
+            f"{word}{margin}",
         )
 
 
