@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from exporter.api.documents import Renderer, timestamp
@@ -11,7 +11,7 @@ from exporter.api.eventlog import frame
 from exporter.api.queries import Test
 from exporter.api.responses import encode
 from exporter.api.service import Service
-from exporter.api.sharing import Shared
+from exporter.api.sharing import SharedByKey
 from exporter.api.stream import BATCH
 from exporter.domain.clock import SECOND
 from exporter.domain.durable import Recent
@@ -48,7 +48,7 @@ class Missed:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._slot = asyncio.Semaphore(1)
-        self._running: dict[Hashable, Shared[Found]] = {}
+        self._running: SharedByKey[Found] = SharedByKey()
 
     async def since(self, at_ns: int, query: bytes, tests: tuple[Test, ...]) -> Found:
         """All that happened to nodes since then (wall clock) that pass `tests`, which `query` states. Raises NotKept.
@@ -57,18 +57,13 @@ class Missed:
         once in what it is, the latest document alone.
         """
         key = (at_ns, query)
-        shared = self._running.get(key)
-        if shared is None:
-            shared = self._running[key] = Shared(self._find(key, at_ns, tests))
+        shared = self._running.find(key) or self._running.begin(key, self._find(at_ns, tests))
         return await shared.result()
 
-    async def _find(self, key: Hashable, at_ns: int, tests: tuple[Test, ...]) -> Found:
-        try:
-            async with self._slot:
-                position = self._service.events.log.end
-                frames = await _missed(self._service, at_ns, tests)
-        finally:
-            del self._running[key]
+    async def _find(self, at_ns: int, tests: tuple[Test, ...]) -> Found:
+        async with self._slot:
+            position = self._service.events.log.end
+            frames = await _missed(self._service, at_ns, tests)
         return Found([b"".join(frames[start : start + BATCH]) for start in range(0, len(frames), BATCH)], position)
 
 

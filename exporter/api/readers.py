@@ -1,4 +1,4 @@
-"""The readers of the event stream, of whom a few at a time are woken: in between, heartbeats are answered."""
+"""The readers of the event stream. A few at a time are woken: in between, heartbeats are answered."""
 
 from __future__ import annotations
 

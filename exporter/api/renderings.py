@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from exporter.api.problems import Problem
-from exporter.api.sharing import Shared
+from exporter.api.sharing import SharedByKey
 from exporter.exposition.yielder import Turns
 
 SLICE = 2**16
@@ -61,14 +61,14 @@ class Renderings:
         """`refused` is called with the reason of each refusal."""
         self._slots = asyncio.Semaphore(at_once)
         self._refused = refused
-        self._running: dict[Hashable, Shared[Body]] = {}
+        self._running: SharedByKey[Body] = SharedByKey()
         self._bytes = 0
         self._readers = 0
         self._rest = 0.0
 
     async def get(self, key: Hashable, render: Callable[[], Awaitable[Body]]) -> Body:
         """The body; raises Problem (503) when too many wait or too much is being read."""
-        rendering = self._running.get(key)
+        rendering = self._running.find(key)
         if rendering is None:
             if len(self._running) >= MAX_WAITING or self._bytes > MAX_BYTES:
                 self._refused("busy")
@@ -76,23 +76,20 @@ class Renderings:
                 await _refusals.wait()
                 detail = "too many large answers are being read: try again soon, or ask for less (limit=, filters)"
                 raise Problem(503, detail, kind="busy", headers=RETRY_AFTER)
-            rendering = self._running[key] = Shared(self._render(key, render))
+            rendering = self._running.begin(key, self._render(render))
         self._readers += 1
         try:
             return await rendering.result()
         finally:
             self._readers -= 1
 
-    async def _render(self, key: Hashable, render: Callable[[], Awaitable[Body]]) -> Body:
-        try:
-            async with self._slots:
-                if self._readers > CROWD:
-                    await asyncio.sleep(self._rest)
-                began = time.perf_counter()
-                body = await render()
-                self._rest = min(REST * (time.perf_counter() - began), LONGEST_REST)
-        finally:
-            del self._running[key]
+    async def _render(self, render: Callable[[], Awaitable[Body]]) -> Body:
+        async with self._slots:
+            if self._readers > CROWD:
+                await asyncio.sleep(self._rest)
+            began = time.perf_counter()
+            body = await render()
+            self._rest = min(REST * (time.perf_counter() - began), LONGEST_REST)
         self._bytes += body.size
         weakref.finalize(body, self._release, body.size)
         return body

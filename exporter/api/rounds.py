@@ -6,7 +6,6 @@ Else hundreds of connections that send at the same moment would be served, all o
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sized
 from heapq import heappop, heappush
 from itertools import count
@@ -16,6 +15,8 @@ from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
+
+from exporter.exposition.yielder import Turns
 
 ROUND_SECONDS = 0.001
 """So long at most, and one slice more, is parsed in a round; heartbeats excepted."""
@@ -48,8 +49,7 @@ class Rounds:
         self._left = ROUND_SECONDS
         self._waiting: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
-        self._requests: tuple[deque[Callable[[], None]], ...] = (deque(), deque())
-        self._begun = [0, 0]
+        self._reads, self._writes = Turns(BEGUN), Turns(BEGUN)
         self.unparsed = 0
         """Bytes that wait, of all connections."""
         self._scheduled = False
@@ -79,12 +79,7 @@ class Rounds:
 
     def begin(self, request: Callable[[], None], *, writes: bool) -> None:
         """Call it, once, in this round or one of the next. Readers never keep writers waiting, nor the reverse."""
-        if self._begun[writes] < BEGUN:
-            self._begun[writes] += 1
-            request()
-        else:
-            self._requests[writes].append(request)
-        self._schedule()
+        (self._writes if writes else self._reads).call(request)
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -94,10 +89,6 @@ class Rounds:
     def _begin(self) -> None:
         self._scheduled = False
         self._left = ROUND_SECONDS
-        for writes, waiting in enumerate(self._requests):
-            self._begun[writes] = 0
-            for _ in range(min(BEGUN, len(waiting))):
-                self.begin(waiting.popleft(), writes=bool(writes))
         while self._waiting and self._left > 0:
             heappop(self._waiting)[-1]()
 

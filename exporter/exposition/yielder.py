@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 STRETCH_NS = 1_000_000
 STRETCHES = 2
+Value = TypeVar("Value")
 
 
 class Turns:
@@ -19,21 +23,31 @@ class Turns:
     def __init__(self, per_round: int) -> None:
         self._per_round = per_round
         self._left = per_round
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[Callable[[], bool | None]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         """The loop whose next round is scheduled."""
+
+    def call(self, call: Callable[[], bool | None]) -> None:
+        """Call it, once, when it is its turn: at once while few ask. False says that there was nothing to do for it."""
+        if self._passes(asyncio.get_running_loop()):
+            call()
+        else:
+            self._waiting.append(call)
 
     async def wait(self) -> None:
         """Return when it is the caller's turn: at once while few ask."""
         loop = asyncio.get_running_loop()
+        if not self._passes(loop):
+            turn: asyncio.Future[None] = loop.create_future()
+            self._waiting.append(partial(resolve, turn, None))
+            await turn
+
+    def _passes(self, loop: asyncio.AbstractEventLoop) -> bool:
         if self._loop is not loop:
             self._begin(loop)
-        if self._left and not self._waiting:
-            self._left -= 1
-            return
-        turn = loop.create_future()
-        self._waiting.append(turn)
-        await turn
+        passes = self._left > 0 and not self._waiting
+        self._left -= passes
+        return passes
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None and self._loop.is_closed():
@@ -44,15 +58,20 @@ class Turns:
     def _next_round(self) -> None:
         self._left = self._per_round
         while self._waiting and self._left:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                self._left -= 1
+            self._left -= self._waiting.popleft()() is not False
         loop = self._loop
         if self._waiting and loop is not None:
             loop.call_soon(self._next_round)
         else:
             self._loop = None
+
+
+def resolve(future: asyncio.Future[Value], value: Value) -> bool:
+    """Give the future its value; whether it had none yet, and was not cancelled."""
+    if future.done():
+        return False
+    future.set_result(value)
+    return True
 
 
 _stretches = Turns(STRETCHES)

@@ -220,16 +220,20 @@ def test_strangers_leave_room_for_trusted_callers(monkeypatch):
 
 def test_requests_begin_a_few_in_a_round_and_readers_keep_no_writer_waiting():
     """In the order in which they came."""
-    loop, began = Loop(), cast("list[str]", [])
-    shared = Rounds(cast("asyncio.AbstractEventLoop", loop))
-    many = 2 * rounds.BEGUN + 1
-    for number in range(many):
-        shared.begin(partial(began.append, f"read {number}"), writes=False)
-    shared.begin(partial(began.append, "write"), writes=True)
 
-    assert began == [*(f"read {number}" for number in range(rounds.BEGUN)), "write"]
-    loop.turn()
-    shared.begin(partial(began.append, "the last"), writes=False)
-    assert len(began) == 2 * rounds.BEGUN + 1
-    loop.turn()
-    assert began[-2:] == [f"read {many - 1}", "the last"]
+    async def play() -> None:
+        began: list[str] = []
+        shared = Rounds(asyncio.get_running_loop())
+        many = 2 * rounds.BEGUN + 1
+        for number in range(many):
+            shared.begin(partial(began.append, f"read {number}"), writes=False)
+        shared.begin(partial(began.append, "write"), writes=True)
+
+        assert began == [*(f"read {number}" for number in range(rounds.BEGUN)), "write"]
+        await asyncio.sleep(0)
+        shared.begin(partial(began.append, "the last"), writes=False)
+        assert len(began) == 2 * rounds.BEGUN + 1
+        await asyncio.sleep(0)
+        assert began[-2:] == [f"read {many - 1}", "the last"]
+
+    asyncio.run(play())
