@@ -56,15 +56,16 @@ async def _distinct(path: str) -> AsyncIterator[bytes]:
 async def _registrations(known: str = "") -> AsyncIterator[bytes]:
     """Of new nodes, or of a known one."""
     for number in _numbers:
-        body = json.dumps({"name": known or f"h{number}", "role": "hostile"}).encode()
-        yield (
-            b"POST /nodes/register HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-        )
+        yield _register(json.dumps({"name": known or f"h{number}", "role": "hostile"}).encode())
 
 
 def _get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+
+
+def _register(body: bytes) -> bytes:
+    head = b"POST /nodes/register HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    return head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 KINDS: dict[str, tuple[Pieces, bool]] = {
@@ -93,13 +94,7 @@ KINDS: dict[str, tuple[Pieces, bool]] = {
     "registrations of a known node": (lambda: _registrations("n1"), True),
     "registrations of new nodes": (_registrations, True),
     "followers of /events": (lambda: _requests(_get("/events")), True),
-    "JSON bombs": (
-        lambda: _requests(
-            b"POST /nodes/register HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (len(BOMB), BOMB)
-        ),
-        True,
-    ),
+    "JSON bombs": (lambda: _requests(_register(BOMB)), True),
 }
 """For each kind what a connection sends, and whether it reads what comes back."""
 

@@ -27,8 +27,8 @@ MAX_NAMES = 1000
 def scrape(service: Service, renderings: Renderings, chosen: Renderings) -> Handler:
     """All metrics; before the node map is loaded only those about ourselves, since they say why.
 
-    `chosen`: for those who name samples, of whom there are as many kinds as callers can think of: whole scrapes do not
-    wait for them.
+    `chosen`: for scrapes that name samples. Callers can think of any number of those: whole scrapes do not wait for
+    them.
     """
 
     async def handle(request: Request) -> Response:

@@ -18,7 +18,7 @@ _FORWARDING = re.compile(
     rb"|^x-(?:akamai|amz-cf|appengine|arr|azure|bluecoat|envoy|nf|sucuri|vercel)-"
     rb"|^x-(?:http-host|original|rewrite)-|^x-(?:backend-)?host$"
 )
-"""Names of headers by which those who pass a request on say so, or say for whom, as far as they are known."""
+"""Names of headers by which a proxy says that it passed a request on, or which client it was, as far as known."""
 _DIRECT = frozenset(
     {
         b"accept",

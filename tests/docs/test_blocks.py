@@ -21,7 +21,7 @@ from exporter.programs.simulator.script import parse_script
 from tests.docs.blocks import PAGES, ROOT, blocks, languages, typed
 from tests.support.generations import DEFAULT
 from tests.support.redis_server import RedisServer
-from tests.support.registry_process import RegistryProcess, clean_env, program
+from tests.support.registry_process import RegistryProcess, clean_env, program, run_program
 from tests.support.server_process import until
 
 DOCS = ROOT / "docs"
@@ -147,15 +147,7 @@ def test_the_body_of_a_heartbeat_is_taken_whole(tmp_path):
 @pytest.mark.servers
 def test_the_demos_stack_starts_in_a_test():
     [source] = blocks(DOCS / "demo.md", "python")
-    found = subprocess.run(
-        [sys.executable, "-c", source],
-        cwd=ROOT,
-        env=clean_env(),
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
+    found = run_program([sys.executable, "-c", source], ROOT, timeout=110)
     assert found.returncode == 0, found.stderr
 
 
@@ -165,13 +157,8 @@ def test_prometheus_takes_the_scrape_configurations(page, tmp_path):
     for name in ("ca.crt", "prometheus.crt", "prometheus.key", "read-token"):
         (tmp_path / name).touch()
     (tmp_path / "prometheus.yml").write_text(text)
-    done = subprocess.run(
-        [DEFAULT.program("promtool"), "check", "config", "--syntax-only", tmp_path / "prometheus.yml"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    command = [DEFAULT.program("promtool"), "check", "config", "--syntax-only", "prometheus.yml"]
+    done = run_program(command, tmp_path, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -198,12 +185,6 @@ def test_promtool_takes_the_queries(tmp_path):
     queries = [line for text in blocks(DOCS / "metrics.md", "promql") for line in text.splitlines() if line.strip()]
     rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries)]
     (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "page", "rules": rules}]}))
-    done = subprocess.run(
-        [DEFAULT.program("promtool"), "check", "rules", tmp_path / "rules.yml"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_program([DEFAULT.program("promtool"), "check", "rules", "rules.yml"], tmp_path, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(queries) == 5

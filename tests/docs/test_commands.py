@@ -10,7 +10,7 @@ import pytest
 
 from exporter.programs.cli.arguments import parse as parse_cli
 from tests.docs.blocks import PAGES, ROOT, typed
-from tests.support.registry_process import RegistryProcess, clean_env, program
+from tests.support.registry_process import RegistryProcess, clean_env, program, run_program
 from tests.support.seed_mesh import REGISTRATIONS
 
 _INLINE = re.compile(r"`(aurora-cli [a-z][^`]*|make [a-z]+)`")
@@ -59,16 +59,7 @@ def test_the_commands_of_the_cli_page_run(tmp_path):
             words = shlex.split(line)[1:]
             if words[0] == "events":
                 continue  # it has no end
-            environment = clean_env(AURORA_REGISTRY=registry.url)
-            done = subprocess.run(
-                [*map(str, program("cli")), *words],
-                env=environment,
-                cwd=tmp_path,
-                capture_output=True,
-                text=True,
-                timeout=30,
-                check=False,
-            )
+            done = run_program([*program("cli"), *words], tmp_path, clean_env(AURORA_REGISTRY=registry.url))
             assert (done.returncode, line) == (0, line), done.stdout + done.stderr
 
 
@@ -114,15 +105,8 @@ def test_the_agent_understands_its_commands(registry, tmp_path, page, command): 
     if "--once" not in words and "--dry-run" not in words:
         words.append("--dry-run")
 
-    done = subprocess.run(
-        [*map(str, program("agent")), *words],
-        env=clean_env(AURORA_REGISTRY=registry.url),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    environment = clean_env(AURORA_REGISTRY=registry.url)
+    done = run_program([*program("agent"), *words], tmp_path, environment, timeout=60)
 
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
+from tests.docs.blocks import ROOT
 from tests.support.dashboard_model import expressions, loads
 from tests.support.dashboard_names import exposed_labels, known_labels, rules
 from tests.support.dashboard_promql import read
 
-ROOT = Path(__file__).parents[2]
 DASHBOARDS = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("alerts/runbooks/*.md"))]
 NAME = re.compile(r"\b(?:aurora_(?:node|mesh|site|topology|registry)_\w*[a-z0-9]|[a-z]+:aurora_[a-z_]+:[a-z]+)\b")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,11 @@ def clean_env(**variables: str) -> dict[str, str]:
 
 
 def run_program(
-    command: list[str | Path], directory: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    directory: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    timeout: float = DEADLINE_SECONDS,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end; exit status and outputs."""
     return subprocess.run(
@@ -106,6 +110,6 @@ def run_program(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=DEADLINE_SECONDS,
+        timeout=timeout,
         check=False,
     )
