@@ -1,73 +1,41 @@
-"""uvicorn's HTTP protocol with what it lacks: bounds on a request's head, on waiting for it, and on slow readers."""
+"""Connections have limits: of their number, of the time that a request takes to arrive, and of slow readers."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
-import httptools
-from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from exporter.api.connections import ConnectionLimits, source_of
-from exporter.api.events import ABORT, EVENTS
-from exporter.api.heads import fault_of_coding, last_answer, not_one_host, size_of, take_host_of_target, without_upgrade
+from exporter.api.framing import RETRY, FramedProtocol, ignore
 from exporter.api.problems import NOT_ACKNOWLEDGED, Problem
-from exporter.api.rounds import SLICE, Inflow, Rounds, is_heartbeat
 from exporter.api.stream import STOPPING
 from exporter.api.sweep import Sweep
-from exporter.api.tracing import request_id_of
 from exporter.domain.config import Limits
 
-MAX_HEAD = 65_536
-"""Bytes of a request's line and headers; and of whatever is neither a head nor a body, such as trailers."""
-MAX_HEADERS = 256
 PROGRESS = 65_536
 """Bytes that a reader must take in each `limits.send_timeout`."""
 TOLD_WHY = 64
 """So many connections above the limit are answered why they are refused; the others are closed at once."""
-FEW_CHUNKS, SMALL_CHUNK = 1_000, 8
-"""A body in more chunks has at least so many bytes a chunk on average: each is a call, whatever its size."""
-REFUSED_AFTER = 1.0
-"""Seconds: who sends such a body once more at once costs little meanwhile."""
-HEARTBEAT_PATH = "/heartbeat"
-"""What a heartbeat's path ends with; the request waits for no turn."""
-READS = {"GET", "HEAD", "OPTIONS"}
-RETRY = {"Retry-After": "2"}
-NOT_HTTP = "this is no HTTP/1.1 request"
-SURELY = MAX_HEAD - 2 * SLICE
-"""A head of at most so many bytes in the reads before the latest cannot be too large."""
 
 
 def _trust_all(_: str) -> bool:
     return True
 
 
-def _ignore(_: str) -> None:
-    return None
-
-
-class _Refused(Exception):
-    """The request was refused while it was parsed."""
-
-
-class DeadlineProtocol(HttpToolsProtocol):
-    """A request that is not whole in time is answered 408, one with an endless head or trailers 431; a reader that does
-    not read is cut off. Then the connection ends.
+class DeadlineProtocol(FramedProtocol):
+    """A request that is not whole in time is answered 408, and a reader that does not read is cut off.
 
     The time runs from the connection's beginning, or from a later request's first byte. One timer checks all
-    connections of a server, so that a request costs none. An upgrade that is asked for is ignored: the request is
-    answered as it is. Source: RFC 9110 7.8.
-    """  # noqa: D205 - one sentence
+    connections of a server, so that a request costs none.
+    """
 
     limits: Callable[[], Limits] = staticmethod(Limits)
     is_trusted: Callable[[str], bool] = staticmethod(_trust_all)
-    refused: Callable[[str], None] = staticmethod(_ignore)
     _sweeps: ClassVar[WeakKeyDictionary[ServerState, Sweep]] = WeakKeyDictionary()
 
     @classmethod
@@ -75,7 +43,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         cls,
         limits: Callable[[], Limits],
         is_trusted: Callable[[str], bool] = _trust_all,
-        refused: Callable[[str], None] = _ignore,
+        refused: Callable[[str], None] = ignore,
     ) -> type[DeadlineProtocol]:
         """The protocol with other limits, which are read again at each use, so that a reload may change them.
 
@@ -93,8 +61,6 @@ class DeadlineProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.source = ""
-        self.trusted = False
-        self._answering: RequestResponseCycle | None = None
         self.since: float | None = self.loop.time()
         """Since when a request is arriving; None between requests."""
         self.idle_since: float | None = None
@@ -102,26 +68,13 @@ class DeadlineProtocol(HttpToolsProtocol):
         self.blocked_since: float | None = None
         """Since when the peer has not read PROGRESS bytes of what it was sent."""
         self._unread = 0
-        self._in_head = True
-        self._progressed = False
-        self._overhead = 0
-        self._hosts = self._trailers = self._chunks = self._body_bytes = 0
-        self._upgrading = False
-        """Whether the request asks for an upgrade."""
-        self._fault: Problem | None = None
-        """What is wrong with the head, once it is whole."""
-        self._refused = False
         self._turned_away = ""
         """Why there is no room for this connection: the answer to its first request."""
         self._shared = ConnectionLimits.of(server_state)
-        self._rounds: Rounds
-        self._inflow: Inflow
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a request, if there is room for another connection."""
         super().connection_made(transport)
-        self._rounds = Rounds.of(self.server_state, self.loop)
-        self.flow = self._inflow = Inflow(transport, self._rounds, self)
         host = self.client[0] if self.client else ""
         self.source, self.trusted = source_of(host), self.is_trusted(host)
         sweep = self._sweeps.get(self.server_state)
@@ -137,122 +90,35 @@ class DeadlineProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room."""
         self._shared.leave(self)
-        self._inflow.drop()
-        self._leave()
         super().connection_lost(exc)
-        # They refer to us, as we to them: else only the garbage collector could end it.
-        self.cycle = self._answering = None  # type: ignore[assignment]  # as it is before the first request
-        self.pipeline.clear()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, or keep it until it is this connection's turn. A heartbeat never waits."""
+        """The first byte of a request begins its time."""
         if self.since is None:
             self.since = self.loop.time()
             self.idle_since = None
-        if is_heartbeat(data) and not self._inflow.unparsed:
-            self.parse(data)
-        elif not self._refused:
-            self._inflow.receive(data)
-
-    def parse(self, data: bytes) -> None:
-        """Parse it, a slice at most, as long as the head, or what surrounds the body, ends somewhere."""
-        if self._refused:
-            return
-        self._progressed = False
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._go_on_without_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self._malformed()
-        if self._progressed:
-            self._overhead = 0
-        else:
-            self._overhead += len(data)
-            if self._overhead > MAX_HEAD:
-                self._too_large_a_head()
+        super().data_received(data)
 
     def on_message_begin(self) -> None:
-        """The first byte of a request; it may follow another one's last byte at once."""
-        HttpToolsProtocol.on_message_begin(self)
-        self._inflow.spent = 0.0
-        self._in_head = True
-        self._hosts = 0
+        """Another request may follow one's last byte at once."""
+        super().on_message_begin()
         if self.since is None:
             self.since = self.loop.time()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, as the base takes it; what comes behind a body (trailers) is dropped."""
-        if not self._in_head:
-            self._trailers += 1
-            if self._trailers > MAX_HEADERS:
-                # What a callback raises ends the parsing of this read.
-                self._too_large_a_head()
-                raise _Refused
-            return
-        name = name.lower()
-        self.headers.append((name, value))
-        if name == b"host":
-            self._hosts += 1
-        elif name == b"expect":
-            self.expect_100_continue = value.lower() == b"100-continue"
-        elif name == b"transfer-encoding":
-            self._fault = self._fault or fault_of_coding(value)
+    def no_place(self) -> Problem | None:
+        """Why there is none for the connection."""
+        if not self._turned_away:
+            return None
+        return Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"})
 
-    def on_headers_complete(self) -> None:
-        """What follows is the body."""
-        self._in_head, self._progressed = False, True
-        self._trailers = self._chunks = self._body_bytes = 0
-        self._upgrading = self.parser.should_upgrade()
-        if self.url[:1] != b"/":
-            take_host_of_target(self.url, self.headers)
-        if len(self.headers) > MAX_HEADERS or (self._overhead > SURELY and size_of(self.url, self.headers) > MAX_HEAD):
-            self._too_large_a_head()
-        elif self._turned_away:
-            self.refuse(Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"}))
-        elif self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
-            self.refused("malformed")
-            self.refuse(not_one_host(self._hosts))
-        elif self._fault is not None:
-            self.refused("malformed")
-            self.refuse(self._fault)
-        elif not self._upgrading:
-            if not self.trusted:
-                self._shared.busy(self)
-            if self.expect_100_continue:
-                # Source: RFC 9110 10.1.1.
-                self.expect_100_continue = self.parser.get_http_version() != "1.0"
-            HttpToolsProtocol.on_headers_complete(self)
-            if self.scope["path"] == EVENTS:
-                # A stream whose reader takes nothing is cut at the end: a closing connection would wait for it.
-                self.scope["extensions"] = {ABORT: {ABORT: self.transport.abort}}
+    def begin_request(self) -> None:
+        """The connection is in use."""
+        if not self.trusted:
+            self._shared.busy(self)
+        super().begin_request()
 
-    def on_chunk_header(self) -> None:
-        """Another chunk of the body begins."""
-        self._chunks += 1
-        if self._chunks > FEW_CHUNKS and self._body_bytes < SMALL_CHUNK * self._chunks and not self._refused:
-            self.refused("malformed")
-            self._refused = True
-            self._leave()
-            self.flow.pause_reading()
-            self._inflow.drop()
-            detail = f"expected chunks of at least {SMALL_CHUNK} bytes on average: send larger ones"
-            self.loop.call_later(REFUSED_AFTER, self._refuse_late, Problem(400, detail))
-            raise _Refused
-
-    def on_body(self, body: bytes) -> None:
-        """A part of the body."""
-        self._progressed = True
-        self._body_bytes += len(body)
-        if not self._refused:
-            HttpToolsProtocol.on_body(self, body)
-
-    def on_message_complete(self) -> None:
-        """The request is whole."""
-        self._progressed = True
-        if self._refused or self._upgrading:
-            return
-        HttpToolsProtocol.on_message_complete(self)
+    def end_request(self) -> None:
+        """Its time ends, and where it is answered already, that of the next begins."""
         self.since = None
         if self.cycle.response_complete:
             self._wait()
@@ -331,71 +197,3 @@ class DeadlineProtocol(HttpToolsProtocol):
             self.transport.abort()
         else:
             self.blocked_since, self._unread = now, unread
-
-    def _refuse_late(self, problem: Problem) -> None:
-        if not self.transport.is_closing():
-            self.refuse(problem)
-
-    def refuse(self, problem: Problem) -> None:
-        """Answer, unless an answer is on its way, and end the connection."""
-        cycle = self.cycle
-        ours = cycle is not None and cycle.scope is self.scope
-        if cycle is None or (not cycle.response_started if ours else cycle.response_complete):
-            request_id = request_id_of(dict(self.headers) if ours else {})
-            self.transport.write(STATUS_LINE[problem.status] + last_answer(problem, request_id))
-        self._leave()
-        self._refused = True
-        self.transport.close()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        # `cycle` of the base is the last request that came; others may wait before it.
-        self._answering = cycle
-        if cycle.scope["path"].endswith(HEARTBEAT_PATH):
-            super()._start_asgi_task(cycle, app)
-        else:
-            self._rounds.begin(partial(self._start, cycle, app), writes=cycle.scope["method"] not in READS)
-
-    def _start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        if not cycle.disconnected:
-            super()._start_asgi_task(cycle, app)
-
-    def _leave(self) -> None:
-        """Whatever answers a request now answers nobody."""
-        for cycle in (self._answering, self.cycle):
-            if cycle is not None and not cycle.response_complete:
-                cycle.disconnected = True
-                cycle.message_event.set()
-
-    def in_body(self) -> bool:
-        """Whether the latest request's body is awaited."""
-        return self.cycle is not None and self.cycle.more_body
-
-    def no_room(self) -> None:
-        """Too much of all connections waits to be parsed."""
-        self.refused("busy")
-        self.refuse(Problem(503, "too much arrives at once: send it again soon", kind="busy", headers=RETRY))
-        self._inflow.drop()
-
-    def _malformed(self) -> None:
-        if not self._refused:
-            self.refused("malformed")
-            self.refuse(Problem(400, NOT_HTTP))
-
-    def _too_large_a_head(self) -> None:
-        if not self._refused:
-            self.refused("head_too_large")
-            detail = f"expected a request line and at most {MAX_HEADERS} headers of at most {MAX_HEAD} bytes together"
-            self.refuse(Problem(431, detail))
-
-    def _go_on_without_upgrade(self, data: bytes) -> None:
-        """The head asked for an upgrade: parse it again without what asks for it, and then what follows it."""
-        method = self.parser.get_method()
-        if method == b"CONNECT" or self._refused:
-            self._malformed()
-            return
-        head = without_upgrade(method, self.url, self.parser.get_http_version(), self.headers)
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.parse(head)
-        if data:
-            self.parse(data)

@@ -13,8 +13,8 @@ import requests
 from exporter.api import renderings as renderings_module
 from exporter.api.app import create_app
 from exporter.api.connections import source_of
+from exporter.api.framing import MAX_HEAD, MAX_HEADERS
 from exporter.api.problems import Problem
-from exporter.api.protocol import MAX_HEAD, MAX_HEADERS
 from exporter.api.rates import Buckets
 from exporter.api.renderings import Body, Renderings
 from exporter.domain.clock import SECOND

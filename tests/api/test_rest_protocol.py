@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from exporter.api.app import create_app
-from exporter.api.protocol import MAX_HEAD, MAX_HEADERS, DeadlineProtocol
+from exporter.api.framing import MAX_HEAD, MAX_HEADERS
+from exporter.api.protocol import DeadlineProtocol
 from exporter.domain.clock import SECOND
 from exporter.domain.config import Limits
 
