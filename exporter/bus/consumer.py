@@ -30,8 +30,9 @@ from exporter.domain.node import Node
 from exporter.domain.registration import Registration
 from exporter.domain.status import Transport
 from exporter.nodemap.nodemap import NodeMap
-from exporter.telemetry.metrics import Rejection, Telemetry
+from exporter.telemetry.metrics import Telemetry
 from exporter.telemetry.ratelimit import RateLimitedLogger
+from exporter.telemetry.reasons import Rejection
 
 MAX_WAITING_BYTES = 96 * 2**20
 """Of registrations and departures that wait for the store; with more, nothing is read from the bus."""

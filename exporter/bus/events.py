@@ -16,7 +16,7 @@ from exporter.domain.parsing import heartbeat_of, is_sound, without_body
 from exporter.domain.registration import parse_registration
 from exporter.domain.status import Transport
 from exporter.domain.text import shown
-from exporter.telemetry.metrics import Rejection
+from exporter.telemetry.reasons import Rejection
 
 OWN_SOURCE = "node-registry"
 MAX_BYTES = 2**18

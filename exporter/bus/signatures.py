@@ -14,7 +14,7 @@ from exporter.domain.clock import MILLISECOND, MINUTE, Clock
 from exporter.domain.command import Depart, Register
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.signing import event_code, signature_of
-from exporter.telemetry.metrics import Rejection
+from exporter.telemetry.reasons import Rejection
 
 WINDOW = MINUTE
 """How far a sender's clock may be from ours, or from where its last event puts it."""

@@ -18,8 +18,9 @@ from exporter.client.endpoint import parse_endpoint
 from exporter.client.http import HttpService, NoAnswer
 from exporter.domain.clock import SECOND, Clock
 from exporter.notifier.alerts import Alert
-from exporter.telemetry.metrics import Notification, Telemetry
+from exporter.telemetry.metrics import Telemetry
 from exporter.telemetry.ratelimit import RateLimitedLogger
+from exporter.telemetry.reasons import Notification
 
 MAX_WAITING = 10_000
 MAX_TOGETHER = 250

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
@@ -21,69 +20,11 @@ from exporter.nodemap.changes import Change
 from exporter.nodemap.nodemap import NodeMap
 from exporter.telemetry import logs
 from exporter.telemetry.looplag import LoopLag
+from exporter.telemetry.reasons import Notification, Refusal, Rejection
 from exporter.telemetry.requests import RequestDurations
 
 K = TypeVar("K", bound=str)
 _END = b"# EOF\n"
-
-
-class Rejection(enum.StrEnum):
-    """Why an event on the bus was not taken in; each stands in `/metrics` from the start."""
-
-    TOO_LARGE = "too_large"
-    TOO_COMPLEX = "too_complex"
-    """More values, or nested deeper, than is read."""
-    NOT_JSON = "not_json"
-    NOT_OBJECT = "not_object"
-    NO_TYPE = "no_type"
-    BAD_HEARTBEAT = "bad_heartbeat"
-    BAD_REGISTRATION = "bad_registration"
-    BAD_DEREGISTRATION = "bad_deregistration"
-    UNSIGNED = "unsigned"
-    BAD_SIGNATURE = "bad_signature"
-    STALE_SIGNATURE = "stale_signature"
-    """Sent before, or by a clock that is far off."""
-    UNKNOWN_NODE = "unknown_node"
-    NAME_CONFLICT = "name_conflict"
-    NODE_LIMIT = "node_limit"
-    STATE_LIMIT = "state_limit"
-    OVERLOAD = "overload"
-    """Registrations and departures arrived faster than the store takes them."""
-    STORE_UNAVAILABLE = "store_unavailable"
-
-
-class Refusal(enum.StrEnum):
-    """Why a request, or a connection, was refused before its handler; `/metrics` has each from the start."""
-
-    MALFORMED = "malformed"
-    HEAD_TOO_LARGE = "head_too_large"
-    RECEIVE_TIMEOUT = "receive_timeout"
-    SEND_TIMEOUT = "send_timeout"
-    HANDSHAKE = "handshake"
-    """TLS was not agreed on, or not in time."""
-    CONNECTIONS = "connections"
-    IDLE_CONNECTION = "idle_connection"
-    """Closed to make room for another one."""
-    REQUEST_RATE = "request_rate"
-    NEW_NODE_RATE = "new_node_rate"
-    BUSY = "busy"
-    """Too many large answers are being read."""
-    UNTRUSTED = "untrusted"
-    UNAUTHENTICATED = "unauthenticated"
-    """Without a token, or with one that is nobody's."""
-    FORBIDDEN = "forbidden"
-    """With a token that does not suffice."""
-    CROSS_SITE = "cross_site"
-    UNKNOWN_HOST = "unknown_host"
-
-
-class Notification(enum.StrEnum):
-    """The outcome of an alert posted to an Alertmanager; `/metrics` has each from the start."""
-
-    SENT = "sent"
-    FAILED = "failed"
-    """It will be tried again."""
-    DROPPED = "dropped"
 
 
 class Telemetry(Collector):

@@ -13,7 +13,7 @@ from exporter.domain.command import Depart, Register
 from exporter.domain.heartbeat import GpuReading, Heartbeat, PartialHeartbeat, Reason
 from exporter.domain.registration import Registration
 from exporter.domain.status import Transport
-from exporter.telemetry.metrics import Rejection
+from exporter.telemetry.reasons import Rejection
 
 SEED = {
     "type": "node_heartbeat",

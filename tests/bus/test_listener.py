@@ -23,7 +23,8 @@ from exporter.domain.node import Node
 from exporter.domain.reception import Source
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.nodemap.nodemap import NodeMap
-from exporter.telemetry.metrics import Rejection, Telemetry
+from exporter.telemetry.metrics import Telemetry
+from exporter.telemetry.reasons import Rejection
 from tests.support.redis_server import RedisServer
 from tests.support.tcp_proxy import TcpProxy
 

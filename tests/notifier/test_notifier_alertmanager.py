@@ -15,7 +15,8 @@ from exporter.domain.clock import MINUTE, SECOND
 from exporter.notifier import alertmanager as reporting
 from exporter.notifier.alertmanager import Alertmanager
 from exporter.notifier.alerts import Alert
-from exporter.telemetry.metrics import Notification, Telemetry
+from exporter.telemetry.metrics import Telemetry
+from exporter.telemetry.reasons import Notification
 from tests.support.clock import ManualClock
 
 
@@ -116,7 +117,7 @@ def test_an_alert_is_posted_as_the_v2_api_has_it(sink, telemetry):
 
     async def scenario(one: Alertmanager) -> None:
         one.put([alert("ann"), alert("bob", ended=True)])
-        await until(lambda: bool(sink.posted))
+        await until(lambda: telemetry.notifications[Notification.SENT] == 2)
 
     running(f"http://me:p%40ss@{sink.address}/alerts/", telemetry, scenario, region="eu", severity="mine")
 

@@ -11,7 +11,7 @@ import promql_parser as promql
 
 from exporter.domain.lifecycle import Phase
 from exporter.domain.status import Status, Transport
-from exporter.telemetry.metrics import Notification, Rejection
+from exporter.telemetry.reasons import Notification, Rejection
 
 VALUES: dict[str, frozenset[str]] = {
     "status": frozenset(Status),

@@ -13,7 +13,8 @@ from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.reception import Source
 from exporter.domain.status import Thresholds, Transport
 from exporter.nodemap.nodemap import NodeMap
-from exporter.telemetry.metrics import Rejection, Telemetry
+from exporter.telemetry.metrics import Telemetry
+from exporter.telemetry.reasons import Rejection
 from tests.support.clock import ManualClock
 
 FAMILIES = {
