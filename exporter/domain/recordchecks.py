@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from exporter.domain import strictjson
-from exporter.domain.clock import SECOND
+from exporter.domain.clock import HOUR, SECOND
 from exporter.domain.durable import LastHeartbeat, Mark
 from exporter.domain.errors import Invalid
 from exporter.domain.node import NodeRecord, Tombstone
@@ -20,6 +20,8 @@ from exporter.domain.transition import Transition
 
 MAX_TIME_NS = 4_102_444_800 * SECOND
 """The year 2100: no clock of ours says more, and all that is counted in nanoseconds stays below as well."""
+LATEST_NS = MAX_TIME_NS - 20 * 365 * 24 * HOUR
+"""No clock is believed beyond it: stores refuse later times, and ends of maintenance lie up to ten years ahead."""
 MAX_COUNT = 1_000_000
 MAX_OUTAGES = 1_000
 _TEXTS = ("node_id", "gpu_type", "os", "environment", "site")

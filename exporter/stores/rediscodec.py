@@ -10,7 +10,6 @@ import msgspec
 
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.recordchecks import (
-    MAX_TIME_NS,
     BadRecord,
     RecordFault,
     check_last_heartbeat,
@@ -175,7 +174,7 @@ def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
         if writes.isdigit() and is_name(name.decode(errors="replace")):
             saved.peers[name.decode()] = int(writes[:DIGITS])
     if time and len(time[0]) == DIGITS and time[0].isdigit():
-        saved.mesh_ns = min(int(time[0]), MAX_TIME_NS)
+        saved.mesh_ns = int(time[0])
     saved.records.update(name.decode() for name in records)
     saved.tombstones.update(name.decode() for name in tombstones)
     saved.missing.update(name.decode() for name in missing)

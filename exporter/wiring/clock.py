@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import time
 
-from exporter.domain.clock import HOUR
-from exporter.domain.recordchecks import MAX_TIME_NS
+from exporter.domain.recordchecks import LATEST_NS
 
 # CLOCK_BOOTTIME goes on while the host is suspended, CLOCK_MONOTONIC on Linux does not: a laptop asleep is blind.
 _MONOTONIC = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-LATEST_NS = MAX_TIME_NS - 20 * 365 * 24 * HOUR
-"""No wall clock is believed beyond it: stores refuse later times, and ends of maintenance lie up to ten years ahead."""
 
 
 class SystemClock:
