@@ -59,13 +59,14 @@ class TcpProxy:
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._open.wait()
+            era = self._era  # of now: while we connect, it may become a black hole
             try:
                 far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
             except OSError:
                 return  # Nobody listens there: our closing shows that to the other side.
             pumps = [
-                asyncio.create_task(self._pump(reader, far_writer, self._era)),
-                asyncio.create_task(self._pump(far_reader, writer, self._era)),
+                asyncio.create_task(self._pump(reader, far_writer, era)),
+                asyncio.create_task(self._pump(far_reader, writer, era)),
                 asyncio.create_task(self._spoil(writer)),
             ]
             try:
