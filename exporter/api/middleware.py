@@ -95,25 +95,21 @@ class Middleware:
             if len(headers) != len(scope["headers"]):
                 self._refuse_repeated(scope)
             principal = await self._admit(scope, headers, caller)
+            if may_be_empty(headers) and method not in _READS:
+                receive = await receive_nothing(receive, JSON_ONLY)
             if straight:
                 # Logs nothing unless it fails, so that it need not pay for what log lines would bear.
                 too_large = _too_large(headers, config.limits.max_body)
                 if too_large is not None and b"expect" in headers:
                     common.append((b"connection", b"close"))
-                if may_be_empty(headers):
-                    receive = await receive_nothing(receive, JSON_ONLY)
                 async with self._room_for(headers):
                     node = await self._take_heartbeat.take(scope, receive, too_large)
                 answer.status = await self._take_heartbeat.answer(node, send, common)
             else:
-                if caller.refusal:
-                    scope[NEW_NODE] = partial(self._rates.new_node, source_of(caller.address), config.limits)
-                scope[ACTOR] = Actor(principal, caller.address, request_id.decode())
+                self._note_caller(scope, caller, principal, request_id)
                 if method not in _READS and method != "OPTIONS":
                     types = JSON_OR_LINES if scope["path"] == HEARTBEATS else JSON_ONLY
                     check_body(headers, config.limits.max_body, types)
-                    if may_be_empty(headers):
-                        receive = await receive_nothing(receive, types)
                 async with _ROOM if method in _READS else self._room_for(headers):
                     with self._log_context(headers, caller, request_id):
                         await self._route(scope, headers, receive, answer)
@@ -155,6 +151,11 @@ class Middleware:
             service.telemetry.refuse(problem.kind.replace("-", "_") or "malformed")
             raise
         return principal
+
+    def _note_caller(self, scope: Scope, caller: Caller, principal: Principal | None, request_id: bytes) -> None:
+        if caller.refusal:
+            scope[NEW_NODE] = partial(self._rates.new_node, source_of(caller.address), self._service.config.limits)
+        scope[ACTOR] = Actor(principal, caller.address, request_id.decode())
 
     def _refuse_repeated(self, scope: Scope) -> None:
         try:
