@@ -66,9 +66,13 @@ class BusPublisher:
             async with asyncio.timeout(TIMEOUT_SECONDS), client.pipeline(transaction=False) as pipeline:
                 for payload in payloads:
                     pipeline.publish(self._channel, payload)
-                await pipeline.execute()
+                answers = await pipeline.execute(raise_on_error=False)
         except REDIS_ERRORS as fault:
             self._drop(len(payloads), explain(fault, self._url))
+        else:
+            refused = [answer for answer in answers if isinstance(answer, Exception)]
+            if refused:
+                self._drop(len(refused), explain(refused[0], self._url))
 
     def _drop(self, count: int, why: str) -> None:
         self._telemetry.publishes_failed += count

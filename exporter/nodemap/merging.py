@@ -49,8 +49,10 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
     local = node_map.mesh_time.local
     for stored in snapshot.nodes:
         _put(node_map, stored)
+    # How long nothing ran is known by the wall clock alone: it is no time in which late heartbeats could have come.
+    down_ns = max(0, now_ns - local(mark.alive_ns))
     for tombstone in sorted(snapshot.tombstones, key=lambda tombstone: tombstone.revision_ns):
-        node_map.remove(tombstone)
+        node_map.remove(tombstone, down_ns=down_ns)
     waiting = sorted(node_map.nodes(), key=lambda node: node.last_heartbeat_ns)
     for path in node_map.paths:
         outages = [(local(from_ns), local(to_ns)) for from_ns, to_ns in mark.outages.get(path.transport, [])]

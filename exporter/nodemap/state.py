@@ -191,13 +191,13 @@ class MapState:
         self._notify(change, node)
         return node
 
-    def remove(self, tombstone: Tombstone) -> None:
-        """The node is gone; its tombstone stays for a while."""
+    def remove(self, tombstone: Tombstone, *, down_ns: int = 0) -> None:
+        """The node is gone; its tombstone stays for a while. `down_ns`: for so long since then nobody received."""
         self.departed.pop(tombstone.name, None)
         self.departed[tombstone.name] = tombstone
         if tombstone.removal is Removal.DEPARTED:
             self._late_until_ns.pop(tombstone.name, None)
-            left_ns = min(self.mesh_time.local(tombstone.revision_ns), self.clock.monotonic_ns())
+            left_ns = min(self.mesh_time.local(tombstone.revision_ns) + down_ns, self.clock.monotonic_ns())
             late_ns = LATE_INTERVALS * self.thresholds.heartbeat_interval
             self._late_until_ns[tombstone.name] = left_ns + late_ns
         node = self._nodes.pop(tombstone.name, None)
