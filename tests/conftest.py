@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +20,22 @@ from tests.support.generations import GENERATIONS, required
 # Two busy cores make single examples slow at random: how long one takes is no property of ours.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+Measured = Callable[[str], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Measured:
+    """Notes how long a block takes for the table of faults: until something is `noticed`, or all is `back`."""
+
+    @contextmanager
+    def note(what: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        record_property(what, time.monotonic() - began)
+
+    return note
 
 
 def pytest_report_header() -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from tests.support.redis_server import RedisServer
 from tests.support.registry_process import RegistryProcess
-from tests.support.server_process import ServerProcess, until
+from tests.support.server_process import ServerProcess
 
 MAX_LOG_SHOWN = 10_000
 
@@ -37,21 +36,6 @@ def new_registry(tmp_path: Path) -> Iterator[Callable[..., RegistryProcess]]:
             return registry
 
         yield make
-
-
-Timed = Callable[[str, Callable[[], object], object], None]
-
-
-@pytest.fixture
-def timed(record_property: Callable[[str, object], None]) -> Timed:
-    """`until`, whose seconds are noted for the table of faults, as `noticed` or `back`."""
-
-    def wait(what: str, read: Callable[[], object], expected: object) -> None:
-        began = time.monotonic()
-        until(read, expected)
-        record_property(what, time.monotonic() - began)
-
-    return wait
 
 
 @pytest.fixture

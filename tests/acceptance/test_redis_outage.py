@@ -22,7 +22,7 @@ def codes(registry: RegistryProcess, *paths: str) -> dict[str, int]:
     return {path: registry.get(path).status_code for path in paths}
 
 
-def test_redis_is_down_at_the_start(new_registry, redis_server, timed):
+def test_redis_is_down_at_the_start(new_registry, redis_server, measured):
     """It serves, says 503 for what it cannot know yet, and loads the map when Redis comes."""
     registry = new_registry(store=redis_server.url, event_bus=redis_server.url).start()
     assert registry.register(**REGISTRATIONS["vengeance"]) == 201
@@ -38,7 +38,8 @@ def test_redis_is_down_at_the_start(new_registry, redis_server, timed):
     assert registry.metric("aurora_registry_store_up") == 0
     assert registry.register(**NEWCOMER) == 503
     redis_server.resume()
-    timed("back", lambda: registry.get("/-/ready").status_code, 200)
+    with measured("back"):
+        until(lambda: registry.get("/-/ready").status_code, 200)
     assert list(registry.nodes()) == ["vengeance"]
     until(lambda: registry.metric("aurora_registry_store_up"), 1.0)
     until(lambda: registry.register(**NEWCOMER), 201)
@@ -54,7 +55,7 @@ def test_nobody_listens_at_the_address_of_redis(new_registry, redis_server):
     assert registry.get("/nodes").json()["total"] == 0
 
 
-def test_redis_is_killed_and_comes_back_empty(new_registry, redis_server, timed):
+def test_redis_is_killed_and_comes_back_empty(new_registry, redis_server, measured):
     """Reads stay 200, writes are 503, and the map is written again; a deleted node stays deleted."""
     registry = new_registry(store=redis_server.url, event_bus=redis_server.url, settings=QUICK).start()
     for registration in REGISTRATIONS.values():
@@ -66,7 +67,8 @@ def test_redis_is_killed_and_comes_back_empty(new_registry, redis_server, timed)
         registered = {name: node["registered_at"] for name, node in registry.nodes().items()}
 
         redis_server.kill()
-        timed("noticed", lambda: registry.metric("aurora_registry_store_up"), 0.0)
+        with measured("noticed"):
+            until(lambda: registry.metric("aurora_registry_store_up"), 0.0)
         reads = ("/nodes", "/nodes/vengeance", "/topology", "/stats", "/metrics", "/sd/prometheus", "/-/ready")
         assert codes(registry, *reads) == dict.fromkeys(reads, 200)
         assert registry.register(**NEWCOMER) == 503
@@ -77,7 +79,8 @@ def test_redis_is_killed_and_comes_back_empty(new_registry, redis_server, timed)
         assert {node["held"] for node in registry.nodes().values()} == {True}
 
         redis_server.start()
-        timed("back", lambda: registry.get("/health").json()["status"], "ok")
+        with measured("back"):
+            until(lambda: registry.get("/health").json()["status"], "ok")
         until(lambda: any("held" in node for node in registry.nodes().values()), expected=False)
         assert {name: node["registered_at"] for name, node in registry.nodes().items()} == registered
         assert {name: registry.transitions(name) for name in living} == {name: [] for name in living}
@@ -90,14 +93,15 @@ def test_redis_is_killed_and_comes_back_empty(new_registry, redis_server, timed)
         until(lambda: "newcomer" in second.nodes(), expected=True)
 
 
-def test_redis_hangs(new_registry, redis_server, timed):
+def test_redis_hangs(new_registry, redis_server, measured):
     """SIGSTOP: every request is answered while it lasts, from memory or with 503, and no node is blamed."""
     registry = new_registry(store=redis_server.url, event_bus=redis_server.url, settings=QUICK).start()
     for registration in REGISTRATIONS.values():
         assert registry.register(**registration) == 201
     with Heartbeats(over_http(registry), REGISTRATIONS):
         redis_server.pause()
-        timed("noticed", lambda: registry.metric('aurora_registry_blind{transport="http"}'), 1.0)
+        with measured("noticed"):
+            until(lambda: registry.metric('aurora_registry_blind{transport="http"}'), 1.0)
         answer = registry.ask("POST", "/nodes/register", json=NEWCOMER, timeout=10)
         assert answer.status_code == 503
         assert json.loads(answer.text)["status"] == 503
@@ -105,17 +109,19 @@ def test_redis_hangs(new_registry, redis_server, timed):
         until(lambda: registry.metric('aurora_registry_blind_seconds_total{transport="http"}') > 4, expected=True)
         assert set(registry.statuses().values()) == {"active"}
         redis_server.resume()
-        timed("back", lambda: registry.register(**NEWCOMER) in {200, 201}, expected=True)
+        with measured("back"):
+            until(lambda: registry.register(**NEWCOMER) in {200, 201}, expected=True)
         until(lambda: registry.metric('aurora_registry_blind{transport="http"}'), 0.0)
         assert {name: registry.transitions(name) for name in REGISTRATIONS} == {name: [] for name in REGISTRATIONS}
 
 
-def test_subscription_is_cut(new_registry, redis_server, timed):
+def test_subscription_is_cut(new_registry, redis_server, measured):
     """CLIENT KILL: it subscribes again by itself, and goes on receiving."""
     registry = new_registry(event_bus=redis_server.url).start()
     until(lambda: registry.metric("aurora_registry_event_bus_up"), 1.0)
     with redis.Redis.from_url(redis_server.url) as bus:
         assert redis_server.cli("CLIENT", "KILL", "TYPE", "pubsub") == 1
-        timed("back", lambda: bus.pubsub_numsub(CHANNEL), [(CHANNEL.encode(), 1)])
+        with measured("back"):
+            until(lambda: bus.pubsub_numsub(CHANNEL), [(CHANNEL.encode(), 1)])
         over_bus(bus)("vengeance")
         until(lambda: list(registry.nodes()), ["vengeance"])

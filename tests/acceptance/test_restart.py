@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ def let_them_go_offline() -> None:
     time.sleep(OFFLINE_AFTER + 1)
 
 
-def test_kill_9_loses_nothing_and_blames_nobody(new_registry, store):
+def test_kill_9_loses_nothing_and_blames_nobody(new_registry, store, measured):
     """Registrations, lifecycle and transitions are there again; a node that lives never leaves `active`."""
     registry = new_registry(store=store, settings=QUICK).start()
     register_all(registry)
@@ -69,7 +70,8 @@ def test_kill_9_loses_nothing_and_blames_nobody(new_registry, store):
         registry.kill()
         heartbeats.die("runpod-tx")
         let_them_go_offline()
-        registry.start()
+        with measured("back"):
+            registry.start()
 
         assert lasting(registry) == before
         assert [before["vengeance"][key] for key in LIFECYCLE] == ["maintenance", "new fans", until_time]
@@ -97,21 +99,26 @@ def test_node_that_died_in_between_is_held_first(new_registry, store):
         assert "held" not in registry.nodes()["robbiebook1"]
 
 
-def test_stopped_process_blames_nobody(new_registry, store):
+def test_stopped_process_blames_nobody(new_registry, store, measured):
     """SIGSTOP for longer than `offline_after`, then SIGCONT: no node that lives changes its status."""
     registry = new_registry(store=store, settings=QUICK).start()
     register_all(registry)
     with Heartbeats(over_http(registry), REGISTRATIONS):
         until(lambda: set(registry.statuses().values()), {"active"})
-        before = registry.metric('aurora_registry_blind_seconds_total{transport="http"}')
+        blind_seconds = partial(registry.metric, 'aurora_registry_blind_seconds_total{transport="http"}')
+        before = blind_seconds()
         registry.signal(signal.SIGSTOP)
         let_them_go_offline()
         registry.signal(signal.SIGCONT)
-        until(
-            lambda: registry.metric('aurora_registry_blind_seconds_total{transport="http"}') >= before + OFFLINE_AFTER,
-            expected=True,
-        )
-        until(lambda: registry.metric('aurora_registry_blind{transport="http"}'), 0.0)
+        with measured("noticed"):
+            until(
+                lambda: (
+                    registry.metric('aurora_registry_blind_seconds_total{transport="http"}') >= before + OFFLINE_AFTER
+                ),
+                expected=True,
+            )
+        with measured("back"):
+            until(lambda: registry.metric('aurora_registry_blind{transport="http"}'), 0.0)
         assert set(registry.statuses().values()) == {"active"}
         assert {name: registry.transitions(name) for name in REGISTRATIONS} == {name: [] for name in REGISTRATIONS}
 

@@ -52,7 +52,7 @@ async def receives(desk: Listening, node: RedisServer, name: str) -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["forgotten", "removed by redis-cli"])
-def test_a_node_that_was_removed_from_its_cluster_is_left_for_the_next(cluster, reset):
+def test_a_node_that_was_removed_from_its_cluster_is_left_for_the_next(cluster, reset, measured):
     """It keeps its subscribers and answers their pings, but nothing that the cluster publishes reaches them."""
     first, second = cluster
 
@@ -64,9 +64,11 @@ def test_a_node_that_was_removed_from_its_cluster_is_left_for_the_next(cluster, 
             first.cli("CLUSTER", "FORGET", gone)
             if reset:
                 second.cli("CLUSTER", "RESET", "SOFT")
-            await desk.until(lambda: desk.telemetry.subscriptions_lost)
+            with measured("noticed"):
+                await desk.until(lambda: desk.telemetry.subscriptions_lost)
             assert desk.held(desk.map.get("before"))
-            await desk.until(lambda: desk.listener.up)
+            with measured("back"):
+                await desk.until(lambda: desk.listener.up)
             await receives(desk, first, "after")
 
     asyncio.run(scenario())

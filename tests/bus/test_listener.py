@@ -25,6 +25,7 @@ from exporter.domain.status import Status, Thresholds, Transport
 from exporter.nodemap.nodemap import NodeMap
 from exporter.telemetry.metrics import Telemetry
 from exporter.telemetry.reasons import Rejection
+from tests.conftest import Measured
 from tests.support.redis_server import RedisServer
 from tests.support.tcp_proxy import TcpProxy
 
@@ -210,7 +211,11 @@ def test_the_bus_may_be_up_before_the_map(server):
 
 
 async def hold_through(
-    desk: Listening, server: RedisServer, fault: Callable[[], None], repair: Callable[[], None]
+    desk: Listening,
+    server: RedisServer,
+    fault: Callable[[], None],
+    repair: Callable[[], None],
+    measured: Measured,
 ) -> None:
     """A node whose heartbeats arrive before and after a fault is held meanwhile, and nothing happened to it.
 
@@ -220,12 +225,14 @@ async def hold_through(
     await desk.until(lambda: len(desk.map))
     node = desk.map.get("vengeance")
     fault()
-    await desk.until(lambda: not desk.listener.up)
+    with measured("noticed"):
+        await desk.until(lambda: not desk.listener.up)
     assert desk.held(node)
     await asyncio.sleep(1.2 * THRESHOLDS.offline_after / SECOND)
     blind_ns = desk.blind_ns
     repair()
-    await desk.until(lambda: desk.listener.up)
+    with measured("back"):
+        await desk.until(lambda: desk.listener.up)
     publish(server, SEED)
     await desk.until(lambda: desk.heartbeats == 2)
 
@@ -234,12 +241,12 @@ async def hold_through(
     assert (node.status, list(desk.map.recent)) == (Status.ACTIVE, [])
 
 
-def test_a_black_holed_subscription_is_noticed(server, caplog):
+def test_a_black_holed_subscription_is_noticed(server, caplog, measured):
     """Neither side learns that the connection is dead; ours finds out, and the gap counts as blind."""
 
     async def scenario() -> int:
         async with TcpProxy(server.port) as proxy, listening(f"redis://127.0.0.1:{proxy.port}/0") as desk:
-            await hold_through(desk, server, proxy.black_hole, proxy.heal)
+            await hold_through(desk, server, proxy.black_hole, proxy.heal, measured)
             return proxy.port
 
     with caplog.at_level("INFO", "aurora.bus"):
@@ -253,27 +260,27 @@ def test_a_black_holed_subscription_is_noticed(server, caplog):
     }
 
 
-def test_a_stopped_redis_is_noticed(server):
+def test_a_stopped_redis_is_noticed(server, measured):
     """It accepts connections and answers nothing."""
 
     async def scenario() -> None:
         async with listening(server.url) as desk:
-            await hold_through(desk, server, server.pause, server.resume)
+            await hold_through(desk, server, server.pause, server.resume, measured)
 
     asyncio.run(scenario())
 
 
-def test_a_killed_redis_is_waited_for(server):
+def test_a_killed_redis_is_waited_for(server, measured):
     """Restarted, it is subscribed to again."""
 
     async def scenario() -> None:
         async with listening(server.url) as desk:
-            await hold_through(desk, server, server.kill, server.start)
+            await hold_through(desk, server, server.kill, server.start, measured)
 
     asyncio.run(scenario())
 
 
-def test_a_killed_subscription_is_a_gap(server):
+def test_a_killed_subscription_is_a_gap(server, measured):
     """However soon we are back: something may have been missed in between, so there was an outage."""
 
     async def scenario() -> None:
@@ -282,7 +289,8 @@ def test_a_killed_subscription_is_a_gap(server):
             await desk.until(lambda: len(desk.map))
             blind_ns = desk.blind_ns
             server.cli("CLIENT", "KILL", "TYPE", "pubsub")
-            await desk.until(lambda: desk.blind_ns > blind_ns)
+            with measured("noticed"):
+                await desk.until(lambda: desk.blind_ns > blind_ns)
             assert desk.telemetry.subscriptions_lost == 1
             publish(server, SEED)
             await desk.until(lambda: desk.heartbeats == 2)
@@ -295,7 +303,7 @@ def reasons(caplog: pytest.LogCaptureFixture) -> str:
     return "\n".join(getattr(record, "reason", "") for record in caplog.records)
 
 
-def test_a_changed_password_is_reported_without_the_secret(caplog):
+def test_a_changed_password_is_reported_without_the_secret(caplog, measured):
     """The line says what to do; once the password is right again, the bus is received."""
 
     async def scenario(server: RedisServer) -> None:
@@ -303,10 +311,12 @@ def test_a_changed_password_is_reported_without_the_secret(caplog):
             server.cli("CONFIG", "SET", "requirepass", "s3cret-new")
             server.password = "s3cret-new"
             server.cli("CLIENT", "KILL", "TYPE", "pubsub")
-            await desk.until(lambda: "it refuses the user and password" in reasons(caplog))
+            with measured("noticed"):
+                await desk.until(lambda: "it refuses the user and password" in reasons(caplog))
             assert not desk.listener.up
             server.cli("CONFIG", "SET", "requirepass", "s3cret-old")
-            await desk.until(lambda: desk.listener.up)
+            with measured("back"):
+                await desk.until(lambda: desk.listener.up)
 
     with RedisServer(password="s3cret-old") as server:
         asyncio.run(scenario(server))
@@ -315,7 +325,7 @@ def test_a_changed_password_is_reported_without_the_secret(caplog):
     assert "s3cret" not in reasons(caplog) + caplog.text
 
 
-def test_behind_sentinels_the_new_master_is_found(server):
+def test_behind_sentinels_the_new_master_is_found(server, measured):
     """When the master dies, its replica is promoted, and the channel goes on there."""
     replica = RedisServer("--replicaof", "127.0.0.1", str(server.port))
     sentinel = RedisServer(sentinel=True)
@@ -331,8 +341,10 @@ def test_behind_sentinels_the_new_master_is_found(server):
             await desk.until(lambda: desk.heartbeats == 1)
             await desk.until(lambda: sentinel.cli("SENTINEL", "REPLICAS", "mesh"))
             server.kill()
-            await desk.until(lambda: not desk.listener.up)
-            await desk.until(lambda: desk.listener.up, within=40)
+            with measured("noticed"):
+                await desk.until(lambda: not desk.listener.up)
+            with measured("back"):
+                await desk.until(lambda: desk.listener.up, within=40)
             publish(replica, SEED)
             await desk.until(lambda: desk.heartbeats == 2)
 

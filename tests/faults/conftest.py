@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.acceptance.conftest import new_registry, pytest_runtest_makereport, redis_server, timed
+from tests.acceptance.conftest import new_registry, pytest_runtest_makereport, redis_server
 
-__all__ = ["new_registry", "pytest_runtest_makereport", "redis_server", "timed"]
+__all__ = ["new_registry", "pytest_runtest_makereport", "redis_server"]

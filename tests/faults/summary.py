@@ -1,7 +1,7 @@
 """A plugin of pytest (`-p tests.faults.summary`): the table of faults, with what held and the seconds that were taken.
 
-Tests note seconds with the fixture `timed`: `noticed`, from the fault until somebody notices, and `back`, from its end
-until all is as before.
+Tests note seconds with the fixture `measured`: `noticed`, from the fault until somebody notices, and `back`, from its
+end until all is as before.
 """
 
 from __future__ import annotations

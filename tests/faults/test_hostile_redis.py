@@ -35,7 +35,7 @@ def memory(process_id: int, kind: str) -> int:
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_it_takes_bounded_memory_and_ends_nothing(new_registry, timed, answer):
+def test_it_takes_bounded_memory_and_ends_nothing(new_registry, measured, answer):
     """Store and bus, in place of a Redis that was there: we serve from memory, and go on once it is itself again."""
     with RedisServer() as redis_server, ProxyThread(redis_server.port) as proxy:
         url = f"redis://127.0.0.1:{proxy.port}"
@@ -45,14 +45,16 @@ def test_it_takes_bounded_memory_and_ends_nothing(new_registry, timed, answer):
         accepted = proxy.accepted
 
         proxy.spoil(*ANSWERS[answer])
-        timed("noticed", lambda: registry.get("/health").json()["store"], "down")
+        with measured("noticed"):
+            until(lambda: registry.get("/health").json()["store"], "down")
         until(lambda: EXPECTED.get(answer, "the event bus is not received") in registry.log, expected=True)
         until(lambda: proxy.accepted - accepted > ATTEMPTS, expected=True)
         assert list(registry.nodes()) == ["a"]
         grown = {kind: memory(registry.process_id, kind) - before[kind] for kind in before}
 
         proxy.heal()
-        timed("back", lambda: registry.get("/health").json()["status"], "ok")
+        with measured("back"):
+            until(lambda: registry.get("/health").json()["status"], "ok")
         until(lambda: registry.register(name="b"), 201)
         assert registry.stop() == 0
         assert "Traceback" not in registry.log

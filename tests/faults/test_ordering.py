@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.acceptance.conftest import Timed
+from tests.conftest import Measured
 from tests.support.proxy_thread import ProxyThread
 from tests.support.redis_server import RedisServer
 from tests.support.registry_process import RegistryProcess
@@ -65,19 +65,21 @@ def agree(*registries: RegistryProcess) -> Callable[[], bool]:
 
 
 def test_merging_makes_no_heartbeat(
-    new_registry: Registries, redis_server: RedisServer, cable: ProxyThread, timed: Timed
+    new_registry: Registries, redis_server: RedisServer, cable: ProxyThread, measured: Measured
 ) -> None:
     """A node that came and died while a registry was cut off is offline there as well."""
     first = new_registry(store=redis_server.url, settings=QUICK).start()
     cut_off = new_registry(store=through(cable), settings=QUICK).start()
     cable.cut()
-    timed("noticed", lambda: cut_off.metric("aurora_registry_store_up"), 0.0)
+    with measured("noticed"):
+        until(lambda: cut_off.metric("aurora_registry_store_up"), 0.0)
     assert first.register(name="x") == 201
     until(lambda: first.statuses()["x"], "offline")
     before = first.nodes()["x"], histories(first, ["x"])
 
     cable.heal()
-    timed("back", lambda: list(cut_off.nodes()), ["x"])
+    with measured("back"):
+        until(lambda: list(cut_off.nodes()), ["x"])
     # A change that takes the whole way from there to here: what the merge had to publish is published by then.
     until(lambda: cut_off.register(name="later"), 201)
     until(lambda: "later" in first.nodes(), expected=True)
@@ -88,7 +90,7 @@ def test_merging_makes_no_heartbeat(
 
 
 def test_nodes_of_a_registry_that_is_cut_off_are_held(
-    new_registry: Registries, redis_server: RedisServer, cable: ProxyThread
+    new_registry: Registries, redis_server: RedisServer, cable: ProxyThread, measured: Measured
 ) -> None:
     """While it acknowledges their heartbeats, no other registry turns them; then it refuses, and they go elsewhere."""
     first = new_registry(store=redis_server.url, settings=PATIENT).start()
@@ -114,24 +116,26 @@ def test_nodes_of_a_registry_that_is_cut_off_are_held(
 
     with Heartbeats(over_http(first), ["x"]):
         cable.heal()
-        until(lambda: cut_off.ask("POST", "/nodes/x/heartbeat").status_code, 204)
+        with measured("back"):
+            until(lambda: cut_off.ask("POST", "/nodes/x/heartbeat").status_code, 204)
         until(lambda: "held" in first.nodes()["x"], expected=False)
         assert (first.transitions("x"), first.statuses()["x"]) == ([], "active")
 
 
 def test_a_dead_node_of_a_registry_that_is_gone_goes_offline(
-    new_registry: Registries, redis_server: RedisServer
+    new_registry: Registries, redis_server: RedisServer, measured: Measured
 ) -> None:
     """It is held for the lease and no longer."""
     first, killed = (new_registry(store=redis_server.url, settings=QUICK).start() for _ in range(2))
     assert killed.register(name="x") == 201
     until(lambda: "x" in first.nodes(), expected=True)
     killed.kill()
-    until(lambda: first.transitions("x"), DIED)
+    with measured("noticed"):
+        until(lambda: first.transitions("x"), DIED)
 
 
 @pytest.mark.parametrize("shift", [-45, 3600])
-def test_the_clock_of_redis_is_set(new_registry: Registries, tmp_path: Path, shift: int) -> None:
+def test_the_clock_of_redis_is_set(new_registry: Registries, tmp_path: Path, shift: int, measured: Measured) -> None:
     """As after a failover to a host that is behind: nobody turns a node whose heartbeats come."""
     clock = ShiftedClock(tmp_path, "redis")
     with RedisServer(environment=clock.environment()) as server:
@@ -142,7 +146,8 @@ def test_the_clock_of_redis_is_set(new_registry: Registries, tmp_path: Path, shi
             until(lambda: len(registries[1].nodes()), 2)
             clock.set(shift)
             heartbeats.die("dies")
-            until(lambda: [registry.statuses()["dies"] for registry in registries], ["offline"] * 2)
+            with measured("noticed"):
+                until(lambda: [registry.statuses()["dies"] for registry in registries], ["offline"] * 2)
             assert [registry.statuses()["x"] for registry in registries] == ["active"] * 2
             assert [registry.transitions("x") for registry in registries] == [[], []]
             assert [registry.transitions("dies") for registry in registries] == [DIED, DIED]
@@ -200,7 +205,7 @@ def test_the_wall_clock_is_set_beyond_what_stores_take(new_registry: Registries,
 
 @pytest.mark.parametrize("method", ["DELETE", "POST"])
 def test_a_write_that_was_given_up_is_applied_later(
-    new_registry: Registries, redis_server: RedisServer, method: str
+    new_registry: Registries, redis_server: RedisServer, method: str, measured: Measured
 ) -> None:
     """It was answered 503; when Redis does it all the same, every registry knows."""
     registries = [new_registry(store=redis_server.url, settings=PATIENT).start() for _ in range(2)]
@@ -213,8 +218,9 @@ def test_a_write_that_was_given_up_is_applied_later(
         status = registries[1].register(name="new")
     assert status == 503
     redis_server.resume()
-    until(lambda: [registry.metric("aurora_registry_store_up") for registry in registries], [1.0, 1.0])
-    until(lambda: registries[0].nodes().keys() == registries[1].nodes().keys(), expected=True)
+    with measured("back"):
+        until(lambda: [registry.metric("aurora_registry_store_up") for registry in registries], [1.0, 1.0])
+        until(lambda: registries[0].nodes().keys() == registries[1].nodes().keys(), expected=True)
     answers = [registry.ask("POST", "/nodes/x/heartbeat").status_code for registry in registries]
     assert answers[0] == answers[1]
 
@@ -236,7 +242,7 @@ def mesh(new_registry: Registries, redis_server: RedisServer) -> Iterator[list[R
 
 
 @pytest.mark.parametrize("loss", ["flush", "old dump"])
-def test_a_store_forgets(mesh: list[RegistryProcess], redis_server: RedisServer, loss: str) -> None:
+def test_a_store_forgets(mesh: list[RegistryProcess], redis_server: RedisServer, loss: str, measured: Measured) -> None:
     """Histories are what they were, nobody is active without a heartbeat, and nothing is published again."""
     registries = mesh
     names = ["died", "died-twice", "lives"]
@@ -248,9 +254,10 @@ def test_a_store_forgets(mesh: list[RegistryProcess], redis_server: RedisServer,
         shutil.copy(redis_server.directory / "old.rdb", redis_server.directory / "dump.rdb")
         redis_server.start()
     logged = [registry.log for registry in registries]
-    for number, registry in enumerate(registries):
-        until(partial(registers, registry, f"new-{number}"), expected=True)
-    until(lambda: [histories(registry, names) for registry in registries], [before, before])
+    with measured("back"):
+        for number, registry in enumerate(registries):
+            until(partial(registers, registry, f"new-{number}"), expected=True)
+        until(lambda: [histories(registry, names) for registry in registries], [before, before])
     for registry in registries:
         assert [registry.statuses()[name] for name in names] == ["offline", "offline", "active"]
     # What is logged is what is published.
@@ -258,7 +265,9 @@ def test_a_store_forgets(mesh: list[RegistryProcess], redis_server: RedisServer,
         assert [name for name in names if f" node={name} " in registry.log[len(before_log) :]] == []
 
 
-def test_redis_restarts_empty_after_the_registry_did(new_registry: Registries, redis_server: RedisServer) -> None:
+def test_redis_restarts_empty_after_the_registry_did(
+    new_registry: Registries, redis_server: RedisServer, measured: Measured
+) -> None:
     """The re-seed carries each node's last transition, and publishes none of it."""
     registry = new_registry(store=redis_server.url, event_bus=redis_server.url, settings=QUICK).start()
     assert registry.register(name="died") == 201
@@ -268,7 +277,8 @@ def test_redis_restarts_empty_after_the_registry_did(new_registry: Registries, r
     log = registry.log.count("node=died")
     last = histories(registry, ["died"])["died"][0]
     redis_server.restart()
-    until(lambda: registry.register(name="new") in {200, 201}, expected=True)
+    with measured("back"):
+        until(lambda: registry.register(name="new") in {200, 201}, expected=True)
     assert histories(registry, ["died"])["died"] == [last]
     assert (registry.statuses()["died"], registry.log.count("node=died")) == ("offline", log)
 

@@ -154,7 +154,7 @@ def healthy(registry):
 
 
 @pytest.mark.parametrize("what", ODD)
-def test_what_is_no_redis_is_named_and_waited_for(new_registry, timed, what):
+def test_what_is_no_redis_is_named_and_waited_for(new_registry, measured, what):
     """From the start on, and in place of one that was there; store and bus."""
     with RedisServer() as redis_server:
         port = redis_server.port
@@ -163,7 +163,8 @@ def test_what_is_no_redis_is_named_and_waited_for(new_registry, timed, what):
         redis_server.kill()
         with listener(ODD[what], port):
             starting = new_registry(store=redis_server.url, event_bus=redis_server.url).start(ready="/-/healthy")
-            timed("noticed", lambda: running.get("/health").json()["store"], "down")
+            with measured("noticed"):
+                until(lambda: running.get("/health").json()["store"], "down")
             until(lambda: REASONS.get(what, "the store is down") in running.log + starting.log, expected=True)
             assert list(running.nodes()) == ["a"]
             assert starting.get("/nodes").status_code == 503
@@ -171,7 +172,8 @@ def test_what_is_no_redis_is_named_and_waited_for(new_registry, timed, what):
             assert (refusal.status_code, "the store is down (Redis at" in refusal.json()["detail"]) == (503, True)
         redis_server.start()
         for registry in (running, starting):
-            timed("back", healthy(registry), "ok")
+            with measured("back"):
+                until(healthy(registry), "ok")
             assert "Traceback" not in registry.log
         until(lambda: set(starting.nodes()), {"a"})
         assert [registry.stop() for registry in (running, starting)] == [0, 0]
@@ -197,12 +199,13 @@ def refuse_writes(redis_server, how):
         ("replicas", "too few of its replicas are there"),
     ],
 )
-def test_a_redis_that_takes_no_writes_is_down_until_it_does(new_registry, redis_server, timed, how, reason):
+def test_a_redis_that_takes_no_writes_is_down_until_it_does(new_registry, redis_server, measured, how, reason):
     """The gauge does not flicker, the log says why once, the 503 says why too, and all is there afterwards."""
     registry = new_registry(store=redis_server.url).start()
     assert registry.register(name="a") == 201
     accept = refuse_writes(redis_server, how)
-    timed("noticed", lambda: registry.metric("aurora_registry_store_up"), 0)
+    with measured("noticed"):
+        until(lambda: registry.metric("aurora_registry_store_up"), 0)
 
     seen = set()
     for _ in range(40):
@@ -215,7 +218,8 @@ def test_a_redis_that_takes_no_writes_is_down_until_it_does(new_registry, redis_
     assert list(registry.nodes()) == ["a"]
 
     accept()
-    timed("back", lambda: registry.metric("aurora_registry_store_up"), 1)
+    with measured("back"):
+        until(lambda: registry.metric("aurora_registry_store_up"), 1)
     until(lambda: registry.register(name="b"), 201)
     assert redis_server.cli("HLEN", PREFIX + "nodes") == 2
 

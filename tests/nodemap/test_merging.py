@@ -11,6 +11,7 @@ from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap import merging
+from exporter.nodemap.loading import load
 from exporter.nodemap.nodemap import NodeMap
 from tests.support.clock import ManualClock
 from tests.support.steps import complete
@@ -30,7 +31,7 @@ def stored(name: str, clock: ManualClock, *, ago: float, status: Status = Status
 
 def loaded(clock: ManualClock, snapshot: Snapshot) -> NodeMap:
     node_map = NodeMap(clock, Thresholds())
-    merging.load(node_map, snapshot)
+    load(node_map, snapshot)
     return node_map
 
 

@@ -23,6 +23,7 @@ from exporter.domain.site import SiteRule
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap import merging
+from exporter.nodemap.loading import load
 from exporter.nodemap.nodemap import NodeMap
 from tests.support.clock import ManualClock
 
@@ -281,7 +282,7 @@ class MapMachine(RuleBasedStateMachine):
         self.clock.advance(seconds)
         self.bus_lost = False
         self.start()
-        merging.load(self.map, self.store.snapshot())
+        load(self.map, self.store.snapshot())
         for _ in range(seconds):
             self.count_second(blind=frozenset(Transport))
         self.reception_returns(frozenset(Transport))

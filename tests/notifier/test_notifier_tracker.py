@@ -19,6 +19,7 @@ from exporter.domain.reception import Source
 from exporter.domain.registration import parse_registration
 from exporter.domain.status import Thresholds, Transport
 from exporter.nodemap import merging
+from exporter.nodemap.loading import load
 from exporter.nodemap.nodemap import NodeMap
 from exporter.notifier.alerts import alert_of
 from exporter.notifier.tracker import AlertTracker
@@ -238,7 +239,7 @@ def restarted(mesh: Mesh, seconds: float) -> Mesh:
     after = Mesh()
     after.clock = mesh.clock
     after.map = NodeMap(mesh.clock, Thresholds())
-    merging.load(after.map, snapshot)
+    load(after.map, snapshot)
     after.book = AlertTracker(after.map, shared=False, setting=Setting.of(Config()))
     return after
 

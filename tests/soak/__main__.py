@@ -27,6 +27,7 @@ def main() -> int:
     say(f"soak: seed {arguments.seed}, {arguments.minutes:g} minutes, {arguments.nodes} nodes, 3 registries")
     with tempfile.TemporaryDirectory(prefix="aurora-soak-") as directory:
         where = arguments.keep or Path(directory)
+        where.mkdir(parents=True, exist_ok=True)
         result = asyncio.run(soak(where, arguments.seed, arguments.minutes * 60, nodes=arguments.nodes, say=say))
     for line in result.lines():
         say(line)

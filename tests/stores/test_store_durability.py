@@ -76,7 +76,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", disk], check=True)
 
 
-def test_a_full_disk_is_said_and_waited_for(small_disk, run):
+def test_a_full_disk_is_said_and_waited_for(small_disk, run, measured):
     """Old data stay; once there is room, all is well."""
     store = SqliteStore(small_disk / "aurora.db")
     run(store.open())
@@ -92,7 +92,8 @@ def test_a_full_disk_is_said_and_waited_for(small_disk, run):
         assert run(store.load()).nodes == [stored(record())]
 
     ballast.unlink()
-    assert run(store.save(Batch({"b": record("b")}))) == Saved({"b"}, set(), [])
+    with measured("back"):
+        assert run(store.save(Batch({"b": record("b")}))) == Saved({"b"}, set(), [])
     assert run(store.load()).nodes == [stored(record()), stored(record("b"))]
     run(store.close())
 
