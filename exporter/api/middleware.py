@@ -17,7 +17,17 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from exporter.api.access import Access
-from exporter.api.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_body, has_body, is_large, read_unused_body
+from exporter.api.bodies import (
+    JSON_ONLY,
+    JSON_OR_LINES,
+    Disconnected,
+    check_body,
+    has_body,
+    is_large,
+    may_be_empty,
+    read_unused_body,
+    receive_nothing,
+)
 from exporter.api.browsers import Hosts, Origins, is_browser, refuse_cross_site
 from exporter.api.callers import NodesByAddress
 from exporter.api.connections import source_of
@@ -54,11 +64,11 @@ class Middleware:
         self._router = Router(routes, redirect_slashes=False)
         self._take_heartbeat = take_heartbeat
         self._templates = {route.endpoint: route.path for route in routes}
-        self._methods: dict[str, set[str]] = {}
+        self._routes = routes
+        self._paths = ", ".join(dict.fromkeys(route.path for route in routes))
         for route in routes:
             # `$` would overlook a line feed at the end, and what is decided by the path would take another one.
             route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z")
-            self._methods.setdefault(route.path, {"OPTIONS"}).update(route.methods or ())
         self._trust = Trust()
         self._access = Access(service)
         self._origins = Origins()
@@ -85,6 +95,8 @@ class Middleware:
             if len(headers) != len(scope["headers"]):
                 self._refuse_repeated(scope)
             principal = await self._admit(scope, headers, caller)
+            if may_be_empty(headers) and method not in _READS:
+                receive = await receive_nothing(receive, JSON_ONLY)
             if straight:
                 # Logs nothing unless it fails, so that it need not pay for what log lines would bear.
                 too_large = _too_large(headers, config.limits.max_body)
@@ -94,9 +106,7 @@ class Middleware:
                     node = await self._take_heartbeat.take(scope, receive, too_large)
                 answer.status = await self._take_heartbeat.answer(node, send, common)
             else:
-                if caller.refusal:
-                    scope[NEW_NODE] = partial(self._rates.new_node, source_of(caller.address), config.limits)
-                scope[ACTOR] = Actor(principal, caller.address, request_id.decode())
+                self._note_caller(scope, caller, principal, request_id)
                 if method not in _READS and method != "OPTIONS":
                     types = JSON_OR_LINES if scope["path"] == HEARTBEATS else JSON_ONLY
                     check_body(headers, config.limits.max_body, types)
@@ -142,6 +152,11 @@ class Middleware:
             raise
         return principal
 
+    def _note_caller(self, scope: Scope, caller: Caller, principal: Principal | None, request_id: bytes) -> None:
+        if caller.refusal:
+            scope[NEW_NODE] = partial(self._rates.new_node, source_of(caller.address), self._service.config.limits)
+        scope[ACTOR] = Actor(principal, caller.address, request_id.decode())
+
     def _refuse_repeated(self, scope: Scope) -> None:
         try:
             refuse_repeated(scope["headers"])
@@ -185,14 +200,19 @@ class Middleware:
             # Too late for another answer: one that breaks off cannot be taken for a whole one.
             return
         if isinstance(error, HTTPException) and error.status_code == NOT_FOUND:
-            problem = Problem(NOT_FOUND, f"nothing answers at this path; there are {', '.join(self._methods)}")
+            problem = Problem(NOT_FOUND, f"nothing answers at this path; there are {self._paths}")
         if isinstance(error, HTTPException) and error.status_code == METHOD_NOT_ALLOWED:
-            allowed = ", ".join(sorted(self._methods[self._template(scope)]))
+            allowed = ", ".join(sorted(self._allowed(scope["path"])))
             problem = Problem(METHOD_NOT_ALLOWED, f"expected one of {allowed} at this path", headers={"Allow": allowed})
         await answer.problem(problem, close=b"expect" in headers)
 
     def _room_for(self, headers: Mapping[bytes, bytes]) -> AbstractAsyncContextManager[Any]:
         return self._bodies if is_large(headers) else _ROOM
+
+    def _allowed(self, path: str) -> set[str]:
+        """The methods of all routes that the path fits: it may be a word of ours, and a node's name as well."""
+        fitting = (route for route in self._routes if route.path_regex.match(path))
+        return {"OPTIONS"}.union(*(route.methods or () for route in fitting))
 
     def _template(self, scope: Scope) -> str:
         return self._templates[scope["endpoint"]] if "endpoint" in scope else UNMATCHED
