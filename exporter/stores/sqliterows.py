@@ -77,8 +77,8 @@ class SqliteRows:
             rows = sqlitemany.last_transitions(self._connection, names)
         except sqlitemany.ALTERED:
             return self._look_back(names)
-        altered = [row[0] for row in rows if row[-1] != checksum_of(*row[:-1])]
-        return {name: Last(sequence, to) for name, sequence, _, to, *_ in rows} | self._look_back(altered)
+        sound = {row[0]: Last(row[1], row[3]) for row in rows if row[-1] == checksum_of(*row[:-1])}
+        return sound | self._look_back([row[0] for row in rows if row[0] not in sound])
 
     def transitions_at(self, numbers: Collection[Number]) -> dict[Number, Transition]:
         """Those that are there."""
