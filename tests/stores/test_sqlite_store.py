@@ -373,7 +373,7 @@ def test_what_is_recent_costs_the_same_however_much_is_kept(open_sqlite, run):
 
 def statements(store, run, batch):
     """How many statements it takes to save the batch: one is traced again for each trigger's that it sets off."""
-    traced = []
+    traced: list[str] = []
 
     def save():
         store._file()._connection.set_trace_callback(traced.append)
