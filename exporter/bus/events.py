@@ -27,7 +27,7 @@ _BAD = {
     DEREGISTER: Rejection.BAD_DEREGISTRATION,
 }
 _OUR_TRANSITION = f'{{"type":"{STATUS_CHANGED}","source_node":"{OWN_SOURCE}",'.encode()
-"""How ours begin. As many as there are nodes may come back at once, and to decode one takes as long as two heartbeats."""
+"""How ours begin. As many as there are nodes may come back at once: to decode one takes as long as two heartbeats."""
 _DECISIVE_KEYS = (b'"type"', b'"data"', b'"node"')
 
 
