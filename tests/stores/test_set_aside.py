@@ -170,7 +170,7 @@ def test_a_stream_whose_ids_have_run_out_is_begun_again(open_redis, run, redis_s
 
 
 @pytest.mark.servers
-def test_what_others_tell_is_read_piece_by_piece(open_redis, run, redis_server):
+def test_what_others_announce_is_read_piece_by_piece(open_redis, run, redis_server):
     """A stream's entry of which one piece cannot be: the others are taken in."""
     one, rejected = open_redis()
     run(one.load())
@@ -209,6 +209,7 @@ def sqlite_file(tmp_path, run):
     "statement",
     [
         "UPDATE transitions SET to_status = 'junk'",
+        "UPDATE transitions SET to_status = 'offline'",
         "UPDATE transitions SET from_status = X'ff', checksum = 'x'",
         "UPDATE transitions SET at_ns = 10000000000000000000000",
         "UPDATE nodes SET revision_ns = 'later'",
