@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from exporter.agent import archive
-from exporter.agent.http import BadAnswer, HttpRegistry
+from exporter.agent.framing import BadAnswer
+from exporter.agent.http import HttpRegistry
 from exporter.agent.logs import Log
 
 TRY_SECONDS = 20

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from exporter.agent.replies import UNKNOWN_NODE
 from exporter.client.endpoint import Endpoint
 from exporter.client.http import NoAnswer, Response
-from exporter.client.problems import UNKNOWN_NODE, Problem, retry_after_seconds
+from exporter.client.problems import Problem, retry_after_seconds
 from exporter.domain.errors import AuroraError
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from exporter.client.protocol import OK, Outcome, Reply
+from exporter.agent.replies import Outcome
+from exporter.client.protocol import OK, Reply
 from exporter.domain.eventnames import CHANNEL, DEREGISTER, HEARTBEAT, REGISTER
 from exporter.domain.text import shown
 from exporter.redislink.connecting import TIMEOUT_SECONDS, connect

@@ -6,15 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import requests
 
 from demo.ports import free_port
+from tests.support.http_stub import HttpStub, Response
 from tests.support.registry_process import RegistryProcess, clean_env, run_program
 from tests.support.server_process import until
 
@@ -47,22 +46,11 @@ def running(command, output=subprocess.DEVNULL):
 def backends(port):
     """Two real HTTP servers, each on an address of its own, that answer with it."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(self.connection.getsockname()[0].encode())
+    def respond(request):
+        return Response(body=request.host.encode())
 
-        def log_message(self, *_):
-            pass
-
-    servers = [ThreadingHTTPServer((address, port), Handler) for address in ("127.0.0.2", "127.0.0.3")]
-    for server in servers:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with HttpStub(respond, host="127.0.0.2", port=port), HttpStub(respond, host="127.0.0.3", port=port):
+        yield
 
 
 def answering(port):

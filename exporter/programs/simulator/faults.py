@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from redis.asyncio import Redis, RedisCluster
 
+from exporter.agent.replies import Outcome
 from exporter.client.overhttp import HttpClient
-from exporter.client.protocol import Outcome, RegistryClient, Reply
+from exporter.client.protocol import RegistryClient, Reply
 from exporter.domain.clock import MINUTE, SECOND
 from exporter.domain.duration import format_duration
 from exporter.domain.eventnames import CHANNEL

@@ -10,8 +10,9 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from exporter.agent.replies import Outcome
 from exporter.client.overhttp import HttpClient
-from exporter.client.protocol import Outcome, RegistryClient, Reply
+from exporter.client.protocol import RegistryClient, Reply
 from exporter.domain.clock import SECOND
 from exporter.domain.errors import AuroraError
 from exporter.programs.simulator.faults import FaultInjector
@@ -195,7 +196,7 @@ class Mesh:
             self._last_failure = ""
         elif answer.reason != self._last_failure:
             self._last_failure = answer.reason
-            _log.warning("request failed", extra={"outcome": answer.outcome, "reason": answer.reason})
+            _log.warning("request failed", extra={"outcome": answer.outcome.value, "reason": answer.reason})
 
     def _seconds(self, script_ns: int) -> float:
         return script_ns / self._settings.speed / SECOND
