@@ -43,7 +43,7 @@ def build() -> bytes:
 
 def _part_of(binding: str, contents: Mapping[str, bytes]) -> bytes:
     """What the agent uses of NVIDIA's binding, which makes all its errors itself."""
-    from exporter.agent.excerpt import excerpt, identifiers  # noqa: PLC0415 - heavy, and of no use within the file
+    from exporter.agent.excerpt import excerpt, identifiers  # noqa: PLC0415 - heavy, and not needed within the file
 
     wanted = set(_ERROR.findall(binding))
     for name, source in contents.items():

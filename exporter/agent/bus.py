@@ -30,7 +30,7 @@ RETRY, PATIENCE = 5.0, 15.0
 class BusRegistry:
     """Publishes events. OK means that somebody listens on the channel; a refusal is seen in the registry's log alone.
 
-    Raises UsageError for a URL that is none, and where the package redis is not installed.
+    Raises UsageError for an invalid URL, and where the package redis is not installed.
     """
 
     def __init__(self, url: str, channel: str, *, token: Callable[[], str] = str) -> None:

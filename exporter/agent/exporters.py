@@ -80,7 +80,7 @@ class ExporterSource:
 
 
 def samples_of(text: str, names: Container[str]) -> Iterator[Sample]:
-    """The samples of these names in a text in Prometheus' format, one by one; lines that are none are passed over."""
+    """The samples of these names in a text in Prometheus' format, one by one; other lines are skipped."""
     for line in io.StringIO(text):
         match = _SAMPLE.match(line)
         if match is None or match[1] not in names:

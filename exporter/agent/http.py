@@ -215,7 +215,7 @@ def split_url(url: str) -> tuple[str, str, str, int, str]:
         parts = urlsplit(url)
         port = parts.port
         fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0
-    except ValueError:  # what stands for the port is none
+    except ValueError:  # the port is no number
         fits, port = False, None
     if not fits or parts.query or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
         # The value is not repeated: it may hold a password.

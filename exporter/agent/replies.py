@@ -42,7 +42,7 @@ def outcome_of(status: int, problem_type: object) -> Outcome:
 
 
 class Reply(NamedTuple):
-    """The registry's answer, or what stands for one where there is none."""
+    """The registry's answer, or what takes its place where none came."""
 
     outcome: Outcome
     reason: str = ""

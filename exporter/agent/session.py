@@ -29,7 +29,7 @@ REFRESH, REFRESH_UNANSWERED = 6 * 3600.0, 600.0
 RENEW_PAUSE = 60.0
 """Seconds until a registration is tried again that was not taken, while heartbeats are."""
 GRACE = 0.5
-"""How much longer than a transport's own timeout an answer is waited for: a look-up of a host name has none."""
+"""How much longer than a transport's own timeout we wait for an answer: a DNS lookup has no timeout."""
 ACTIVE = "active"
 DISPENSABLE = frozenset({"capabilities", "agent"})
 
@@ -225,7 +225,7 @@ class Session:
             "status": self.status,
         }
         if self._facts.instance:
-            # Of one start, and of no use without it.
+            # The sequence counts from one start of the agent, and means nothing without that start's identity.
             report.update(sequence=self._sequence, instance=self._facts.instance)
         gpus = self._watch.readings(self._gpus.expected)
         if gpus is not None:

@@ -11,7 +11,7 @@ from exporter.agent.replies import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The registry's answer, or what stands for one where there is none."""
+    """The registry's answer, or what takes its place where none came."""
 
     outcome: Outcome
     reason: str = ""

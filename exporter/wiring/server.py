@@ -56,7 +56,7 @@ def listen(address: str) -> socket.socket:
         code = error.errno or 0
         # Below 0 are those of the look-up of names.
         reason = WHY_NOT.get(code) or (f"{os.strerror(code)}. {CHOOSE}" if code > 0 else f"no such host. {CHOOSE}")
-        # As one text: with its number, the reason would stand there twice.
+        # As one text: with its number, the reason would appear twice.
         raise OSError(f"cannot listen on {address}: {reason}") from None
 
 

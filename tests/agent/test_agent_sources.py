@@ -242,7 +242,7 @@ def test_an_exporter_that_answers_something_else_says_nothing(exporter, source_o
 
 @given(st.text(alphabet='DCGM_FI_DEVTEMP{}gpu="0",UUIDnaif1e9.+- \n\\#é', max_size=300))
 def test_any_text_of_an_exporter_is_read(text):
-    """By every mapping; whatever comes of it, a registry takes."""
+    """By every mapping; a registry accepts every result."""
     source = ExporterSource("127.0.0.1:1")
     for mapping in source._mappings:
         gpus, health = read(mapping, samples_of(text, source._names))

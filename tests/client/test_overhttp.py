@@ -209,7 +209,7 @@ def test_what_is_no_url_is_refused_unseen(url):
 
 
 def test_the_end_does_not_wait_for_a_call_that_hangs(listening):
-    """A process that shall end is not held up by a registry that does not answer; an hour would end this test."""
+    """A registry that does not answer does not delay the end of the process; an hour would end this test."""
 
     async def give_up():
         with socket.create_server(("127.0.0.1", 0)) as missing:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.servers
 
 
 def say(redis, listening, *words):
-    """The answers to some words, each said by a function of the voice."""
+    """The replies to some requests, each made by a method of the client."""
 
     async def send():
         async with listening(RedisClient(redis.url)) as client:

@@ -54,7 +54,7 @@ def _clean_environment(monkeypatch):
 
 @pytest.fixture
 def registry():
-    """A registry that knows nothing yet."""
+    """A registry without recorded answers yet."""
     recorded = RecordedRegistry()
     with HttpStub(recorded.respond) as server:
         recorded.url = server.url

@@ -1,4 +1,4 @@
-"""`aurora-cli alerting init`: from where messages shall go to a message that arrives."""
+"""`aurora-cli alerting init`: from the choice of a receiver to a message that arrives."""
 
 from __future__ import annotations
 

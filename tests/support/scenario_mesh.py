@@ -75,7 +75,7 @@ class SimulatedNode:
         self.alive = True
 
     def sleep(self) -> None:
-        """Its lid is closed, and it says so with its last breath."""
+        """Its lid is closed, and its last heartbeat says so."""
         self.alive = False
         self._mesh.send(self, self.heartbeat("sleeping"))
 
