@@ -124,12 +124,12 @@ class BusRegistry:
         login = unquote(urlsplit(self._url).netloc.rpartition("@")[0])
         username, _, password = login.rpartition(":")
         options.update(username=username or None, password=password or None)
-        places = [_place(place) for place in self._hosts.split(",")]
+        hosts = [_host_port(host) for host in self._hosts.split(",")]
         if self._scheme == "redis+sentinel":
             service, _, database = self._service.strip("/").partition("/")
-            sentinel = redis.Sentinel(places, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+            sentinel = redis.Sentinel(hosts, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
             return sentinel.master_for(service or "mymaster", db=int(database or 0), **options)
-        nodes = [redis.cluster.ClusterNode(host, port) for host, port in places]
+        nodes = [redis.cluster.ClusterNode(host, port) for host, port in hosts]
         return redis.RedisCluster(startup_nodes=nodes, **options)
 
 
@@ -158,7 +158,7 @@ def _split(url: str) -> tuple[str, str, str]:
     return scheme, hosts, slash + path
 
 
-def _place(text: str) -> tuple[str, int]:
+def _host_port(text: str) -> tuple[str, int]:
     parts = urlsplit(f"//{text}")
     return parts.hostname or "127.0.0.1", parts.port or (26379 if "sentinel" in text else 6379)
 

@@ -58,7 +58,7 @@ class GpuWatch:
         self._rest: list[dict[str, Any]] = []
         """Readings of the GPUs that answer while another driver cannot be asked."""
         self._unsure_since: float | None = None
-        self._told = ""
+        self._reported = ""
 
     def update(self, wait: float = WAIT) -> None:
         """Look, if it is time to; what comes later than that is taken up by a later call."""
@@ -162,7 +162,7 @@ class GpuWatch:
         self._log_reason(reason, Sight.UNSURE)
 
     def _log_reason(self, reason: str, sight: Sight) -> None:
-        if reason == self._told:
+        if reason == self._reported:
             return
         if not reason:
             self._log.info("the GPUs can be read again")
@@ -170,4 +170,4 @@ class GpuWatch:
             self._log.info("no GPU driver is installed", reason=reason)
         else:
             self._log.warning("the GPUs cannot be read", reason=reason)
-        self._told = reason
+        self._reported = reason

@@ -124,10 +124,10 @@ def actor_of(request: Request) -> Actor:
     return actor
 
 
-def speak_for(request: Request, node: str) -> Actor:
+def act_for(request: Request, node: str) -> Actor:
     """Who sent the request; raises Problem (403) where it is another node than this one."""
     actor = actor_of(request)
-    if not actor.may_speak_for(node):
+    if not actor.may_act_for(node):
         raise _forbidden("another node's token does not suffice: a node sends for itself alone")
     return actor
 

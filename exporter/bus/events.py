@@ -26,7 +26,7 @@ _BAD = {
     REGISTER: Rejection.BAD_REGISTRATION,
     DEREGISTER: Rejection.BAD_DEREGISTRATION,
 }
-_TELLING_KEYS = (b'"type"', b'"data"', b'"node"')
+_DECISIVE_KEYS = (b'"type"', b'"data"', b'"node"')
 
 
 class Unreadable(AuroraError):
@@ -83,7 +83,7 @@ def write_event(event_type: str, data: Mapping[str, Any]) -> bytes:
 def _may_be_ambiguous(payload: bytes) -> bool:
     # msgspec keeps the last of duplicate keys. Where that decides which node is meant, we look again, strictly;
     # to look for all keys would cost a heartbeat a sixth more.
-    for key in _TELLING_KEYS:  # noqa: SIM110 - any() with a generator costs more than it says
+    for key in _DECISIVE_KEYS:  # noqa: SIM110 - any() with a generator costs more than it says
         if payload.count(key) > 1:
             return True
     return False

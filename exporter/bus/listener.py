@@ -74,7 +74,7 @@ class BusListener:
         self._source = source
         self._clock = clock
         self._thresholds = thresholds
-        self._intake = BusConsumer(
+        self._consumer = BusConsumer(
             node_map=node_map,
             submit=submit,
             telemetry=telemetry,
@@ -96,9 +96,9 @@ class BusListener:
         """Listen until cancelled."""
         self._source.mark_down()
         try:
-            await first_of(self._listen_again_and_again(), self._intake.work())
+            await first_of(self._listen_again_and_again(), self._consumer.work())
         finally:
-            self._lose()
+            self._mark_down()
 
     async def _listen_again_and_again(self) -> None:
         pause, longest = BACKOFF_SECONDS
@@ -112,7 +112,7 @@ class BusListener:
                 if self.up:
                     self._telemetry.subscriptions_lost += 1
                     pause = BACKOFF_SECONDS[0]
-                self._lose()
+                self._mark_down()
                 self._warn(str(fault) if isinstance(fault, SubscriptionStalled) else explain(fault, self._url))
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
             pause = min(2 * pause, longest)
@@ -135,7 +135,7 @@ class BusListener:
                 probing = self._probe.publish(identity, self._look_every_ns)
                 await first_of(self._read(connection), self._ping(connection), probing)
             else:
-                self._hear()
+                self._reception_returns()
                 await first_of(self._read(connection), self._ping(connection))
         finally:
             await connection.disconnect(nowait=True)
@@ -150,7 +150,7 @@ class BusListener:
             return b""
 
     async def _read(self, connection: Connection) -> None:
-        read, take, channel = connection.read_response, self._intake.take, self._channel.encode()
+        read, take, channel = connection.read_response, self._consumer.take, self._channel.encode()
         while True:
             left = BURST
             while left > 0:
@@ -169,7 +169,7 @@ class BusListener:
                     raise ValueError(f"expected an event or the answer to a ping, got {shown(reply)}")
                 self._replies += 1
                 left -= 1
-            await self._intake.room()
+            await self._consumer.room()
             await asyncio.sleep(0)
 
     async def _ping(self, connection: Connection) -> None:
@@ -206,10 +206,10 @@ class BusListener:
         """All that was published until then was received."""
         self._proven_ns = min(sent_ns, self._clock.monotonic_ns())
         if not self.up:
-            self._hear()
+            self._reception_returns()
         self._source.mark_alive(self._proven_ns)
 
-    def _hear(self) -> None:
+    def _reception_returns(self) -> None:
         """Reception returned: close the outage before the first new event is taken in."""
         now_ns = self._clock.monotonic_ns()
         blind_seconds = (now_ns - self._source.proof_ns) / SECOND
@@ -223,7 +223,7 @@ class BusListener:
             _log.info("listening on the event bus", extra={"channel": self._channel})
         self._logged.clear()
 
-    def _lose(self) -> None:
+    def _mark_down(self) -> None:
         self.up = False
         self._source.mark_down()
 

@@ -50,8 +50,8 @@ def merge(node_map: NodeMap, snapshot: Snapshot) -> Iterator[None]:
             _merge_node(node_map, stored, late)
         node_map.queues.arrange(late)
         yield
-    yield from _retell_nodes(node_map, recorded, snapshot)
-    yield from _retell_history(node_map, recorded, everything=snapshot.lost)
+    yield from _write_again_nodes(node_map, recorded, snapshot)
+    yield from _write_again_history(node_map, recorded, everything=snapshot.lost)
 
 
 def _merge_node(node_map: NodeMap, stored: StoredNode, late: list[Node]) -> None:
@@ -239,7 +239,7 @@ def _adopt_transition(node_map: NodeMap, transition: Transition) -> None:
     node_map.adopt_transition(node, transition)
 
 
-def _retell_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Snapshot) -> Iterator[None]:
+def _write_again_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Snapshot) -> Iterator[None]:
     """Write which nodes there are and which are gone, where the store has lost that or never knew."""
     pending = node_map.pending
     for ours in _steps([*node_map.nodes()]):
@@ -257,7 +257,7 @@ def _retell_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Snapsho
         yield
 
 
-def _retell_history(node_map: NodeMap, recorded: dict[str, int], *, everything: bool) -> Iterator[None]:
+def _write_again_history(node_map: NodeMap, recorded: dict[str, int], *, everything: bool) -> Iterator[None]:
     """Write what was recorded before and is not in the store: all that memory has, or what came after its last."""
     new = {id(transition) for transition in node_map.pending.transitions}
     kept: dict[tuple[str, int], Transition] = {}

@@ -270,7 +270,7 @@ def test_systemds_files_are_those_of_a_wheel(join, tmp_path):
         (["--registry", "http://127.0.0.1:1"], 1, "connection refused"),
     ],
 )
-def test_what_is_wrong_is_told_at_once(join, tmp_path, arguments, status, message):
+def test_what_is_wrong_is_reported_at_once(join, tmp_path, arguments, status, message):
     """And nothing is installed, nor changed where something is."""
     root = tmp_path / "root"
     run = join("--name", "a", *arguments)

@@ -87,7 +87,7 @@ def beats(registry):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_registers_beats_and_stops_when_told(mesh, start, number):
+def test_it_registers_beats_and_stops_on_a_signal(mesh, start, number):
     """The environment is enough; a stop deregisters nothing, so a reboot loses nothing."""
     process, log = start(AURORA_REGISTRY=mesh.url, AURORA_NODE_NAME="vengeance", AURORA_VPN_IP="10.0.0.4")
     until(beats(mesh), expected=True)
@@ -117,7 +117,7 @@ def test_it_leaves_when_that_was_asked(mesh, start):
     assert mesh.nodes() == {}
 
 
-def test_a_registry_that_forgot_is_told_again(mesh, start):
+def test_a_registry_that_forgot_gets_a_registration_again(mesh, start):
     """It restarts over an empty store: the first unknown heartbeat brings the registration back."""
     _, log = start("--registry", mesh.url, "--node-name=vengeance", "--site=home")
     until(beats(mesh), expected=True)
@@ -287,7 +287,7 @@ def test_no_answer_ends_it(start, answer):
 
 
 @pytest.mark.parametrize("url", ["http://a..b:9999", f"http://{'a' * 64}:9999", "http://.:9999"])
-def test_a_host_that_cannot_be_looked_up_is_told(run, url):
+def test_a_host_that_cannot_be_looked_up_is_named(run, url):
     ended = run("--once", "--registry", url, "--node-name=a")
     assert (ended.returncode, "Traceback" in ended.stderr) == (3, False)
 
@@ -342,7 +342,7 @@ def test_once_is_enough_for_cron(mesh, run):
     assert mesh.nodes()["cron"]["status"] == "active"
 
 
-def test_once_tells_of_a_registry_that_is_not_there(run):
+def test_once_reports_a_registry_that_is_not_there(run):
     url = f"http://127.0.0.1:{free_port()}"
     ended = run("--once", "--registry", url, "--node-name=a")
     assert (ended.returncode, ended.stderr.splitlines()[-1]) == (3, f"aurora-agent: {url}: connection refused")
@@ -373,7 +373,7 @@ def test_a_dry_run_asks_nobody(run):
         ({"AURORA_LOG_LEVEL": "loud"}, "--log.level: expected one of debug"),
     ],
 )
-def test_a_wrong_setting_is_told_by_name(run, variables, complaint):
+def test_a_wrong_setting_is_named(run, variables, complaint):
     """Before anybody is asked, and without a password."""
     ended = run(**{"AURORA_NODE_NAME": "a", **variables})
     assert ended.returncode == 2

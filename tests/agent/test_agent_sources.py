@@ -164,7 +164,7 @@ def test_an_exporters_values_are_readings(exporter, source_of, text, readings, i
     assert type(parse_heartbeat(json.dumps({"gpus": with_health}).encode())) is Heartbeat
 
 
-def test_dcgms_latest_xid_is_told(exporter, source_of):
+def test_dcgms_latest_xid_is_sent(exporter, source_of):
     exporter.text = DCGM
     source = source_of(f"{exporter.url}/metrics")
     source.look()
@@ -173,7 +173,7 @@ def test_dcgms_latest_xid_is_told(exporter, source_of):
 
 
 @pytest.mark.parametrize("text", ["", "up 1\n", "<html>", "\xff{", "DCGM_FI_DEV_GPU_UTIL{gpu=} x\n"])
-def test_an_exporter_that_tells_nothing_says_nothing_of_the_gpus(exporter, source_of, text):
+def test_an_exporter_without_metrics_of_gpus_says_nothing_of_them(exporter, source_of, text):
     exporter.text = text
     assert source_of(exporter.url).look().sight is Sight.UNSURE
     with pytest.raises(UsageError, match="--gpu-source"):
@@ -373,7 +373,7 @@ def test_what_sysfs_says_that_cannot_be(tmp_path, files, reading):
     assert type(parse_heartbeat(json.dumps({"gpus": [{**reading, "health": amd.health()[0]}]}).encode())) is Heartbeat
 
 
-def test_a_card_that_cannot_tell_any_more_is_there_and_one_that_fell_off_is_not(tmp_path):
+def test_a_card_that_reports_nothing_any_more_is_there_and_one_that_fell_off_is_not(tmp_path):
     """What was one of the node's GPUs stays one; its place is empty, or nobody may look."""
     for name in ("card0", "card1"):
         card(tmp_path, name, vendor="0x1002", mem_info_vram_total=2**34)

@@ -55,7 +55,7 @@ def test_gpus_are_accepted_of_a_node_that_leaves_their_memory_open(client, regis
     assert (answer.status, answer.json()["capabilities"]) == (200, {"gpu": True, "gpu_count": 2, "gpu_memory": None})
 
 
-def test_nothing_is_accepted_of_a_node_that_told_nothing(client, register):
+def test_nothing_is_accepted_of_a_node_that_reported_nothing(client, register):
     register("n1", capabilities=TWO)
 
     assert client.post("/nodes/n1/accept").status == 409
@@ -107,7 +107,7 @@ def test_a_registration_by_hand_is_no_second_machine(client, register, service):
         ({"name": "another", "version": "0.0.1"}, False),
     ],
 )
-def test_an_older_agent_is_told_of_the_newer(register, agent, reported):
+def test_an_older_agent_learns_of_the_newer(register, agent, reported):
     """Where to fetch it, and what it must be."""
     upgrade = register("n1", agent=agent).get("agent_upgrade")
     expected = {"version": __version__, "path": "/agent/aurora-agent.pyz", "sha256": agent_file()[1]}

@@ -51,7 +51,7 @@ def test_heartbeats_are_counted(client, register, service):
     assert service.telemetry.heartbeats == {Transport.HTTP: 3, Transport.BUS: 0}
 
 
-def test_an_unknown_node_is_told_to_register(client):
+def test_an_unknown_node_is_asked_to_register(client):
     """404: over HTTP nobody appears by a heartbeat."""
     answer = client.post("/nodes/n1/heartbeat")
 

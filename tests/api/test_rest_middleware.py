@@ -67,7 +67,7 @@ def test_every_answer_has_an_id_of_its_own(client):
 
 @pytest.mark.usefixtures("break_node_map")
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nodes/n1"), ("POST", "/nodes/n1/heartbeat")])
-def test_an_error_of_ours_is_logged_and_not_told(client, log, method, path):
+def test_an_error_of_ours_is_logged_and_not_shown(client, log, method, path):
     """500 as a problem document; the log has the cause, the ids, and the node that called."""
     client.post("/nodes/register", {"name": "caller", "vpn_ip": "10.0.0.4"})
     client.peer = "10.0.0.4"

@@ -382,7 +382,7 @@ def test_a_body_that_stops_after_its_refusal_ends_the_connection(registry):
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
-def test_too_many_connections_are_told_to_come_back(service, serve):
+def test_too_many_connections_are_asked_to_come_back(service, serve):
     """503 as a problem document, with Retry-After."""
     port = serve(create_app(service), limits=lambda: Limits(max_connections=2))
     with Connection(port), Connection(port):

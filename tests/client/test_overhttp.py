@@ -16,7 +16,7 @@ from tests.support.http_stub import HttpStub, Response
 pytestmark = pytest.mark.servers
 
 
-def test_a_node_registers_is_heard_and_leaves(registry, listening):
+def test_a_node_registers_beats_and_leaves(registry, listening):
     """The whole of a node's life; what it said is what the registry knows."""
 
     async def live():
@@ -64,7 +64,7 @@ def test_a_name_of_another_living_machine_is_a_conflict(registry, listening):
     assert asyncio.run(claim()).outcome is Outcome.CONFLICT
 
 
-def test_many_speak_at_once_over_few_connections(registry, listening):
+def test_many_send_at_once_over_few_connections(registry, listening):
     """One client for all of them; each is received."""
 
     async def all_of_them():
@@ -90,17 +90,17 @@ def test_a_connection_that_the_registry_ended_is_replaced(listening):
         writer.close()
         await writer.wait_closed()
 
-    async def speak_twice():
+    async def send_twice():
         async with await asyncio.start_server(receive, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
             async with listening(HttpClient(f"http://127.0.0.1:{port}")) as client:
                 return [await client.heartbeat("a", {}), await client.heartbeat("a", {})]
 
-    assert asyncio.run(speak_twice()) == [OK, OK]
+    assert asyncio.run(send_twice()) == [OK, OK]
     assert len(seen) == 2
 
 
-def test_silence_is_waited_out_and_told(listening):
+def test_no_answer_is_waited_out_and_reported(listening):
     """A registry that hangs, or a cable that was pulled: the answer comes in time, and no thread is waited for."""
 
     async def send():
@@ -113,7 +113,7 @@ def test_silence_is_waited_out_and_told(listening):
     assert answer == Reply(Outcome.UNREACHABLE, f"{endpoint}: no answer within 100ms")
 
 
-def test_a_refused_connection_is_told_without_the_password(listening):
+def test_a_refused_connection_is_reported_without_the_password(listening):
     port = free_port()
 
     async def send():

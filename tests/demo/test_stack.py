@@ -38,7 +38,7 @@ def register(stack: Stack) -> None:
 def test_a_site_that_fails_is_seen_from_the_metrics_to_the_message() -> None:
     """Metric, rule, suppression, message, and the history of the statuses."""
     received: list[Notification] = []
-    with Stack(pace=60, on_notification=received.append) as stack:
+    with Stack(speed=60, on_notification=received.append) as stack:
         register(stack)
         alive = [{"node": name} for name in NODES if name.startswith("berlin")]
         beats = f"{stack.registry_url}/heartbeats"
@@ -78,15 +78,15 @@ def test_a_site_that_fails_is_seen_from_the_metrics_to_the_message() -> None:
 
 def test_a_directory_that_is_given_stays_with_its_logs(tmp_path: Path) -> None:
     """Only what we made ourselves is removed."""
-    with Stack(pace=60, directory=tmp_path / "kept") as stack:
+    with Stack(speed=60, directory=tmp_path / "kept") as stack:
         pass
     logs = sorted(path.name for path in stack.directory.glob("*.log"))
     assert logs == ["alertmanager.log", "prometheus.log", "redis.log", "registry.log"]
 
 
-def test_a_server_that_dies_is_told_with_its_last_words() -> None:
+def test_a_server_that_dies_is_reported_with_its_last_lines() -> None:
     """And the others end as always."""
-    with Stack(pace=60) as stack:
+    with Stack(speed=60) as stack:
         alertmanager = next(child for child in stack.children if child.name == "alertmanager")
         alertmanager._started().kill()
         until(lambda: alertmanager.ended is not None)
@@ -96,7 +96,7 @@ def test_a_server_that_dies_is_told_with_its_last_words() -> None:
     assert any("Listening on" in line for line in failed.value.last_lines)
 
 
-def test_a_pace_slower_than_production_is_refused() -> None:
+def test_a_speed_below_production_is_refused() -> None:
     """The message says what is expected."""
-    with pytest.raises(ValueError, match=r"^pace: expected 1 \(production's own time\) to 100, got 0\.5$"):
-        Stack(pace=0.5)
+    with pytest.raises(ValueError, match=r"^speed: expected 1 \(production's own time\) to 100, got 0\.5$"):
+        Stack(speed=0.5)

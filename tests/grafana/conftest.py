@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.dashboard_faults import NEVER_FOUND, silent_twin
+from tests.support.dashboard_faults import NEVER_FOUND, empty_twin
 from tests.support.dashboard_live import record, save
 from tests.support.dashboard_model import Json, loads
 from tests.support.dashboard_names import known_labels
@@ -43,7 +43,7 @@ def recording(dashboards: dict[str, Json], tmp_path_factory: pytest.TempPathFact
     with (shared / "dashboards-recording.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            twin = silent_twin(dashboards["aurora-mesh"])
+            twin = empty_twin(dashboards["aurora-mesh"])
             assert twin["uid"] == NEVER_FOUND
             save(record(tmp_path_factory.mktemp("mesh"), [*dashboards.values(), twin]), path)
     found: dict[str, Any] = json.loads(path.read_text())

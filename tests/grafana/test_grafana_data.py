@@ -256,7 +256,7 @@ def test_faultless_panels_have_no_problem(good):
 
 
 @pytest.mark.parametrize("case", FAULTS)
-def test_a_fault_is_told(processed, case):
+def test_a_fault_is_reported(processed, case):
     """Each is named with its kind and in words."""
     assert FAULTS[case][1] in processed[1][case].problems
 

@@ -240,7 +240,7 @@ def test_a_merge_of_the_whole_mesh_is_made_in_steps():
     assert (len(ours), len(ours.pending.records)) == (2_000, 1_000)
 
 
-def test_what_another_registry_recorded_before_us_is_not_told_again():
+def test_what_another_registry_recorded_before_us_is_not_published_again():
     """The store would say that it is known: with three registries, two thirds of the work."""
     clock = ManualClock()
     node_map = NodeMap(clock, Thresholds(), by="us")

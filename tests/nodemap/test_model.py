@@ -256,7 +256,7 @@ class MapMachine(RuleBasedStateMachine):
         for _ in range(seconds):
             self.count_second(blind=everything if seconds > GAP else self.receives())
         if seconds > GAP:
-            self.hearing_returns(everything - self.receives())
+            self.reception_returns(everything - self.receives())
         self.settle()
 
     @precondition(lambda self: not self.bus_lost)
@@ -273,7 +273,7 @@ class MapMachine(RuleBasedStateMachine):
         self.map.tick()
         self.count_second(blind=self.receives())
         self.bus_lost = False
-        self.hearing_returns(frozenset({Transport.BUS}))
+        self.reception_returns(frozenset({Transport.BUS}))
         self.settle()
 
     @rule(seconds=LONG)
@@ -285,7 +285,7 @@ class MapMachine(RuleBasedStateMachine):
         load(self.map, self.store.snapshot())
         for _ in range(seconds):
             self.count_second(blind=frozenset(Transport))
-        self.hearing_returns(frozenset(Transport))
+        self.reception_returns(frozenset(Transport))
         self.settle()
 
     @precondition(lambda self: all(node.phase is Phase.IN_SERVICE for node in self.model.values()))
@@ -295,7 +295,7 @@ class MapMachine(RuleBasedStateMachine):
         self.clock.jump_wall(seconds)
         self.map.tick()
 
-    def hearing_returns(self, transports: frozenset[Transport]) -> None:
+    def reception_returns(self, transports: frozenset[Transport]) -> None:
         for transport in transports:
             self.grace_left[transport] = GRACE
 

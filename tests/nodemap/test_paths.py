@@ -122,9 +122,9 @@ def test_merging_makes_no_heartbeat(node_map: NodeMap, clock: ManualClock) -> No
 def test_a_node_learned_of_late_meets_its_thresholds_in_time(node_map: NodeMap, clock: ManualClock) -> None:
     """Although it stands behind others with later heartbeats."""
     node_map.commit(node_map.plan(Register(Registration("ours"))))
-    heard_ns = node_map.mesh_time.at(clock.monotonic_ns()) - 100 * SECOND
-    record = NodeRecord(Registration("late"), clock.wall_ns(), heard_ns)
-    heartbeat = LastHeartbeat(clock.wall_ns(), Transport.BUS, heard_ns)
+    received_ns = node_map.mesh_time.at(clock.monotonic_ns()) - 100 * SECOND
+    record = NodeRecord(Registration("late"), clock.wall_ns(), received_ns)
+    heartbeat = LastHeartbeat(clock.wall_ns(), Transport.BUS, received_ns)
     complete(merging.merge(node_map, Snapshot([StoredNode(record, heartbeat)])))
     pass_time(node_map, clock, 20)
     assert (node_map.get("late").status, node_map.get("ours").status) == (Status.WARNING, Status.ACTIVE)

@@ -179,7 +179,9 @@ def test_short_lapses_of_reception_in_a_row_do_not_hide_a_death_for_ever(clock: 
     assert node.status is OFFLINE
 
 
-def test_the_strays_of_a_departed_node_are_ignored_for_two_intervals(node_map: NodeMap, clock: ManualClock) -> None:
+def test_late_heartbeats_of_a_departed_node_are_ignored_for_two_intervals(
+    node_map: NodeMap, clock: ManualClock
+) -> None:
     """Then it is as unknown as any other, and a registration brings it back at once."""
     register(node_map)
     node_map.commit(node_map.plan(Depart("vengeance")))

@@ -107,7 +107,7 @@ def test_secrets_come_from_files_and_are_for_their_owner_alone(init, tmp_path):
         (["--ntfy-file=/nowhere"], 1, "--ntfy-file: cannot read /nowhere: No such file or directory"),
     ],
 )
-def test_what_cannot_be_is_told_and_nothing_is_written(init, tmp_path, argv, status, complaint):
+def test_what_cannot_be_is_reported_and_nothing_is_written(init, tmp_path, argv, status, complaint):
     got, reported, config = init(*argv)
     assert (got, config, (tmp_path / "alerting").exists()) == (status, None, False)
     assert complaint in reported
@@ -220,7 +220,7 @@ def test_the_servers_are_not_started_without_a_configuration(tmp_path):
 
 
 @pytest.mark.servers
-def test_a_port_that_is_taken_is_told(tmp_path):
+def test_a_port_that_is_taken_is_reported(tmp_path):
     for name in ("alertmanager.yml", "prometheus.yml"):
         (tmp_path / name).write_text("")
     with socket.create_server(("127.0.0.1", 0)) as taken:

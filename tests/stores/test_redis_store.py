@@ -31,7 +31,7 @@ async def first(changes, count=1):
     return found
 
 
-def test_another_registry_receives_what_is_new(open_redis, run):
+def test_another_registry_learns_what_is_new(open_redis, run):
     """Records, tombstones, transitions and heartbeats; over the bus it receives them itself, once it knows the node."""
     one, other = open_redis(), open_redis()
     beats = {"a": heartbeats(7, "http"), "b": heartbeats(8, "bus")}
@@ -53,7 +53,7 @@ def test_another_registry_receives_what_is_new(open_redis, run):
     assert run(first(other.changes(), 2))[1] == Batch(heartbeats={"a": heartbeats(9, "http")})
 
 
-def test_what_was_not_new_is_not_sent(open_redis, run):
+def test_what_was_not_new_is_not_announced(open_redis, run):
     one, other = open_redis(), open_redis()
     run(one.save(Batch({"a": record(revision=5)}, {}, [transition(at=5)], {"a": heartbeats(5)})))
     run(
@@ -77,7 +77,7 @@ def test_what_was_not_new_is_not_sent(open_redis, run):
     ]
 
 
-def test_a_registry_does_not_receive_what_it_saved_itself(open_redis, run):
+def test_a_registry_does_not_read_back_what_it_saved_itself(open_redis, run):
     one, other = open_redis(), open_redis()
     run(one.save(Batch({"a": record("a")})))
     run(other.save(Batch({"b": record("b")})))
@@ -86,7 +86,7 @@ def test_a_registry_does_not_receive_what_it_saved_itself(open_redis, run):
     assert run(first(other.changes())) == [Batch({"a": record("a")})]
 
 
-def test_what_was_saved_before_the_load_is_not_sent(open_redis, run):
+def test_what_was_saved_before_the_load_is_not_announced(open_redis, run):
     open_redis_before = open_redis()
     run(open_redis_before.save(Batch({"a": record("a")})))
     late = open_redis()
@@ -95,7 +95,7 @@ def test_what_was_saved_before_the_load_is_not_sent(open_redis, run):
     assert run(first(late.changes())) == [Batch({"b": record("b")})]
 
 
-def test_one_transition_is_sent_by_the_first_registry_alone(open_redis, run):
+def test_one_transition_is_announced_by_the_first_registry_alone(open_redis, run):
     """Each sees the threshold pass; one publishes it, and it is recorded once."""
     one, other = open_redis(), open_redis()
     run(one.save(Batch({"a": record()})))
@@ -125,7 +125,7 @@ def test_the_freshest_mark_of_all_registries_is_loaded(open_redis, run, redis_se
     assert redis_server.cli("HLEN", "aurora:{registry}:marks") == 2
 
 
-def test_a_large_batch_is_sent_in_parts(open_redis, run):
+def test_a_large_batch_is_announced_in_parts(open_redis, run):
     """Whatever its size, every node is in them once."""
     one, other = open_redis(), open_redis()
     records = {f"n{number}": record(f"n{number}") for number in range(2_500)}

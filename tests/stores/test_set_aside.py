@@ -164,7 +164,7 @@ def test_a_stream_whose_ids_have_run_out_is_begun_again(open_redis, run, redis_s
 
 
 @pytest.mark.servers
-def test_what_others_tell_is_read_piece_by_piece(open_redis, run, redis_server):
+def test_what_others_announce_is_read_piece_by_piece(open_redis, run, redis_server):
     """A stream's entry of which one piece cannot be: the others are taken in."""
     one, rejected = open_redis()
     run(one.load())
