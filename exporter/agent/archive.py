@@ -13,7 +13,10 @@ SHEBANG = b"#!/usr/bin/env python3\n"
 NAME = "aurora-agent.pyz"
 _ROOT = Path(__file__).resolve().parents[1]
 _ENTRY = "import sys\nfrom exporter.agent import main\nsys.exit(main())\n"
-_BESIDE = ("__init__.py", "domain/__init__.py", "domain/signing.py")
+_BESIDE = (
+    "__init__.py",
+    *(f"domain/{name}.py" for name in ("__init__", "backoff", "eventnames", "requestoutcome", "signing")),
+)
 """What it needs of the package exporter beside its own room."""
 _ERROR = re.compile(r"^NVML_ERROR_\w+", re.MULTILINE)
 _EPOCH = (1980, 1, 1, 0, 0, 0)

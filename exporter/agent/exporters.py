@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from exporter.agent.checks import clean_text
 from exporter.agent.exits import UsageError
-from exporter.agent.framing import BadAnswer
 from exporter.agent.gpus import MAX_GPUS, Gpu, Look, Sight, reading_of, total_of
 from exporter.agent.http import HttpRegistry
+from exporter.agent.responsereader import BadAnswer
 
 MAPPINGS = ("dcgm-exporter", "nvidia_gpu_exporter", "all-smi", "amd-device-metrics-exporter")
 MAX_TOTAL = 2**53

@@ -17,8 +17,9 @@ from urllib.parse import quote, unquote, urlsplit
 from exporter import __version__
 from exporter.agent.checks import shown
 from exporter.agent.exits import UsageError
-from exporter.agent.framing import AnswerReader, BadAnswer, time_left
-from exporter.agent.replies import Outcome, Reply, outcome_of
+from exporter.agent.replies import Reply
+from exporter.agent.responsereader import BadAnswer, ResponseReader, time_left
+from exporter.domain.requestoutcome import Outcome, outcome_of
 
 REGISTRY_PORT = 9999
 """Where a registry listens by default."""
@@ -123,7 +124,7 @@ class HttpRegistry:
         connection = self._socket
         connection.settimeout(time_left(deadline))
         connection.sendall(self._head(method, path, body) + body)
-        reader = AnswerReader(connection, deadline)
+        reader = ResponseReader(connection, deadline)
         while True:
             status, headers = reader.head()
             if status >= 200:  # noqa: PLR2004 - an interim answer is followed by the answer

@@ -12,11 +12,13 @@ from exporter.agent.gpus import Inventory
 from exporter.agent.inventory import RegisteredGpus
 from exporter.agent.lean import give_back
 from exporter.agent.logs import Log
-from exporter.agent.replies import Outcome, Reply
-from exporter.agent.schedule import Backoff, Schedule, random
+from exporter.agent.replies import Reply
+from exporter.agent.schedule import Schedule, random
 from exporter.agent.state import State
 from exporter.agent.watch import GpuWatch
 from exporter.agent.worker import Call, Worker
+from exporter.domain.backoff import Backoff
+from exporter.domain.requestoutcome import Outcome
 
 DEFAULT_INTERVAL = 30.0
 """Where neither the user nor the registry says, as over the bus."""
@@ -134,7 +136,7 @@ class Session:
 
     def _register(self) -> None:
         """Until it is received; a refusal of the very first ends it, since then a person is watching."""
-        backoff = Backoff(random)
+        backoff = Backoff(random, first=1.0)
         while True:
             inventory = self._gpus.current()
             reply = self._try_to_register(inventory)
@@ -143,7 +145,7 @@ class Session:
             if reply.outcome is Outcome.DEPARTED or (reply.outcome is Outcome.REFUSED and not self._ever_received):
                 raise AgentExit(reply)
             self._lose(reply)
-            self._sleep(backoff.next(reply.retry_after_seconds))
+            self._sleep(backoff.next(reply.retry_after_seconds or 0.0))
             self._watch.update(0)
         self._found()
         self._settle(reply, inventory)

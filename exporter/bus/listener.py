@@ -17,6 +17,7 @@ from exporter.auth.audit import AuditLog
 from exporter.bus.clusterprobe import ClusterProbe
 from exporter.bus.consumer import BusConsumer
 from exporter.bus.signatures import SignatureCheck
+from exporter.domain.backoff import Backoff
 from exporter.domain.clock import SECOND, Clock
 from exporter.domain.command import Command
 from exporter.domain.errors import StillLoading
@@ -31,7 +32,7 @@ from exporter.redislink.url import Kind, parse_redis_url
 from exporter.telemetry.metrics import Telemetry
 
 CONNECT_SECONDS = 2.0
-BACKOFF_SECONDS = (0.1, 2.0)
+RETRY_SECONDS = (0.1, 2.0)
 PING_EVERY = SECOND // 2
 BURST = 64
 """Events, or KiB of them, that are read before others have their turn on the event loop."""
@@ -101,7 +102,7 @@ class BusListener:
             self._mark_down()
 
     async def _listen_again_and_again(self) -> None:
-        pause, longest = BACKOFF_SECONDS
+        backoff = Backoff(random.random, *RETRY_SECONDS)
         while True:
             try:
                 await self._listen()
@@ -111,11 +112,10 @@ class BusListener:
                     self._url = replace(self._url, hosts=(*self._url.hosts[1:], self._url.hosts[0]))
                 if self.up:
                     self._telemetry.subscriptions_lost += 1
-                    pause = BACKOFF_SECONDS[0]
+                    backoff.reset()
                 self._mark_down()
                 self._warn(str(fault) if isinstance(fault, SubscriptionStalled) else explain(fault, self._url))
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
-            pause = min(2 * pause, longest)
+            await asyncio.sleep(backoff.next())
 
     async def _listen(self) -> None:
         client = subscriber(self._url)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from exporter.agent.replies import UNKNOWN_NODE
 from exporter.client.endpoint import Endpoint
 from exporter.client.http import NoAnswer, Response
 from exporter.client.problems import Problem, retry_after_seconds
 from exporter.domain.errors import AuroraError
+from exporter.domain.requestoutcome import UNKNOWN_NODE
 
 
 class ClientError(AuroraError):

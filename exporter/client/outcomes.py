@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from exporter.agent.replies import Outcome, outcome_of
 from exporter.client.http import Cause, NoAnswer, Response
 from exporter.client.problems import problem_of, retry_after_seconds
 from exporter.client.protocol import Reply
+from exporter.domain.requestoutcome import Outcome, outcome_of
 from exporter.domain.text import shown
 
 _NEXT_STEP = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from exporter.agent.replies import Outcome
+from exporter.domain.requestoutcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)

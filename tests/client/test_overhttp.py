@@ -7,10 +7,10 @@ import socket
 import pytest
 
 from demo.ports import free_port
-from exporter.agent.replies import Outcome
 from exporter.client.overhttp import HttpClient
 from exporter.client.protocol import OK, Reply
 from exporter.domain.errors import Invalid
+from exporter.domain.requestoutcome import Outcome
 from tests.support.http_stub import HttpStub, Response
 
 pytestmark = pytest.mark.servers

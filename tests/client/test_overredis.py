@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from exporter.agent.replies import Outcome
 from exporter.client.overredis import RedisClient
 from exporter.client.protocol import OK, Reply
 from exporter.domain.errors import Invalid
+from exporter.domain.requestoutcome import Outcome
 from tests.support.redis_server import RedisServer
 from tests.support.server_process import until
 

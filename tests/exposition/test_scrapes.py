@@ -11,8 +11,8 @@ import pytest
 
 from exporter.exposition import exposition, yielder
 from exporter.exposition.chunk import SIZE
-from tests.exposition.mesh import Mesh
 from tests.exposition.reference import Reference, expected, read
+from tests.exposition.rendered import Mesh
 
 
 @pytest.fixture

@@ -56,8 +56,7 @@ def telemetry() -> Telemetry:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reporting, "FIRST_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(reporting, "LAST_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(reporting, "RETRY_SECONDS", (0.01, 0.05))
 
 
 CLOCK = ManualClock()

@@ -27,7 +27,7 @@ def time_left(deadline: float) -> float:
     return left
 
 
-class AnswerReader:
+class ResponseReader:
     """One answer, until a deadline (monotonic seconds). Raises BadAnswer and OSError."""
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
