@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from exporter.agent.streams import open_closed_streams
+from exporter.process.streams import open_closed_streams
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,6 +16,7 @@ _ENTRY = "import sys\nfrom exporter.agent import main\nsys.exit(main())\n"
 _BESIDE = (
     "__init__.py",
     *(f"domain/{name}.py" for name in ("__init__", "backoff", "eventnames", "requestoutcome", "signing")),
+    *(f"process/{name}.py" for name in ("__init__", "streams")),
 )
 """What it needs of the package exporter beside its own room."""
 _ERROR = re.compile(r"^NVML_ERROR_\w+", re.MULTILINE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from exporter.agent.streams import open_closed_streams
+from exporter.process.streams import open_closed_streams
 
 INSTALL = "pip install 'aurora-node-registry[registry]'"
 

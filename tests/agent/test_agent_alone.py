@@ -18,6 +18,7 @@ OURS = (
     "exporter.agent",
     "exporter.__version__",
     *(f"exporter.domain.{name}" for name in ("backoff", "eventnames", "requestoutcome", "signing")),
+    "exporter.process.streams",
 )
 BESIDE = {"pynvml", "redis"}
 """NVIDIA's binding, which is one pure file and lies in the zipapp; and Redis' client, where a bus is asked for."""

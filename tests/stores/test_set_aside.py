@@ -200,6 +200,7 @@ def sqlite_file(tmp_path, run, opened):
     "statement",
     [
         "UPDATE transitions SET to_status = 'junk'",
+        "UPDATE transitions SET to_status = 'offline'",
         "UPDATE transitions SET from_status = X'ff', checksum = 'x'",
         "UPDATE transitions SET at_ns = 10000000000000000000000",
         "UPDATE nodes SET revision_ns = 'later'",
