@@ -67,7 +67,7 @@ class BusListener:
     ) -> None:
         """`node_map` raises StillLoading until there is one; `source` is what the bus transport needs to receive.
 
-        Raises Invalid for a URL that is none of redislink's.
+        Raises Invalid for a URL that redislink does not accept.
         """
         self._url = parse_redis_url(url)
         self._channel = channel
