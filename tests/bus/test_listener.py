@@ -281,7 +281,7 @@ def test_a_killed_redis_is_waited_for(server, measured):
 
 
 def test_a_redis_that_loads_its_data_is_not_received(server, caplog):
-    """It takes subscriptions meanwhile, and brings nothing: one outage, which is told once."""
+    """It takes subscriptions meanwhile, and brings nothing: one outage, which is logged once."""
 
     async def scenario() -> None:
         async with listening(server.url) as desk:
