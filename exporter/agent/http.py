@@ -178,7 +178,7 @@ class HttpRegistry:
         if not response.headers.get("content-type", "").startswith(_PROBLEM):
             return self._not_ours(response.status, response.headers)
         if response.status == UNAUTHORIZED and self._forget_token():
-            return Reply(Outcome.UNKNOWN, "the registry takes this node's token no more")
+            return Reply(Outcome.UNKNOWN, "the registry no longer accepts this node's token")
         outcome = outcome_of(response.status, document.get("type"))
         errors = document.get("errors")
         reasons = [_fault(error) for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []

@@ -238,7 +238,7 @@ class Session:
     def _ask(self, request: Callable[[], Reply]) -> Reply:
         """What came of the request, made in a thread of its own, so that a signal need not wait for the network."""
         deadline = time.monotonic() + self._transport.timeout + GRACE
-        # One that has no end yet goes on by itself. Nothing is queued behind it: that would all be sent later, at once.
+        # A request that is still under way continues. Nothing is queued behind it: it would all be sent at once.
         if not self._ended(self._call, deadline):
             return Reply(Outcome.UNREACHABLE, f"{self._transport.endpoint}: no answer in time")
         self._call = self._wire.start(request)

@@ -61,7 +61,7 @@ class Access:
         return None
 
     async def log_in(self, path: str, headers: Mapping[bytes, bytes], *, trusted: bool) -> Principal | None:
-        """Who sent the request, by a password. Raises Problem (401, 503) where it is nobody's, but for open paths."""
+        """Who sent the request, by a password. Raises Problem (401, 503) where nobody has it, except for open paths."""
         users = self._service.web.users
         if path in OPEN:
             return None

@@ -39,7 +39,7 @@ from exporter.domain.errors import Fault
 T = TypeVar("T")
 TIMEOUT_SECONDS = 10.0
 STREAM_TIMEOUT_SECONDS = 60.0
-"""Without an event or a comment for so long, a stream is taken for broken; registries send a comment more often."""
+"""A stream without an event or comment for this time counts as broken; registries send comments more often."""
 OK, CREATED, NO_CONTENT, SERVER_ERRORS = 200, 201, 204, 500
 MAINTENANCE, DRAIN = "maintenance", "drain"
 _ANONYMOUS = Credentials()
@@ -148,7 +148,7 @@ class Client:
         return self.get("/transitions", {"since": since, "limit": limit}).of(Recent)
 
     def topology(self) -> Topology:
-        """Which node reaches which."""
+        """The connections between nodes."""
         return self.get("/topology").of(Topology)
 
     def stats(self) -> Stats:

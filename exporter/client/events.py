@@ -21,7 +21,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def parse_stream(lines: Iterable[bytes]) -> Iterator[Event]:
-    """The events in lines of `text/event-stream`, as parse_frames has them but for those that are only an id."""
+    """The events in lines of `text/event-stream`, as parse_frames has them, without those that are only an id."""
     return (event for event in parse_frames(lines) if event.type)
 
 
