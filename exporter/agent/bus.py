@@ -13,24 +13,25 @@ from urllib.parse import unquote, urlsplit
 
 from exporter.agent.checks import shown
 from exporter.agent.exits import UsageError
-from exporter.agent.replies import OK, Outcome, Reply
+from exporter.agent.replies import OK, Reply
+from exporter.domain.eventnames import DEREGISTER, HEARTBEAT, REGISTER, REGISTER_REQUESTED
+from exporter.domain.requestoutcome import Outcome
 from exporter.domain.signing import signed_event
 
 TIMEOUT = 5.0
-HEARTBEAT, REGISTER, DEREGISTER = "node_heartbeat", "node_register", "node_deregister"
-REQUESTED = "node_register_requested"
 KINDS = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 EXPECTED = (
     "expected redis://host:6379, rediss://..., redis+sentinel://host:26379,host:26379/service or "
     "redis+cluster://host:6379,host:6379"
 )
+REDIS_PORT, SENTINEL_PORT = 6379, 26379
 RETRY, PATIENCE = 5.0, 15.0
 
 
 class BusRegistry:
     """Publishes events. OK means that somebody listens on the channel; a refusal is seen in the registry's log alone.
 
-    Raises UsageError for a URL that is none, and where the package redis is not installed.
+    Raises UsageError for an invalid URL, and where the package redis is not installed.
     """
 
     def __init__(self, url: str, channel: str, *, token: Callable[[], str] = str) -> None:
@@ -88,7 +89,7 @@ class BusRegistry:
             message = subscription.get_message(timeout=PATIENCE)
             data = message.get("data") if message else None
             # The channel carries everybody's heartbeats: few of them are worth a look.
-            if isinstance(data, bytes) and REQUESTED.encode() in data and _asks(data, node):
+            if isinstance(data, bytes) and REGISTER_REQUESTED.encode() in data and _asks(data, node):
                 requested()
 
     def _publish(self, event: str, node: object, data: Mapping[str, Any]) -> Reply:
@@ -124,12 +125,13 @@ class BusRegistry:
         login = unquote(urlsplit(self._url).netloc.rpartition("@")[0])
         username, _, password = login.rpartition(":")
         options.update(username=username or None, password=password or None)
-        places = [_place(place) for place in self._hosts.split(",")]
+        port = SENTINEL_PORT if self._scheme == "redis+sentinel" else REDIS_PORT
+        hosts = [_host_port(host, port) for host in self._hosts.split(",")]
         if self._scheme == "redis+sentinel":
             service, _, database = self._service.strip("/").partition("/")
-            sentinel = redis.Sentinel(places, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+            sentinel = redis.Sentinel(hosts, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
             return sentinel.master_for(service or "mymaster", db=int(database or 0), **options)
-        nodes = [redis.cluster.ClusterNode(host, port) for host, port in places]
+        nodes = [redis.cluster.ClusterNode(host, port) for host, port in hosts]
         return redis.RedisCluster(startup_nodes=nodes, **options)
 
 
@@ -158,11 +160,12 @@ def _split(url: str) -> tuple[str, str, str]:
     return scheme, hosts, slash + path
 
 
-def _place(text: str) -> tuple[str, int]:
+def _host_port(text: str, port: int) -> tuple[str, int]:
     parts = urlsplit(f"//{text}")
-    return parts.hostname or "127.0.0.1", parts.port or (26379 if "sentinel" in text else 6379)
+    return parts.hostname or "127.0.0.1", parts.port or port
 
 
 def _asks(data: bytes, node: str) -> bool:
     event = json.loads(data)
-    return isinstance(event, dict) and event.get("type") == REQUESTED and event.get("data", {}).get("node") == node
+    requested = isinstance(event, dict) and event.get("type") == REGISTER_REQUESTED
+    return requested and event.get("data", {}).get("node") == node

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from exporter.api.problems import Problem
 from exporter.api.responses import JSON
@@ -58,10 +58,32 @@ def check_body(headers: Mapping[bytes, bytes], limit: int, media_types: tuple[st
     if raw == _PLAIN_JSON and JSON in media_types:
         return
     content_type = raw.decode("latin-1")
-    if media_type(content_type) not in media_types:
-        expected = " or ".join(media_types)
-        detail = f"expected a body of Content-Type {expected}, got {content_type[:80]!r}"
-        raise Problem(415, detail, headers={"Accept": ", ".join(media_types)})
+    if media_type(content_type) not in media_types and not may_be_empty(headers):
+        raise _wrong_type(content_type, media_types)
+
+
+def may_be_empty(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether only its end shows whether the request has a body, and it states no type: an empty one needs none."""
+    return b"content-type" not in headers and b"transfer-encoding" in headers
+
+
+async def receive_nothing(receive: Receive, media_types: tuple[str, ...]) -> Receive:
+    """Receive a body that must be empty; a `receive` that gives it again. Raises Problem (415) at its first byte, and
+    Disconnected.
+    """  # noqa: D205 - one sentence
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        if message.get("body"):
+            raise _wrong_type("", media_types)
+        more = message.get("more_body", False)
+    return _no_body
+
+
+async def _no_body() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 def media_type(content_type: str | None) -> str:
@@ -72,6 +94,11 @@ def media_type(content_type: str | None) -> str:
 def too_large(limit: int) -> Problem:
     """What a body above the limit is answered with."""
     return Problem(413, f"expected a body of at most {limit} bytes (limits.max_body): send less at once")
+
+
+def _wrong_type(content_type: str, media_types: tuple[str, ...]) -> Problem:
+    detail = f"expected a body of Content-Type {' or '.join(media_types)}, got {content_type[:80]!r}"
+    return Problem(415, detail, headers={"Accept": ", ".join(media_types)})
 
 
 async def read_unused_body(receive: Receive) -> None:

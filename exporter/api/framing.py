@@ -26,7 +26,7 @@ MAX_HEADERS = 256
 FEW_CHUNKS, SMALL_CHUNK = 1_000, 8
 """A body in more chunks has at least so many bytes a chunk on average: each is a call, whatever its size."""
 REFUSED_AFTER = 1.0
-"""Seconds: who sends such a body once more at once costs little meanwhile."""
+"""Seconds: a client that resends such a body at once costs little meanwhile."""
 HEARTBEAT_PATH = "/heartbeat"
 """What a heartbeat's path ends with; the request waits for no turn."""
 READS = {"GET", "HEAD", "OPTIONS"}
@@ -224,9 +224,14 @@ class FramedProtocol(HttpToolsProtocol):
     def busy(self) -> None:
         """A request of a peer that is not trusted is to be answered."""
 
+    def idle(self) -> None:
+        """Such a peer's next request is waited for."""
+
     def wait(self) -> None:
         """For the next request."""
         self.idle_since = self.loop.time()
+        if not self.trusted:
+            self.idle()
 
     def in_body(self) -> bool:
         """Whether the latest request's body is awaited."""

@@ -16,7 +16,17 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from exporter.api.access import Access
-from exporter.api.bodies import JSON_ONLY, JSON_OR_LINES, Disconnected, check_body, has_body, is_large, read_unused_body
+from exporter.api.bodies import (
+    JSON_ONLY,
+    JSON_OR_LINES,
+    Disconnected,
+    check_body,
+    has_body,
+    is_large,
+    may_be_empty,
+    read_unused_body,
+    receive_nothing,
+)
 from exporter.api.browsers import Headers, Hosts, Origins, is_browser, refuse_cross_site
 from exporter.api.callers import NodesByAddress
 from exporter.api.connections import source_of
@@ -54,11 +64,11 @@ class Middleware:
         self._router = Router(routes, redirect_slashes=False)
         self._take_heartbeat = take_heartbeat
         self._templates = {route.endpoint: route.path for route in routes}
-        self._methods: dict[str, set[str]] = {}
+        self._routes = routes
+        self._paths = ", ".join(dict.fromkeys(route.path for route in routes))
         for route in routes:
             # `$` would overlook a line feed at the end, and what is decided by the path would take another one.
             route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z")
-            self._methods.setdefault(route.path, {"OPTIONS"}).update(route.methods or ())
         self._trust = Trust()
         self._access = Access(service)
         self._origins = Origins()
@@ -79,9 +89,9 @@ class Middleware:
         caller = self._trust.judge(config.auth, scope, headers)
         request_id = request_id_of(headers)
         method: str = scope["method"]
-        beating = node_in(scope["path"]) if method == "POST" else ""
+        node = node_in(scope["path"]) if method == "POST" else ""  # Whose heartbeat it is, if it is one.
         common = [(b"x-request-id", request_id), *web.headers]
-        if not beating:
+        if not node:
             common += self._more_headers(config, method, headers, common)
         answer = ResponseSender(send, common)
         try:
@@ -91,13 +101,13 @@ class Middleware:
             if web.users and principal is None and method != "OPTIONS":
                 principal = await self._log_in(scope["path"], headers, caller)
             self._check(config, scope, headers, caller, principal)
-            if beating:
+            if may_be_empty(headers) and method not in _READS:
+                receive = await receive_nothing(receive, JSON_ONLY)
+            if node:
                 # Logs nothing unless it fails, so that it need not pay for what log lines would bear.
-                await self._take_heartbeat.take(beating, headers, receive, answer)
+                await self._take_heartbeat.take(node, headers, receive, answer)
             else:
-                if caller.refusal:
-                    scope[NEW_NODE] = partial(self._rates.new_node, source_of(caller.address), config.limits)
-                scope[ACTOR] = Actor(principal, caller.address, request_id.decode())
+                self._note_caller(scope, caller, principal, request_id)
                 with self._log_context(headers, caller, request_id):
                     await self._route(config, scope, headers, receive, answer)
         except (Disconnected, asyncio.CancelledError):
@@ -106,7 +116,7 @@ class Middleware:
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer and the log the cause
             with self._log_context(headers, caller, request_id):
                 await self._fail(error, scope, headers, answer)
-        handler = HEARTBEAT if beating else self._template(scope)
+        handler = HEARTBEAT if node else self._template(scope)
         if handler == EVENTS and answer.status == OK:
             # A stream's length is no duration of an answer.
             return
@@ -153,6 +163,11 @@ class Middleware:
     def _count(self, refusal: Problem) -> None:
         self._service.telemetry.refuse(refusal.kind.replace("-", "_") or "malformed")
 
+    def _note_caller(self, scope: Scope, caller: Caller, principal: Principal | None, request_id: bytes) -> None:
+        if caller.refusal:
+            scope[NEW_NODE] = partial(self._rates.new_node, source_of(caller.address), self._service.config.limits)
+        scope[ACTOR] = Actor(principal, caller.address, request_id.decode())
+
     def _refuse_repeated(self, scope: Scope) -> None:
         try:
             refuse_repeated(scope["headers"])
@@ -195,11 +210,16 @@ class Middleware:
             # Too late for another answer: one that breaks off cannot be taken for a whole one.
             return
         if isinstance(error, HTTPException) and error.status_code == NOT_FOUND:
-            problem = Problem(NOT_FOUND, f"nothing answers at this path; there are {', '.join(self._methods)}")
+            problem = Problem(NOT_FOUND, f"nothing answers at this path; there are {self._paths}")
         if isinstance(error, HTTPException) and error.status_code == METHOD_NOT_ALLOWED:
-            allowed = ", ".join(sorted(self._methods[self._template(scope)]))
+            allowed = ", ".join(sorted(self._allowed(scope["path"])))
             problem = Problem(METHOD_NOT_ALLOWED, f"expected one of {allowed} at this path", headers={"Allow": allowed})
         await answer.problem(problem, close=b"expect" in headers)
+
+    def _allowed(self, path: str) -> set[str]:
+        """The methods of all routes that the path fits: it may be a word of ours, and a node's name as well."""
+        fitting = (route for route in self._routes if route.path_regex.match(path))
+        return {"OPTIONS"}.union(*(route.methods or () for route in fitting))
 
     def _template(self, scope: Scope) -> str:
         return self._templates[scope["endpoint"]] if "endpoint" in scope else UNMATCHED

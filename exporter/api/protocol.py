@@ -19,7 +19,7 @@ from exporter.domain.config import Limits
 
 PROGRESS = 65_536
 """Bytes that a reader must take in each `limits.send_timeout`."""
-TOLD_WHY = 64
+ANSWERED_ABOVE = 64
 """So many connections above the limit are answered why they are refused; the others are closed at once."""
 
 
@@ -79,7 +79,7 @@ class DeadlineProtocol(FramedProtocol):
         if reason:
             self.no_place = Problem(503, reason, kind="busy", headers={"Retry-After": "1"})
             self.refused("connections")
-            if len(self.connections) > self.limits().max_connections + TOLD_WHY:
+            if len(self.connections) > self.limits().max_connections + ANSWERED_ABOVE:
                 transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -103,11 +103,9 @@ class DeadlineProtocol(FramedProtocol):
         elif self.since is None:
             self.wait()
 
-    def wait(self) -> None:
-        """For the next request."""
-        self.idle_since = self.loop.time()
-        if not self.trusted:
-            self._shared.idle(self)
+    def idle(self) -> None:
+        """The connection waits for its next request."""
+        self._shared.idle(self)
 
     def pause_writing(self) -> None:
         """The peer reads more slowly than we write."""

@@ -8,7 +8,7 @@ from redis.asyncio.sentinel import MasterNotFoundError
 from exporter.redislink.url import RedisUrl
 
 ODD_ANSWERS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
-"""What redis-py raises, and we as we read them, where answers are none of a Redis, or unasked for."""
+"""What redis-py raises, and what our parser raises for replies that no Redis sends or that nobody asked for."""
 REDIS_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError, *ODD_ANSWERS)
 """All that a client's call may raise, time that ran out (TimeoutError is an OSError) included."""
 _NO_REDIS = "it does not answer as a Redis does: is it another server, or one that wants TLS (rediss://)?"

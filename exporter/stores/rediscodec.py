@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -235,11 +235,11 @@ def read_recent(_: str, value: bytes) -> Transition:
 def read_change(fields: Mapping[bytes, bytes], reject: Callable[[bytes, Exception], None]) -> Batch:
     """An entry of the stream `changes`; what cannot be read in it is rejected, the rest stands."""
     batch = Batch()
-    for kind, text in _told(fields):
+    for field, text in fields.items():
         try:
-            _read_told(kind, text, batch)
+            _read_part(field[:1], text, batch)
         except (msgspec.MsgspecError, ValueError) as error:
-            reject(kind, error)
+            reject(field[:1], error)
     return batch
 
 
@@ -256,7 +256,7 @@ def _way(heartbeat: LastHeartbeat) -> bytes:
     return f"{heartbeat.transport} {heartbeat.via}".encode() if heartbeat.via else heartbeat.transport.encode()
 
 
-def _read_told(kind: bytes, text: bytes, batch: Batch) -> None:
+def _read_part(kind: bytes, text: bytes, batch: Batch) -> None:
     match kind:
         case b"r":
             record = _decode_record(text)
@@ -271,11 +271,6 @@ def _read_told(kind: bytes, text: bytes, batch: Batch) -> None:
         case b"h":
             name, _, value = text.partition(b" ")
             batch.heartbeats[name.decode()] = read_heard(name.decode(), value)
-
-
-def _told(fields: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
-    for field, text in fields.items():
-        yield field[:1], text
 
 
 def _head(*numbers: int) -> bytes:

@@ -67,7 +67,7 @@ def test_every_answer_has_an_id_of_its_own(client):
 
 @pytest.mark.usefixtures("break_node_map")
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nodes/n1"), ("POST", "/nodes/n1/heartbeat")])
-def test_an_error_of_ours_is_logged_and_not_told(client, log, method, path):
+def test_an_error_of_ours_is_logged_and_not_shown(client, log, method, path):
     """500 as a problem document; the log has the cause, the ids, and the node that called."""
     client.post("/nodes/register", {"name": "caller", "vpn_ip": "10.0.0.4"})
     client.peer = "10.0.0.4"
@@ -142,6 +142,7 @@ def test_what_answers_nowhere(client):
         ("GET", "/nodes/n1/heartbeat", "OPTIONS, POST"),
         ("GET", "/nodes/n1/drain", "DELETE, OPTIONS, PUT"),
         ("DELETE", "/nodes", "GET, HEAD, OPTIONS"),
+        ("PUT", "/nodes/register", "DELETE, GET, HEAD, OPTIONS, POST"),
     ],
 )
 def test_a_method_that_a_path_does_not_have(client, method, path, allow):
@@ -168,6 +169,42 @@ def test_a_body_is_json(client, path, content_type):
 
     assert answer.status == 415
     assert answer.headers["accept"].startswith("application/json")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/nodes/n1/heartbeat"),
+        ("POST", "/heartbeats"),
+        ("PUT", "/nodes/n1/drain"),
+        ("POST", "/nodes/register"),
+        ("DELETE", "/nodes/n1"),
+    ],
+)
+def test_a_body_that_turns_out_to_be_empty_needs_no_type(client, register, method, path):
+    """As one that is announced as empty; what is there without a type is refused, and changes nothing."""
+    register("n1")
+    before = client.get("/nodes").json()["nodes"]["n1"]
+
+    assert client.call(method, path, [b"", b"{}"]).status == 415
+    assert client.get("/nodes").json()["nodes"]["n1"] == before
+    assert client.call(method, path, [b"", b""]).status == client.call(method, path).status != 415
+
+
+def test_who_leaves_before_the_body_ends_changes_nothing(client, register):
+    """It might not have been empty."""
+    register("n1")
+
+    async def leave():
+        return {"type": "http.disconnect"}
+
+    async def send(_):
+        raise AssertionError("nobody is there to be answered")
+
+    headers = [(b"host", b"registry"), (b"transfer-encoding", b"chunked")]
+    scope = {"type": "http", "method": "DELETE", "path": "/nodes/n1", "headers": headers, "client": ("127.0.0.1", 1)}
+    client.runner.run(client.app(scope | {"query_string": b"", "scheme": "http"}, leave, send))
+    assert client.get("/nodes/n1").status == 200
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON", "application/json;"])
@@ -290,7 +327,7 @@ def test_a_preflight_allows_reads_only(client):
     ],
 )
 def test_writes_are_taken_under_our_own_names(client, service, host, browser, taken):
-    """A name that was rebound to our address is of no use; single names of a VPN or of containers serve programs."""
+    """A name that was rebound to our address is useless; single names of a VPN or of containers serve programs."""
     names = ("registry.example.org", "*.mesh.example")
     service.set_config(web=replace(Web(), listen_address="listener.example:80", allowed_hosts=names))
     page = {"origin": f"http://{host}"} if browser else {}

@@ -15,6 +15,7 @@ from exporter.api.framing import MAX_HEAD, MAX_HEADERS
 from exporter.api.protocol import DeadlineProtocol
 from exporter.domain.clock import SECOND
 from exporter.domain.config import Limits
+from tests.api.fakeservice import FakeService
 
 HEAD = b"POST /nodes/n1/heartbeat HTTP/1.1\r\nHost: registry\r\nContent-Type: application/json\r\nX-Request-ID: r-1\r\n"
 
@@ -91,7 +92,7 @@ def test_a_connection_that_never_sends_anything_is_closed(registry):
     ids=["method", "headers", "empty lines"],
 )
 def test_slow_headers_end(registry, at_once, slowly):
-    """One byte at a time holds no connection for ever."""
+    """One byte at a time holds no connection forever."""
     with Connection(registry) as connection:
         connection.send(at_once)
         answer = connection.drip(slowly)
@@ -99,7 +100,7 @@ def test_slow_headers_end(registry, at_once, slowly):
     assert answer == b"" or answer.startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 400 "))
 
 
-def observed(service) -> list[tuple[str, str, str]]:
+def observed(service: FakeService) -> list[tuple[str, str, str]]:
     """Handler, method and code of what was answered."""
     samples = service.telemetry.requests.family("durations", "").samples
     return list(dict.fromkeys((each.labels["handler"], each.labels["method"], each.labels["code"]) for each in samples))
@@ -387,7 +388,7 @@ def test_a_body_that_stops_after_its_refusal_ends_the_connection(registry):
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
-def test_too_many_connections_are_told_to_come_back(service, serve):
+def test_too_many_connections_are_asked_to_come_back(service, serve):
     """503 as a problem document, with Retry-After."""
     port = serve(create_app(service), limits=lambda: Limits(max_connections=2))
     with Connection(port), Connection(port):

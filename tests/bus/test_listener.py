@@ -151,7 +151,7 @@ def heartbeat(name: str, **more: object) -> dict[str, object]:
     return {"type": "node_heartbeat", "source_node": name, "data": {"node": name, **more}}
 
 
-def test_the_mesh_is_heard(server):
+def test_heartbeats_of_the_mesh_are_received(server):
     """The seed's heartbeat, a registration and a departure, in order."""
 
     async def scenario() -> None:
@@ -177,7 +177,7 @@ def test_the_mesh_is_heard(server):
     asyncio.run(scenario())
 
 
-def test_silence_is_measured_up_to_the_last_proof(server):
+def test_an_outage_counts_from_the_last_proof(server):
     """On an idle bus pings prove that we receive, so that statuses change and nobody is held."""
 
     async def scenario() -> None:
@@ -303,7 +303,7 @@ def reasons(caplog: pytest.LogCaptureFixture) -> str:
     return "\n".join(getattr(record, "reason", "") for record in caplog.records)
 
 
-def test_a_changed_password_is_told_without_the_secret(caplog, measured):
+def test_a_changed_password_is_reported_without_the_secret(caplog, measured):
     """The line says what to do; once the password is right again, the bus is received."""
 
     async def scenario(server: RedisServer) -> None:

@@ -11,6 +11,7 @@ from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap import merging
+from exporter.nodemap.loading import load
 from exporter.nodemap.nodemap import NodeMap
 from tests.support.clock import ManualClock
 from tests.support.steps import complete
@@ -30,7 +31,7 @@ def stored(name: str, clock: ManualClock, *, ago: float, status: Status = Status
 
 def loaded(clock: ManualClock, snapshot: Snapshot) -> NodeMap:
     node_map = NodeMap(clock, Thresholds())
-    merging.load(node_map, snapshot)
+    load(node_map, snapshot)
     return node_map
 
 
@@ -40,7 +41,7 @@ def pass_time(node_map: NodeMap, clock: ManualClock, seconds: int) -> None:
         node_map.tick()
 
 
-def test_the_time_in_which_nobody_ran_is_blind_time_and_silence_from_before_is_kept() -> None:
+def test_the_time_in_which_nobody_ran_is_blind_time_and_the_age_from_before_is_kept() -> None:
     """A node with an age of 100 s when the registry stopped for two hours has 20 s left after its grace."""
     clock = ManualClock()
     snapshot = Snapshot([stored("a", clock, ago=7300)], mark=Mark(clock.wall_ns() - 7200 * SECOND))
@@ -79,7 +80,7 @@ def test_a_recorded_status_is_taken_up_and_is_no_new_transition() -> None:
     assert node_map.get("a").entered_offline == 0
 
 
-def test_a_wall_clock_set_back_while_nobody_ran_keeps_the_silence_of_before() -> None:
+def test_a_wall_clock_set_back_while_nobody_ran_keeps_the_age_of_before() -> None:
     """The mark then lies in the future, and all times are shifted with it."""
     clock = ManualClock()
     snapshot = Snapshot([stored("a", clock, ago=50)], mark=Mark(clock.wall_ns()))
@@ -88,7 +89,7 @@ def test_a_wall_clock_set_back_while_nobody_ran_keeps_the_silence_of_before() ->
     assert node_map.counted_age_ns(node_map.get("a")) == 50 * SECOND
 
 
-def test_an_emptied_store_is_told_everything_again_and_the_departed_stay_gone() -> None:
+def test_an_emptied_store_is_written_again_and_the_departed_stay_gone() -> None:
     """Records, last heartbeats, transitions and tombstones: whatever memory has."""
     clock = ManualClock()
     node_map = loaded(clock, Snapshot())
@@ -121,7 +122,7 @@ def test_the_later_word_on_a_node_stands_on_both_sides() -> None:
     assert set(node_map.pending.records) == {"a"}
 
 
-def test_another_registrys_word_is_adopted_once_and_not_told_back() -> None:
+def test_another_registrys_record_is_adopted_once_and_not_written_back() -> None:
     """Its heartbeats keep nodes alive here, and its transitions count unless the node sent us a heartbeat since."""
     clock = ManualClock()
     node_map = loaded(clock, Snapshot([stored("a", clock, ago=0), stored("b", clock, ago=0)]))

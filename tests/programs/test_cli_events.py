@@ -20,7 +20,7 @@ data: {"node": "spare", "at": "2025-10-06T12:00:06Z"}
 """
 
 
-def test_events_are_told_on_a_line_each(registry, shows):
+def test_events_are_printed_on_a_line_each(registry, shows):
     registry.answer("/events", STREAM, media_type="text/event-stream")
     assert shows("events", "--limit=2") == (
         "2025-10-06T12:00:05Z  node_status_changed  vengeance  active -> warning  site=home\n"
@@ -54,7 +54,7 @@ def test_a_stream_that_ends_is_resumed_behind_the_last_event(registry, shows, mo
     assert registry.last_event_ids == ["3", "8"]
 
 
-def test_a_registry_without_events_is_told(cli, registry):
+def test_a_registry_without_events_is_reported(cli, registry):
     registry.refuse("/events", 404, {"title": "Not Found", "detail": "nothing answers at this path"})
     assert cli("events")[0] == 1
 
@@ -91,7 +91,7 @@ def test_an_event_without_end_takes_no_memory():
     assert list(parse_stream([*lines, b"\n", b"data: 1\n", b"\n"])) == [Event("message", 1)]
 
 
-def test_a_registry_that_cannot_be_reached_is_told(cli, nowhere):
+def test_a_registry_that_cannot_be_reached_is_reported(cli, nowhere):
     """At once and not by waiting: only a stream that began is resumed."""
     status, out, err = cli("events", "--registry", nowhere)
     assert (status, out) == (3, "")

@@ -68,7 +68,7 @@ class RedisServer:
         raise RuntimeError(f"{self._command()} did not start")
 
     def stop(self) -> None:
-        """End it in good order (SIGTERM); a dump is written if the arguments ask for one."""
+        """End it cleanly (SIGTERM); a dump is written if the arguments ask for one."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
