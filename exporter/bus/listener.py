@@ -28,6 +28,7 @@ from exporter.nodemap.nodemap import NodeMap
 from exporter.process.tasks import first_of
 from exporter.redislink.connecting import subscriber
 from exporter.redislink.errors import REDIS_ERRORS, explain
+from exporter.redislink.parser import NOT_ENOUGH_DATA, parser_of
 from exporter.redislink.url import Kind, parse_redis_url
 from exporter.telemetry.metrics import Telemetry
 
@@ -131,12 +132,11 @@ class BusListener:
                     if reply[:2] != [b"subscribe", channel.encode()]:
                         raise ValueError(f"subscribing was answered with {shown(reply)}")
             self._proven_ns = self._clock.monotonic_ns()
+            # Not up before the first proof: a Redis that loads its data takes subscriptions, and answers no ping.
+            work = [self._read(connection), self._ping(connection)]
             if self._probe:
-                probing = self._probe.publish(identity, self._look_every_ns)
-                await first_of(self._read(connection), self._ping(connection), probing)
-            else:
-                self._reception_returns()
-                await first_of(self._read(connection), self._ping(connection))
+                work.append(self._probe.publish(identity, self._look_every_ns))
+            await first_of(*work)
         finally:
             await connection.disconnect(nowait=True)
             await client.aclose()
@@ -150,11 +150,14 @@ class BusListener:
             return b""
 
     async def _read(self, connection: Connection) -> None:
-        read, take, channel = connection.read_response, self._consumer.take, self._channel.encode()
+        read, received = connection.read_response, parser_of(connection).received
+        take, channel = self._consumer.take, self._channel.encode()
         while True:
             left = BURST
             while left > 0:
-                reply = await read(timeout=math.inf, disconnect_on_error=False, push_request=True)
+                reply = received()
+                if reply is NOT_ENOUGH_DATA:
+                    reply = await read(timeout=math.inf, disconnect_on_error=False, push_request=True)
                 kind = reply[0]
                 if kind == b"message":
                     _, subject, payload = reply
