@@ -164,7 +164,7 @@ class Session:
         elif reply.outcome is Outcome.DEPARTED:
             raise AgentExit(reply)
         else:
-            self._renew_at = now + RENEW_PAUSE
+            self._renew_at, self.again = now + RENEW_PAUSE, True
             self._log.warning("the registration cannot be renewed: still retrying", reason=reply.reason)
 
     def _settle(self, reply: Reply, inventory: Inventory | None) -> None:
@@ -184,6 +184,8 @@ class Session:
         self._on_registered(reply)
 
     def _try_to_register(self, inventory: Inventory | None) -> Reply:
+        # Now, and not with the answer: who asks meanwhile may not have received it.
+        self.again = False
         registration = self._said = self._facts.registration(inventory)
         reply = self._ask(lambda: self._transport.register(registration))
         errors = reply.document.get("errors")
@@ -200,7 +202,6 @@ class Session:
     def _take_registered(self, reply: Reply, inventory: Inventory | None) -> None:
         """Remember what the registry knows now: that is what the node should have."""
         self._registered_at = time.monotonic()
-        self.again = False
         known = inventory or Inventory()
         capabilities = reply.document.get("capabilities")
         if isinstance(capabilities, dict):

@@ -22,6 +22,8 @@ from exporter.domain.duration import format_duration
 
 MAX_BODY_BYTES = 512 * 2**20
 MAX_LINE_BYTES = 2**20
+FAILURES = (OSError, http.client.HTTPException, ValueError)
+"""What keeps an answer away. A ValueError: a host name that no resolver takes, a number that is none."""
 _NOTHING = Credentials()
 
 
@@ -98,7 +100,7 @@ class HttpService:
                     connection.close()
             connection = self._connection()
             return self._exchange(connection, deadline, method, path, body=body, headers=headers)
-        except (OSError, http.client.HTTPException) as error:
+        except FAILURES as error:
             if connection is not None:
                 connection.close()
             raise no_answer(error, self._timeout_seconds) from None
@@ -118,7 +120,7 @@ class HttpService:
                 yield _whole(response, self._max_body_bytes), iter(())
             else:
                 yield _head(response, b""), self._lines(connection, response)
-        except (OSError, http.client.HTTPException) as error:
+        except FAILURES as error:
             raise no_answer(error, self._timeout_seconds) from None
         finally:
             connection.close()
@@ -185,7 +187,7 @@ def fetch(url: str, *, method: str = "GET", body: bytes | None = None, timeout_s
 
 def no_answer(error: Exception, timeout_seconds: float) -> NoAnswer:
     """What the error means to people."""
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror | UnicodeError):
         return NoAnswer(Cause.HOST_NAME, "its host name is not known")
     if isinstance(error, TimeoutError):
         return NoAnswer(Cause.TIMEOUT, f"no answer within {format_duration(round(timeout_seconds * SECOND))}")
@@ -257,10 +259,18 @@ class _TimedSocket:
     def makefile(self, mode: str) -> io.BufferedReader:
         """A reader of its own; the socket closes once both are closed."""
         assert mode == "rb"  # noqa: S101 - what http.client reads by
-        return io.BufferedReader(_TimedReader(self._sock, self._connection))
+        return _BoundedReader(_TimedReader(self._sock, self._connection))
 
     def close(self) -> None:
         self._sock.close()
+
+
+class _BoundedReader(io.BufferedReader):
+    def read(self, size: int | None = -1) -> bytes:
+        """So many bytes. The http.client of Python takes the length of a chunk as it comes, and -1 is without end."""
+        if size is None or size < 0:
+            raise http.client.HTTPException("expected a length of 0 or more")
+        return super().read(size)
 
 
 class _TimedReader(io.RawIOBase):

@@ -15,8 +15,8 @@ from tests.support.registry_process import ROOT, clean_env
 
 MODULES = sorted((ROOT / "exporter" / "agent").glob("**/*.py"))
 OURS = ("exporter.agent", "exporter.__version__", "exporter.domain.signing")
-BESIDE = {"pynvml", "redis"}
-"""NVIDIA's binding, which is one pure file and lies in the zipapp; and Redis' client, where a bus is asked for."""
+BESIDE = {"pynvml"}
+"""NVIDIA's binding, which is one pure file and lies in the zipapp."""
 IMPORT_ALL = """
 import pkgutil, sys
 sys.path.insert(0, sys.argv[1])

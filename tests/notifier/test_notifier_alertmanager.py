@@ -30,6 +30,8 @@ class Sink(ThreadingHTTPServer):
         self.posted: list[list[dict[str, Any]]] = []
         self.go = threading.Event()
         self.go.set()
+        self.strange: list[bytes] = []
+        """Answers that come first, as they are."""
 
     @property
     def address(self) -> str:
@@ -42,6 +44,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.go.wait(30)
+        if self.server.strange:
+            self.wfile.write(self.server.strange.pop(0))
+            self.close_connection = True
+            return
         status = self.server.statuses.pop(0) if self.server.statuses else 200
         self.server.requests.append((self.path, self.headers["Authorization"]))
         if status == 200:
@@ -209,6 +215,37 @@ def test_one_that_does_not_answer_is_given_up_and_tried_again(sink, telemetry, m
         await until(lambda: telemetry.notifications[Notification.SENT] == 1)
 
     running(f"http://{sink.address}", telemetry, scenario)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nabc\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999999999999\r\n\r\nabc",
+        b"HTTP/1.1 9999 OK\r\n\r\n",
+        b"HTTP/9.9 200 OK\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+    ],
+)
+def test_whatever_it_answers_ends_nothing(sink, telemetry, answer):
+    """What stands in its place may be anything: an error of http.client's would have ended the registry."""
+    sink.strange.append(answer)
+
+    async def scenario(one: Alertmanager) -> None:
+        one.put([alert("ann")])
+        await until(lambda: telemetry.notifications[Notification.FAILED] > 0)
+        await until(lambda: telemetry.notifications[Notification.SENT] == 1)
+
+    running(f"http://{sink.address}", telemetry, scenario)
+
+
+def test_a_host_that_no_resolver_takes_ends_nothing(telemetry):
+    async def scenario(one: Alertmanager) -> None:
+        one.put([alert("ann")])
+        await until(lambda: telemetry.notifications[Notification.FAILED] > 1)
+
+    running(f"http://{'a' * 70}.example", telemetry, scenario)
 
 
 def test_what_waits_has_a_bound(telemetry, monkeypatch):
