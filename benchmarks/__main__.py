@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import (
     agents,
+    alert_rules,
     attacks,
     following,
     limits,
@@ -17,7 +18,6 @@ from benchmarks import (
     over_bus,
     over_http,
     page,
-    rules,
     scraping,
     waiting,
 )
@@ -35,7 +35,7 @@ MEASUREMENTS = {
     "attacks": attacks.measure,
     "events": following.measure,
     "page": page.measure,
-    "rules": rules.measure,
+    "rules": alert_rules.measure,
     "agent": agents.measure,
     "mass": mass_changes.measure,
 }

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import client, contenders, mesh
+from benchmarks import client, contenders, population
 from benchmarks.peers.attacker import KINDS
 from benchmarks.plan import Plan
 from benchmarks.processes import resident_bytes
@@ -40,7 +40,7 @@ def measure(plan: Plan, directory: Path) -> Section:
     """Waits for each kind of attack, with the memory that it took and the nodes whose status changed."""
     rows, worst = [], 0.0
     with contenders.registry(directory, store=STORE, environment=IMPATIENT) as registry:
-        mesh.register(registry.port, plan.attack_nodes)
+        population.register(registry.port, plan.attack_nodes)
         client.scrape(registry.port, gzip=False)
         with _heartbeats(registry.port, plan.attack_nodes):
             baseline, _ = waits(registry, plan.attack_seconds, scraping=False)
@@ -82,7 +82,7 @@ def _heartbeats(port: int, nodes: int) -> Iterator[None]:
 
     def send() -> None:
         while not ended.wait(INTERVAL_SECONDS):
-            mesh.heartbeat_all(port, nodes)
+            population.heartbeat_all(port, nodes)
 
     thread = threading.Thread(target=send)
     thread.start()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import client, mesh
+from benchmarks import client, population
 from benchmarks.exposition import about_nodes, pushes
 from benchmarks.processes import running
 from demo.ports import free_port
@@ -103,7 +103,7 @@ def bare_http(directory: Path, kind: str) -> Iterator[Process]:
 def same_series(directory: Path, nodes: int) -> Iterator[tuple[Process, Process, Process]]:
     """The registry with so many nodes, and prometheus-client and a Pushgateway with its series."""
     with registry(directory) as ours:
-        mesh.register(ours.port, nodes)
+        population.register(ours.port, nodes)
         lines = about_nodes(gzip.decompress(client.scrape(ours.port, gzip=True).body).decode())
         with prometheus_client(directory, lines) as python, pushgateway(directory, lines) as go:
             yield ours, python, go

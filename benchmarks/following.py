@@ -11,7 +11,7 @@ from pathlib import Path
 
 import requests
 
-from benchmarks import contenders, mesh
+from benchmarks import contenders, population
 from benchmarks.contenders import Process
 from benchmarks.plan import Plan
 from benchmarks.report import Section, Target
@@ -28,7 +28,7 @@ def measure(plan: Plan, directory: Path) -> Section:
     """Without followers and with them, without events and with them."""
     rows, found = [], {}
     with contenders.registry(directory) as registry:
-        mesh.register(registry.port, NODES)
+        population.register(registry.port, NODES)
         for streams in (0, plan.event_streams):
             with _followers(registry, streams):
                 for changes in (0, CHANGES_A_SECOND):
@@ -62,7 +62,7 @@ def _changing(registry: Process, a_second: int) -> Iterator[None]:
     ended = threading.Event()
 
     def change() -> None:
-        url = f"http://127.0.0.1:{registry.port}/nodes/{mesh.name(0)}/drain"
+        url = f"http://127.0.0.1:{registry.port}/nodes/{population.name(0)}/drain"
         with requests.Session() as session:
             while not ended.wait(1 / a_second):
                 session.put(url, json={}, timeout=30).raise_for_status()

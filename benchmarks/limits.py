@@ -6,7 +6,7 @@ import contextlib
 import statistics
 from pathlib import Path
 
-from benchmarks import client, contenders, mesh
+from benchmarks import client, contenders, population
 from benchmarks.contenders import Process
 from benchmarks.over_http import Load, rate
 from benchmarks.plan import Plan
@@ -23,12 +23,12 @@ disturbs least."""
 def measure(plan: Plan, directory: Path) -> Section:
     """CPU time of a heartbeat and of a scrape, with and without."""
     body = directory / "readings.json"
-    body.write_bytes(mesh.full_heartbeat(1))
+    body.write_bytes(population.full_heartbeat(1))
     load = Load("POST", "application/json", "/nodes/NODE/heartbeat", body, plan.http_nodes)
     with contextlib.ExitStack() as stack:
         both = [stack.enter_context(contenders.registry(directory, limits=limits)) for limits in (True, False)]
         for process in both:
-            mesh.register(process.port, plan.limit_nodes)
+            population.register(process.port, plan.limit_nodes)
             client.scrape(process.port, gzip=False)
         beats, scrapes = [], []
         for _ in range(plan.limit_rounds):

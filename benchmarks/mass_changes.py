@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import client, contenders, mesh
+from benchmarks import client, contenders, population
 from benchmarks.contenders import Process
 from benchmarks.over_bus import CHANNEL
 from benchmarks.plan import Plan
@@ -98,7 +98,7 @@ def _play(plan: Plan, directory: Path, kind: str, count: int) -> dict[str, _Chan
     with contenders.redis(directory) as redis, contextlib.ExitStack() as stack:
         store = f"redis://127.0.0.1:{redis.port}/0" if kind == "redis" else f"sqlite:///{directory}/mass.db"
         registries = [stack.enter_context(_registry(directory, store, redis, plan)) for _ in range(count)]
-        mesh.register(registries[0].port, plan.mass_nodes)
+        population.register(registries[0].port, plan.mass_nodes)
         _wait(registries, plan.mass_nodes, "active")
         sent = _publish(redis, plan.mass_nodes)[1]
         time.sleep(max(0.0, sent + min(SETTLED_SECONDS, plan.mass_warning_after - 2) - time.time()))

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import client, contenders, mesh
+from benchmarks import client, contenders, population
 from benchmarks.contenders import Process
 from benchmarks.exposition import about_nodes
 from benchmarks.plan import Plan
@@ -43,15 +43,15 @@ class Load:
 def measure(plan: Plan, directory: Path) -> Section:
     """Requests a second of each."""
     plain, readings, push = (directory / name for name in ("plain.json", "readings.json", "push.txt"))
-    plain.write_bytes(mesh.HEARTBEAT)
-    readings.write_bytes(mesh.full_heartbeat(1))
+    plain.write_bytes(population.HEARTBEAT)
+    readings.write_bytes(population.full_heartbeat(1))
     beats = [
         Load("POST", "application/json", "/nodes/NODE/heartbeat", body, plan.http_nodes) for body in (plain, readings)
     ]
     pushes = Load("PUT", "text/plain", "/metrics/job/aurora/instance/NODE", push, plan.pushgateway_groups)
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(contenders.registry(directory))
-        mesh.register(ours.port, plan.http_nodes)
+        population.register(ours.port, plan.http_nodes)
         push.write_bytes(_series_of_one(ours))
         starlette = stack.enter_context(contenders.bare_http(directory, "starlette"))
         asgi = stack.enter_context(contenders.bare_http(directory, "asgi"))
@@ -76,7 +76,7 @@ def _cell(rate: float, bare: float) -> str:
 
 
 def _series_of_one(ours: Process) -> bytes:
-    first = mesh.name(0)
+    first = population.name(0)
     lines = about_nodes(client.scrape(ours.port, gzip=False).body.decode())
     own = [line.replace(first, "NODE") for line in lines if f'node="{first}"' in line]
     return ("\n".join(own) + "\n").encode()
@@ -84,7 +84,7 @@ def _series_of_one(ours: Process) -> bytes:
 
 def _fill(gateway: Process, load: Load) -> None:
     path, body = load.path, load.body.read_text()
-    names = [mesh.name(index) for index in range(load.nodes)]
+    names = [population.name(index) for index in range(load.nodes)]
     requests = (
         client.request(load.method, path.replace("NODE", name), body.replace("NODE", name).encode(), load.media_type)
         for name in names

@@ -10,7 +10,7 @@ from pathlib import Path
 import requests
 from playwright.sync_api import Browser, CDPSession, sync_playwright
 
-from benchmarks import contenders, mesh
+from benchmarks import contenders, population
 from benchmarks.contenders import Process
 from benchmarks.plan import Plan
 from benchmarks.report import Section, Target
@@ -35,7 +35,7 @@ TIME_EACH = """async () => {
 def measure(plan: Plan, directory: Path) -> Section:
     """Both views."""
     with contenders.registry(directory) as registry:
-        mesh.register(registry.port, plan.page_nodes)
+        population.register(registry.port, plan.page_nodes)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
             found = {view: _changes(browser, registry, view, plan.page_changes) for view in ("tiles", "table")}
@@ -66,7 +66,7 @@ def _changes(browser: Browser, registry: Process, view: str, changes: int) -> tu
     before = _work_ms(counters)
     for index in range(changes):
         method = "DELETE" if view == "table" else "PUT"
-        url = f"http://127.0.0.1:{registry.port}/nodes/{mesh.name(index)}/maintenance"
+        url = f"http://127.0.0.1:{registry.port}/nodes/{population.name(index)}/maintenance"
         requests.request(method, url, json={"reason": "measured"}, timeout=10).raise_for_status()
         time.sleep(PAUSE_SECONDS)
     work = (_work_ms(counters) - before) / changes

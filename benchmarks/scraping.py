@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import client, contenders, mesh
+from benchmarks import client, contenders, population
 from benchmarks.contenders import Process
 from benchmarks.exposition import about_nodes
 from benchmarks.plan import Plan
@@ -62,7 +62,7 @@ def _side_by_side(processes: tuple[Process, ...], nodes: int, plan: Plan, *, gzi
     for turn in range(plan.rounds):
         for process, times in zip(processes, taken, strict=True):
             if process is ours:
-                mesh.heartbeat_all(ours.port, nodes)
+                population.heartbeat_all(ours.port, nodes)
             elif turn >= plan.slow_rounds:
                 continue
             times.append(client.scrape(process.port, gzip=gzip).seconds)
@@ -73,7 +73,7 @@ def _registry_alone(ours: Process, nodes: int, rounds: int) -> list[tuple[str, .
     sequence = iter(range(1, rounds + 2))
 
     def report() -> None:
-        mesh.heartbeat_all(ours.port, nodes, mesh.full_heartbeat(next(sequence)))
+        population.heartbeat_all(ours.port, nodes, population.full_heartbeat(next(sequence)))
 
     cases = (
         ("nothing received in between", lambda: None),
@@ -84,7 +84,7 @@ def _registry_alone(ours: Process, nodes: int, rounds: int) -> list[tuple[str, .
 
 
 def _changes(port: int, nodes: int) -> Callable[[], None]:
-    drained = [mesh.name(index) for index in range(0, nodes, max(1, nodes // CHANGED))][:CHANGED]
+    drained = [population.name(index) for index in range(0, nodes, max(1, nodes // CHANGED))][:CHANGED]
     methods = iter(["PUT", "DELETE"] * 1000)
 
     def change() -> None:

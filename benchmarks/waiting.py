@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import client, contenders, mesh
+from benchmarks import client, contenders, population
 from benchmarks.contenders import Process
 from benchmarks.plan import Plan
 from benchmarks.report import Section, Target
@@ -24,7 +24,7 @@ the wait is theirs."""
 def measure(plan: Plan, directory: Path) -> Section:
     """Waits without scrapes, then with them."""
     with contenders.registry(directory) as registry:
-        mesh.register(registry.port, plan.wait_nodes)
+        population.register(registry.port, plan.wait_nodes)
         client.scrape(registry.port, gzip=True)
         alone, _ = waits(registry, plan.wait_seconds, scraping=False)
         beside, scrapes = waits(registry, plan.wait_seconds, scraping=True)

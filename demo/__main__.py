@@ -56,14 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _play(arguments: argparse.Namespace) -> None:
     watch = Watch(Timeline())
     stack = Stack(
-        pace=arguments.speed,
+        speed=arguments.speed,
         directory=arguments.keep,
         usual_ports=True,
         on_notification=watch.on_notification,
         started=lambda name, address: print(f"  {name:<13} {address}", flush=True),
     )
     print("Aurora Node Registry: a mesh to look at\n")
-    print(welcome.pace_text(stack.times) + "\n")
+    print(welcome.speed_text(stack.times) + "\n")
     print(f"Starting, all on 127.0.0.1 only:\n{welcome.port_text(stack)}", end="", flush=True)
     with stack:
         print(f"  {'simulator':<13} {arguments.nodes} nodes in {arguments.sites} sites\n")
@@ -104,7 +104,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--speed", type=_pace, default=6.0, metavar="N", help="how many times as fast as production")
+    parser.add_argument("--speed", type=_speed, default=6.0, metavar="N", help="how many times as fast as production")
     parser.add_argument("--duration", type=_duration, metavar="TIME", help="end after so long, such as 10m")
     parser.add_argument("--keep", type=_directory, metavar="DIRECTORY", help="write here, and leave it")
     parser.add_argument("--nodes", type=int, default=40, metavar="N", help="how many nodes the mesh has")
@@ -114,14 +114,14 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _pace(text: str) -> float:
+def _speed(text: str) -> float:
     try:
-        pace = float(text)
+        speed = float(text)
     except ValueError:
-        pace = 0.0
-    if not 1 <= pace <= FASTEST:
+        speed = 0.0
+    if not 1 <= speed <= FASTEST:
         raise argparse.ArgumentTypeError(f"expected 1 (production's own time) to {FASTEST:g}, got {text}")
-    return pace
+    return speed
 
 
 def _duration(text: str) -> int:

@@ -21,18 +21,18 @@ JOB = "node-registry"
 RULES = "rules"
 MIN_ACTIVE_VRAM_GB = 64
 _SHORTEST_SCRAPE = 500 * MILLISECOND
-"""A busy machine may delay a scrape for longer than what a heavy pace would leave it."""
+"""A busy machine may delay a scrape for longer than what a high speed would leave it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long things take at a pace, as Prometheus writes durations."""
+    """How long things take at a speed, as Prometheus writes durations."""
 
-    pace: float
+    speed: float
 
     def of(self, duration_ns: int) -> str:
         """Production's duration, in the demo's time."""
-        return scaled_duration(format_duration(duration_ns), self.pace)
+        return scaled_duration(format_duration(duration_ns), self.speed)
 
     @property
     def scrape(self) -> str:
@@ -59,7 +59,7 @@ def write_rules(directory: Path, times: Times) -> None:
     """The rules of `aurora-cli rules`; their thresholds and their own waits are in the demo's time alike."""
     directory.mkdir(exist_ok=True)
     for name, text in rule_files(Setting.of(Config(), min_active_vram_gb=MIN_ACTIVE_VRAM_GB)).items():
-        (directory / name).write_text(text if times.pace == 1 else scaled_rules(text, times.pace))
+        (directory / name).write_text(text if times.speed == 1 else scaled_rules(text, times.speed))
 
 
 def write_prometheus(path: Path, times: Times, *, registry: str, alertmanager: str) -> None:
@@ -80,7 +80,7 @@ def write_prometheus(path: Path, times: Times, *, registry: str, alertmanager: s
 
 def write_alertmanager(path: Path, times: Times, *, receiver: str) -> None:
     """The shipped routes and inhibitions, with every receiver replaced by a webhook at `receiver/NAME`."""
-    path.write_text(scaled_routes((ALERTS / "alertmanager.yml").read_text(), times.pace, receiver))
+    path.write_text(scaled_routes((ALERTS / "alertmanager.yml").read_text(), times.speed, receiver))
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

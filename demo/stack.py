@@ -1,9 +1,9 @@
 """All that stands between a node and the person on call, as shipped, on loopback ports of this machine.
 
-    with Stack(pace=30) as stack:
+    with Stack(speed=30) as stack:
         stack.registry_url, stack.redis_url, stack.prometheus_url, stack.alertmanager_url
 
-A pace of 30 divides every duration of production by 30: thresholds, scrapes, the waits of rules and of routes.
+A speed of 30 divides every duration of production by 30: thresholds, scrapes, the waits of rules and of routes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Stack:
     def __init__(
         self,
         *,
-        pace: float = 6,
+        speed: float = 6,
         directory: Path | None = None,
         usual_ports: bool = False,
         on_notification: Callable[[Notification], None] = lambda _: None,
@@ -54,9 +54,9 @@ class Stack:
         With `usual_ports` the registry, Prometheus and Alertmanager take the ports that people know where they are
         free. `directory` must be empty or new: it gets configuration, logs and data.
         """
-        if not 1 <= pace <= FASTEST:
-            raise ValueError(f"pace: expected 1 (production's own time) to {FASTEST:g}, got {pace:g}")
-        self.times = files.Times(pace)
+        if not 1 <= speed <= FASTEST:
+            raise ValueError(f"speed: expected 1 (production's own time) to {FASTEST:g}, got {speed:g}")
+        self.times = files.Times(speed)
         self.ports = {name: free_port(port if usual_ports else None) for name, port in USUAL_PORTS.items()}
         self.redis_port = free_port()
         self.redis_url = f"redis://{HOST}:{self.redis_port}/0"

@@ -13,13 +13,13 @@ _CLI = ".venv/bin/aurora-cli"
 _DEFAULT_REGISTRY = "http://127.0.0.1:9999"
 
 
-def pace_text(times: Times) -> str:
+def speed_text(times: Times) -> str:
     """Which time runs here, and what it makes of the thresholds."""
-    if times.pace == 1:
+    if times.speed == 1:
         return "Time runs as in production: a node is offline after five minutes."
     thresholds = Config().thresholds
     return (
-        f"Time runs {times.pace:g} times as fast as in production; nothing else is changed:\n"
+        f"Time runs {times.speed:g} times as fast as in production; nothing else is changed:\n"
         f"  a heartbeat every {times.of(thresholds.heartbeat_interval)}, warning after"
         f" {times.of(thresholds.warning_after)}, offline after {times.of(thresholds.offline_after)}.\n"
         f"  Prometheus scrapes every {times.scrape}.\n"

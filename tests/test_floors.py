@@ -25,8 +25,9 @@ FLOORS = {
     "agent": 1,
     "programs": 5,
 }
-NEIGHBOURS = {("stores", "redislink"), ("client", "redislink"), ("auth", "configuration")}
+NEIGHBOURS = {("stores", "redislink"), ("client", "redislink"), ("auth", "configuration"), ("agent", "process")}
 """Packages of one floor of which the first may import the second."""
+PROGRAMS = ("programs/registry", "programs/cli", "programs/simulator", "agent")
 OUTSIDE = {
     *("socket", "ssl", "select", "selectors", "asyncio", "threading", "subprocess", "multiprocessing", "os", "pathlib"),
     *("sqlite3", "redis", "http", "urllib", "urllib3", "starlette", "uvicorn", "prometheus_client", "time", "random"),
@@ -56,6 +57,19 @@ def test_imports_point_downward_only(module):
         if top == "exporter" and there in FLOORS:
             lower = FLOORS[there] < FLOORS[here]
             assert there == here or lower or (here, there) in NEIGHBOURS, f"{here} imports {name}"
+
+
+def program_of(path):
+    """The program that a module, or a name in one, is a part of; empty for what programs share."""
+    return next((program for program in PROGRAMS if f"{path}/".startswith(f"{program}/")), "")
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if program_of(module.with_suffix(""))], ids=str)
+def test_no_program_imports_another(module):
+    own = program_of(module.with_suffix(""))
+    for name in imports(module):
+        top, _, rest = name.partition(".")
+        assert top != "exporter" or program_of(rest.replace(".", "/")) in {own, ""}, f"{own} imports {name}"
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module.parts[0] == "domain"], ids=str)

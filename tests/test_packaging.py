@@ -80,7 +80,7 @@ def test_the_wheel_declares_its_programs_and_its_licence(wheel):
 
 
 @pytest.mark.parametrize("program", ["aurora-registry", "aurora-cli", "aurora-agent", "aurora-simulator"])
-def test_an_installed_program_tells_its_version(installed, program, tmp_path):
+def test_an_installed_program_prints_its_version(installed, program, tmp_path):
     """Run far from the checkout, so that nothing but the wheel can answer."""
     answer = subprocess.run(
         [installed / program, "--version"], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60

@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 
-from benchmarks import client, mesh
+from benchmarks import client, population
 
 INTERVAL = 0.005
 NODES = 1_000
@@ -20,7 +20,9 @@ NODES = 1_000
 def main() -> None:
     """One keep-alive connection, one heartbeat at a time."""
     port, seconds = int(sys.argv[1]), float(sys.argv[2])
-    requests = [client.request("POST", f"/nodes/{mesh.name(n)}/heartbeat", mesh.HEARTBEAT) for n in range(NODES)]
+    requests = [
+        client.request("POST", f"/nodes/{population.name(n)}/heartbeat", population.HEARTBEAT) for n in range(NODES)
+    ]
     waits: list[float] = []
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

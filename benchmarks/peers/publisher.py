@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import sys
 
-from benchmarks import mesh
+from benchmarks import population
 
 NODES = 1_000
 """Nodes that the events are of, in turn, where nothing else is said."""
@@ -19,7 +19,7 @@ def main() -> None:
     """Send one pipeline after the other, each once the one before was answered."""
     port, channel, events = int(sys.argv[1]), sys.argv[2].encode(), int(sys.argv[3])
     nodes = int(sys.argv[4]) if len(sys.argv) > 4 else NODES
-    commands = [_publish(channel, mesh.event(index)) for index in range(nodes)]
+    commands = [_publish(channel, population.event(index)) for index in range(nodes)]
     with socket.create_connection(("127.0.0.1", port)) as connection:
         for start in range(0, events, PIPELINE):
             first = start % nodes

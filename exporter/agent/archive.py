@@ -13,7 +13,11 @@ SHEBANG = b"#!/usr/bin/env python3\n"
 NAME = "aurora-agent.pyz"
 _ROOT = Path(__file__).resolve().parents[1]
 _ENTRY = "import sys\nfrom exporter.agent import main\nsys.exit(main())\n"
-_BESIDE = ("__init__.py", "domain/__init__.py", "domain/signing.py")
+_BESIDE = (
+    "__init__.py",
+    *(f"domain/{name}.py" for name in ("__init__", "backoff", "eventnames", "requestoutcome", "signing")),
+    *(f"process/{name}.py" for name in ("__init__", "streams")),
+)
 """What it needs of the package exporter beside its own room."""
 _ERROR = re.compile(r"^NVML_ERROR_\w+", re.MULTILINE)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -43,7 +47,7 @@ def build() -> bytes:
 
 def _part_of(binding: str, contents: Mapping[str, bytes]) -> bytes:
     """What the agent uses of NVIDIA's binding, which makes all its errors itself."""
-    from exporter.agent.excerpt import excerpt, identifiers  # noqa: PLC0415 - heavy, and of no use within the file
+    from exporter.agent.excerpt import excerpt, identifiers  # noqa: PLC0415 - heavy, and not needed within the file
 
     wanted = set(_ERROR.findall(binding))
     for name, source in contents.items():

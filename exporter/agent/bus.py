@@ -13,13 +13,13 @@ from exporter.agent.busurl import CLUSTER, parse_bus_url
 from exporter.agent.checks import shown
 from exporter.agent.http import why_no_answer
 from exporter.agent.redis import Redis
-from exporter.agent.replies import OK, Outcome, Reply
+from exporter.agent.replies import OK, Reply
 from exporter.agent.resp import BusFault, Connection
+from exporter.domain.eventnames import DEREGISTER, HEARTBEAT, REGISTER, REGISTER_REQUESTED
+from exporter.domain.requestoutcome import Outcome
 from exporter.domain.signing import signed_event
 
 TIMEOUT = 5.0
-HEARTBEAT, REGISTER, DEREGISTER = "node_heartbeat", "node_register", "node_deregister"
-REQUESTED = "node_register_requested"
 RETRY, PATIENCE = 5.0, 15.0
 
 
@@ -77,7 +77,7 @@ class BusRegistry:
             rest(RETRY)
 
     def _follow(self, node: str, requested: Callable[[], None]) -> None:
-        wish, channel = REQUESTED.encode(), self._channel.encode()
+        wish, channel = REGISTER_REQUESTED.encode(), self._channel.encode()
         with contextlib.closing(self._redis.connect(_in(TIMEOUT))) as connection:
             connection.call(_in(TIMEOUT), "SUBSCRIBE", channel)
             self._listening = True
@@ -146,4 +146,4 @@ def _asks(data: bytes, node: str) -> bool:
     except (ValueError, RecursionError):
         return False
     subject = event.get("data") if isinstance(event, dict) else None
-    return isinstance(subject, dict) and event.get("type") == REQUESTED and subject.get("node") == node
+    return isinstance(subject, dict) and event.get("type") == REGISTER_REQUESTED and subject.get("node") == node

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from exporter.agent import archive
-from exporter.agent.http import BadAnswer, HttpRegistry
+from exporter.agent.http import HttpRegistry
 from exporter.agent.logs import Log
+from exporter.agent.responsereader import BadAnswer
 
 TRY_SECONDS = 20
 _PATH = re.compile(r"/[A-Za-z0-9./_-]{1,200}")
@@ -29,16 +30,16 @@ class Upgrade:
         self._directory = state_directory
         self._log = log
         self._wanted = wanted
-        self._told = ""
+        self._reported = ""
 
     def take(self, offer: Any) -> None:
         """Replace this process by the newer agent, if it is offered; whatever fails, this one goes on."""
         if not isinstance(offer, Mapping):
             return
         version, path, sha256 = (str(offer.get(key, "")) for key in ("version", "path", "sha256"))
-        if version == self._told:
+        if version == self._reported:
             return
-        self._told = version
+        self._reported = version
         running = Path(sys.argv[0])
         if not self._wanted or running.suffix != ".pyz" or self._http is None:
             self._log.info("the registry has a newer agent: run join again, or use --self-upgrade", version=version)

@@ -37,7 +37,7 @@ class GpuWatch:
         health: Callable[[], Health] = dict,
         stopping: Callable[[], bool] = bool,
     ) -> None:
-        """`every`: seconds between two looks at least; None means that there are none but the first. Nobody waits for
+        """`every`: minimum seconds between two looks; None: look only once. Nobody waits for
         the driver once we are `stopping`.
         """  # noqa: D205 - one sentence
         self._look = look
@@ -58,7 +58,7 @@ class GpuWatch:
         self._rest: list[dict[str, Any]] = []
         """Readings of the GPUs that answer while another driver cannot be asked."""
         self._unsure_since: float | None = None
-        self._told = ""
+        self._reported = ""
 
     def update(self, wait: float = WAIT) -> None:
         """Look, if it is time to; what comes later than that is taken up by a later call."""
@@ -66,7 +66,7 @@ class GpuWatch:
         if self._health_call is not None and self._health_call.done:
             self._health, self._health_call = self._health_call.value_or(self._health), None
         if self._call is None:
-            # A look that failed is none: that is made up for with the next heartbeat.
+            # A failed look does not count: the next heartbeat repeats it.
             looked = self._sight in {Sight.SEEN, Sight.ABSENT}
             if looked and (self._every is None or now - self._began < self._every):
                 return
@@ -162,7 +162,7 @@ class GpuWatch:
         self._log_reason(reason, Sight.UNSURE)
 
     def _log_reason(self, reason: str, sight: Sight) -> None:
-        if reason == self._told:
+        if reason == self._reported:
             return
         if not reason:
             self._log.info("the GPUs can be read again")
@@ -170,4 +170,4 @@ class GpuWatch:
             self._log.info("no GPU driver is installed", reason=reason)
         else:
             self._log.warning("the GPUs cannot be read", reason=reason)
-        self._told = reason
+        self._reported = reason

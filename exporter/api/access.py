@@ -1,4 +1,4 @@
-"""Who may do what, by the credential of a request; where none is asked for, by its address."""
+"""Who may do what: by a request's credential or, where no credential is configured, by its address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from exporter.auth.keyring import Kind, Principal
 from exporter.auth.passwords import Passwords, TooMany
 
 OPEN = frozenset({"/health", "/-/healthy", "/-/ready", JOIN, AGENT})
-"""Read without a credential: what load balancers and new nodes ask for, who have none. No node's data is there."""
+"""Readable without a credential, since load balancers and new nodes have none. These show no node's data."""
 REGISTER = "/nodes/register"
 _READS = frozenset({HTTPMethod.GET, HTTPMethod.HEAD})
 _READERS = frozenset({Kind.READ, Kind.OPERATOR, Kind.USER})
@@ -124,10 +124,10 @@ def actor_of(request: Request) -> Actor:
     return actor
 
 
-def speak_for(request: Request, node: str) -> Actor:
+def act_for(request: Request, node: str) -> Actor:
     """Who sent the request; raises Problem (403) where it is another node than this one."""
     actor = actor_of(request)
-    if not actor.may_speak_for(node):
+    if not actor.may_act_for(node):
         raise _forbidden("another node's token does not suffice: a node sends for itself alone")
     return actor
 

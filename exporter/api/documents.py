@@ -55,7 +55,7 @@ class Renderer:
     def __init__(self, node_map: NodeMap) -> None:
         self._node_map = node_map
         self._now_ns = node_map.clock.monotonic_ns()
-        self._anything_held = node_map.anything_held()
+        self._anything_held = node_map.anything_held(self._now_ns)
         self._suppression = Suppression(node_map)
 
     def document(self, node: Node) -> bytes:

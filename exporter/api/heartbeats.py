@@ -29,7 +29,7 @@ HEARTBEAT, HEARTBEATS = "/nodes/{name}/heartbeat", "/heartbeats"
 MAX_TOGETHER = 20_000
 """So many rejections are still an answer of a few megabytes."""
 MAX_IGNORED_TOGETHER = 1000
-"""After so many parts that were left out, no more are named."""
+"""At most this many ignored parts are listed."""
 STEP = 20
 """Heartbeats between two looks at the time."""
 END: Message = {"type": "http.response.body"}
@@ -92,7 +92,7 @@ class TakeHeartbeat:
             await send({"type": "http.response.start", "status": 204, "headers": headers})
             await send(END)
             return 204
-        body = encode({"ignored": [_told(part) for part in node.ignored]})
+        body = encode({"ignored": [_named_fault(part) for part in node.ignored]})
         length = (b"content-length", b"%d" % len(body))
         more = [(b"content-type", b"application/json"), length, *headers]
         await send({"type": "http.response.start", "status": 200, "headers": more})
@@ -116,7 +116,7 @@ def take_heartbeats(service: Service) -> Handler:
         for index, item in enumerate(items):
             try:
                 beat = _named(item)
-                if not actor.may_speak_for(beat.node):
+                if not actor.may_act_for(beat.node):
                     raise Invalid.of("node", f"expected {actor.principal}, whose token was sent, got {beat.node}")
                 node = node_map.heartbeat(beat, Transport.HTTP)
             except (Invalid, UnknownNode, DepartedNode) as error:
@@ -124,7 +124,7 @@ def take_heartbeats(service: Service) -> Handler:
             else:
                 accepted += 1
                 if node.ignored and len(ignored) < MAX_IGNORED_TOGETHER:
-                    ignored += [{"index": index, **_told(part)} for part in node.ignored]
+                    ignored += [{"index": index, **_named_fault(part)} for part in node.ignored]
             if index % STEP == 0:
                 await yielder.maybe_yield()
         service.telemetry.heartbeats[Transport.HTTP] += accepted
@@ -135,7 +135,7 @@ def take_heartbeats(service: Service) -> Handler:
     return handle
 
 
-def _told(part: Ignored) -> dict[str, str]:
+def _named_fault(part: Ignored) -> dict[str, str]:
     return {"field": part.field, "message": part.message}
 
 

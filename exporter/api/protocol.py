@@ -19,7 +19,7 @@ from exporter.domain.config import Limits
 
 PROGRESS = 65_536
 """Bytes that a reader must take in each `limits.send_timeout`."""
-TOLD_WHY = 64
+ANSWERED_ABOVE = 64
 """So many connections above the limit are answered why they are refused; the others are closed at once."""
 
 
@@ -84,7 +84,7 @@ class DeadlineProtocol(FramedProtocol):
         self._turned_away = self._shared.admit(self, self.limits(), self.refused)
         if self._turned_away:
             self.refused("connections")
-            if len(self.connections) > self.limits().max_connections + TOLD_WHY:
+            if len(self.connections) > self.limits().max_connections + ANSWERED_ABOVE:
                 transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -106,7 +106,7 @@ class DeadlineProtocol(FramedProtocol):
             self.since = self.loop.time()
 
     def no_place(self) -> Problem | None:
-        """Why there is none for the connection."""
+        """Why there is no room for the connection."""
         if not self._turned_away:
             return None
         return Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"})

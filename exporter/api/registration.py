@@ -6,7 +6,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exporter.api.access import actor_of, speak_for
+from exporter.api.access import act_for, actor_of
 from exporter.api.bodies import read_json
 from exporter.api.documents import Renderer
 from exporter.api.join import upgrade_of
@@ -35,7 +35,7 @@ def register(service: Service) -> Handler:
         if body is None:
             raise Invalid.of("", "expected a registration as a JSON object, got no body")
         registration = parse_registration(body)
-        actor = speak_for(request, registration.name)
+        actor = act_for(request, registration.name)
         node_map = service.node_map
         before = node_map.find(registration.name)
         facts = before.facts if before else None

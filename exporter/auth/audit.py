@@ -46,7 +46,7 @@ class Actor:
     def __str__(self) -> str:
         return str(self.principal) if self.principal else self.otherwise
 
-    def may_speak_for(self, node: str) -> bool:
+    def may_act_for(self, node: str) -> bool:
         """Whether the credential is not another node's."""
         return self.principal is None or self.principal.kind is not Kind.NODE or self.principal.name == node
 

@@ -17,6 +17,7 @@ from exporter.auth.audit import AuditLog
 from exporter.bus.clusterprobe import ClusterProbe
 from exporter.bus.consumer import BusConsumer
 from exporter.bus.signatures import SignatureCheck
+from exporter.domain.backoff import Backoff
 from exporter.domain.clock import SECOND, Clock
 from exporter.domain.command import Command
 from exporter.domain.errors import StillLoading
@@ -31,7 +32,7 @@ from exporter.redislink.url import Kind, parse_redis_url
 from exporter.telemetry.metrics import Telemetry
 
 CONNECT_SECONDS = 2.0
-BACKOFF_SECONDS = (0.1, 2.0)
+RETRY_SECONDS = (0.1, 2.0)
 PING_EVERY = SECOND // 2
 BURST = 64
 """Events, or KiB of them, that are read before others have their turn on the event loop."""
@@ -66,7 +67,7 @@ class BusListener:
     ) -> None:
         """`node_map` raises StillLoading until there is one; `source` is what the bus transport needs to receive.
 
-        Raises Invalid for a URL that is none of redislink's.
+        Raises Invalid for a URL that redislink does not accept.
         """
         self._url = parse_redis_url(url)
         self._channel = channel
@@ -74,7 +75,7 @@ class BusListener:
         self._source = source
         self._clock = clock
         self._thresholds = thresholds
-        self._intake = BusConsumer(
+        self._consumer = BusConsumer(
             node_map=node_map,
             submit=submit,
             telemetry=telemetry,
@@ -96,12 +97,12 @@ class BusListener:
         """Listen until cancelled."""
         self._source.mark_down()
         try:
-            await first_of(self._listen_again_and_again(), self._intake.work())
+            await first_of(self._listen_again_and_again(), self._consumer.work())
         finally:
-            self._lose()
+            self._mark_down()
 
     async def _listen_again_and_again(self) -> None:
-        pause, longest = BACKOFF_SECONDS
+        backoff = Backoff(random.random, *RETRY_SECONDS)
         while True:
             try:
                 await self._listen()
@@ -111,11 +112,10 @@ class BusListener:
                     self._url = replace(self._url, hosts=(*self._url.hosts[1:], self._url.hosts[0]))
                 if self.up:
                     self._telemetry.subscriptions_lost += 1
-                    pause = BACKOFF_SECONDS[0]
-                self._lose()
+                    backoff.reset()
+                self._mark_down()
                 self._warn(str(fault) if isinstance(fault, SubscriptionStalled) else explain(fault, self._url))
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
-            pause = min(2 * pause, longest)
+            await asyncio.sleep(backoff.next())
 
     async def _listen(self) -> None:
         client = subscriber(self._url)
@@ -131,12 +131,11 @@ class BusListener:
                     if reply[:2] != [b"subscribe", channel.encode()]:
                         raise ValueError(f"subscribing was answered with {shown(reply)}")
             self._proven_ns = self._clock.monotonic_ns()
+            # Not up before the first proof: a Redis that loads its data takes subscriptions, and answers no ping.
+            work = [self._read(connection), self._ping(connection)]
             if self._probe:
-                probing = self._probe.publish(identity, self._look_every_ns)
-                await first_of(self._read(connection), self._ping(connection), probing)
-            else:
-                self._hear()
-                await first_of(self._read(connection), self._ping(connection))
+                work.append(self._probe.publish(identity, self._look_every_ns))
+            await first_of(*work)
         finally:
             await connection.disconnect(nowait=True)
             await client.aclose()
@@ -150,7 +149,7 @@ class BusListener:
             return b""
 
     async def _read(self, connection: Connection) -> None:
-        read, take, channel = connection.read_response, self._intake.take, self._channel.encode()
+        read, take, channel = connection.read_response, self._consumer.take, self._channel.encode()
         while True:
             left = BURST
             while left > 0:
@@ -169,7 +168,7 @@ class BusListener:
                     raise ValueError(f"expected an event or the answer to a ping, got {shown(reply)}")
                 self._replies += 1
                 left -= 1
-            await self._intake.room()
+            await self._consumer.room()
             await asyncio.sleep(0)
 
     async def _ping(self, connection: Connection) -> None:
@@ -206,10 +205,10 @@ class BusListener:
         """All that was published until then was received."""
         self._proven_ns = min(sent_ns, self._clock.monotonic_ns())
         if not self.up:
-            self._hear()
+            self._reception_returns()
         self._source.mark_alive(self._proven_ns)
 
-    def _hear(self) -> None:
+    def _reception_returns(self) -> None:
         """Reception returned: close the outage before the first new event is taken in."""
         now_ns = self._clock.monotonic_ns()
         blind_seconds = (now_ns - self._source.proof_ns) / SECOND
@@ -223,7 +222,7 @@ class BusListener:
             _log.info("listening on the event bus", extra={"channel": self._channel})
         self._logged.clear()
 
-    def _lose(self) -> None:
+    def _mark_down(self) -> None:
         self.up = False
         self._source.mark_down()
 

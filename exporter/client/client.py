@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from urllib.parse import urlencode
 import msgspec
 
 from exporter import __version__
-from exporter.client.backoff import waits
 from exporter.client.credentials import Credentials
 from exporter.client.documents import (
     Accepted,
@@ -32,6 +32,7 @@ from exporter.client.errors import NotARegistry, Refused, Unreachable
 from exporter.client.events import Event, parse_frames
 from exporter.client.http import HttpService, NoAnswer, Response
 from exporter.client.problems import problem_of
+from exporter.domain.backoff import Backoff
 from exporter.domain.clock import SECOND
 from exporter.domain.errors import Fault
 
@@ -139,7 +140,7 @@ class Client:
         return self.get(node_path(name)).of(Node)
 
     def why(self, name: str) -> Why:
-        """What its status rests on."""
+        """Why it has its status."""
         return self.get(f"{node_path(name)}/why").of(Why)
 
     def transitions(self, name: str, limit: int = 100) -> list[Transition]:
@@ -151,7 +152,7 @@ class Client:
         return self.get("/transitions", {"since": since, "limit": limit}).of(Recent)
 
     def topology(self) -> Topology:
-        """Who reaches whom."""
+        """Which node reaches which."""
         return self.get("/topology").of(Topology)
 
     def stats(self) -> Stats:
@@ -200,11 +201,12 @@ class Client:
         With `retry` a stream that breaks off is resumed, again and again. What fails before it began, and a refusal,
         is raised at once.
         """
-        pauses, begun = waits(), False
+        backoff, begun = Backoff(random.random), False
         while True:
             try:
                 for event in self._stream(last_id, filters):
-                    last_id, pauses, begun = event.id or last_id, waits(), True
+                    last_id, begun = event.id or last_id, True
+                    backoff.reset()
                     if event.type:
                         yield event
             except Unreachable:
@@ -215,7 +217,7 @@ class Client:
                     raise
             if not retry:
                 return
-            time.sleep(next(pauses))
+            time.sleep(backoff.next())
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> JsonReply:
         """The answer to a GET; parameters that are None are left out."""

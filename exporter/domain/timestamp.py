@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 
 from exporter.domain.clock import SECOND
 from exporter.domain.text import shown
@@ -12,7 +13,13 @@ EXPECTED = "a time such as 2025-10-06T12:00:05Z"
 
 def format_timestamp(wall_ns: int) -> str:
     """RFC 3339 in UTC, whole seconds (rounded down)."""
-    return dt.datetime.fromtimestamp(wall_ns // SECOND, dt.UTC).isoformat().replace("+00:00", "Z")
+    return _format_seconds(wall_ns // SECOND)
+
+
+@lru_cache(maxsize=4096)
+def _format_seconds(wall_seconds: int) -> str:
+    # What is written together is mostly of the same few seconds: a change of the whole mesh, or a list of nodes.
+    return dt.datetime.fromtimestamp(wall_seconds, dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 def parse_timestamp(text: str) -> int:

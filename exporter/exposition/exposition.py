@@ -99,7 +99,7 @@ class Exposition:
     def _piece(self, chunk: Chunk, family: NodeFamily | LiveFamily) -> Piece:
         if isinstance(family, LiveFamily):
             return deflate(chunk.live(family, self._node_map.clock.monotonic_ns()))
-        if family is HELD and self._node_map.anything_held():
+        if family is HELD and self._node_map.anything_held(self._node_map.clock.monotonic_ns()):
             return deflate(held(family.template, list(chunk.nodes.values()), self._node_map).encode())
         return chunk.piece(family)
 

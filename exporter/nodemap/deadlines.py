@@ -5,6 +5,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
+from exporter.domain.lifecycle import Phase
+from exporter.domain.node import Node
+
 SPARE = 64
 
 
@@ -38,3 +41,29 @@ class Deadlines:
             if self._due.get(name) == due_ns:
                 del self._due[name]
                 yield name
+
+
+class NodeDeadlines:
+    """The deadlines that a node's record states."""
+
+    def __init__(self) -> None:
+        self.ttls = Deadlines()
+        """Of the monotonic clock: when a `ttl` may have passed; a later heartbeat or an outage puts it off."""
+        self.lifecycle_ends = Deadlines()
+        """Of the wall clock: the `until` of a maintenance or drain."""
+
+    def set(self, node: Node) -> None:
+        """Take the deadlines of the node's record in place of those it had."""
+        if node.lifecycle.phase is Phase.IN_SERVICE:
+            self.lifecycle_ends.drop(node.name)
+        else:
+            self.lifecycle_ends.set(node.name, node.lifecycle.until_ns)
+        if node.facts.ttl_ns:
+            self.ttls.set(node.name, node.last_heartbeat_ns + node.facts.ttl_ns)
+        else:
+            self.ttls.drop(node.name)
+
+    def drop(self, name: str) -> None:
+        """The node is gone."""
+        self.ttls.drop(name)
+        self.lifecycle_ends.drop(name)

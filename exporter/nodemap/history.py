@@ -1,13 +1,38 @@
-"""The latest transitions of all nodes, as memory has them: made here, or recorded by another registry."""
+"""Transitions: how each is made, and the latest of all nodes, made here or recorded by another registry."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from exporter.domain.node import Node
+from exporter.domain.status import Status
 from exporter.domain.transition import Transition
+from exporter.nodemap.meshtime import MeshTime
+from exporter.nodemap.walltime import WallTime
 
 MAX_RECENT = 10_000
+
+
+class TransitionRecorder:
+    """Numbers and dates a transition, so that those of a node keep their order whatever the clocks do."""
+
+    def __init__(self, mesh_time: MeshTime, wall_time: WallTime, by: str) -> None:
+        """`by`: marks this process' transitions."""
+        self._mesh_time = mesh_time
+        self._wall_time = wall_time
+        self._by = by
+
+    def make(self, node: Node, before: Status, at_ns: int) -> Transition:
+        """From `before` to the node's status, as of a moment of the monotonic clock."""
+        last = node.last_transition
+        # As `last_seen`, what people read never goes back, wherever the wall clock was set to.
+        shown_ns = max(self._wall_time.at(at_ns), node.record.registered_at_ns, last.at_ns if last else 0)
+        if node.status is not Status.ACTIVE:
+            shown_ns = max(shown_ns, node.last_seen_ns)
+        # Another registry may have counted the age a little differently: stamps keep to the order all the same.
+        stamp_ns = max(self._mesh_time.at(at_ns), last.stamp_ns + 1 if last else 0)
+        return Transition(node.name, before, node.status, shown_ns, node.sequence_now + 1, stamp_ns, self._by)
 
 
 class RecentTransitions:

@@ -1,4 +1,4 @@
-"""The node map and a store: what it starts from, what other registries write, and what it writes to them again.
+"""The node map and a store that others write to: what it takes over from them, and what it writes to them again.
 
 Nothing here compares wall clocks, and nothing here is a heartbeat: `last_seen` moves only to when somebody received one
 (docs/design/ordering.md).
@@ -10,22 +10,22 @@ each. Whatever happens to the map in between is as if it had happened before or 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from itertools import chain
 from typing import TypeVar
 
 import msgspec
 
 from exporter.domain.command import Register
 from exporter.domain.durable import Batch, LastHeartbeat, Mark, Snapshot, StoredNode
-from exporter.domain.node import Live, Node, NodeRecord, Tombstone
+from exporter.domain.node import Node, NodeRecord, Tombstone
 from exporter.domain.registration import with_held_id
 from exporter.domain.status import Transport
 from exporter.domain.transition import Transition
+from exporter.nodemap.loading import put_stored
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.paths import Path
 from exporter.nodemap.pending import PendingChanges
 from exporter.nodemap.planning import PlannedWrite, is_heartbeat
-from exporter.nodemap.state import LATE_INTERVALS
+from exporter.nodemap.tombstones import LATE_INTERVALS
 
 Value = TypeVar("Value")
 
@@ -33,32 +33,6 @@ STEP = 200
 """Nodes, a few milliseconds of work."""
 MAX_OUTAGES = 64
 """Older outages are dropped from the mark: an age through so many of them has had all the grace there is."""
-
-
-def load(node_map: NodeMap, snapshot: Snapshot) -> None:
-    """Fill an empty map. The time since the snapshot's mark, when nobody received, is an outage of every path.
-
-    Mesh time goes on from the mark, by as much as the wall clock says that passed since; never from before anything
-    that the store has.
-    """
-    now_ns, wall_ns = node_map.clock.monotonic_ns(), node_map.clock.wall_ns()
-    latest_ns = max((stored.last_heartbeat.stamp_ns for stored in snapshot.nodes), default=wall_ns)
-    mark = snapshot.mark or Mark(latest_ns)
-    node_map.mesh_time.restart(now_ns, mark.alive_ns + max(0, wall_ns - mark.wall_ns))
-    node_map.mesh_time.advance(now_ns, max(_stamps(snapshot), default=0))
-    local = node_map.mesh_time.local
-    for stored in snapshot.nodes:
-        _put(node_map, stored)
-    for tombstone in sorted(snapshot.tombstones, key=lambda tombstone: tombstone.revision_ns):
-        node_map.remove(tombstone)
-    waiting = sorted(node_map.nodes(), key=lambda node: node.last_heartbeat_ns)
-    for path in node_map.paths:
-        outages = [(local(from_ns), local(to_ns)) for from_ns, to_ns in mark.outages.get(path.transport, [])]
-        if snapshot.nodes:
-            # Until now, after the nodes were put: what came meanwhile was not received.
-            outages.append((min(local(mark.alive_ns), now_ns), node_map.clock.monotonic_ns()))
-        node_map.begin(path, outages, [node for node in waiting if node.path is path])
-    node_map.begun()
 
 
 def merge(node_map: NodeMap, snapshot: Snapshot) -> Iterator[None]:
@@ -76,8 +50,8 @@ def merge(node_map: NodeMap, snapshot: Snapshot) -> Iterator[None]:
             _merge_node(node_map, stored, late)
         node_map.queues.arrange(late)
         yield
-    yield from _retell_nodes(node_map, recorded, snapshot)
-    yield from _retell_history(node_map, recorded, everything=snapshot.lost)
+    yield from _write_again_nodes(node_map, recorded, snapshot)
+    yield from _write_again_history(node_map, recorded, everything=snapshot.lost)
 
 
 def _merge_node(node_map: NodeMap, stored: StoredNode, late: list[Node]) -> None:
@@ -120,7 +94,7 @@ def _adopt_new(node_map: NodeMap, record: NodeRecord, batch: Batch) -> Node | No
         _adopt_record(node_map, record)
     elif not _is_late(node_map, record):
         first = LastHeartbeat(record.registered_at_ns, Transport.HTTP, record.epoch)
-        return _put(node_map, StoredNode(record, batch.heartbeats.get(record.name) or first))
+        return put_stored(node_map, StoredNode(record, batch.heartbeats.get(record.name) or first))
     return None
 
 
@@ -133,7 +107,7 @@ def give_way(node_map: NodeMap, standing: NodeRecord | Tombstone) -> None:
     if isinstance(standing, NodeRecord):
         if node is None:
             first = LastHeartbeat(standing.registered_at_ns, Transport.HTTP, standing.epoch)
-            node_map.queues.arrange([_put(node_map, StoredNode(standing, first))])
+            node_map.queues.arrange([put_stored(node_map, StoredNode(standing, first))])
         elif standing.revision_ns != node.record.revision_ns:
             _take_record(node_map, node, standing)
     elif node is not None and _appeared_since(node_map, node, standing):
@@ -150,16 +124,16 @@ def _appeared_since(node_map: NodeMap, node: Node, tombstone: Tombstone) -> bool
 
 def mark_of(node_map: NodeMap) -> Mark:
     """The proof, for the next start, that this registry was receiving until the last tick; and when it was not."""
-    at = node_map.mesh_time.at
-    alive_ns = at(node_map.ticked_ns)
+    at, ticked_ns = node_map.mesh_time.at, node_map.freshness.ticked_ns
+    alive_ns = at(ticked_ns)
     outages = {}
     for transport, reception in node_map.reception.items():
         ended = [(at(outage.from_ns), at(outage.to_ns)) for outage in reception.outages[-MAX_OUTAGES:]]
         until_ns = at(reception.until_ns)
-        if reception.blind(node_map.ticked_ns) and until_ns < alive_ns:
+        if reception.blind(ticked_ns) and until_ns < alive_ns:
             ended.append((until_ns, alive_ns))
         outages[transport] = sorted(ended)
-    return Mark(alive_ns, outages, node_map.wall_time.at(node_map.ticked_ns))
+    return Mark(alive_ns, outages, node_map.wall_time.at(ticked_ns))
 
 
 def batch_of(node_map: NodeMap, taken: PendingChanges) -> Batch:
@@ -199,32 +173,10 @@ def _is_recorded(node_map: NodeMap, transition: Transition) -> bool:
     return last is not None and last.sequence == transition.sequence and last.by != transition.by
 
 
-def _stamps(snapshot: Snapshot) -> chain[int]:
-    return chain(
-        (stored.last_heartbeat.stamp_ns for stored in snapshot.nodes),
-        (stored.record.revision_ns for stored in snapshot.nodes),
-        (tombstone.revision_ns for tombstone in snapshot.tombstones),
-    )
-
-
-def _put(node_map: NodeMap, stored: StoredNode) -> Node:
-    now_ns, local = node_map.clock.monotonic_ns(), node_map.mesh_time.local
-    heartbeat, last = stored.last_heartbeat, stored.last_transition
-    last_heartbeat_ns = min(local(heartbeat.stamp_ns), now_ns)
-    # A transition up to the epoch is the history of an earlier node of this name.
-    since_ns = last_heartbeat_ns
-    if last is not None and last.sequence > stored.record.epoch:
-        since_ns = min(local(last.stamp_ns), now_ns)
-    live = Live(
-        last_heartbeat_ns, heartbeat.last_seen_ns, heartbeat.transport, stored.status, since_ns, last, heartbeat.via
-    )
-    return node_map.put(stored.record, live)
-
-
 def _adopt_node(node_map: NodeMap, stored: StoredNode, late: list[Node]) -> Node:
     node = node_map.find(stored.record.name)
     if node is None:
-        node = _put(node_map, stored)
+        node = put_stored(node_map, stored)
         late.append(node)
         return node
     _adopt_record(node_map, stored.record)
@@ -287,7 +239,7 @@ def _adopt_transition(node_map: NodeMap, transition: Transition) -> None:
     node_map.adopt_transition(node, transition)
 
 
-def _retell_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Snapshot) -> Iterator[None]:
+def _write_again_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Snapshot) -> Iterator[None]:
     """Write which nodes there are and which are gone, where the store has lost that or never knew."""
     pending = node_map.pending
     for ours in _steps([*node_map.nodes()]):
@@ -305,7 +257,7 @@ def _retell_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Snapsho
         yield
 
 
-def _retell_history(node_map: NodeMap, recorded: dict[str, int], *, everything: bool) -> Iterator[None]:
+def _write_again_history(node_map: NodeMap, recorded: dict[str, int], *, everything: bool) -> Iterator[None]:
     """Write what was recorded before and is not in the store: all that memory has, or what came after its last."""
     new = {id(transition) for transition in node_map.pending.transitions}
     kept: dict[tuple[str, int], Transition] = {}

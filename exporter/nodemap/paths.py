@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from exporter.domain.node import Node
 from exporter.domain.reception import Reception, Source
 from exporter.domain.status import Thresholds, Transport
 
 NEVER = 1 << 62
 STOPPED = 0
-"""What stands for a registry that stopped in good order."""
+"""The count of writes of a registry that shut down cleanly."""
 
 
 class Path:
@@ -116,6 +117,22 @@ class Paths:
         sources = (*self._sources[transport], self.peers.source(via, now_ns))
         path = self._others[via] = Path(transport, self._reception(sources, now_ns), via)
         return path
+
+    def reception_of(self, node: Node) -> Reception:
+        """Of the path that the node's last heartbeat came on."""
+        return node.path.reception if isinstance(node.path, Path) else self.own[node.transport].reception
+
+    def counted_age_ns(self, node: Node) -> int:
+        """The age that the node's status is derived from: outages and grace left out."""
+        return self.reception_of(node).counted_age_ns(node.last_heartbeat_ns)
+
+    def held_since_ns(self, node: Node, now_ns: int) -> int | None:
+        """Since when (monotonic) the node's status is frozen, as we are blind to it; None where it is not."""
+        return self.reception_of(node).held_since_ns(node.last_heartbeat_ns, now_ns)
+
+    def anything_held(self, now_ns: int) -> bool:
+        """Whether `held_since_ns` may be other than None for any node."""
+        return any(path.reception.holding or path.reception.blind(now_ns) for path in self)
 
     def reconfigure(self, thresholds: Thresholds) -> None:
         """Other limits, from now on."""

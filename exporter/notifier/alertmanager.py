@@ -16,6 +16,7 @@ import msgspec
 from exporter import __version__
 from exporter.client.endpoint import parse_endpoint
 from exporter.client.http import HttpService, NoAnswer
+from exporter.domain.backoff import Backoff
 from exporter.domain.clock import SECOND, Clock
 from exporter.notifier.alerts import Alert
 from exporter.telemetry.metrics import Telemetry
@@ -25,8 +26,7 @@ from exporter.telemetry.reasons import Notification
 MAX_WAITING = 10_000
 MAX_TOGETHER = 250
 TIMEOUT_SECONDS = 5.0
-FIRST_RETRY_SECONDS = 0.5
-LAST_RETRY_SECONDS = 30.0
+RETRY_SECONDS = (0.5, 30.0)
 MAX_BODY_BYTES = 65_536
 MAX_ANSWER = 512
 """Bytes of a refusal that are read, for the log."""
@@ -102,17 +102,19 @@ class Alertmanager:
         """Send what waits, until cancelled. Alerts that fire then go on firing until they expire."""
         # A thread of its own: an Alertmanager that hangs must not hold up what else needs one.
         thread = ThreadPoolExecutor(1, thread_name_prefix="aurora-alertmanager")
-        pause_s = 0.0
+        backoff = Backoff(random.random, *RETRY_SECONDS)
         try:
             while True:
                 await self._wake.wait()
-                pause_s = await self._send_some(thread, pause_s)
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
+                if await self._send_some(thread):
+                    backoff.reset()
+                else:
+                    await asyncio.sleep(backoff.next())
         finally:
             thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _send_some(self, thread: ThreadPoolExecutor, pause_s: float) -> float:
-        """Send some of what waits; how long to pause before the next try."""
+    async def _send_some(self, thread: ThreadPoolExecutor) -> bool:
+        """Send some of what waits; whether it is not to be sent again."""
         keys = list(self._waiting)[:MAX_TOGETHER]
         sending = {key: self._waiting.pop(key) for key in keys}
         body = self._body(sending.values())
@@ -126,12 +128,12 @@ class Alertmanager:
                 self._waiting = {**sending, **self._waiting}
                 self._telemetry.notifications[Notification.FAILED] += len(sending)
                 self._warn("alerts were not sent to an Alertmanager yet, and will be", str(error))
-                return min(max(2 * pause_s, FIRST_RETRY_SECONDS), LAST_RETRY_SECONDS)
+                return False
         else:
             self._telemetry.notifications[Notification.SENT] += len(sending)
         if not self._waiting:
             self._wake.clear()
-        return 0.0
+        return True
 
     def _post(self, body: bytes) -> None:
         response = self._http.request("POST", "/api/v2/alerts", body)

@@ -1,1 +1,1 @@
-"""How a program of ours ends: within its deadline, whatever its tasks do."""
+"""How a program of ours starts, and ends: within its deadline, whatever its tasks do."""

@@ -1,11 +1,11 @@
-"""Where programs start whose packages may be missing: the base installation has none of a server's."""
+"""Entry points of programs whose packages may be missing: the base installation has no server packages."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
 
-from exporter.agent.streams import open_closed_streams
+from exporter.process.streams import open_closed_streams
 
 INSTALL = "pip install 'aurora-node-registry[registry]'"
 

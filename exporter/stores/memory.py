@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import insort
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.transition import Transition
@@ -14,6 +14,8 @@ from exporter.stores.rules import (
     KEEP_TOMBSTONES,
     MAX_TOMBSTONES,
     MAX_TRANSITIONS,
+    Last,
+    Number,
     Version,
     apply,
     newest_first,
@@ -46,7 +48,7 @@ class MemoryStore:
     async def load(self) -> Snapshot:
         """What was saved in this process."""
         rows = self._rows
-        rows.prune(time.time_ns() - KEEP_TOMBSTONES)
+        rows.prune((self._mark.alive_ns if self._mark else time.time_ns()) - KEEP_TOMBSTONES)
         nodes = [
             stored_node(record, rows.heartbeats.get(name), rows.last_transition(name))
             for name, record in rows.records.items()
@@ -96,21 +98,25 @@ class _DictRows:
         self.history: dict[str, list[Transition]] = {}
         """Newest first."""
 
-    def record(self, name: str) -> Version | None:
-        record = self.records.get(name)
-        return Version(record.revision_ns, record.epoch) if record else None
+    def record_versions(self, names: Collection[str]) -> dict[str, Version]:
+        found = [self.records[name] for name in names if name in self.records]
+        return {record.name: Version(record.revision_ns, record.epoch) for record in found}
 
-    def tombstone(self, name: str) -> Version | None:
-        tombstone = self.tombstones.get(name)
-        return Version(tombstone.revision_ns, tombstone.epoch) if tombstone else None
+    def tombstone_versions(self, names: Collection[str]) -> dict[str, Version]:
+        found = [self.tombstones[name] for name in names if name in self.tombstones]
+        return {tombstone.name: Version(tombstone.revision_ns, tombstone.epoch) for tombstone in found}
+
+    def last_transitions(self, names: Collection[str]) -> dict[str, Last]:
+        lasts = [(name, self.last_transition(name)) for name in names]
+        return {name: Last(last.sequence, last.to) for name, last in lasts if last is not None}
 
     def last_transition(self, name: str) -> Transition | None:
         history = self.history.get(name)
         return history[0] if history else None
 
-    def transition(self, name: str, sequence: int) -> Transition | None:
-        history = self.history.get(name, ())
-        return next((transition for transition in history if transition.sequence == sequence), None)
+    def transitions_at(self, numbers: Collection[Number]) -> dict[Number, Transition]:
+        found = [each for name in {name for name, _ in numbers} for each in self.history.get(name, ())]
+        return {(each.node, each.sequence): each for each in found if (each.node, each.sequence) in numbers}
 
     def put_record(self, record: NodeRecord) -> None:
         self.tombstones.pop(record.name, None)
@@ -128,10 +134,11 @@ class _DictRows:
             del self.tombstones[oldest]
             self.history.pop(oldest, None)
 
-    def put_transition(self, transition: Transition) -> None:
-        history = self.history.setdefault(transition.node, [])
-        insort(history, transition, key=lambda each: -each.sequence)
-        del history[MAX_TRANSITIONS:]
+    def put_transitions(self, transitions: list[Transition]) -> None:
+        for transition in transitions:
+            history = self.history.setdefault(transition.node, [])
+            insort(history, transition, key=lambda each: -each.sequence)
+            del history[MAX_TRANSITIONS:]
 
     def put_heartbeats(self, heartbeats: dict[str, LastHeartbeat]) -> None:
         for name, latest in heartbeats.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -93,6 +93,11 @@ def read_state(answer: list[bytes]) -> State:
     return State(dataset, run, int(last.partition("-")[0]), time_ns, int(max_memory), policy)
 
 
+def read_mesh_time(value: bytes | None) -> int:
+    """The latest mesh time that a registry wrote; 0 where there is none, or what others put in its place."""
+    return int(value) if value and len(value) == DIGITS and value.isdigit() else 0
+
+
 def parts(batch: Batch) -> list[Batch]:
     """The batch in parts of at most PART nodes; each node's changes stay together and in order."""
     names = dict.fromkeys(
@@ -173,8 +178,7 @@ def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
     for name, writes in zip(peers[::2], peers[1::2], strict=True):
         if writes.isdigit() and is_name(name.decode(errors="replace")):
             saved.peers[name.decode()] = int(writes[:DIGITS])
-    if time and len(time[0]) == DIGITS and time[0].isdigit():
-        saved.mesh_ns = int(time[0])
+    saved.mesh_ns = read_mesh_time(time[0] if time else None)
     saved.records.update(name.decode() for name in records)
     saved.tombstones.update(name.decode() for name in tombstones)
     saved.missing.update(name.decode() for name in missing)
@@ -235,11 +239,11 @@ def read_recent(_: str, value: bytes) -> Transition:
 def read_change(fields: Mapping[bytes, bytes], reject: Callable[[bytes, Exception], None]) -> Batch:
     """An entry of the stream `changes`; what cannot be read in it is rejected, the rest stands."""
     batch = Batch()
-    for kind, text in _told(fields):
+    for field, text in fields.items():
         try:
-            _read_told(kind, text, batch)
+            _read_part(field[:1], text, batch)
         except (msgspec.MsgspecError, ValueError) as error:
-            reject(kind, error)
+            reject(field[:1], error)
     return batch
 
 
@@ -256,7 +260,7 @@ def _way(heartbeat: LastHeartbeat) -> bytes:
     return f"{heartbeat.transport} {heartbeat.via}".encode() if heartbeat.via else heartbeat.transport.encode()
 
 
-def _read_told(kind: bytes, text: bytes, batch: Batch) -> None:
+def _read_part(kind: bytes, text: bytes, batch: Batch) -> None:
     match kind:
         case b"r":
             record = _decode_record(text)
@@ -271,11 +275,6 @@ def _read_told(kind: bytes, text: bytes, batch: Batch) -> None:
         case b"h":
             name, _, value = text.partition(b" ")
             batch.heartbeats[name.decode()] = read_heard(name.decode(), value)
-
-
-def _told(fields: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
-    for field, text in fields.items():
-        yield field[:1], text
 
 
 def _head(*numbers: int) -> bytes:

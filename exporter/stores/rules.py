@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from heapq import nlargest
 from typing import NamedTuple, Protocol
 
@@ -30,20 +30,34 @@ class Version(NamedTuple):
     epoch: int
 
 
+class Last(NamedTuple):
+    """What the rules must know of a node's last transition."""
+
+    sequence: int
+    to: Status
+
+
+Number = tuple[str, int]
+"""Where a transition stands: its node, and its sequence."""
+
+
 class Rows(Protocol):
-    """What a store holds, while a batch is applied. Putting replaces, removing what is not there does nothing."""
+    """What a store holds, while a batch is applied. Putting replaces, removing what is not there does nothing.
 
-    def record(self, name: str) -> Version | None:
-        """Of the node's record."""
+    What must be known of many nodes is asked for at once, and of those that have none nothing is answered.
+    """
 
-    def tombstone(self, name: str) -> Version | None:
-        """Of the node's tombstone."""
+    def record_versions(self, names: Collection[str]) -> dict[str, Version]:
+        """Of the nodes' records."""
 
-    def last_transition(self, name: str) -> Transition | None:
-        """The node's last transition."""
+    def tombstone_versions(self, names: Collection[str]) -> dict[str, Version]:
+        """Of the nodes' tombstones."""
 
-    def transition(self, name: str, sequence: int) -> Transition | None:
-        """The one of that number."""
+    def last_transitions(self, names: Collection[str]) -> dict[str, Last]:
+        """Of the nodes."""
+
+    def transitions_at(self, numbers: Collection[Number]) -> dict[Number, Transition]:
+        """Those that are there."""
 
     def put_record(self, record: NodeRecord) -> None:
         """In place of the record or tombstone that is there."""
@@ -51,8 +65,8 @@ class Rows(Protocol):
     def put_tombstone(self, tombstone: Tombstone) -> None:
         """In place of the tombstone, or the record and last heartbeat, that is there."""
 
-    def put_transition(self, transition: Transition) -> None:
-        """Into the node's history, of which the newest MAX_TRANSITIONS are kept."""
+    def put_transitions(self, transitions: list[Transition]) -> None:
+        """Into the nodes' histories, of each of which the newest MAX_TRANSITIONS are kept."""
 
     def limit_tombstones(self) -> None:
         """Drop the oldest above MAX_TOMBSTONES, with the history of their nodes."""
@@ -64,44 +78,71 @@ class Rows(Protocol):
 def apply(batch: Batch, rows: Rows) -> Saved:
     """Apply a batch by the rules, the mark excepted."""
     saved = Saved()
-    for name, record in batch.records.items():
-        before, gone = rows.record(name), rows.tombstone(name)
-        latest = before or gone
-        if latest is None or record.revision_ns >= latest.revision_ns:
-            rows.put_record(record)
-            if before is None:
-                saved.records.add(name)
-    for name, tombstone in batch.tombstones.items():
-        before, gone = rows.record(name), rows.tombstone(name)
-        latest = before or gone
-        if latest is None or tombstone.revision_ns > latest.revision_ns:
-            rows.put_tombstone(tombstone)
-            if gone is None:
-                saved.tombstones.add(name)
-    if batch.tombstones:
-        rows.limit_tombstones()
-    _apply_transitions(batch, rows, saved)
-    rows.put_heartbeats(batch.heartbeats)
+    if batch.records or batch.tombstones:
+        _apply_records(batch, rows, saved)
+    if batch.transitions or batch.history:
+        _apply_transitions(batch, rows, saved)
+    if batch.heartbeats:
+        rows.put_heartbeats(batch.heartbeats)
     return saved
 
 
+def _apply_records(batch: Batch, rows: Rows, saved: Saved) -> None:
+    # A name is never in both, so that what is written of one leaves true what was read of the others.
+    names = batch.records.keys() | batch.tombstones.keys()
+    here, gone = rows.record_versions(names), rows.tombstone_versions(names)
+    for name, record in batch.records.items():
+        latest = here.get(name) or gone.get(name)
+        if latest is None or record.revision_ns >= latest.revision_ns:
+            rows.put_record(record)
+            if name not in here:
+                saved.records.add(name)
+    for name, tombstone in batch.tombstones.items():
+        latest = here.get(name) or gone.get(name)
+        if latest is None or tombstone.revision_ns > latest.revision_ns:
+            rows.put_tombstone(tombstone)
+            if name not in gone:
+                saved.tombstones.add(name)
+    if batch.tombstones:
+        rows.limit_tombstones()
+
+
 def _apply_transitions(batch: Batch, rows: Rows, saved: Saved) -> None:
+    both = [*batch.transitions, *batch.history]
+    names = {transition.node for transition in both}
+    owners = rows.record_versions(names)
+    owners |= rows.tombstone_versions(names - owners.keys())
+    lasts = rows.last_transitions(owners)
+    there = rows.transitions_at({_number(each) for each in both if not _is_later(each, lasts.get(each.node))})
+    new: list[Transition] = []
     for transition in batch.transitions:
-        owner = rows.record(transition.node) or rows.tombstone(transition.node)
+        node, owner = transition.node, owners.get(transition.node)
         if owner is None:
             continue
-        if _is_news(transition, rows.last_transition(transition.node), owner.epoch):
-            rows.put_transition(transition)
+        if _is_news(transition, lasts.get(node), owner.epoch):
+            new.append(transition)
+            there[_number(transition)] = transition
+            lasts[node] = Last(transition.sequence, transition.to)
             saved.transitions.append(transition)
-        elif rows.transition(transition.node, transition.sequence) == transition:
+        elif there.get(_number(transition)) == transition:
             saved.transitions.append(transition)
     for transition in batch.history:
-        owner = rows.record(transition.node) or rows.tombstone(transition.node)
-        if owner is not None and rows.transition(transition.node, transition.sequence) is None:
-            rows.put_transition(transition)
+        if transition.node in owners and _number(transition) not in there:
+            new.append(transition)
+            there[_number(transition)] = transition
+    if new:
+        rows.put_transitions(new)
 
 
-def _is_news(transition: Transition, last: Transition | None, epoch: int) -> bool:
+def _number(transition: Transition) -> Number:
+    return transition.node, transition.sequence
+
+
+def _is_later(transition: Transition, last: Last | None) -> bool:
+    return last is None or transition.sequence > last.sequence
+
+
+def _is_news(transition: Transition, last: Last | None, epoch: int) -> bool:
     if last is None:
         return True
     status = last.to if last.sequence > epoch else Status.ACTIVE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,20 +25,30 @@ from exporter.domain.recordchecks import (
 from exporter.domain.status import Status, Transport
 from exporter.domain.text import shown
 from exporter.domain.transition import Transition
+from exporter.stores import sqlitemany
 from exporter.stores.base import LastHeartbeat, Mark, OnRejected, Recent, Snapshot, overlook
-from exporter.stores.rules import LOOKED_AT, MAX_TOMBSTONES, MAX_TRANSITIONS, Version, registration_order, stored_node
+from exporter.stores.rules import (
+    LOOKED_AT,
+    MAX_TOMBSTONES,
+    MAX_TRANSITIONS,
+    Last,
+    Number,
+    Version,
+    registration_order,
+    stored_node,
+)
 from exporter.stores.sqlitefile import damaged
+from exporter.stores.sqlitemany import TRANSITION, Cell
 
 LOOK_BACK = 10
 """So many of a node's latest transitions are read to find one that nobody altered."""
-Cell = str | int | bytes
 Value = TypeVar("Value")
 
 _encode = msgspec.json.Encoder().encode
 _decode_record = msgspec.json.Decoder(NodeRecord).decode
 _decode_tombstone = msgspec.json.Decoder(Tombstone).decode
 _decode_mark = msgspec.json.Decoder(Mark).decode
-_TRANSITIONS = "SELECT name, sequence, from_status, to_status, at_ns, stamp_ns, checksum FROM transitions"
+_TRANSITIONS = f"SELECT {TRANSITION} FROM transitions"  # noqa: S608 - a constant
 _TOMBSTONES = "SELECT name, revision_ns, epoch, at_ns, record, checksum FROM tombstones"
 
 _NEWEST = "SELECT * FROM ({} LIMIT ?) WHERE at_ns >= ? LIMIT ?"
@@ -50,27 +60,30 @@ class SqliteRows:
     def __init__(self, path: Path, connection: sqlite3.Connection, on_rejected: OnRejected = overlook) -> None:
         self._path = path
         self._on_rejected = on_rejected
+        self._connection = connection
         self._execute = connection.execute
-        self._executemany = connection.executemany
 
-    def record(self, name: str) -> Version | None:
-        """Of the node's record."""
-        row = self._execute("SELECT revision_ns, epoch FROM nodes WHERE name = ?", (name,)).fetchone()
-        return self._version("nodes", name, row)
+    def record_versions(self, names: Collection[str]) -> dict[str, Version]:
+        """Of the nodes' records."""
+        return self._versions("nodes", names)
 
-    def tombstone(self, name: str) -> Version | None:
-        """Of the node's tombstone."""
-        row = self._execute("SELECT revision_ns, epoch FROM tombstones WHERE name = ?", (name,)).fetchone()
-        return self._version("tombstones", name, row)
+    def tombstone_versions(self, names: Collection[str]) -> dict[str, Version]:
+        """Of the nodes' tombstones."""
+        return self._versions("tombstones", names)
 
-    def last_transition(self, name: str) -> Transition | None:
-        """The node's last transition."""
-        return next(self._latest(name, LOOK_BACK), None)
+    def last_transitions(self, names: Collection[str]) -> dict[str, Last]:
+        """Of the nodes."""
+        try:
+            rows = sqlitemany.last_transitions(self._connection, names)
+        except sqlitemany.ALTERED:
+            return self._look_back(names)
+        sound = {row[0]: Last(row[1], row[3]) for row in rows if row[-1] == checksum_of(*row[:-1])}
+        return sound | self._look_back([row[0] for row in rows if row[0] not in sound])
 
-    def transition(self, name: str, sequence: int) -> Transition | None:
-        """The one of that number."""
-        rows = self._execute(f"{_TRANSITIONS} WHERE name = ? AND sequence = ?", (name, sequence))
-        return next(self._sound("transitions", rows, _transition), None)
+    def transitions_at(self, numbers: Collection[Number]) -> dict[Number, Transition]:
+        """Those that are there."""
+        rows = sqlitemany.transitions_at(self._connection, numbers)
+        return {(each.node, each.sequence): each for each in self._sound("transitions", rows, _transition)}
 
     def put_record(self, record: NodeRecord) -> None:
         """In place of the record or tombstone that is there."""
@@ -93,27 +106,15 @@ class SqliteRows:
         if oldest:
             self.prune(*oldest)
 
-    def put_transition(self, transition: Transition) -> None:
-        """Into the node's history, of which the newest MAX_TRANSITIONS are kept."""
-        cells = (transition.from_, transition.to, transition.at_ns, transition.stamp_ns)
-        self._put("transitions", transition.node, transition.sequence, *cells)
-        self._execute(
-            "DELETE FROM transitions WHERE name = ?1 AND sequence <= "
-            "(SELECT sequence FROM transitions WHERE name = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2)",
-            (transition.node, MAX_TRANSITIONS),
-        )
+    def put_transitions(self, transitions: list[Transition]) -> None:
+        """Into the nodes' histories, of each of which the newest MAX_TRANSITIONS are kept."""
+        rows = [(each.node, each.sequence, each.from_, each.to, each.at_ns, each.stamp_ns) for each in transitions]
+        sqlitemany.put_transitions(self._connection, [(*row, checksum_of(*row)) for row in rows], MAX_TRANSITIONS)
 
     def put_heartbeats(self, heartbeats: dict[str, LastHeartbeat]) -> None:
         """Each one whose node has a record, and whose time is later than that which is there."""
-        rows = [
-            (name, latest.stamp_ns, latest.last_seen_ns, latest.transport.value) for name, latest in heartbeats.items()
-        ]
-        self._executemany(
-            "INSERT INTO heard SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM nodes WHERE name = ?1) "
-            "ON CONFLICT (name) DO UPDATE SET stamp_ns = excluded.stamp_ns, last_seen_ns = excluded.last_seen_ns, "
-            "transport = excluded.transport, checksum = excluded.checksum WHERE excluded.stamp_ns > stamp_ns",
-            [(*row, checksum_of(*row)) for row in rows],
-        )
+        rows = [(name, latest.stamp_ns, latest.last_seen_ns, latest.transport) for name, latest in heartbeats.items()]
+        sqlitemany.put_heartbeats(self._connection, [(*row, checksum_of(*row)) for row in rows])
 
     def put_mark(self, mark: Mark) -> None:
         """In place of the one before."""
@@ -153,8 +154,11 @@ class SqliteRows:
         records = self._whole("nodes", "SELECT name, revision_ns, epoch, record, checksum FROM nodes", _record)
         nodes = [stored_node(record, heartbeats.get(record.name), recorded.get(record.name)) for record in records]
         tombstones = self._whole("tombstones", _TOMBSTONES, _tombstone)
-        marks = [*self._whole("mark", "SELECT id, record, checksum FROM mark", _mark)]
-        return Snapshot(sorted(nodes, key=registration_order), [*tombstones], marks[0] if marks else None)
+        return Snapshot(sorted(nodes, key=registration_order), [*tombstones], self.mark())
+
+    def mark(self) -> Mark | None:
+        """The last one; StoreRefused where it is not what was written."""
+        return next(self._whole("mark", "SELECT id, record, checksum FROM mark", _mark), None)
 
     def _put(self, table: str, *cells: Cell) -> None:
         places = ", ".join("?" * len(cells))
@@ -163,8 +167,18 @@ class SqliteRows:
             (*cells, checksum_of(*cells)),
         )
 
-    def _version(self, table: str, name: str, row: tuple[int, int] | None) -> Version | None:
+    def _versions(self, table: str, names: Collection[str]) -> dict[str, Version]:
+        try:
+            rows = sqlitemany.versions(self._connection, table, names)
+        except sqlitemany.ALTERED:
+            versions = {name: self._version(table, name) for name in names}
+            return {name: version for name, version in versions.items() if version is not None}
+        return {name: Version(revision_ns, epoch) for name, revision_ns, epoch in rows}
+
+    def _version(self, table: str, name: str) -> Version | None:
         """What was altered since it was loaded counts as nothing, and is written over."""
+        select = f"SELECT revision_ns, epoch FROM {table} WHERE name = ?"  # noqa: S608 - the table is a constant
+        row = self._execute(select, (name,)).fetchone()
         try:
             for number in row or ():
                 check_time("a time", number)
@@ -172,6 +186,11 @@ class SqliteRows:
             self._on_rejected(f"{shown(name)} in {table}", error.reason, str(error))
             return None
         return Version(*row) if row else None
+
+    def _look_back(self, names: Collection[str]) -> dict[str, Last]:
+        """The last transitions that nobody altered."""
+        lasts = {name: next(self._latest(name, LOOK_BACK), None) for name in names}
+        return {name: Last(last.sequence, last.to) for name, last in lasts.items() if last is not None}
 
     def _whole(self, table: str, select: str, read: Callable[..., Value]) -> Iterator[Value]:
         """What a registry starts from: StoreRefused where a row is not what was written: others may be missing."""
@@ -214,4 +233,4 @@ def _mark(_id: int, record: bytes) -> Mark:
 
 def checksum_of(*cells: Cell) -> int:
     """What stands in the last column of a row."""
-    return zlib.crc32(b"\0".join(cell if isinstance(cell, bytes) else str(cell).encode() for cell in cells))
+    return zlib.crc32(b"\0".join([cell if isinstance(cell, bytes) else str(cell).encode() for cell in cells]))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -14,8 +16,12 @@ from exporter.domain.status import Status, Transport
 from exporter.domain.transition import Transition
 from exporter.stores.base import LastHeartbeat
 from exporter.stores.sqlitefile import FORMAT, SCHEMA, damaged, refusing_damage
-from exporter.stores.sqliterows import Cell, SqliteRows, checksum_of
+from exporter.stores.sqlitemany import Cell
+from exporter.stores.sqliterows import SqliteRows, checksum_of
 
+TOGETHER = 1_000
+"""So many transitions are written at a time."""
+Value = TypeVar("Value")
 _log = logging.getLogger("aurora.store")
 _OLD = {
     "nodes": "name, revision_ns, registered_at_ns, record",
@@ -53,20 +59,22 @@ def _rebuild(path: Path, connection: sqlite3.Connection) -> None:
         if statement.strip() and "TABLE mark" not in statement:
             connection.execute(statement)
     rows = SqliteRows(path, connection)
-    _each(path, "nodes", old, lambda *cells: rows.put_record(_decode_record(cells[-1])))
-    _each(path, "tombstones", old, lambda *cells: rows.put_tombstone(_decode_tombstone(cells[-1])))
-    _each(
-        path,
-        "transitions",
-        old,
-        lambda name, at_ns, from_, to: rows.put_transition(Transition(name, Status(from_), Status(to), at_ns)),
-    )
-    _each(
-        path,
-        "heard",
-        old,
-        lambda name, seen_ns, transport: rows.put_heartbeats({name: LastHeartbeat(seen_ns, Transport(transport))}),
-    )
+    for record in _read(path, "nodes", old, lambda *cells: _decode_record(cells[-1])):
+        rows.put_record(record)
+    for tombstone in _read(path, "tombstones", old, lambda *cells: _decode_tombstone(cells[-1])):
+        rows.put_tombstone(tombstone)
+    transitions = _read(path, "transitions", old, _transition)
+    while some := [*islice(transitions, TOGETHER)]:
+        rows.put_transitions(some)
+    rows.put_heartbeats(dict(_read(path, "heard", old, _heard)))
+
+
+def _transition(name: str, at_ns: int, from_status: str, to_status: str) -> Transition:
+    return Transition(name, Status(from_status), Status(to_status), at_ns)
+
+
+def _heard(name: str, seen_ns: int, transport: str) -> tuple[str, LastHeartbeat]:
+    return name, LastHeartbeat(seen_ns, Transport(transport))
 
 
 def _whole_rows(path: Path, connection: sqlite3.Connection, table: str) -> Iterator[tuple[Cell, ...]]:
@@ -76,9 +84,11 @@ def _whole_rows(path: Path, connection: sqlite3.Connection, table: str) -> Itera
         yield tuple(cells)
 
 
-def _each(path: Path, table: str, old: dict[str, list[tuple[Cell, ...]]], put: Callable[..., None]) -> None:
+def _read(
+    path: Path, table: str, old: dict[str, list[tuple[Cell, ...]]], read: Callable[..., Value]
+) -> Iterator[Value]:
     for cells in old[table]:
         try:
-            put(*cells)
+            yield read(*cells)
         except (msgspec.MsgspecError, ValueError) as error:
             raise damaged(path, f"the row {cells[0]!r} of its table {table} cannot be read ({error})") from error

@@ -8,7 +8,7 @@ import gc
 from collections.abc import Callable, Iterator
 
 from exporter.exposition.yielder import Yielder
-from exporter.nodemap import merging
+from exporter.nodemap import loading, merging
 from exporter.nodemap.nodemap import NodeMap
 from exporter.stores.base import Store
 from exporter.wiring.sharing import Sharing
@@ -21,7 +21,7 @@ async def load(store: Store, sharing: Sharing, new_map: Callable[[], NodeMap]) -
         await sharing.read_time(at_once=True)
         node_map = new_map()
         # In a thread, which nobody else shares the map with yet: others have their turn.
-        await asyncio.to_thread(merging.load, node_map, snapshot)
+        await asyncio.to_thread(loading.load, node_map, snapshot)
     node_map.room.warn_if_exceeded()
     return node_map
 

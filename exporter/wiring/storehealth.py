@@ -6,11 +6,12 @@ import asyncio
 import logging
 import random
 
+from exporter.domain.backoff import Backoff
 from exporter.domain.errors import StoreRefused, StoreUnavailable
 from exporter.telemetry.metrics import Telemetry
 
 RETRY_SECONDS = (0.5, 2.0)
-"""A store that is down is asked again after so long; doubled each time up to the second, less a random half."""
+"""A store that is down is asked again after so long; see `Backoff`."""
 log = logging.getLogger("aurora.store")
 
 
@@ -24,7 +25,7 @@ class StoreHealth:
         self._telemetry = telemetry
         self._logged: set[str] = set()
         """Why it was down since it was up; each is logged once."""
-        self._retries = 0
+        self._backoff = Backoff(random.random, *RETRY_SECONDS)
 
     @property
     def down(self) -> bool:
@@ -38,7 +39,7 @@ class StoreHealth:
             log.info("the store is up")
             self._logged.clear()
         self.reason = ""
-        self._retries = 0
+        self._backoff.reset()
 
     def mark_down(self, error: StoreUnavailable | StoreRefused) -> None:
         """It failed."""
@@ -56,7 +57,4 @@ class StoreHealth:
 
     async def pause(self) -> None:
         """Wait until it may be asked again."""
-        first, longest = RETRY_SECONDS
-        pause_s = min(longest, first * 2 ** min(self._retries, 10))
-        self._retries += 1
-        await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
+        await asyncio.sleep(self._backoff.next())

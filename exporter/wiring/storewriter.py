@@ -278,7 +278,7 @@ class StoreWriter:
     async def _write_behind(self, *, mark: bool = False) -> None:
         node_map, now_ns = self.node_map, self._clock.monotonic_ns()
         warning_after_ns = node_map.thresholds.warning_after
-        # A shared store is a source of hearing: its proofs must come as often as transitions must be prompt.
+        # A shared store proves that we receive: its proofs must come as often as transitions must be prompt.
         self._due_ns = now_ns + min(SECOND // 2 if self._store.shared else SECOND, warning_after_ns // 20)
         marked = now_ns - self._marked_ns < min(MARK_EVERY, warning_after_ns // 10) and not mark
         if marked and self._health.up and not self._store.shared and not node_map.pending:

@@ -149,7 +149,7 @@ def test_targets_are_discovered_with_their_labels(prometheus):
     until(lambda: discovered()["robbiebook1"][0]["__meta_aurora_status"], "offline")
 
 
-def test_silent_node_raises_the_first_alert(prometheus):
+def test_a_node_without_heartbeats_raises_the_first_alert(prometheus):
     """The shipped rules fire for the node that is offline, and for no other."""
     until(
         lambda: prometheus.alerts("firing"),
@@ -178,7 +178,7 @@ def test_promtool_finds_nothing_wrong_with_metrics(registry, generation):
     assert (checked.stdout + checked.stderr).splitlines() == []
 
 
-def test_both_formats_tell_the_same(registry):
+def test_both_formats_say_the_same(registry):
     """Text 0.0.4 and OpenMetrics 1.0.0 parse with the official parsers, and have the same samples."""
     text = registry.get("/metrics", headers={"Accept": "text/plain;version=0.0.4"})
     modern = registry.get("/metrics", headers={"Accept": OPENMETRICS})

@@ -76,7 +76,7 @@ def pair(new_registry: Any, redis_server: RedisServer) -> tuple[RegistryProcess,
     return first, second
 
 
-def test_what_one_is_told_the_other_knows(pair):
+def test_what_one_receives_the_other_knows(pair):
     """A registration, a lifecycle and a departure travel."""
     first, second = pair
     assert first.register(**REGISTRATIONS["vengeance"]) == 201

@@ -14,7 +14,12 @@ from tests.support.pythons import PYTHONS
 from tests.support.registry_process import ROOT, clean_env
 
 MODULES = sorted((ROOT / "exporter" / "agent").glob("**/*.py"))
-OURS = ("exporter.agent", "exporter.__version__", "exporter.domain.signing")
+OURS = (
+    "exporter.agent",
+    "exporter.__version__",
+    *(f"exporter.domain.{name}" for name in ("backoff", "eventnames", "requestoutcome", "signing")),
+    "exporter.process.streams",
+)
 BESIDE = {"pynvml"}
 """NVIDIA's binding, which is one pure file and lies in the zipapp."""
 IMPORT_ALL = """

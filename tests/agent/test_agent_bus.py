@@ -23,8 +23,8 @@ from exporter.agent.logs import Log
 from exporter.agent.options import parse
 from exporter.agent.program import Program
 from exporter.agent.redis import Redis
-from exporter.agent.replies import Outcome
 from exporter.agent.resp import MAX_TEXT, BusFault, Connection
+from exporter.domain.requestoutcome import Outcome
 from tests.support.redis_server import RedisServer
 from tests.support.server_process import until
 
@@ -137,6 +137,15 @@ def test_messages_of_others_are_passed_over_however_large():
 )
 def test_urls_of_the_registrys_kinds(url, shown):
     assert parse_bus_url(url).shown == shown
+
+
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [("10.0.0.1", [("10.0.0.1", 26379)]), ("[fd00::1],sentinel-2:7", [("fd00::1", 26379), ("sentinel-2", 7)])],
+)
+def test_sentinels_without_a_port_are_asked_at_their_own(hosts, expected):
+    """Whatever they are called."""
+    assert parse_bus_url(f"redis+sentinel://{hosts}/aurora").places == expected
 
 
 @pytest.mark.parametrize(

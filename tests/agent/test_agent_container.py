@@ -234,7 +234,7 @@ def test_a_name_of_another_machine_changes_nothing(mesh, container_of):
     until(lambda: "node=taken" in log.read_text(), expected=True)
 
 
-def test_a_user_without_a_home_is_told(mesh, container_of):
+def test_a_user_without_a_home_gets_an_error(mesh, container_of):
     ended = container_of().run(f"curl -fsSL {mesh.url}/join | sh -s -- --name box", HOME="")
     assert (ended.returncode, ended.stderr.startswith("join: HOME is not set")) == (2, True)
 

@@ -43,7 +43,7 @@ def test_a_lost_gpu_stays_missed(node, answers):
     until(lambda: node.observed, 2)
     node.driver.answer(**answers)
     until(lambda: (node.registered, node.observed), (2, 1))
-    node.driver.answer_anew(count=1)
+    node.driver.answer_again(count=1)
     node.restart()
     node.beats()
     assert (node.registered, node.observed) == (2, 1)
@@ -54,7 +54,7 @@ def test_a_lost_gpu_stays_missed(node, answers):
     node.restart()
     node.beats()
     assert (node.registered, node.observed, node.document["capabilities"]["gpu_memory"]) == (2, 1, 48.0)
-    node.driver.answer_anew(count=2)
+    node.driver.answer_again(count=2)
     until(lambda: node.observed, 2)
 
 
@@ -68,7 +68,7 @@ def test_a_driver_that_reaches_no_gpu_is_missed(node, answers):
     until(lambda: node.observed, 0)
     assert (node.registered, node.document["capabilities"]["gpu_type"]) == (1, "RTX 4090")
     assert "gpus" not in node.document
-    node.driver.answer_anew()
+    node.driver.answer_again()
     until(lambda: node.observed, 1)
 
 

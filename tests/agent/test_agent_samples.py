@@ -187,7 +187,7 @@ def test_each_sample_is_shown_right_by_a_registry(node):
     node.start()
     until(lambda: (node.registered, node.observed), (2, 2))
     for answers, observed in SAMPLES:
-        node.driver.answer_anew(**{"count": 2, **answers})
+        node.driver.answer_again(**{"count": 2, **answers})
         until(lambda: (node.registered, node.observed), (2, observed))
         node.beats()
         assert (node.registered, node.observed, node.document["status"]) == (2, observed, "active"), answers
@@ -196,7 +196,7 @@ def test_each_sample_is_shown_right_by_a_registry(node):
             name, _, value = line.rpartition(" ")
             if name.partition("{")[0] in FAMILIES:
                 assert 0 <= float(value) <= FAMILIES[name.partition("{")[0]], (answers, line)
-        node.driver.answer_anew(count=2)
+        node.driver.answer_again(count=2)
         until(lambda: (node.registered, node.observed), (2, 2))
     rejected = [line for line in node.mesh.get("/metrics").text.splitlines() if "readings_rejected_total{" in line]
     assert {line.rpartition(" ")[2] for line in rejected} <= {"0.0", "0"}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -19,6 +17,7 @@ from exporter.agent.exporters import ExporterSource, read, samples_of
 from exporter.agent.gpus import Sight
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.parsing import parse_heartbeat
+from tests.support.http_stub import HttpStub, Response
 from tests.support.server_process import until
 
 MIB = 2**20
@@ -66,30 +65,15 @@ gpu_package_power{gpu_id="0",serial_number="69",card_model="MI300X"} 139
 @pytest.fixture
 def exporter():
     """An exporter that answers what it is given; nothing makes it a 500."""
+    answer = SimpleNamespace(url="", text="", status=200)
 
-    class Exporter(ThreadingHTTPServer):
-        text = ""
-        status = 200
+    def respond(request):
+        status = answer.status if answer.text and request.path == "/metrics" else 500
+        return Response(status, {"Location": "/metrics"}, answer.text.encode("latin-1"))
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = server.text.encode("latin-1")
-            self.send_response(server.status if body and self.path == "/metrics" else 500)
-            self.send_header("Location", "/metrics")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            with contextlib.suppress(OSError):  # nobody reads all of what is too large
-                self.wfile.write(body)
-
-        def log_message(self, *_):
-            """Nobody reads it."""
-
-    server = Exporter(("127.0.0.1", 0), Handler)
-    server.url = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]  # for the tests
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with HttpStub(respond) as server:
+        answer.url = server.url
+        yield answer
 
 
 @pytest.fixture
@@ -180,7 +164,7 @@ def test_an_exporters_values_are_readings(exporter, source_of, text, readings, i
     assert type(parse_heartbeat(json.dumps({"gpus": with_health}).encode())) is Heartbeat
 
 
-def test_dcgms_latest_xid_is_told(exporter, source_of):
+def test_dcgms_latest_xid_is_sent(exporter, source_of):
     exporter.text = DCGM
     source = source_of(f"{exporter.url}/metrics")
     source.look()
@@ -189,7 +173,7 @@ def test_dcgms_latest_xid_is_told(exporter, source_of):
 
 
 @pytest.mark.parametrize("text", ["", "up 1\n", "<html>", "\xff{", "DCGM_FI_DEV_GPU_UTIL{gpu=} x\n"])
-def test_an_exporter_that_tells_nothing_says_nothing_of_the_gpus(exporter, source_of, text):
+def test_an_exporter_without_metrics_of_gpus_says_nothing_of_them(exporter, source_of, text):
     exporter.text = text
     assert source_of(exporter.url).look().sight is Sight.UNSURE
     with pytest.raises(UsageError, match="--gpu-source"):
@@ -258,7 +242,7 @@ def test_an_exporter_that_answers_something_else_says_nothing(exporter, source_o
 
 @given(st.text(alphabet='DCGM_FI_DEVTEMP{}gpu="0",UUIDnaif1e9.+- \n\\#é', max_size=300))
 def test_any_text_of_an_exporter_is_read(text):
-    """By every mapping; whatever comes of it, a registry takes."""
+    """By every mapping; a registry accepts every result."""
     source = ExporterSource("127.0.0.1:1")
     for mapping in source._mappings:
         gpus, health = read(mapping, samples_of(text, source._names))
@@ -389,7 +373,7 @@ def test_what_sysfs_says_that_cannot_be(tmp_path, files, reading):
     assert type(parse_heartbeat(json.dumps({"gpus": [{**reading, "health": amd.health()[0]}]}).encode())) is Heartbeat
 
 
-def test_a_card_that_cannot_tell_any_more_is_there_and_one_that_fell_off_is_not(tmp_path):
+def test_a_card_that_reports_nothing_any_more_is_there_and_one_that_fell_off_is_not(tmp_path):
     """What was one of the node's GPUs stays one; its place is empty, or nobody may look."""
     for name in ("card0", "card1"):
         card(tmp_path, name, vendor="0x1002", mem_info_vram_total=2**34)

@@ -57,7 +57,7 @@ def test_what_was_seen_is_said(watch_of):
 
 
 @pytest.mark.parametrize("failure", [UNSURE, ValueError("x"), MemoryError(), OverflowError(), RecursionError()])
-def test_whoever_cannot_look_says_nothing_for_a_while(watch_of, monkeypatch, failure):
+def test_who_cannot_look_says_nothing_for_a_while(watch_of, monkeypatch, failure):
     """Whatever was raised. Then the GPUs are lost, where there are any; and found, when somebody can."""
     watch = watch_of(SEEN, failure, failure, SEEN)
     watch.update()

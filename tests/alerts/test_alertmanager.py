@@ -67,7 +67,7 @@ def test_messages_are_grouped_by_site():
     assert waits == {"watchdog"}
 
 
-def test_what_has_no_site_is_told_apart():
+def test_what_has_no_site_is_kept_apart():
     """Nodes without a site, the mesh and the registry would share one group, and wait for each other's intervals."""
     apart = [{"matchers": ['site=""'], "group_by": ["alertname", "node"]}]
     routes = CONFIGURATION["route"]["routes"]

@@ -335,7 +335,7 @@ def test_node_alerts_route_by_role_environment_and_site(rule):
 
 
 @pytest.mark.parametrize("rule", NODE_ALERTS, ids=lambda rule: rule["alert"])
-def test_node_alerts_are_quiet_while_work_is_planned(rule):
+def test_node_alerts_do_not_fire_while_work_is_planned(rule):
     """All but the one that says that the plan did not hold."""
     overdue = rule["alert"] == "AuroraMaintenanceOverdue"
     assert ("node:aurora_node_lifecycle:planned" in rule["expr"]) is not overdue

@@ -157,7 +157,7 @@ def test_a_heartbeat_and_the_same_registration_again_are_no_events(client, regis
     assert reader.happened() == [("node_registered", "vengeance"), ("node_deregistered", "vengeance")]
 
 
-def test_a_forgotten_node_is_told(client, service, register):
+def test_a_forgotten_node_is_an_event(client, service, register):
     register(ttl="10m")
     reader = follow(client)
     service.pass_time(700)
@@ -191,12 +191,12 @@ def test_filters_choose_by_how_a_node_stands_or_stood(client, service, register)
     ]
 
 
-@pytest.mark.parametrize("silent_seconds", [0, 301])
-def test_filters_pass_what_takes_a_node_out_of_them(client, service, register, silent_seconds):
-    """A program that keeps the leads of a site must learn that one is none any more, or is elsewhere."""
+@pytest.mark.parametrize("missing_seconds", [0, 301])
+def test_filters_pass_what_takes_a_node_out_of_them(client, service, register, missing_seconds):
+    """A program that lists the leads of a site must learn that one is no lead any more, or has moved."""
     register("lead", role="lead", metadata={"site": "attic"})
-    service.pass_time(silent_seconds)
-    status = "offline" if silent_seconds else "active"
+    service.pass_time(missing_seconds)
+    status = "offline" if missing_seconds else "active"
     followers = [follow(client, f"{query}&status={status}") for query in ("role=lead", "site=attic")]
     register("lead", role="compute", metadata={"site": "cellar"})
 
@@ -364,7 +364,7 @@ def test_a_reader_that_takes_nothing_is_cut(client, service, monkeypatch):
     assert (len(service.events), service.events.dropped) == (0, 1)
 
 
-def test_a_flood_that_nobody_could_read_is_told_as_such(client, service, monkeypatch):
+def test_a_flood_that_nobody_could_read_is_named_as_such(client, service, monkeypatch):
     monkeypatch.setattr(stream, "MAX_WAITING", 5)
     reader = follow(client)
 
@@ -390,7 +390,7 @@ def test_keep_alives_carry_the_id(client, monkeypatch):
     assert reader.events() == []
 
 
-def test_at_the_end_each_reader_is_told_and_no_new_one_is_taken(client, service):
+def test_at_the_end_each_reader_gets_an_event_and_no_new_one_is_taken(client, service):
     followers = [follow(client), follow(client)]
 
     service.events.stop()

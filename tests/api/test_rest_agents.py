@@ -55,7 +55,7 @@ def test_gpus_are_accepted_of_a_node_that_leaves_their_memory_open(client, regis
     assert (answer.status, answer.json()["capabilities"]) == (200, {"gpu": True, "gpu_count": 2, "gpu_memory": None})
 
 
-def test_nothing_is_accepted_of_a_node_that_told_nothing(client, register):
+def test_nothing_is_accepted_of_a_node_that_reported_nothing(client, register):
     register("n1", capabilities=TWO)
 
     assert client.post("/nodes/n1/accept").status == 409
@@ -64,7 +64,7 @@ def test_nothing_is_accepted_of_a_node_that_told_nothing(client, register):
 
 
 def test_two_machines_that_take_turns_are_a_conflict(client, register, service):
-    """Cloned disks: one name, one machine id, two agents. One that starts again is none."""
+    """Cloned disks: one name, one machine id, two agents. An agent that starts again is no clone."""
     register("n1", agent=AGENT)
     conflicts = []
     for instance in ("a1", "b2", "c3", "b2", "c3", "c3"):
@@ -74,7 +74,7 @@ def test_two_machines_that_take_turns_are_a_conflict(client, register, service):
 
 
 def test_two_addresses_that_take_turns_are_a_conflict(register, service):
-    """Where no agent names its instance; a machine that moves, and moves back a day later, is none."""
+    """Where no agent names its instance; a machine that moves, and moves back a day later, is no clone."""
     for address, conflicts, passed in (
         ("10.0.0.4", 0, 30),
         ("10.0.0.5", 0, 30),
@@ -107,7 +107,7 @@ def test_a_registration_by_hand_is_no_second_machine(client, register, service):
         ({"name": "another", "version": "0.0.1"}, False),
     ],
 )
-def test_an_older_agent_is_told_of_the_newer(register, agent, reported):
+def test_an_older_agent_learns_of_the_newer(register, agent, reported):
     """Where to fetch it, and what it must be."""
     upgrade = register("n1", agent=agent).get("agent_upgrade")
     expected = {"version": __version__, "path": "/agent/aurora-agent.pyz", "sha256": agent_file()[1]}

@@ -245,7 +245,7 @@ def test_a_bucket_fills_at_its_rate():
     assert [buckets.take("a", 2, 3) for _ in range(2)] == [0, 0.5]
 
 
-def test_strangers_are_told_when_they_ask_too_often(client, service):
+def test_strangers_that_ask_too_often_are_refused(client, service):
     """429 with Retry-After; trusted callers never."""
     service.set_config(limits=Limits(untrusted_requests_per_second=1))
     client.peer = "192.0.2.7"

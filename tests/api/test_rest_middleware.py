@@ -67,7 +67,7 @@ def test_every_answer_has_an_id_of_its_own(client):
 
 @pytest.mark.usefixtures("break_node_map")
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nodes/n1"), ("POST", "/nodes/n1/heartbeat")])
-def test_an_error_of_ours_is_logged_and_not_told(client, log, method, path):
+def test_an_error_of_ours_is_logged_and_not_shown(client, log, method, path):
     """500 as a problem document; the log has the cause, the ids, and the node that called."""
     client.post("/nodes/register", {"name": "caller", "vpn_ip": "10.0.0.4"})
     client.peer = "10.0.0.4"
@@ -327,7 +327,7 @@ def test_a_preflight_allows_reads_only(client):
     ],
 )
 def test_writes_are_taken_under_our_own_names(client, service, host, browser, taken):
-    """A name that was rebound to our address is of no use; single names of a VPN or of containers serve programs."""
+    """A name that was rebound to our address is useless; single names of a VPN or of containers serve programs."""
     names = ("registry.example.org", "*.mesh.example")
     service.set_config(web=replace(Web(), listen_address="listener.example:80", allowed_hosts=names))
     page = {"origin": f"http://{host}"} if browser else {}

@@ -76,7 +76,7 @@ def test_many_nodes_come_in_pieces(client, register, service):
     assert answer.pieces > 100
 
 
-def test_a_topology_is_walked_anew_when_it_changed(client, register):
+def test_a_topology_is_walked_again_when_it_changed(client, register):
     """A node that came is in the next answer."""
     register("lead", role="lead")
     assert client.get("/topology").json()["connections"] == []

@@ -91,7 +91,7 @@ def test_a_connection_that_never_sends_anything_is_closed(registry):
     ids=["method", "headers", "empty lines"],
 )
 def test_slow_headers_end(registry, at_once, slowly):
-    """One byte at a time holds no connection for ever."""
+    """One byte at a time holds no connection forever."""
     with Connection(registry) as connection:
         connection.send(at_once)
         answer = connection.drip(slowly)
@@ -382,7 +382,7 @@ def test_a_body_that_stops_after_its_refusal_ends_the_connection(registry):
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
-def test_too_many_connections_are_told_to_come_back(service, serve):
+def test_too_many_connections_are_asked_to_come_back(service, serve):
     """503 as a problem document, with Retry-After."""
     port = serve(create_app(service), limits=lambda: Limits(max_connections=2))
     with Connection(port), Connection(port):

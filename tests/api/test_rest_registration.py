@@ -123,7 +123,7 @@ def test_a_registration_that_the_store_did_not_take_is_safe_to_repeat(client, se
     assert client.get("/nodes/n1").status == 404
 
 
-def test_the_interval_that_nodes_are_told_is_the_configured_one(client, service):
+def test_the_interval_in_the_answer_is_the_configured_one(client, service):
     """Fractions of a second are given as they are."""
     service.set_config(thresholds=replace(service.config.thresholds, heartbeat_interval=1_500_000_000))
 

@@ -216,7 +216,7 @@ def test_what_is_no_credential(client, value):
 
 
 @pytest.mark.usefixtures("tokens")
-def test_no_token_is_told(client, service, caplog):
+def test_no_token_is_shown(client, service, caplog):
     """Neither in answers nor in logs nor in metrics."""
     service.store_up = False
     answers = [

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 
-def test_a_quiet_mesh_has_nothing_to_tell(client):
+def test_a_mesh_without_transitions_has_an_empty_list(client):
     assert client.get("/transitions").json() == {
         "since": "2025-10-05T12:00:00Z",
         "transitions": [],
@@ -13,7 +13,7 @@ def test_a_quiet_mesh_has_nothing_to_tell(client):
     }
 
 
-def test_transitions_and_departures_of_all_nodes_are_told(client, service, register):
+def test_transitions_and_departures_of_all_nodes_are_listed(client, service, register):
     """Newest first, as far back as asked; what the limit leaves out is said to be missing."""
     register("robbiebook1")
     service.pass_time(60)

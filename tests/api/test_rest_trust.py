@@ -169,7 +169,7 @@ def test_a_trusted_proxy_must_name_the_caller(client):
     assert "let it set X-Forwarded-For" in answer.json()["detail"]
 
 
-def test_a_reload_changes_whom_we_trust(client, service):
+def test_a_reload_changes_the_trusted_networks(client, service):
     """At once, although judgements are remembered."""
     client.peer = "8.8.8.8"
     before = writes(client).status

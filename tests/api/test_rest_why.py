@@ -52,7 +52,7 @@ def test_each_status_has_its_next(client, register, service):
     assert why(client, "n2")["next"] == {"status": "forgotten", "in_seconds": 60}
 
 
-def test_a_blind_spell_is_told(client, register, service):
+def test_an_outage_is_shown(client, register, service):
     """What of it does not count, and that the status waits through the grace that follows."""
     register("n1")
     service.pass_time(60)
@@ -78,7 +78,7 @@ def test_a_blind_spell_is_told(client, register, service):
     assert why(client)["status"] == "warning"
 
 
-def test_what_keeps_a_node_quiet(client, register, service):
+def test_what_suppresses_the_alerts_of_a_node(client, register, service):
     """Its lifecycle, its environment, and incidents larger than it."""
     register("n1", metadata={"environment": "staging", "site": "home"})
     for name in ("n2", "n3"):
@@ -103,7 +103,7 @@ def test_what_keeps_a_node_quiet(client, register, service):
     ]
 
 
-def test_an_overdue_maintenance_is_quiet_no_longer_by_itself(client, register, service):
+def test_an_overdue_maintenance_suppresses_no_longer_by_itself(client, register, service):
     """It has an alert of its own."""
     register("n1")
     client.put("/nodes/n1/maintenance", {"until": "10m"})

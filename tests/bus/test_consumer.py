@@ -1,4 +1,4 @@
-"""What becomes of events on the bus, with a clock that stands still and without a bus."""
+"""How events on the bus are processed, with a clock that stands still and without a bus."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_commands_of_one_node_keep_their_order(desk):
     assert (desk.map.get("ann").facts.role, desk.rejected) == ("lead", {})
 
 
-def test_a_departed_node_may_stray_for_a_while(desk):
+def test_a_departed_nodes_late_heartbeats_are_ignored_for_a_while(desk):
     """Its late heartbeats are nobody's mistake; a registration brings it back."""
     desk.take("node_heartbeat", {"node": "ann"})
     desk.take("node_deregister", {"node": "ann"})
@@ -159,7 +159,7 @@ def test_a_departed_node_may_stray_for_a_while(desk):
     assert len(desk.map) == 1
 
 
-def test_a_departure_may_be_told_twice(desk):
+def test_a_departure_may_arrive_twice(desk):
     """Every replica receives it, and only one of them is first."""
     desk.take("node_heartbeat", {"node": "ann"})
     desk.take("node_deregister", {"node": "ann"})

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.bus import events
 from exporter.bus.events import MAX_BYTES, Unreadable, read_event, write_event
 from exporter.domain.command import Depart, Register
 from exporter.domain.heartbeat import GpuReading, Heartbeat, PartialHeartbeat, Reason
@@ -234,6 +235,14 @@ def test_our_events_are_written_for_everybody():
     written = json.loads(write_event("node_deregistered", {"node": "ann"}))
 
     assert written == {"type": "node_deregistered", "source_node": "node-registry", "data": {"node": "ann"}}
+
+
+def test_our_own_transitions_are_known_by_their_beginning(monkeypatch):
+    """They come back as many at once as there are nodes, and nothing is decoded of them."""
+    monkeypatch.setattr(events, "_decode_heartbeat", None)
+    data = {"node": "ann", "from": "active", "to": "warning", "at": "2025-10-06T12:00:05Z"}
+
+    assert read_event(write_event("node_status_changed", data)) is None
 
 
 def test_more_values_than_are_read_have_a_reason_of_their_own():

@@ -151,7 +151,7 @@ def heartbeat(name: str, **more: object) -> dict[str, object]:
     return {"type": "node_heartbeat", "source_node": name, "data": {"node": name, **more}}
 
 
-def test_the_mesh_is_heard(server):
+def test_heartbeats_of_the_mesh_are_received(server):
     """The seed's heartbeat, a registration and a departure, in order."""
 
     async def scenario() -> None:
@@ -177,7 +177,7 @@ def test_the_mesh_is_heard(server):
     asyncio.run(scenario())
 
 
-def test_silence_is_measured_up_to_the_last_proof(server):
+def test_an_outage_counts_from_the_last_proof(server):
     """On an idle bus pings prove that we receive, so that statuses change and nobody is held."""
 
     async def scenario() -> None:
@@ -280,6 +280,23 @@ def test_a_killed_redis_is_waited_for(server, measured):
     asyncio.run(scenario())
 
 
+def test_a_redis_that_loads_its_data_is_not_received(server, caplog):
+    """It takes subscriptions meanwhile, and brings nothing: one outage, which is logged once."""
+
+    async def scenario() -> None:
+        async with listening(server.url) as desk:
+            server.restart_slowly(3)
+            await desk.until(lambda: any("still loading" in str(record.__dict__) for record in caplog.records))
+            await desk.until(lambda: desk.listener.up)
+            assert desk.telemetry.subscriptions_lost == 1
+            publish(server, heartbeat("vengeance"))
+            await desk.until(lambda: desk.heartbeats == 1)
+
+    caplog.set_level("INFO")
+    asyncio.run(scenario())
+    assert [record.getMessage() for record in caplog.records].count("the event bus is received again") == 1
+
+
 def test_a_killed_subscription_is_a_gap(server, measured):
     """However soon we are back: something may have been missed in between, so there was an outage."""
 
@@ -303,7 +320,7 @@ def reasons(caplog: pytest.LogCaptureFixture) -> str:
     return "\n".join(getattr(record, "reason", "") for record in caplog.records)
 
 
-def test_a_changed_password_is_told_without_the_secret(caplog, measured):
+def test_a_changed_password_is_reported_without_the_secret(caplog, measured):
     """The line says what to do; once the password is right again, the bus is received."""
 
     async def scenario(server: RedisServer) -> None:

@@ -15,6 +15,7 @@ from exporter.bus.publisher import BusPublisher
 from exporter.telemetry.metrics import Telemetry
 from tests.support.clock import ManualClock
 from tests.support.redis_server import RedisServer
+from tests.support.tcp_proxy import CHUNK, TcpProxy
 
 pytestmark = pytest.mark.servers
 CHANNEL = "aurora:events:test"
@@ -32,9 +33,9 @@ def telemetry() -> Telemetry:
 
 
 @asynccontextmanager
-async def publishing_to(server: RedisServer, telemetry: Telemetry) -> AsyncIterator[BusPublisher]:
+async def publishing_to(url: str, telemetry: Telemetry) -> AsyncIterator[BusPublisher]:
     """A publisher that runs."""
-    publisher = BusPublisher(server.url, CHANNEL, telemetry=telemetry, clock=ManualClock())
+    publisher = BusPublisher(url, CHANNEL, telemetry=telemetry, clock=ManualClock())
     running = asyncio.create_task(publisher.run())
     try:
         yield publisher
@@ -48,7 +49,7 @@ def test_our_events_are_published_in_order(server, telemetry):
     """Each listener on the channel receives each of them once."""
 
     async def scenario() -> None:
-        async with publishing_to(server, telemetry) as publisher:
+        async with publishing_to(server.url, telemetry) as publisher:
             for number in range(250):
                 publisher.publish("node_registered", {"node": f"n{number}"})
             await publisher.flush(10)
@@ -71,7 +72,7 @@ def test_what_cannot_be_published_is_counted(server, telemetry, caplog):
     """Nobody is held up; once Redis is back, what comes then is published."""
 
     async def scenario() -> None:
-        async with publishing_to(server, telemetry) as publisher:
+        async with publishing_to(server.url, telemetry) as publisher:
             publisher.publish("node_registered", {"node": "ann"})
             await publisher.flush(10)
             server.kill()
@@ -96,7 +97,7 @@ def test_a_redis_that_hangs_holds_up_nobody(server, telemetry, monkeypatch):
     monkeypatch.setattr(publishing, "MAX_WAITING", 5)
 
     async def scenario() -> None:
-        async with publishing_to(server, telemetry) as publisher:
+        async with publishing_to(server.url, telemetry) as publisher:
             publisher.publish("node_registered", {"node": "ann"})
             await publisher.flush(10)
             server.pause()
@@ -108,3 +109,55 @@ def test_a_redis_that_hangs_holds_up_nobody(server, telemetry, monkeypatch):
             await publisher.flush(10)
 
     asyncio.run(scenario())
+
+
+class LostAnswers(TcpProxy):
+    """Breaks a connection in place of the first answer to a PUBLISH: Redis published what was asked."""
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _era: int) -> None:
+        while (chunk := await reader.read(CHUNK)) and not chunk.startswith(b":"):
+            writer.write(chunk)
+
+
+def test_an_event_whose_answer_is_lost_is_not_published_again(server, telemetry):
+    """It counts as one that was not published, since nobody knows whether it was."""
+
+    async def scenario() -> None:
+        async with (
+            LostAnswers(server.port) as proxy,
+            publishing_to(f"redis://127.0.0.1:{proxy.port}", telemetry) as publisher,
+        ):
+            publisher.publish("node_registered", {"node": "ann"})
+            publisher.publish("node_registered", {"node": "bob"})
+            await publisher.flush(10)
+
+    with Redis(port=server.port) as client, client.pubsub() as pubsub:
+        pubsub.subscribe(CHANNEL)
+        pubsub.get_message(timeout=10)
+        asyncio.run(scenario())
+        nodes = [json.loads(pubsub.get_message(timeout=10)["data"])["data"]["node"] for _ in range(2)]
+        assert (nodes, pubsub.get_message(timeout=0)) == (["ann", "bob"], None)
+
+    assert telemetry.publishes_failed == 2
+
+
+def test_what_redis_refuses_to_publish_is_counted(server, telemetry, caplog):
+    """Each event; once it is allowed, what comes then is published over the same connection."""
+
+    async def scenario() -> None:
+        async with publishing_to(server.url, telemetry) as publisher:
+            publisher.publish("node_registered", {"node": "ann"})
+            await publisher.flush(10)
+            server.cli("ACL", "SETUSER", "default", "resetchannels")
+            publisher.publish("node_registered", {"node": "ann"})
+            publisher.publish("node_registered", {"node": "bob"})
+            await publisher.flush(10)
+            server.cli("ACL", "SETUSER", "default", "allchannels")
+            publisher.publish("node_registered", {"node": "ann"})
+            await publisher.flush(10)
+
+    asyncio.run(scenario())
+
+    assert telemetry.publishes_failed == 2
+    [line] = [record for record in caplog.records if record.name == "aurora.bus"]
+    assert "its user lacks a permission" in line.fault

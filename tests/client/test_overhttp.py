@@ -1,21 +1,22 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
+import contextlib
 import socket
-import threading
 
 import pytest
 
 from demo.ports import free_port
 from exporter.client.overhttp import HttpClient
-from exporter.client.protocol import OK, Outcome, Reply
+from exporter.client.protocol import OK, Reply
 from exporter.domain.errors import Invalid
+from exporter.domain.requestoutcome import Outcome
+from tests.support.http_stub import HttpStub, Response
 
 pytestmark = pytest.mark.servers
 
 
-def test_a_node_registers_is_heard_and_leaves(registry, listening):
+def test_a_node_registers_beats_and_leaves(registry, listening):
     """The whole of a node's life; what it said is what the registry knows."""
 
     async def live():
@@ -63,7 +64,7 @@ def test_a_name_of_another_living_machine_is_a_conflict(registry, listening):
     assert asyncio.run(claim()).outcome is Outcome.CONFLICT
 
 
-def test_many_speak_at_once_over_few_connections(registry, listening):
+def test_many_send_at_once_over_few_connections(registry, listening):
     """One client for all of them; each is received."""
 
     async def all_of_them():
@@ -89,17 +90,17 @@ def test_a_connection_that_the_registry_ended_is_replaced(listening):
         writer.close()
         await writer.wait_closed()
 
-    async def speak_twice():
+    async def send_twice():
         async with await asyncio.start_server(receive, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
             async with listening(HttpClient(f"http://127.0.0.1:{port}")) as client:
                 return [await client.heartbeat("a", {}), await client.heartbeat("a", {})]
 
-    assert asyncio.run(speak_twice()) == [OK, OK]
+    assert asyncio.run(send_twice()) == [OK, OK]
     assert len(seen) == 2
 
 
-def test_silence_is_waited_out_and_told(listening):
+def test_no_answer_is_waited_out_and_reported(listening):
     """A registry that hangs, or a cable that was pulled: the answer comes in time, and no thread is waited for."""
 
     async def send():
@@ -112,7 +113,7 @@ def test_silence_is_waited_out_and_told(listening):
     assert answer == Reply(Outcome.UNREACHABLE, f"{endpoint}: no answer within 100ms")
 
 
-def test_a_refused_connection_is_told_without_the_password(listening):
+def test_a_refused_connection_is_reported_without_the_password(listening):
     port = free_port()
 
     async def send():
@@ -124,45 +125,21 @@ def test_a_refused_connection_is_told_without_the_password(listening):
     assert answer == Reply(Outcome.UNREACHABLE, f"{endpoint}: connection refused")
 
 
-class _Stranger(http.server.BaseHTTPRequestHandler):
-    """Answers every request alike, and keeps what it was asked."""
-
-    answers: tuple[int, dict[str, str], bytes]
-    asked: list[tuple[str, str | None]]
-
-    def do_POST(self):
-        self.asked.append((self.path, self.headers["Authorization"]))
-        self.rfile.read(int(self.headers["Content-Length"]))
-        status, headers, body = self.answers
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        """Its log is nobody's."""
-
-
 @pytest.fixture
 def stranger():
     """Starts a server that gives the one answer; gives its address and what it was asked."""
-    servers = []
+    with contextlib.ExitStack() as servers:
 
-    def start(status, headers, body=b""):
-        asked: list[tuple[str, str | None]] = []
-        handler = type("Handler", (_Stranger,), {"answers": (status, headers, body), "asked": asked})
-        server = http.server.HTTPServer(("127.0.0.1", 0), handler)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        servers.append((server, thread))
-        return f"127.0.0.1:{server.server_port}", asked
+        def start(status, headers, body=b""):
+            asked: list[tuple[str, str | None]] = []
 
-    yield start
-    for server, thread in servers:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+            def respond(request):
+                asked.append((request.path, request.headers["Authorization"]))
+                return Response(status, headers, body)
+
+            return servers.enter_context(HttpStub(respond)).address, asked
+
+        yield start
 
 
 PROBLEM = {"Content-Type": "application/problem+json"}
@@ -232,7 +209,7 @@ def test_what_is_no_url_is_refused_unseen(url):
 
 
 def test_the_end_does_not_wait_for_a_call_that_hangs(listening):
-    """A process that shall end is not held up by a registry that does not answer; an hour would end this test."""
+    """A registry that does not answer does not delay the end of the process; an hour would end this test."""
 
     async def give_up():
         with socket.create_server(("127.0.0.1", 0)) as missing:

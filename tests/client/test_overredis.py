@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from exporter.client.overredis import RedisClient
-from exporter.client.protocol import OK, Outcome, Reply
+from exporter.client.protocol import OK, Reply
 from exporter.domain.errors import Invalid
+from exporter.domain.requestoutcome import Outcome
 from tests.support.redis_server import RedisServer
 from tests.support.server_process import until
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.servers
 
 
 def say(redis, listening, *words):
-    """The answers to some words, each said by a function of the voice."""
+    """The replies to some requests, each made by a method of the client."""
 
     async def send():
         async with listening(RedisClient(redis.url)) as client:
@@ -23,7 +24,7 @@ def say(redis, listening, *words):
     return asyncio.run(send())
 
 
-def test_a_node_registers_is_heard_and_leaves(registry, redis, listening):
+def test_a_node_registers_beats_and_leaves(registry, redis, listening):
     """As over HTTP, but that nobody answers: what came of it is seen at the registry."""
 
     def document():
@@ -41,7 +42,7 @@ def test_a_node_registers_is_heard_and_leaves(registry, redis, listening):
     until(document, None)
 
 
-def test_many_speak_at_once_over_few_connections(registry, redis, listening):
+def test_many_send_at_once_over_few_connections(registry, redis, listening):
     async def all_of_them():
         async with listening(RedisClient(redis.url, connections=4)) as client:
             return await asyncio.gather(*(client.heartbeat(f"bus-{number}", {}) for number in range(200)))
@@ -50,7 +51,7 @@ def test_many_speak_at_once_over_few_connections(registry, redis, listening):
     until(lambda: sum(name.startswith("bus-") for name in registry.nodes()), 200)
 
 
-def test_a_channel_without_listeners_is_told(redis, listening):
+def test_a_channel_without_listeners_is_reported(redis, listening):
     """A registry that is down, or that listens elsewhere, receives nothing; the next heartbeat may arrive."""
 
     async def send():
@@ -65,7 +66,7 @@ def test_a_channel_without_listeners_is_told(redis, listening):
     )
 
 
-def test_a_redis_that_is_gone_is_told_and_found_again(listening):
+def test_a_redis_that_is_gone_is_reported_and_found_again(listening):
     """No password in the reason."""
 
     async def send():

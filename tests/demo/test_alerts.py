@@ -18,14 +18,14 @@ def test_nodes_of_one_site_are_one_line() -> None:
     assert lines == ["A pending: 4 nodes of austin", "A pending: x, y of berlin"]
 
 
-def test_what_becomes_of_an_alert_is_told() -> None:
+def test_what_becomes_of_an_alert_is_printed() -> None:
     """Firing ones resolve, pending ones were never sent to anybody."""
     before = states([alert("A", "pending", node="a"), alert("B", site="austin"), alert("C", "pending")])
     after = states([alert("A", node="a"), alert("AuroraWatchdog")])
     assert changes(before, after) == ["A firing: a", "B resolved: site austin", "C no longer pending"]
 
 
-def test_what_is_only_for_information_is_told_once_it_fires() -> None:
+def test_what_is_only_for_information_is_printed_once_it_fires() -> None:
     """GPUs that are idle at this moment are nobody's business."""
     idle = [alert("AuroraGpuIdle", state, node=state, severity="info") for state in ("pending", "firing")]
     assert changes({}, states(idle)) == ["AuroraGpuIdle firing: firing"]
@@ -38,7 +38,7 @@ def test_suppressed_nodes_are_counted_by_site() -> None:
 
 
 def test_a_message_says_what_is_new() -> None:
-    """The repeated end of an alert is none, until it fired again; the watchdog is shown once."""
+    """A repeated end of an alert is not shown, until it has fired again; the watchdog is shown once."""
 
     def reported(status: str, name: str = "A") -> Notification:
         return Notification("pager", (SentAlert(status, {"alertname": name}, {"summary": f"{name} is down"}),))

@@ -48,7 +48,7 @@ def children(pid: int) -> set[int]:
 
 
 def alive(pids: set[int]) -> set[int]:
-    """Those that run; one that ended and waits for nobody but init is none."""
+    """Those that run; a zombie that only init has to reap does not count."""
     found = set()
     for pid in pids:
         try:
@@ -73,7 +73,7 @@ def await_the_mesh(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("whole_group", [True, False])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_in_order_when_it_is_told_to(tmp_path: Path, number: signal.Signals, whole_group: bool) -> None:
+def test_it_ends_in_order_on_a_signal(tmp_path: Path, number: signal.Signals, whole_group: bool) -> None:
     """A terminal signals the whole group, `kill` only the demo: both are the same to it."""
     with demo(tmp_path) as process:
         await_the_mesh(tmp_path)

@@ -59,7 +59,7 @@ def scraped(prometheus: ServerProcess) -> list[str]:
     return [target["scrapeUrl"] for target in prometheus.get("/api/v1/targets").json()["data"]["activeTargets"]]
 
 
-def test_the_registry_runs_as_composed_and_its_healthcheck_tells_so(tmp_path):
+def test_the_registry_runs_as_composed_and_its_healthcheck_says_so(tmp_path):
     """Over a Redis with the composed flags: all is up, the revision shows, the check follows the process."""
     [_, *flags] = SERVICES["redis"]["command"]
     root = laid_out("node-registry", tmp_path)

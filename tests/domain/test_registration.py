@@ -168,13 +168,13 @@ def test_a_name_says_what_names_are_made_of():
     )
 
 
-def test_all_faults_of_well_shaped_fields_are_told_at_once():
+def test_all_faults_of_well_shaped_fields_are_named_at_once():
     value = {"name": "a", "vpn_ip": "x", "public_ip": "y", "ttl": "soon", "metadata": {"site": "a\nb"}}
 
     assert [fault.field for fault in faults_of(value)] == ["vpn_ip", "public_ip", "metadata.site", "ttl"]
 
 
-def test_all_faults_are_told_at_once_whatever_their_kind():
+def test_all_faults_are_named_at_once_whatever_their_kind():
     """What has the wrong type keeps nothing else from being looked at; each field is named once."""
     value = {
         "name": "a b",

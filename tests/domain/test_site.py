@@ -23,7 +23,7 @@ from exporter.domain.site import SiteRule
         (54, 100, False),
     ],
 )
-def test_a_site_is_disrupted_when_enough_of_its_nodes_are_silent(missing, considered, disrupted):
+def test_a_site_is_disrupted_when_enough_of_its_nodes_are_missing(missing, considered, disrupted):
     """Three at least, and 55 % of them at least, by the defaults."""
     assert SiteRule().disrupted(missing, considered) is disrupted
 

@@ -102,8 +102,8 @@ class AnyMesh(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.small_segments = mock.patch.object(exposition, "SIZE", 3)
-        self.small_segments.start()
+        self.small_chunks = mock.patch.object(exposition, "SIZE", 3)
+        self.small_chunks.start()
         self.clock = ManualClock()
         self.bus = Source("bus", self.clock.monotonic_ns())
         self.node_map = NodeMap(self.clock, Thresholds(), sources={Transport.BUS: (self.bus,)})
@@ -111,7 +111,7 @@ class AnyMesh(RuleBasedStateMachine):
         self.reference = Reference(self.node_map)
 
     def teardown(self) -> None:
-        self.small_segments.stop()
+        self.small_chunks.stop()
 
     @rule(keys=REGISTRATIONS, transport=st.sampled_from(Transport))
     def register(self, keys, transport):
@@ -163,7 +163,7 @@ class AnyMesh(RuleBasedStateMachine):
         self.bus.mark_down()
 
     @rule()
-    def hear_the_bus(self):
+    def receive_the_bus(self):
         self.bus.mark_alive(self.clock.monotonic_ns())
         self.node_map.tick()
 
@@ -193,7 +193,7 @@ class AnyMesh(RuleBasedStateMachine):
             assert self.node_map.find(command.name) is None
 
     @invariant()
-    def no_segment_is_empty(self):
+    def no_chunk_is_empty(self):
         """What is gone leaves nothing behind."""
         kept = sum(len(chunk.nodes) for chunk in self.exposition._chunks.values())
         assert kept == len(self.node_map)

@@ -12,7 +12,7 @@ from exporter.domain.clock import HOUR
 from exporter.domain.lifecycle import Lifecycle, Phase
 from exporter.domain.topology import EdgeRule
 from exporter.exposition.exposition import FAMILIES
-from tests.exposition.mesh import Mesh
+from tests.exposition.rendered import Mesh
 
 TABLE = {
     "aurora_node_info": ("info", "node role vpn_ip public_ip gpu_type os environment site"),

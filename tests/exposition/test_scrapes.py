@@ -11,12 +11,12 @@ import pytest
 
 from exporter.exposition import exposition, yielder
 from exporter.exposition.chunk import SIZE
-from tests.exposition.mesh import Mesh
 from tests.exposition.reference import Reference, expected, read
+from tests.exposition.rendered import Mesh
 
 
 @pytest.fixture
-def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two nodes each."""
     monkeypatch.setattr(exposition, "SIZE", 2)
 
@@ -68,7 +68,7 @@ def test_every_node_stands_once_whatever_the_number(count: int) -> None:
     assert read(mesh.scrape().encode(), open_metrics=False) == expected(Reference(mesh.node_map), open_metrics=False)
 
 
-@pytest.mark.usefixtures("small_segments")
+@pytest.mark.usefixtures("small_chunks")
 def test_a_segment_that_lost_all_nodes_is_dropped() -> None:
     """A mesh of short-lived nodes costs no more than those that live."""
     mesh = Mesh()
@@ -87,7 +87,7 @@ def test_nodes_that_are_there_already_are_taken_in() -> None:
     assert nodes_in(mesh.scrape()) == ["early"]
 
 
-@pytest.mark.usefixtures("small_segments")
+@pytest.mark.usefixtures("small_chunks")
 def test_only_what_changed_is_rendered_again() -> None:
     """A heartbeat alone renders nothing that is kept; a refused claim, one family of one segment."""
     mesh = Mesh()
@@ -112,7 +112,7 @@ def test_only_what_changed_is_rendered_again() -> None:
     assert changed == [(1, "aurora_node_name_conflicts_total")]
 
 
-@pytest.mark.usefixtures("small_segments", "always_rest")
+@pytest.mark.usefixtures("small_chunks", "always_rest")
 @pytest.mark.parametrize("name", ["a", "c", "e"])
 def test_a_node_that_leaves_and_returns_during_a_scrape_never_stands_twice(name: str) -> None:
     """At whichever moment: no series is there twice, and no other node suffers."""
@@ -130,9 +130,9 @@ def test_a_node_that_leaves_and_returns_during_a_scrape_never_stands_twice(name:
     assert step > 50
 
 
-@pytest.mark.usefixtures("small_segments", "always_rest")
+@pytest.mark.usefixtures("small_chunks", "always_rest")
 def test_a_node_that_leaves_during_a_scrape_does_not_break_it() -> None:
-    """Even when its segment goes with it; the next scrape knows nothing of it."""
+    """Even when its chunk goes with it; the next scrape does not have it."""
     step, came_to_it = 0, True
     while came_to_it:
         mesh = Mesh()
@@ -145,7 +145,7 @@ def test_a_node_that_leaves_during_a_scrape_does_not_break_it() -> None:
             assert 'node="c"' not in mesh.scrape()
 
 
-@pytest.mark.usefixtures("small_segments", "always_rest")
+@pytest.mark.usefixtures("small_chunks", "always_rest")
 def test_scrapes_that_overlap_are_each_right() -> None:
     """They share what is rendered, in whatever format and selection each is wanted."""
     mesh = Mesh()

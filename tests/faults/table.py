@@ -60,7 +60,7 @@ FAULTS = (
         "said without the secret, and recovers",
         (
             "stores/test_redis_faults.py::test_a_password_that_changes_while_running_is_said_and_waited_for",
-            "bus/test_listener.py::test_a_changed_password_is_told_without_the_secret",
+            "bus/test_listener.py::test_a_changed_password_is_reported_without_the_secret",
         ),
     ),
     Fault(
@@ -151,7 +151,7 @@ FAULTS = (
         "ever new nodes from one source; values without end",
         "limits answer 429; others are unaffected",
         (
-            "api/test_rest_attacks.py::test_strangers_are_told_when_they_ask_too_often",
+            "api/test_rest_attacks.py::test_strangers_that_ask_too_often_are_refused",
             "api/test_rest_tokens.py::test_a_stolen_join_token_fills_the_mesh_slowly",
             "nodemap/test_bounds.py::test_what_nodes_state_together_has_a_limit",
         ),
@@ -209,7 +209,7 @@ FAULTS = (
         "one alert; node alerts are inhibited",
         (
             "alerts/test_inhibition.py::test_one_alert_stands_for_many",
-            "scenarios/test_outages.py::test_people_are_told_of_the_outage_and_of_no_node",
+            "scenarios/test_outages.py::test_people_get_a_message_of_the_outage_and_of_no_node",
         ),
     ),
     Fault(
@@ -343,7 +343,7 @@ FAULTS = (
         "set aside, or served from memory",
         (
             "faults/test_stores.py::test_junk_in_redis_ends_nothing",
-            "faults/test_stores.py::test_a_redis_that_tells_nothing_is_waited_for_while_running_and_refused_at_a_start",
+            "faults/test_stores.py::test_a_redis_that_says_nothing_is_waited_for_while_running_and_refused_at_a_start",
         ),
     ),
     Fault(
@@ -362,7 +362,7 @@ FAULTS = (
         "S13",
         "Redis without persistence",
         "said at start, by a gauge and /health",
-        ("faults/test_stores.py::test_a_redis_without_persistence_is_told",),
+        ("faults/test_stores.py::test_a_redis_without_persistence_is_reported",),
     ),
     Fault(
         "S14",
@@ -461,5 +461,24 @@ FAULTS = (
         "others move or overwrite SQLite's files while a registry runs",
         "what was acknowledged is there, or refused",
         ("faults/test_altered_files.py::test_files_that_others_alter",),
+    ),
+    Fault(
+        "S27",
+        "Redis loads its data for long, is busy with a script",
+        "not up before a ping is answered; said why",
+        (
+            "bus/test_listener.py::test_a_redis_that_loads_its_data_is_not_received",
+            "redislink/test_redis_errors.py::test_an_error_is_one_sentence_that_names_the_server",
+        ),
+    ),
+    Fault(
+        "S28",
+        "wall clocks are a year off, while running and across a start",
+        "what left stays away, histories and outages are kept",
+        (
+            "stores/test_store_contract.py::test_no_wall_clock_prunes_what_left_lately",
+            "stores/test_store_contract.py::test_a_mark_is_known_though_mesh_time_is_ahead_of_the_wall_clock",
+            "nodemap/test_merging.py::test_a_stop_is_no_time_in_which_late_heartbeats_could_have_come",
+        ),
     ),
 )

@@ -71,7 +71,7 @@ def test_junk_in_redis_ends_nothing(new_registry, redis_server, command, reason)
     "command",
     [["SET", PREFIX + "dataset", "9:newer"], ["SET", PREFIX + "nodes", "x"], ["HSET", PREFIX + "dataset", "a", "b"]],
 )
-def test_a_redis_that_tells_nothing_is_waited_for_while_running_and_refused_at_a_start(
+def test_a_redis_that_says_nothing_is_waited_for_while_running_and_refused_at_a_start(
     new_registry, redis_server, command
 ):
     registry = new_registry(store=redis_server.url).start()
@@ -224,7 +224,7 @@ def test_a_redis_that_takes_no_writes_is_down_until_it_does(new_registry, redis_
     assert redis_server.cli("HLEN", PREFIX + "nodes") == 2
 
 
-def test_a_redis_without_persistence_is_told(new_registry):
+def test_a_redis_without_persistence_is_reported(new_registry):
     with RedisServer() as redis_server:
         registry = new_registry(store=redis_server.url).start()
         assert registry.metric("aurora_registry_store_durable") == 0

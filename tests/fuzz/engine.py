@@ -55,29 +55,29 @@ class Outcome:
 
 def mutated(corpus: Sequence[bytes], seed: int) -> Iterator[bytes]:
     """Endless inputs: pieces of the corpus cut, doubled, spliced, and sprinkled with what parsers stumble over."""
-    chance = random.Random(seed)
+    seeded_random = random.Random(seed)
     yield from corpus
     while True:
-        data = bytearray(chance.choice(corpus))
-        for _ in range(chance.randint(1, 6)):
-            at = chance.randint(0, len(data))
-            match chance.randint(0, 6):
+        data = bytearray(seeded_random.choice(corpus))
+        for _ in range(seeded_random.randint(1, 6)):
+            at = seeded_random.randint(0, len(data))
+            match seeded_random.randint(0, 6):
                 case 0:
-                    data[at:at] = chance.choice(TOKENS)
+                    data[at:at] = seeded_random.choice(TOKENS)
                 case 1:
-                    del data[at : at + chance.randint(1, 20)]
+                    del data[at : at + seeded_random.randint(1, 20)]
                 case 2 if data:
-                    data[at % len(data)] = chance.randint(0, 255)
+                    data[at % len(data)] = seeded_random.randint(0, 255)
                 case 3:
-                    data[at:at] = data[at : at + chance.randint(1, 60)] * chance.randint(1, 20)
+                    data[at:at] = data[at : at + seeded_random.randint(1, 60)] * seeded_random.randint(1, 20)
                 case 4:
-                    other = chance.choice(corpus)
-                    data[at:] = other[chance.randint(0, len(other)) :]
+                    other = seeded_random.choice(corpus)
+                    data[at:] = other[seeded_random.randint(0, len(other)) :]
                 case 5:
-                    data[at:at] = chance.choice(TOKENS) * chance.randint(1, REPEATED)
+                    data[at:at] = seeded_random.choice(TOKENS) * seeded_random.randint(1, REPEATED)
                 case _:
-                    end = at + chance.randint(1, 10)
-                    data[at:end] = chance.choice(TOKENS)
+                    end = at + seeded_random.randint(1, 10)
+                    data[at:end] = seeded_random.choice(TOKENS)
         yield bytes(data[:MAX_INPUT])
 
 

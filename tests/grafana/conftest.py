@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.dashboard_faults import NEVER_FOUND, silent_twin
+from tests.support.dashboard_faults import NEVER_FOUND, empty_twin
 from tests.support.dashboard_live import record, save
 from tests.support.dashboard_model import Json, loads
 from tests.support.dashboard_names import known_labels
@@ -33,9 +33,9 @@ def known() -> dict[str, frozenset[str]]:
 
 @pytest.fixture(scope="session")
 def recording(dashboards: dict[str, Json], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `dashboard_live.record` keeps, of one dashboard more that asks for what there is not.
+    """What `dashboard_live.record` keeps, with one more dashboard that queries what does not exist.
 
-    Several workers of pytest share it; AURORA_DASHBOARD_RESULTS names a file that it shall be written to.
+    Several workers of pytest share it; AURORA_DASHBOARD_RESULTS names a file to write it to.
     """
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
@@ -43,7 +43,7 @@ def recording(dashboards: dict[str, Json], tmp_path_factory: pytest.TempPathFact
     with (shared / "dashboards-recording.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            twin = silent_twin(dashboards["aurora-mesh"])
+            twin = empty_twin(dashboards["aurora-mesh"])
             assert twin["uid"] == NEVER_FOUND
             save(record(tmp_path_factory.mktemp("mesh"), [*dashboards.values(), twin]), path)
     found: dict[str, Any] = json.loads(path.read_text())

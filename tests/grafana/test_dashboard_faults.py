@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from tests.support.dashboard_faults import FAULTS, NEVER_FOUND, broken, silent_twin
+from tests.support.dashboard_faults import FAULTS, NEVER_FOUND, broken, empty_twin
 from tests.support.dashboard_form import form_problems
 from tests.support.dashboard_lint import lint_problems
 from tests.support.dashboard_live import live_problems, node_graph_problems
@@ -34,7 +34,7 @@ def test_a_fault_is_named(dashboards, known, fault):
 @pytest.mark.servers
 def test_an_expression_that_finds_nothing_is_named(dashboards, recording):
     """What is right by its words and never brings data is seen only where a real Prometheus is asked."""
-    twin = silent_twin(dashboards["aurora-mesh"])
+    twin = empty_twin(dashboards["aurora-mesh"])
     expected = f"{NEVER_FOUND}, 'Nodes by status', A: it brings no data in any mesh"
     assert expected in live_problems(twin, recording, {})
 

@@ -141,7 +141,7 @@ def alerts(dashboards, recording, state):
     return [shown(recording, state, dashboards["aurora-mesh"], "Alerts firing", ref_id=ref) for ref in ("A", "B")]
 
 
-def test_suppressed_alerts_are_told_apart(dashboards, recording):
+def test_suppressed_alerts_are_kept_apart(dashboards, recording):
     """Of the broken mesh: three nodes of the disrupted site, and one whose maintenance is overdue."""
     assert alerts(dashboards, recording, "healthy") == [0, 0]
     sent, suppressed = alerts(dashboards, recording, "broken")

@@ -256,7 +256,7 @@ def test_faultless_panels_have_no_problem(good):
 
 
 @pytest.mark.parametrize("case", FAULTS)
-def test_a_fault_is_told(processed, case):
+def test_a_fault_is_reported(processed, case):
     """Each is named with its kind and in words."""
     assert FAULTS[case][1] in processed[1][case].problems
 
@@ -334,6 +334,6 @@ def test_title_has_its_variables(good):
 
 
 def test_broken_harness_says_what_node_said():
-    """A panel that is none at all ends the run with Node's own words."""
+    """What is no panel at all ends the run with Node's own message."""
     with pytest.raises(RuntimeError, match="TypeError"):
         process([PanelAnswers(None)])  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Draws random incidents: what happens to whom at which second, and, by the oracle, which messages must be sent."""
+"""Draws random incidents: what happens to which nodes and when, and, by the oracle, which messages must be sent."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.incidents.oracle import (
     Due,
     Slack,
     ambiguous,
+    message_once,
     outage,
-    told_once,
 )
 from tests.support.scenario_play import Scenario
 
 SECONDS = 46.0
 LATEST = 16.0
-"""No incident begins later: its messages shall be sent within the play."""
+"""No incident begins later: its messages must be sent within the play."""
 
 
 @dataclass
@@ -103,14 +103,14 @@ def _site(incident: Incident, play: Scenario) -> None:
     play.at(began).do(*(node.stop for node in nodes))
     if ended is not None:
         play.at(ended).do(*(node.resume for node in nodes))
-    incident.due += told_once(
+    incident.due += message_once(
         "pager", f"AuroraSiteDisrupted {incident.name}", began + WARNING, ended, slack=incident.slack, grouped=False
     )
     if survivors and not back:
         later = began + 6.5 + incident.random.random()
         play.at(later).do(survivors[0].stop)
         for receiver, alert, after in (("chat", "Warning", WARNING), ("pager", "Offline", OFFLINE)):
-            incident.due += told_once(
+            incident.due += message_once(
                 receiver,
                 f"AuroraNode{alert} {survivors[0].name}",
                 later + after,
@@ -159,7 +159,7 @@ def _gpu(incident: Incident, play: Scenario) -> None:
     # those of ten minutes and more (--rules.alert.for-grace-period).
     late = replace(incident.slack, late=incident.slack.late + (1 if incident.slack.restarted is None else 2))
     alert = f"AuroraNodeGpuMissing {node.name}"
-    incident.due += told_once("chat", alert, began + GPU_FOR - FOR, None, slack=late, grouped=False)
+    incident.due += message_once("chat", alert, began + GPU_FOR - FOR, None, slack=late, grouped=False)
 
 
 KINDS: dict[str, Callable[[Incident, Scenario], None]] = {

@@ -50,10 +50,10 @@ class Slack:
         return self.restarted is not None and self.restarted <= last and first <= self.restarted + self.late
 
 
-def told_once(
+def message_once(
     receiver: str, alert: str, began: float, ended: float | None, *, slack: Slack, grouped: bool
 ) -> list[Due]:
-    """An alert whose condition holds between two seconds (None: for ever): firing once, and resolved once.
+    """An alert whose condition holds between two seconds (None: forever): firing once, and resolved once.
 
     `grouped`: others of its site may have fired before, so that it may wait for the group's interval.
     """
@@ -74,9 +74,9 @@ def outage(node: str, began: float, ended: float | None, *, slack: Slack, testin
     chat, pager = ("quiet", "quiet") if testing else ("chat", "pager")
     lasted = float("inf") if ended is None else ended - began
     if lasted >= WARNING + CERTAIN:
-        due += told_once(chat, f"AuroraNodeWarning {node}", began + WARNING, ended, slack=slack, grouped=testing)
+        due += message_once(chat, f"AuroraNodeWarning {node}", began + WARNING, ended, slack=slack, grouped=testing)
     if lasted >= OFFLINE + CERTAIN:
-        due += told_once(pager, f"AuroraNodeOffline {node}", began + OFFLINE, ended, slack=slack, grouped=testing)
+        due += message_once(pager, f"AuroraNodeOffline {node}", began + OFFLINE, ended, slack=slack, grouped=testing)
     return due
 
 

@@ -19,9 +19,10 @@ from exporter.domain.heartbeat import GpuHealth, GpuReading, Heartbeat, Ignored,
 from exporter.domain.node import Node, NodeRecord
 from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Thresholds, Transport
-from exporter.nodemap import merging, nodemap, pending, state
+from exporter.nodemap import merging, pending, tombstones
 from exporter.nodemap.changes import Change
 from exporter.nodemap.deadlines import Deadlines
+from exporter.nodemap.loading import load
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.room import Growth, registration_bytes, report_bytes
 from tests.support.clock import ManualClock
@@ -47,8 +48,7 @@ def test_deadlines_that_were_dropped_leave_nothing():
 
 
 def test_ever_new_names_that_leave_are_remembered_to_a_limit(monkeypatch):
-    monkeypatch.setattr(state, "MAX_DEPARTED", 10)
-    monkeypatch.setattr(nodemap, "MAX_DEPARTED", 10)
+    monkeypatch.setattr(tombstones, "MAX_DEPARTED", 10)
     clock = ManualClock()
     node_map = NodeMap(clock, Thresholds())
     for number in range(100):
@@ -59,7 +59,7 @@ def test_ever_new_names_that_leave_are_remembered_to_a_limit(monkeypatch):
     node_map.tick()
 
     assert list(node_map.departed) == [f"n{number}" for number in range(90, 100)]
-    assert len(node_map._late_until_ns) == 10
+    assert len(node_map.tombstones._late_until_ns) == 10
 
 
 def registered(node_map: NodeMap, name: str, **facts: Any) -> Node:
@@ -158,7 +158,7 @@ def test_what_a_store_brings_is_served_whatever_it_states(caplog):
     node_map = NodeMap(clock, Thresholds(), limits=Limits(max_state=1_000))
     records = [NodeRecord(Registration(f"n{number}", metadata=metadata(900)), clock.wall_ns(), 1) for number in (1, 2)]
     nodes = [StoredNode(record, LastHeartbeat(clock.wall_ns(), Transport.HTTP, 1)) for record in records]
-    merging.load(node_map, Snapshot(nodes))
+    load(node_map, Snapshot(nodes))
     node_map.room.warn_if_exceeded()
 
     assert [node.name for node in node_map.nodes()] == ["n1", "n2"]
@@ -240,7 +240,7 @@ def test_a_merge_of_the_whole_mesh_is_made_in_steps():
     assert (len(ours), len(ours.pending.records)) == (2_000, 1_000)
 
 
-def test_what_another_registry_recorded_before_us_is_not_told_again():
+def test_what_another_registry_recorded_before_us_is_not_published_again():
     """The store would say that it is known: with three registries, two thirds of the work."""
     clock = ManualClock()
     node_map = NodeMap(clock, Thresholds(), by="us")

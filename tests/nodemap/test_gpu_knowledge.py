@@ -69,7 +69,7 @@ def test_a_node_that_is_new_has_what_its_agent_remembers(node_map):
     assert register(node_map, TWO, "unknown") == TWO
 
 
-def test_a_node_that_left_begins_anew(node_map):
+def test_a_node_that_left_begins_again(node_map):
     register(node_map, TWO, "observed")
     node_map.commit(node_map.plan(Depart("a")))
     assert register(node_map, ONE, "observed") == ONE

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
+
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Depart, Register
 from exporter.domain.durable import Batch, LastHeartbeat, Mark, Snapshot, StoredNode
+from exporter.domain.errors import DepartedNode
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.node import NodeRecord
 from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap import merging
+from exporter.nodemap.loading import load
 from exporter.nodemap.nodemap import NodeMap
 from tests.support.clock import ManualClock
 from tests.support.steps import complete
@@ -30,7 +34,7 @@ def stored(name: str, clock: ManualClock, *, ago: float, status: Status = Status
 
 def loaded(clock: ManualClock, snapshot: Snapshot) -> NodeMap:
     node_map = NodeMap(clock, Thresholds())
-    merging.load(node_map, snapshot)
+    load(node_map, snapshot)
     return node_map
 
 
@@ -40,7 +44,7 @@ def pass_time(node_map: NodeMap, clock: ManualClock, seconds: int) -> None:
         node_map.tick()
 
 
-def test_the_time_in_which_nobody_ran_is_blind_time_and_silence_from_before_is_kept() -> None:
+def test_the_time_in_which_nobody_ran_is_blind_time_and_the_age_from_before_is_kept() -> None:
     """A node with an age of 100 s when the registry stopped for two hours has 20 s left after its grace."""
     clock = ManualClock()
     snapshot = Snapshot([stored("a", clock, ago=7300)], mark=Mark(clock.wall_ns() - 7200 * SECOND))
@@ -52,6 +56,26 @@ def test_the_time_in_which_nobody_ran_is_blind_time_and_silence_from_before_is_k
     assert node_map.get("a").status is Status.ACTIVE
     pass_time(node_map, clock, 1)
     assert node_map.get("a").status is Status.WARNING
+
+
+@pytest.mark.parametrize("down", [0, 5, 3600, 365 * 86_400])
+def test_a_stop_is_no_time_in_which_late_heartbeats_could_have_come(down: int) -> None:
+    """However long it was, or a wrong wall clock says: a minute is counted from the departure."""
+    clock = ManualClock()
+    first = NodeMap(clock, Thresholds())
+    first.commit(first.plan(Register(Registration("a"), Transport.HTTP)))
+    clock.advance(1)
+    first.commit(first.plan(Depart("a")))
+    clock.advance(10)
+    first.tick()
+    snapshot = Snapshot(tombstones=[first.departed["a"]], mark=merging.mark_of(first))
+    clock.advance(down)
+    node_map = loaded(clock, snapshot)
+    pass_time(node_map, clock, 49)
+    with pytest.raises(DepartedNode):
+        node_map.heartbeat(Heartbeat(node="a"), Transport.BUS, appear=True)
+    pass_time(node_map, clock, 1)
+    assert node_map.heartbeat(Heartbeat(node="a"), Transport.BUS, appear=True).status is Status.ACTIVE
 
 
 def test_a_crash_loop_does_not_hide_a_death_for_ever() -> None:
@@ -79,7 +103,7 @@ def test_a_recorded_status_is_taken_up_and_is_no_new_transition() -> None:
     assert node_map.get("a").entered_offline == 0
 
 
-def test_a_wall_clock_set_back_while_nobody_ran_keeps_the_silence_of_before() -> None:
+def test_a_wall_clock_set_back_while_nobody_ran_keeps_the_age_of_before() -> None:
     """The mark then lies in the future, and all times are shifted with it."""
     clock = ManualClock()
     snapshot = Snapshot([stored("a", clock, ago=50)], mark=Mark(clock.wall_ns()))
@@ -88,7 +112,7 @@ def test_a_wall_clock_set_back_while_nobody_ran_keeps_the_silence_of_before() ->
     assert node_map.counted_age_ns(node_map.get("a")) == 50 * SECOND
 
 
-def test_an_emptied_store_is_told_everything_again_and_the_departed_stay_gone() -> None:
+def test_an_emptied_store_is_written_again_and_the_departed_stay_gone() -> None:
     """Records, last heartbeats, transitions and tombstones: whatever memory has."""
     clock = ManualClock()
     node_map = loaded(clock, Snapshot())
@@ -121,7 +145,7 @@ def test_the_later_word_on_a_node_stands_on_both_sides() -> None:
     assert set(node_map.pending.records) == {"a"}
 
 
-def test_another_registrys_word_is_adopted_once_and_not_told_back() -> None:
+def test_another_registrys_record_is_adopted_once_and_not_written_back() -> None:
     """Its heartbeats keep nodes alive here, and its transitions count unless the node sent us a heartbeat since."""
     clock = ManualClock()
     node_map = loaded(clock, Snapshot([stored("a", clock, ago=0), stored("b", clock, ago=0)]))

@@ -23,6 +23,7 @@ from exporter.domain.site import SiteRule
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap import merging
+from exporter.nodemap.loading import load
 from exporter.nodemap.nodemap import NodeMap
 from tests.support.clock import ManualClock
 
@@ -255,7 +256,7 @@ class MapMachine(RuleBasedStateMachine):
         for _ in range(seconds):
             self.count_second(blind=everything if seconds > GAP else self.receives())
         if seconds > GAP:
-            self.hearing_returns(everything - self.receives())
+            self.reception_returns(everything - self.receives())
         self.settle()
 
     @precondition(lambda self: not self.bus_lost)
@@ -272,7 +273,7 @@ class MapMachine(RuleBasedStateMachine):
         self.map.tick()
         self.count_second(blind=self.receives())
         self.bus_lost = False
-        self.hearing_returns(frozenset({Transport.BUS}))
+        self.reception_returns(frozenset({Transport.BUS}))
         self.settle()
 
     @rule(seconds=LONG)
@@ -281,10 +282,10 @@ class MapMachine(RuleBasedStateMachine):
         self.clock.advance(seconds)
         self.bus_lost = False
         self.start()
-        merging.load(self.map, self.store.snapshot())
+        load(self.map, self.store.snapshot())
         for _ in range(seconds):
             self.count_second(blind=frozenset(Transport))
-        self.hearing_returns(frozenset(Transport))
+        self.reception_returns(frozenset(Transport))
         self.settle()
 
     @precondition(lambda self: all(node.phase is Phase.IN_SERVICE for node in self.model.values()))
@@ -294,7 +295,7 @@ class MapMachine(RuleBasedStateMachine):
         self.clock.jump_wall(seconds)
         self.map.tick()
 
-    def hearing_returns(self, transports: frozenset[Transport]) -> None:
+    def reception_returns(self, transports: frozenset[Transport]) -> None:
         for transport in transports:
             self.grace_left[transport] = GRACE
 

@@ -31,16 +31,16 @@ def thresholds(warning: int, offline: int) -> Thresholds:
 
 def grown(clock: ManualClock, seed: int) -> NodeMap:
     """Nodes on both transports, some with a `ttl`, whose last heartbeats are spread over half an hour and an outage."""
-    node_map, chance = NodeMap(clock, Thresholds()), random.Random(seed)
+    node_map, seeded_random = NodeMap(clock, Thresholds()), random.Random(seed)
     for number in range(NODES):
         ttl_ns = 7200 * SECOND if number % 5 == 0 else 0
         node_map.commit(node_map.plan(Register(Registration(f"n{number}", site=f"s{number % 3}", ttl_ns=ttl_ns))))
     for second in range(1800):
         clock.advance(40 if second == 900 else 1)
         node_map.tick()
-        if chance.random() < 0.3:
-            name = f"n{chance.randrange(NODES)}"
-            node_map.heartbeat(Heartbeat(name), chance.choice([*Transport]))
+        if seeded_random.random() < 0.3:
+            name = f"n{seeded_random.randrange(NODES)}"
+            node_map.heartbeat(Heartbeat(name), seeded_random.choice([*Transport]))
     return node_map
 
 
@@ -117,7 +117,7 @@ def test_no_transition_by_new_rules_is_dated_before_them() -> None:
 
 
 def test_nor_is_it_a_heartbeat_for_another_registry() -> None:
-    """It takes over the status; that the node was heard it knows as before."""
+    """It takes over the status; that the node sent a heartbeat it knows as before."""
     clock = ManualClock()
     ours, theirs = (NodeMap(clock, Thresholds(), instance=name, by=name) for name in ("ours", "theirs"))
     node = ours.commit(ours.plan(Register(Registration("a"))))

@@ -25,6 +25,6 @@ def writers() -> set[str]:
     return found
 
 
-def test_only_the_map_s_state_writes_them() -> None:
+def test_only_the_node_map_writes_them() -> None:
     """What merges, plans, receives or shows reads them."""
-    assert writers() == {"nodemap/state.py"}
+    assert writers() == {"nodemap/nodemap.py"}

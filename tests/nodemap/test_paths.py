@@ -15,6 +15,7 @@ from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap import merging
+from exporter.nodemap.loading import load
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.paths import STOPPED, Peers
 from tests.support.clock import ManualClock
@@ -32,7 +33,7 @@ def clock() -> ManualClock:
 def node_map(clock: ManualClock) -> NodeMap:
     """Of the registry `ours`; another one, `theirs`, writes to the same store."""
     made = NodeMap(clock, Thresholds(), instance="ours")
-    merging.load(made, Snapshot())
+    load(made, Snapshot())
     return made
 
 
@@ -54,7 +55,7 @@ def reported(node_map: NodeMap, clock: ManualClock, name: str = "x") -> None:
 
 
 def test_a_peer_is_alive_while_its_count_grows() -> None:
-    """For the lease after that, and not once it stopped in good order."""
+    """For the lease after that, and not once it stopped cleanly."""
     peers = Peers(10)
     assert not peers.any_alive(0)
     peers.observe(0, {"a": 7})
@@ -121,9 +122,9 @@ def test_merging_makes_no_heartbeat(node_map: NodeMap, clock: ManualClock) -> No
 def test_a_node_learned_of_late_meets_its_thresholds_in_time(node_map: NodeMap, clock: ManualClock) -> None:
     """Although it stands behind others with later heartbeats."""
     node_map.commit(node_map.plan(Register(Registration("ours"))))
-    heard_ns = node_map.mesh_time.at(clock.monotonic_ns()) - 100 * SECOND
-    record = NodeRecord(Registration("late"), clock.wall_ns(), heard_ns)
-    heartbeat = LastHeartbeat(clock.wall_ns(), Transport.BUS, heard_ns)
+    received_ns = node_map.mesh_time.at(clock.monotonic_ns()) - 100 * SECOND
+    record = NodeRecord(Registration("late"), clock.wall_ns(), received_ns)
+    heartbeat = LastHeartbeat(clock.wall_ns(), Transport.BUS, received_ns)
     complete(merging.merge(node_map, Snapshot([StoredNode(record, heartbeat)])))
     pass_time(node_map, clock, 20)
     assert (node_map.get("late").status, node_map.get("ours").status) == (Status.WARNING, Status.ACTIVE)
@@ -158,7 +159,7 @@ def test_what_waited_on_the_bus_while_we_were_stopped_brings_nobody_back(clock: 
     """It is of now only once the bus answered what was asked since; over HTTP, the sender waits for its answer."""
     bus = Source("bus", clock.monotonic_ns())
     node_map = NodeMap(clock, Thresholds(), sources={Transport.BUS: (bus,), Transport.HTTP: ()})
-    merging.load(node_map, Snapshot())
+    load(node_map, Snapshot())
     node_map.heartbeat(Heartbeat("n"), Transport.BUS, appear=True)
     before_ns = node_map.get("n").last_heartbeat_ns
 
@@ -209,7 +210,7 @@ def on_bus(clock: ManualClock, bus: Source) -> NodeMap:
     """A map with a node that is on the bus."""
     thresholds = Thresholds(offline_after=(WARNING_AFTER + 5) * SECOND)
     made = NodeMap(clock, thresholds, sources={Transport.BUS: (bus,)})
-    merging.load(made, Snapshot())
+    load(made, Snapshot())
     made.heartbeat(Heartbeat("n"), Transport.BUS, appear=True)
     return made
 

@@ -122,7 +122,7 @@ def test_a_registration_without_an_agent_is_no_heartbeat_of_a_node_that_has_one(
     assert machines.node_map.get("box").status is Status.ACTIVE
 
 
-def test_a_new_node_counts_from_its_registration_whoever_makes_it(machines: Machines) -> None:
+def test_a_new_node_counts_from_its_registration_no_matter_who_makes_it(machines: Machines) -> None:
     machines.register("shelf", heartbeat=False)
     assert machines.node_map.get("shelf").status is Status.ACTIVE
     machines.pass_time(301)

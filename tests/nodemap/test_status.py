@@ -179,7 +179,9 @@ def test_short_lapses_of_reception_in_a_row_do_not_hide_a_death_for_ever(clock: 
     assert node.status is OFFLINE
 
 
-def test_the_strays_of_a_departed_node_are_ignored_for_two_intervals(node_map: NodeMap, clock: ManualClock) -> None:
+def test_late_heartbeats_of_a_departed_node_are_ignored_for_two_intervals(
+    node_map: NodeMap, clock: ManualClock
+) -> None:
     """Then it is as unknown as any other, and a registration brings it back at once."""
     register(node_map)
     node_map.commit(node_map.plan(Depart("vengeance")))
@@ -286,7 +288,7 @@ def test_new_thresholds_judge_every_node(node_map: NodeMap, clock: ManualClock) 
 
 
 def test_a_site_is_disrupted_until_its_dead_are_old(node_map: NodeMap, clock: ManualClock) -> None:
-    """Nodes offline for longer than `recent` leave both sides, so that they mute nobody."""
+    """Nodes offline for longer than `recent` leave both sides, so that they suppress no alerts."""
     for name in ("a", "b", "c", "d"):
         register(node_map, name, site="lab")
     for _ in range(4):

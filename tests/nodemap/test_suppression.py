@@ -10,7 +10,7 @@ from exporter.domain.lifecycle import Lifecycle, Phase
 from exporter.domain.parsing import heartbeat_of
 from exporter.domain.registration import parse_registration
 from exporter.domain.status import Thresholds, Transport
-from exporter.nodemap.merging import load
+from exporter.nodemap.loading import load
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.totals import MESH
 from tests.support.clock import ManualClock

@@ -49,7 +49,7 @@ class Mesh:
         return family.samples[0].value
 
 
-def test_every_alertmanager_is_told_on_its_own():
+def test_every_alertmanager_is_sent_to_on_its_own():
     """What waits for each is counted together."""
     assert Mesh(urls=(ONE, OTHER)).waiting() == 2
 
@@ -66,8 +66,8 @@ def test_without_an_alertmanager_nothing_waits_and_the_map_is_not_followed():
     assert (mesh.waiting(), len(mesh.map.listeners)) == (0, 0)
 
 
-def test_one_that_is_new_hears_of_what_fires():
-    """So does one that shall get it with other labels; what waited for one left out is given up."""
+def test_one_that_is_new_receives_what_fires():
+    """So does one whose labels changed; what waited for a removed one is dropped."""
     mesh = Mesh(urls=(ONE,))
     mesh.notifier.reconfigure(configured((ONE, OTHER)))
     assert mesh.waiting() == 2

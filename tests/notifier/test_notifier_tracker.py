@@ -19,6 +19,7 @@ from exporter.domain.reception import Source
 from exporter.domain.registration import parse_registration
 from exporter.domain.status import Thresholds, Transport
 from exporter.nodemap import merging
+from exporter.nodemap.loading import load
 from exporter.nodemap.nodemap import NodeMap
 from exporter.notifier.alerts import alert_of
 from exporter.notifier.tracker import AlertTracker
@@ -107,7 +108,7 @@ def test_a_warning_waits_for_a_heartbeat_interval_and_starts_with_the_transition
     assert mesh.after(59) == []
 
 
-def test_an_alert_is_told_again_each_minute():
+def test_an_alert_is_resent_each_minute():
     """So it does not lapse while it stands."""
     mesh = Mesh()
     mesh.register("ann")
@@ -138,7 +139,7 @@ def test_an_alert_that_the_rules_may_have_made_lapses_as_theirs_does():
 
 
 @pytest.mark.parametrize("phase", [Phase.DRAINING, Phase.MAINTENANCE])
-def test_planned_work_is_quiet(phase):
+def test_planned_work_makes_no_alert(phase):
     """It ends an alert, and none fires while it lasts."""
     mesh = Mesh()
     mesh.register("ann", "bob")
@@ -160,7 +161,7 @@ def test_a_planned_leave_ends_the_alert():
     assert mesh.look() == [(OFFLINE, "ann", False)]
 
 
-def test_a_site_that_falls_silent_makes_no_alerts_of_nodes():
+def test_a_site_that_goes_missing_makes_no_alerts_of_nodes():
     """They come once the disruption is over, of those that are still missing."""
     mesh = Mesh()
     others = tuple(f"other-{number}" for number in range(9))
@@ -172,7 +173,7 @@ def test_a_site_that_falls_silent_makes_no_alerts_of_nodes():
     assert mesh.after(15, awake=(*others, "ann", "bob")) == [(OFFLINE, "cid", True)]
 
 
-def test_a_mesh_that_falls_silent_makes_no_alerts_of_nodes():
+def test_a_mesh_that_goes_missing_makes_no_alerts_of_nodes():
     """Our own connection is the likelier cause; one that was alerted on before is an incident of its own."""
     mesh = Mesh()
     mesh.register("ann", "bob", "cid")
@@ -212,7 +213,7 @@ def test_a_blind_replica_holds_its_tongue():
     assert mesh.after(1) == [(WARNING, "ann", True)]
 
 
-def test_what_lapsed_while_we_were_stopped_is_not_told_before_it_is_true():
+def test_what_lapsed_while_we_were_stopped_is_not_sent_before_it_is_true():
     """It waits for the grace, as every age does; the node is back by then."""
     mesh = Mesh()
     mesh.register("ann", "bob")
@@ -238,7 +239,7 @@ def restarted(mesh: Mesh, seconds: float) -> Mesh:
     after = Mesh()
     after.clock = mesh.clock
     after.map = NodeMap(mesh.clock, Thresholds())
-    merging.load(after.map, snapshot)
+    load(after.map, snapshot)
     after.book = AlertTracker(after.map, shared=False, setting=Setting.of(Config()))
     return after
 
@@ -263,7 +264,7 @@ def test_what_lapsed_before_a_start_waits_until_it_is_still_true():
     assert later.after(2, awake=("bob",)) == [(OFFLINE, "ann", True)]
 
 
-def test_whoever_is_new_hears_of_all_that_fires():
+def test_new_alertmanagers_receive_all_that_fires():
     """The next look sends it again, once."""
     mesh = Mesh()
     mesh.register("ann")

@@ -68,7 +68,7 @@ def test_the_registry_is_the_option_then_the_environment_then_here(monkeypatch):
         (["stats", "--registry=http://x/?a=b"], "argument --registry: expected a host, host:port or a URL such as"),
     ],
 )
-def test_wrong_usage_is_told_as_such(cli, registry, argv, complaint):
+def test_wrong_usage_is_reported_as_such(cli, registry, argv, complaint):
     """Exit status 2, and nobody is asked anything."""
     status, out, err = cli(*argv)
     assert (status, out, registry.requests) == (2, "", [])

@@ -98,7 +98,7 @@ def test_an_update_keeps_what_is_not_given(live, run):
         (["accept", "nope"], 1, "no node is registered as 'nope'"),
     ],
 )
-def test_what_is_wrong_is_told_and_nothing_is_changed(live, run, argv, status, complaint):
+def test_what_is_wrong_is_reported_and_nothing_is_changed(live, run, argv, status, complaint):
     before = live.nodes()
     got, out, err = run(*argv)
     assert (got, out) == (status, "")
@@ -107,7 +107,7 @@ def test_what_is_wrong_is_told_and_nothing_is_changed(live, run, argv, status, c
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{", '"text"'])
-def test_a_file_that_is_no_registration_is_told(run, body):
+def test_a_file_that_is_no_registration_is_reported(run, body):
     status, _, err = run("register", "--file=-", stdin=body)
     assert (status, "standard input" in err) == (1, True)
 
@@ -128,7 +128,7 @@ def test_maintenance_has_a_reason_and_an_end(live, run):
     assert live.nodes()["worked-on"]["lifecycle"] == "in_service"
 
 
-def test_many_nodes_are_changed_and_those_that_fail_are_told(live, run):
+def test_many_nodes_are_changed_and_those_that_fail_are_named(live, run):
     run("register", "one")
     run("register", "two")
     status, out, err = run("drain", "one", "nope", "two")
@@ -163,7 +163,7 @@ def test_what_happens_is_followed_as_it_happens(live, run, tmp_path):
     assert "lifecycle=maintenance lifecycle_reason=fan" in changed
 
 
-def test_a_node_out_of_service_is_told_in_a_column_of_its_own(run):
+def test_a_node_out_of_service_is_shown_in_a_column_of_its_own(run):
     run("register", "noted", "--vpn-ip=10.0.0.7")
     run("maintenance", "noted", "--reason=fan")
     _, out, _ = run("nodes")
@@ -174,7 +174,7 @@ def test_a_node_out_of_service_is_told_in_a_column_of_its_own(run):
 
 @pytest.mark.parametrize("width", [60, 80])
 @pytest.mark.parametrize("argv", [["nodes"], ["nodes", "--wide"], ["top", "--once"]], ids=" ".join)
-def test_tables_fit_a_pipe_whose_columns_are_told(run, width, argv):
+def test_tables_fit_a_pipe_whose_columns_are_given(run, width, argv):
     run("register", "n" * 63, "--vpn-ip=fd00:1234:5678:9abc:def0:1234:5678:9abc", "--site=" + "s" * 40)
     run("maintenance", "n" * 63, "--reason=" + "r" * 100)
     _, out, _ = run(*argv, COLUMNS=str(width))

@@ -55,7 +55,7 @@ def eventful(registry, seed):
 
 
 @pytest.mark.usefixtures("eventful")
-def test_the_digest_groups_by_node_and_names_everybody_who_is_quiet(shows):
+def test_the_digest_groups_by_node_and_names_everybody_who_is_suppressed(shows):
     assert shows("digest") == (
         "From 2025-10-05 12:00 to 12:00 UTC (1d)\n"
         "\n"
@@ -94,7 +94,7 @@ def test_the_digest_says_who_did_what(registry, shows):
     assert json.loads(shows("digest", "--json"))["audit"][0] == maintenance
 
 
-def test_a_quiet_mesh_says_that_everybody_was_looked_at(registry, seed, shows):
+def test_a_healthy_mesh_says_that_everybody_was_looked_at(registry, seed, shows):
     """Each list is there, with none in it; a list that was cut says so."""
     del seed["nodes"]["robbiebook1"]
     registry.answer("/nodes", seed)

@@ -58,7 +58,7 @@ def findings(cli):
 
 
 @pytest.mark.usefixtures("sound")
-def test_a_sound_registry_is_told_link_by_link(cli, registry, monkeypatch):
+def test_a_sound_registry_is_shown_link_by_link(cli, registry, monkeypatch):
     monkeypatch.setattr("exporter.programs.cli.doctor.registry.time.perf_counter", lambda: 0.0)
 
     status, out, err = cli("doctor")
@@ -139,7 +139,7 @@ def test_what_is_down_is_wrong(findings, sound, health, check, reported):
         (('aurora_node_status{node="aurora",status="active"} 1', ""), "scrape", "aurora_node_status missing"),
     ],
 )
-def test_what_a_scrape_tells_of_is_wrong(findings, sound, change, check, reported):
+def test_what_a_scrape_shows_is_wrong(findings, sound, change, check, reported):
     sound(METRICS.replace(*change))
 
     status, found = findings()
@@ -205,7 +205,7 @@ def test_a_prometheus_without_our_job_is_wrong(findings, registry):
 
 
 @pytest.mark.usefixtures("sound")
-def test_peers_out_of_reach_are_wrong_and_no_password_is_told(cli, nowhere):
+def test_unavailable_peers_are_wrong_and_no_password_is_shown(cli, nowhere):
     with_password = nowhere.replace("://", "://me:secret@")
 
     status, out, _ = cli("doctor", "--prometheus", with_password, "--alertmanager", with_password)
@@ -269,7 +269,7 @@ def test_the_whole_way_is_found_with_real_servers(tmp_path):
 
 
 @pytest.mark.servers
-def test_an_alertmanager_that_prometheus_does_not_tell_is_wrong(tmp_path):
+def test_an_alertmanager_that_prometheus_does_not_send_to_is_wrong(tmp_path):
     alertmanager = AlertmanagerServer(tmp_path / "alertmanager")
     with RegistryProcess(tmp_path / "registry") as registry:
         try:

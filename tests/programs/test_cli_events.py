@@ -22,7 +22,7 @@ data: {"node": "spare", "at": "2025-10-06T12:00:06Z"}
 """
 
 
-def test_events_are_told_on_a_line_each(registry, shows):
+def test_events_are_printed_on_a_line_each(registry, shows):
     registry.answer("/events", STREAM, media_type="text/event-stream")
     assert shows("events", "--limit=2") == (
         "2025-10-06T12:00:05Z  node_status_changed  vengeance  active -> warning  site=home\n"
@@ -56,7 +56,7 @@ def test_a_stream_that_ends_is_resumed_behind_the_last_event(registry, shows, mo
     assert registry.last_event_ids == ["3", "8"]
 
 
-def test_a_registry_without_events_is_told(cli, registry):
+def test_a_registry_without_events_is_reported(cli, registry):
     registry.refuse("/events", 404, {"title": "Not Found", "detail": "nothing answers at this path"})
     assert cli("events")[0] == 1
 
@@ -102,7 +102,7 @@ def test_an_id_that_no_request_could_bear_is_none(bad):
     assert list(parse_stream(lines)) == [Event("message", 1, "7"), Event("message", 2, "7")]
 
 
-def test_a_registry_that_cannot_be_reached_is_told(cli, nowhere):
+def test_a_registry_that_cannot_be_reached_is_reported(cli, nowhere):
     """At once and not by waiting: only a stream that began is resumed."""
     status, out, err = cli("events", "--registry", nowhere)
     assert (status, out) == (3, "")

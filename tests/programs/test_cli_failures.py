@@ -20,7 +20,7 @@ def test_a_refused_connection_says_what_to_do(cli, nowhere):
     )
 
 
-def test_a_silent_server_is_waited_for_no_longer_than_asked(cli):
+def test_a_server_that_does_not_answer_is_waited_for_no_longer_than_asked(cli):
     with socket.create_server(("127.0.0.1", 0)) as missing:
         url = f"http://127.0.0.1:{missing.getsockname()[1]}"
         assert cli("stats", "--registry", url, "--timeout", "50ms") == (
@@ -95,7 +95,7 @@ def test_a_loading_registry_is_worth_another_try(registry, cli, headers, when):
         ({"detail": "a\x1b]0;b\x07\nc"}, "a\\x1b]0;b\\x07\\nc."),
     ],
 )
-def test_poor_and_hostile_problems_are_told_all_the_same(registry, cli, problem, reported):
+def test_poor_and_hostile_problems_are_shown_all_the_same(registry, cli, problem, reported):
     registry.refuse("/stats", 403, problem)
     assert cli("stats") == (1, "", f"aurora-cli: {reported}\n")
 

@@ -61,7 +61,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(registry, start, seed):
     assert (process.returncode, err) == (0, b"")
 
 
-def test_a_full_disk_is_told(registry, start, seed):
+def test_a_full_disk_is_reported(registry, start, seed):
     """A table that is cut short must not look like a whole one."""
     registry.answer("/nodes", seed)
     with Path("/dev/full").open("wb") as full:

@@ -98,7 +98,7 @@ def test_a_configuration_that_is_refused_writes_nothing(cli, tmp_path):
     assert "the configuration is refused: thresholds" in " ".join(err.split())
 
 
-def test_a_directory_that_cannot_be_written_is_told(cli, tmp_path):
+def test_a_directory_that_cannot_be_written_is_reported(cli, tmp_path):
     (tmp_path / "file").write_text("")
     status, _, err = cli("rules", f"--output={tmp_path / 'file' / 'rules'}")
     assert (status, "cannot write" in err) == (1, True)

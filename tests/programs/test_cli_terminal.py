@@ -7,7 +7,7 @@ import pytest
 
 from exporter.programs.cli.humanize import duration
 from exporter.programs.cli.tables import Address, Status, facts, table
-from exporter.programs.cli.terminal import Terminal, be_tolerant, visible
+from exporter.programs.cli.terminal import Terminal, be_tolerant, escape_control
 
 HOSTILE = "a\x1b[2J\x07\r\n\x9b1m\u202egpj\u200b\x00\ud800"
 
@@ -31,8 +31,8 @@ def test_hostile_text_is_made_visible(registry, shows, on_terminal, seed, argv):
 
 def test_every_character_is_seen():
     """Letters of all scripts stay; what is invisible or commands is an escape, a lone surrogate included."""
-    assert visible("größer 東京 🚀") == "größer 東京 🚀"
-    assert visible(HOSTILE) == "a\\x1b[2J\\x07\\r\\n\\x9b1m\\u202egpj\\u200b\\x00\\ud800"
+    assert escape_control("größer 東京 🚀") == "größer 東京 🚀"
+    assert escape_control(HOSTILE) == "a\\x1b[2J\\x07\\r\\n\\x9b1m\\u202egpj\\u200b\\x00\\ud800"
 
 
 def test_status_has_its_colour_on_a_terminal(registry, shows, on_terminal, seed):

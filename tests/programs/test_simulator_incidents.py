@@ -25,7 +25,7 @@ def faults(text):
     return [str(fault) for fault in refused.value.faults]
 
 
-def test_a_script_says_what_befalls_whom_and_when():
+def test_a_script_says_what_happens_to_which_node_and_when():
     script = "- {kind: node_flaps, at: 0s, for: 10m, every: 1h, period: 4m, site: lab, share: 0.5}"
 
     assert parse_script(script) == (
@@ -55,11 +55,11 @@ def test_what_a_script_cannot_say_is_refused_by_name(entry, complaint):
     assert fault.startswith(complaint)
 
 
-def test_an_unknown_kind_is_told_what_kinds_there_are():
+def test_an_unknown_kind_is_answered_with_the_kinds_that_exist():
     assert "[0].kind: expected site_fails, node_dies" in faults("- {kind: earthquake, at: 1m}")[0]
 
 
-def test_the_script_that_comes_along_befalls_somebody_and_shows_every_kind_but_garbage():
+def test_the_shipped_script_affects_nodes_and_shows_every_kind_but_garbage():
     """That one needs a bus."""
     incidents = read_script("default")
 

@@ -53,7 +53,7 @@ def simulate(stack, tmp_path):
 
 
 @pytest.mark.servers
-def test_what_befalls_the_mesh_shows_at_the_registry(stack, simulate):
+def test_what_happens_to_the_mesh_shows_at_the_registry(stack, simulate):
     registry, _ = stack
     lost = next(member for member in MESH if member.gpus == 2 and member.name not in LAB)
     sleeper = next(member for member in MESH if member.role == "edge")

@@ -35,7 +35,7 @@ def ask(client, *command):
     return asyncio.run(once())
 
 
-def test_a_client_speaks_to_the_database_that_the_url_names(url, server):
+def test_a_client_uses_the_database_that_the_url_names(url, server):
     """With the password as it was meant, and bytes for answers."""
     ask(connect(url), "SET", "key", "värde")
 
@@ -113,7 +113,7 @@ def test_messages_are_those_of_the_master_that_the_sentinels_name():
             sentinel.close()
 
 
-def test_a_subscription_hears_what_is_published(url):
+def test_a_subscription_receives_what_is_published(url):
     """Over a connection of its own, as the bus does it."""
 
     async def receive():

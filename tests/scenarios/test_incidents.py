@@ -15,7 +15,7 @@ DAY = Stage(seconds=40, bystanders=60, replicas=2)
 
 
 @DAY.scenario
-def a_node_falls_silent_and_returns(play: Scenario) -> None:
+def a_node_goes_missing_and_returns(play: Scenario) -> None:
     """The chat gets a warning first; the one on call gets one message, and one more when it is over."""
     node = play.node("attic-1", site="attic")
     play.at(1).do(node.stop)
@@ -27,7 +27,7 @@ def a_node_falls_silent_and_returns(play: Scenario) -> None:
 
 
 @DAY.scenario
-def a_node_over_http_falls_silent(play: Scenario) -> None:
+def a_node_over_http_goes_missing(play: Scenario) -> None:
     """It is no matter over which transport a node sends."""
     node = play.node("web-1", site="web", http=True)
     play.at(1).do(node.stop)
@@ -72,7 +72,7 @@ def a_gpu_falls_off_the_bus(play: Scenario) -> None:
 
 
 @DAY.scenario
-def a_site_goes_silent(play: Scenario) -> None:
+def a_site_goes_missing(play: Scenario) -> None:
     """Ten nodes are one message about their site, and one when they are back."""
     nodes = play.nodes_of("cellar", 10)
     play.at(1).do(*(node.stop for node in nodes))
@@ -94,7 +94,7 @@ def a_server_dies_after_the_laptops_went_home(play: Scenario) -> None:
 
 
 @DAY.scenario
-def what_is_left_of_a_disruption_is_told_by_name(play: Scenario) -> None:
+def what_is_left_of_a_disruption_is_named(play: Scenario) -> None:
     """Most nodes of the site are back for the time of a reboot; one is not."""
     nodes = play.nodes_of("barn", 5)
     play.at(1).do(*(node.stop for node in nodes))
@@ -154,7 +154,7 @@ def a_node_overstays_its_maintenance(play: Scenario) -> None:
 
 @DAY.scenario
 def a_server_dies_where_laptops_are_off_for_long(play: Scenario) -> None:
-    """Laptops that are off for the weekend do not make a site disrupted, so they mute nobody."""
+    """Laptops that are off for the weekend do not make a site disrupted, so they suppress no alerts."""
     laptops, servers = play.nodes_of("desk", 3, site="office"), play.nodes_of("server", 3, site="office")
     play.at(0).do(*(laptop.stop for laptop in laptops))
     play.at(24).do(servers[0].stop)
@@ -221,7 +221,7 @@ def a_clock_is_an_hour_off(play: Scenario) -> None:
 
 @pytest.mark.servers
 @pytest.mark.timeout(300)
-def test_people_are_told_of_each_incident_once_and_of_nothing_else(tmp_path: Path, generation: Generation) -> None:
+def test_people_get_a_message_of_each_incident_once_and_of_nothing_else(tmp_path: Path, generation: Generation) -> None:
     """Every message, its receiver, its content and its time are as each scenario says."""
     found = surprises(DAY, tmp_path, generation)
     assert not found, found

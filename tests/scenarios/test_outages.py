@@ -18,7 +18,7 @@ TWINS = Stage(seconds=36, bystanders=30, replicas=2, instant=True)
 
 
 @MOST.scenario
-def most_of_the_mesh_goes_silent(play: Scenario) -> None:
+def most_of_the_mesh_goes_missing(play: Scenario) -> None:
     """One message says that we ourselves are suspect; none is about sites or nodes."""
     sites = [play.nodes_of(f"valley-{number}", 5) for number in range(4)]
     play.concerns("AuroraMeshSuspect")
@@ -98,7 +98,7 @@ def alertmanager_and_prometheus_go_while_a_site_is_away(play: Scenario) -> None:
 
 
 @TWINS.scenario
-def two_registries_tell_of_a_node_beside_the_rules(play: Scenario) -> None:
+def two_registries_report_a_node_beside_the_rules(play: Scenario) -> None:
     """All send the same alert: people get it sooner, and not more often."""
     node = play.node("quick-1", site="quick")
     play.at(1).do(node.stop)
@@ -132,7 +132,7 @@ def one_of_two_registries_dies(play: Scenario) -> None:
 
 @pytest.mark.servers
 @pytest.mark.timeout(300)
-def test_people_are_told_of_the_outage_and_of_no_node(tmp_path: Path, generation: Generation) -> None:
+def test_people_get_a_message_of_the_outage_and_of_no_node(tmp_path: Path, generation: Generation) -> None:
     """Every message, its receiver, its content and its time are as each scenario says. The stages play side by side."""
     stages = {"most": MOST, "ourselves": OURSELVES, "twins": TWINS, "again": AGAIN, "around": AROUND}
     with ThreadPoolExecutor() as performers:

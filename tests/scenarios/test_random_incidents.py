@@ -66,7 +66,7 @@ def test_what_is_due_after_the_play_may_be_missing():
 
 @pytest.mark.servers
 @pytest.mark.timeout(300)
-def test_ten_random_incidents_are_told_of_as_they_must(tmp_path: Path) -> None:
+def test_ten_random_incidents_send_what_they_must(tmp_path: Path) -> None:
     """The seed is printed: `python -m tests.incidents --seed ... --count 10` plays them again."""
     play = Play(f"{random.randrange(10**6):06}-0", 10)
     print(play)  # noqa: T201 - shown with a failure

@@ -18,20 +18,9 @@ pytestmark = pytest.mark.servers
 
 
 @pytest.fixture
-def open_redis(redis_server, run):
+def open_redis(open_redis, redis_server):
     """Opens and loads stores on the one Redis, as several registries would."""
-    made = []
-
-    def make(url=redis_server.url):
-        store = RedisStore(parse_redis_url(url))
-        made.append(store)
-        run(store.open())
-        run(store.load())
-        return store
-
-    yield make
-    for store in made:
-        run(store.close())
+    return lambda url=redis_server.url: open_redis(url)
 
 
 async def first(changes, count=1):
@@ -42,7 +31,7 @@ async def first(changes, count=1):
     return found
 
 
-def test_another_registry_is_told_what_is_new(open_redis, run):
+def test_another_registry_learns_what_is_new(open_redis, run):
     """Records, tombstones, transitions and heartbeats; over the bus it receives them itself, once it knows the node."""
     one, other = open_redis(), open_redis()
     beats = {"a": heartbeats(7, "http"), "b": heartbeats(8, "bus")}
@@ -64,7 +53,7 @@ def test_another_registry_is_told_what_is_new(open_redis, run):
     assert run(first(other.changes(), 2))[1] == Batch(heartbeats={"a": heartbeats(9, "http")})
 
 
-def test_what_was_not_new_is_not_told(open_redis, run):
+def test_what_was_not_new_is_not_announced(open_redis, run):
     one, other = open_redis(), open_redis()
     run(one.save(Batch({"a": record(revision=5)}, {}, [transition(at=5)], {"a": heartbeats(5)})))
     run(
@@ -88,7 +77,7 @@ def test_what_was_not_new_is_not_told(open_redis, run):
     ]
 
 
-def test_a_registry_is_not_told_what_it_saved_itself(open_redis, run):
+def test_a_registry_does_not_read_back_what_it_saved_itself(open_redis, run):
     one, other = open_redis(), open_redis()
     run(one.save(Batch({"a": record("a")})))
     run(other.save(Batch({"b": record("b")})))
@@ -97,7 +86,7 @@ def test_a_registry_is_not_told_what_it_saved_itself(open_redis, run):
     assert run(first(other.changes())) == [Batch({"a": record("a")})]
 
 
-def test_what_was_saved_before_the_load_is_not_told(open_redis, run):
+def test_what_was_saved_before_the_load_is_not_announced(open_redis, run):
     open_redis_before = open_redis()
     run(open_redis_before.save(Batch({"a": record("a")})))
     late = open_redis()
@@ -106,7 +95,7 @@ def test_what_was_saved_before_the_load_is_not_told(open_redis, run):
     assert run(first(late.changes())) == [Batch({"b": record("b")})]
 
 
-def test_one_transition_is_told_by_the_first_registry_alone(open_redis, run):
+def test_one_transition_is_announced_by_the_first_registry_alone(open_redis, run):
     """Each sees the threshold pass; one publishes it, and it is recorded once."""
     one, other = open_redis(), open_redis()
     run(one.save(Batch({"a": record()})))
@@ -136,7 +125,7 @@ def test_the_freshest_mark_of_all_registries_is_loaded(open_redis, run, redis_se
     assert redis_server.cli("HLEN", "aurora:{registry}:marks") == 2
 
 
-def test_a_large_batch_is_told_in_parts(open_redis, run):
+def test_a_large_batch_is_announced_in_parts(open_redis, run):
     """Whatever its size, every node is in them once."""
     one, other = open_redis(), open_redis()
     records = {f"n{number}": record(f"n{number}") for number in range(2_500)}
@@ -162,7 +151,7 @@ def test_a_large_batch_is_told_in_parts(open_redis, run):
     assert reported.heartbeats == dict.fromkeys(records, heartbeats(5))
 
 
-def test_a_reader_that_was_too_slow_is_told_to_reload(open_redis, run, redis_server):
+def test_a_reader_that_was_too_slow_has_to_reload(open_redis, run, redis_server):
     """The stream is trimmed; the gap is noticed, and a reload has what was missed."""
     one, slow = open_redis(), open_redis()
     for number in range(4):

@@ -59,19 +59,13 @@ BAD_RECORDS = {
 
 
 @pytest.fixture
-def open_redis(redis_server, run):
-    made = []
-
+def open_redis(redis_server, opened):
     def make() -> tuple[RedisStore, list[tuple[str, str]]]:
         store, rejected = RedisStore(parse_redis_url(redis_server.url)), []
         store.on_rejected = lambda where, reason, _: rejected.append((where, str(reason)))
-        made.append(store)
-        run(store.open())
-        return store, rejected
+        return opened(store, load=False), rejected
 
-    yield make
-    for store in made:
-        run(store.close())
+    return make
 
 
 def put(redis_server, key, field, value):
@@ -170,7 +164,7 @@ def test_a_stream_whose_ids_have_run_out_is_begun_again(open_redis, run, redis_s
 
 
 @pytest.mark.servers
-def test_what_others_tell_is_read_piece_by_piece(open_redis, run, redis_server):
+def test_what_others_announce_is_read_piece_by_piece(open_redis, run, redis_server):
     """A stream's entry of which one piece cannot be: the others are taken in."""
     one, rejected = open_redis()
     run(one.load())
@@ -195,20 +189,18 @@ def test_junk_in_a_history_is_left_out(open_redis, run, redis_server):
 
 
 @pytest.fixture
-def sqlite_file(tmp_path, run):
+def sqlite_file(tmp_path, run, opened):
     """A file with one node, and the store that has it open."""
-    store = SqliteStore(tmp_path / "aurora.db")
-    run(store.open())
-    run(store.load())
+    store = opened(SqliteStore(tmp_path / "aurora.db"))
     run(store.save(Batch({"good": record("good")}, {}, [transition("good", at=5)], {"good": heartbeats(1)})))
-    yield store
-    run(store.close())
+    return store
 
 
 @pytest.mark.parametrize(
     "statement",
     [
         "UPDATE transitions SET to_status = 'junk'",
+        "UPDATE transitions SET to_status = 'offline'",
         "UPDATE transitions SET from_status = X'ff', checksum = 'x'",
         "UPDATE transitions SET at_ns = 10000000000000000000000",
         "UPDATE nodes SET revision_ns = 'later'",

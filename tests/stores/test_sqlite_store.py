@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+from itertools import groupby
 
 import pytest
 
@@ -20,20 +21,15 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def open_sqlite(path, run):
-    """Opens stores on the one file; what it opened is closed."""
-    made = []
+def open_sqlite(path, opened):
+    """Opens stores on the one file."""
 
     def make(at=path, on_rejected=overlook):
         store = SqliteStore(at)
         store.on_rejected = on_rejected
-        made.append(store)
-        run(store.open())
-        return store
+        return opened(store, load=False)
 
-    yield make
-    for store in made:
-        run(store.close())
+    return make
 
 
 @pytest.fixture
@@ -368,6 +364,34 @@ def test_what_is_recent_costs_the_same_however_much_is_kept(open_sqlite, run):
     few = steps(store, run)
     fill(range(20, 3_000))
     assert steps(store, run) < 2 * few
+
+
+def statements(store, run, batch):
+    """How many statements it takes to save the batch: one is traced again for each trigger's that it sets off."""
+    traced: list[str] = []
+
+    def save():
+        store._file()._connection.set_trace_callback(traced.append)
+        store._file().save(batch)
+        store._file()._connection.set_trace_callback(None)
+
+    run(store._run(save, 10))
+    return len([*groupby(traced)])
+
+
+def test_a_mass_change_takes_no_more_statements_than_one_node(open_sqlite, run):
+    """Else its thread would wait for Python's lock thousands of times, while the event loop has much to do."""
+    store = open_sqlite()
+    names = [f"n{number}" for number in range(500)]
+    run(store.save(Batch({name: record(name) for name in names})))
+
+    def change(names, at, to):
+        steps = [transition(name, at=at, to=to) for name in names]
+        return Batch({}, {}, steps, {name: heartbeats(at) for name in names}, Mark(NOW + at))
+
+    one = statements(store, run, change(names[:1], 1, "warning"))
+    assert statements(store, run, change(names, 2, "offline")) == one
+    assert {node.status for node in run(store.load()).nodes} == {"offline"}
 
 
 def test_a_file_of_an_earlier_build_gets_the_index_that_it_lacks(filled, open_sqlite, run):

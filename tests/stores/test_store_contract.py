@@ -87,7 +87,7 @@ def test_nodes_are_loaded_in_order_of_registration(store, run):
     assert [node.record.name for node in run(store.load()).nodes] == ["z", "a", "b", "c"]
 
 
-def test_a_node_that_was_never_heard_was_heard_when_it_registered(store, run):
+def test_a_node_without_a_heartbeat_was_last_seen_when_it_registered(store, run):
     run(store.save(batch(record("a", registered=5))))
 
     assert run(store.load()).nodes == [stored(record("a", registered=5), 5)]
@@ -211,7 +211,7 @@ def test_a_heartbeat_of_a_node_that_is_not_there_is_dropped(store, run):
     assert run(store.load()).nodes == [stored(record(name, revision=60)) for name in sorted(names)]
 
 
-def test_a_transition_that_was_told_is_not_told_again(store, run):
+def test_a_transition_that_was_announced_is_not_announced_again(store, run):
     """Nor one that is older, nor one that leads where the node is."""
     run(store.save(batch(record(), transition(at=10))))
 
@@ -286,6 +286,26 @@ def test_tombstones_of_more_than_seven_days_are_pruned_with_their_history(store,
     assert run(store.transitions("new", 9)) == [transition("new", at=-9 * DAY, to="offline")]
 
 
+def test_no_wall_clock_prunes_what_left_lately(store, run):
+    """Mesh time is a year behind: what left a moment before the mark is kept, and goes 7 days later."""
+    year = 365 * DAY
+    run(store.save(batch(record("a", revision=-year), transition("a", at=-year, to="offline"))))
+    run(store.save(batch(tombstone("a", at=1 - year), mark=Mark(NOW - year + 2, {}, NOW))))
+    loaded = run(store.load())
+    assert (loaded.tombstones, loaded.mark) == ([tombstone("a", at=1 - year)], Mark(NOW - year + 2, {}, NOW))
+    assert run(store.transitions("a", 9)) == [transition("a", at=-year, to="offline")]
+
+    run(store.save(batch(mark=Mark(NOW - year + 8 * DAY, {}, NOW + 8 * DAY))))
+    assert run(store.load()).tombstones == []
+
+
+def test_a_mark_is_known_though_mesh_time_is_ahead_of_the_wall_clock(store, run):
+    """As after the clock of Redis' host was set back by years."""
+    ahead = Mark(NOW + 3 * 365 * DAY, {Transport.HTTP: [(NOW, NOW + 5)]}, NOW)
+    run(store.save(batch(record("a"), mark=ahead)))
+    assert run(store.load()).mark == ahead
+
+
 def test_a_mark_stands_until_the_next(store, run):
     run(store.save(batch(mark=Mark(NOW + 1))))
     run(store.save(batch(record())))
@@ -344,7 +364,7 @@ def test_closing_twice_is_safe(store, run):
     run(store.close())
 
 
-def test_heard_keeps_its_types(store, run):
+def test_a_last_heartbeat_keeps_its_types(store, run):
     run(store.save(batch(record(), heartbeats={"a": LastHeartbeat(NOW + 1, Transport.BUS)})))
 
     assert run(store.load()).nodes[0].last_heartbeat.transport is Transport.BUS
@@ -370,7 +390,7 @@ def test_recent_transitions_of_all_nodes_stand_newest_first(store, run):
     ]
 
 
-def test_recent_has_whoever_is_gone_still(store, run):
+def test_recent_has_departed_nodes_still(store, run):
     """With why and when; a node that registered again is not gone."""
     run(store.save(batch(record("a"), record("b"), record("c"), record("d"))))
     forgotten = tombstone("b", at=30, removal=Removal.FORGOTTEN)
@@ -423,7 +443,7 @@ def test_no_wall_clock_orders_a_departure(store, run):
     assert run(store.load()).tombstones == [gone]
 
 
-def test_a_history_that_is_told_again_is_no_news_and_fills_every_gap(store, run):
+def test_a_history_that_is_written_again_is_no_news_and_fills_every_gap(store, run):
     """Two registries re-seed an emptied store, one of which knows less than the other."""
     steps = [later(1, "warning"), later(2, "offline", from_="warning"), later(3, "active", from_="offline")]
 

@@ -135,7 +135,7 @@ async def compare(stores, steps):
 @pytest.mark.servers
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=st.lists(batches(), max_size=4), second=st.lists(batches(), max_size=4), order=st.randoms())
-def test_what_one_registry_is_told_of_another_leads_to_the_same_state(first, second, order, shared_redis):
+def test_what_one_registry_learns_of_another_leads_to_the_same_state(first, second, order, shared_redis):
     """A replica that applies `changes` to the snapshot that it loaded has what the store has."""
     shared_redis.cli("FLUSHALL")
     turns = [0] * len(first) + [1] * len(second)

@@ -12,7 +12,7 @@ from demo.servers import Generation
 from tests.support.generations import DEFAULT
 from tests.support.server_process import ServerProcess
 
-TELLS_NOBODY = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
+SENDS_TO_NOBODY = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
 
 
 class AlertmanagerServer(ServerProcess):
@@ -29,7 +29,7 @@ class AlertmanagerServer(ServerProcess):
         if self._configuration is None:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._configuration = self.directory / f"alertmanager-{self.port}.yml"
-            self._configuration.write_text(yaml.safe_dump(TELLS_NOBODY))
+            self._configuration.write_text(yaml.safe_dump(SENDS_TO_NOBODY))
         return super().start(ready=ready)
 
     def command(self) -> list[str | Path]:

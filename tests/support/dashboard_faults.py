@@ -28,7 +28,7 @@ def broken(dashboard: Json, fault: Fault) -> Json:
     return copied
 
 
-def silent_twin(dashboard: Json) -> Json:
+def empty_twin(dashboard: Json) -> Json:
     """A copy of which one panel selects a role that no node has: every check of the text passes it."""
     twin = copy.deepcopy(dashboard)
     twin["uid"] = NEVER_FOUND

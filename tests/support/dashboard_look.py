@@ -21,7 +21,7 @@ GRADED = (*STATUS_NAMES, "arc__active", "arc__warning", "arc__offline", "forgott
 RAINBOW = re.compile(r"^(?:palette-classic|continuous-(?:Gr|Rd|YlRd|BlYlRd|GrYlRd|reds|greens)|.*(?:Red|Green|Yl|Or))")
 """Palettes with green, amber or red in them, which say nothing of a status."""
 THRESHOLDS = Config().thresholds
-SILENCE_STEPS = [None, THRESHOLDS.warning_after / SECOND, THRESHOLDS.offline_after / SECOND]
+AGE_STEPS = [None, THRESHOLDS.warning_after / SECOND, THRESHOLDS.offline_after / SECOND]
 AGE = "aurora_node_last_seen_age_seconds"
 LEGENDS = ("timeseries", "barchart", "statetimeline", "piechart")
 GRAPH_FIELDS = {
@@ -92,12 +92,12 @@ def _thresholds(dashboard: Json, panel: Json) -> Iterator[str]:
         if name != "thresholds" or AGE not in asked:
             continue
         steps = value.get("steps", [])
-        if [step.get("value") for step in steps] != SILENCE_STEPS and any(
+        if [step.get("value") for step in steps] != AGE_STEPS and any(
             is_status_colour(step.get("color", "")) for step in steps[1:]
         ):
             yield (
                 f"{where(dashboard, panel)}: its thresholds are {[step.get('value') for step in steps][1:]}, "
-                f"and config.yaml has {SILENCE_STEPS[1:]} seconds"
+                f"and config.yaml has {AGE_STEPS[1:]} seconds"
             )
 
 

@@ -54,7 +54,7 @@ class NvmlLibrary:
         fresh.write_text("".join(texts))
         fresh.replace(self.answers)
 
-    def answer_anew(self, **lines: object) -> None:
+    def answer_again(self, **lines: object) -> None:
         """As `answer`, with nothing of what it answered before."""
         self._lines.clear()
         self.answer(**lines)

@@ -41,7 +41,7 @@ def fill(stream):
     return filled
 
 
-def test_nobody_waits_for_a_reader_and_what_is_dropped_is_told(pipe, monkeypatch):
+def test_nobody_waits_for_a_reader_and_what_is_dropped_is_counted(pipe, monkeypatch):
     monkeypatch.setattr(linewriter, "MAX_LINES", 10)
     stream, reader = pipe
     filled = fill(stream)

@@ -50,7 +50,7 @@ FAMILIES = {
 }
 
 
-class Surroundings:
+class RegistryState:
     """What the telemetry asks when it is scraped."""
 
     def __init__(self) -> None:
@@ -66,13 +66,13 @@ class Surroundings:
 
 
 @pytest.fixture
-def clean_env() -> Surroundings:
-    return Surroundings()
+def state() -> RegistryState:
+    return RegistryState()
 
 
 @pytest.fixture
-def telemetry(clean_env: Surroundings) -> Telemetry:
-    return clean_env.telemetry
+def telemetry(state: RegistryState) -> Telemetry:
+    return state.telemetry
 
 
 def scrape(telemetry: Telemetry, family: str) -> dict[tuple[str, ...], float]:
@@ -143,20 +143,20 @@ def test_build_info_names_what_runs(telemetry):
     assert set(labels) == {"1.2.3", "abc", platform.python_version()}
 
 
-def test_the_event_bus_is_absent_where_none_is_configured(clean_env):
+def test_the_event_bus_is_absent_where_none_is_configured(state):
     """No bus is not a bus that is down."""
-    assert scrape(clean_env.telemetry, "aurora_registry_event_bus_up") == {(): 1}
-    clean_env.event_bus_up = False
-    assert scrape(clean_env.telemetry, "aurora_registry_event_bus_up") == {(): 0}
-    clean_env.event_bus_up = None
-    assert scrape(clean_env.telemetry, "aurora_registry_event_bus_up") == {}
+    assert scrape(state.telemetry, "aurora_registry_event_bus_up") == {(): 1}
+    state.event_bus_up = False
+    assert scrape(state.telemetry, "aurora_registry_event_bus_up") == {(): 0}
+    state.event_bus_up = None
+    assert scrape(state.telemetry, "aurora_registry_event_bus_up") == {}
 
 
-def test_the_store_is_asked_at_each_scrape(clean_env):
+def test_the_store_is_asked_at_each_scrape(state):
     """The gauge follows what the store did last."""
-    assert scrape(clean_env.telemetry, "aurora_registry_store_up") == {(): 1}
-    clean_env.store_up = False
-    assert scrape(clean_env.telemetry, "aurora_registry_store_up") == {(): 0}
+    assert scrape(state.telemetry, "aurora_registry_store_up") == {(): 1}
+    state.store_up = False
+    assert scrape(state.telemetry, "aurora_registry_store_up") == {(): 0}
 
 
 def test_counters_count_by_their_label(telemetry):
@@ -169,7 +169,7 @@ def test_counters_count_by_their_label(telemetry):
     assert rejected == {(reason.value,): 2 if reason is Rejection.NOT_JSON else 0 for reason in Rejection}
 
 
-def test_reloads_are_told_by_two_gauges(telemetry):
+def test_reloads_are_shown_by_two_gauges(telemetry):
     """A refused configuration leaves the time of the one in force as it was."""
 
     def gauges() -> tuple[dict[tuple[str, ...], float], ...]:
@@ -234,7 +234,7 @@ def watched(telemetry: Telemetry) -> Watched:
     return Watched(telemetry)
 
 
-def test_blindness_is_told_by_transport(telemetry, watched):
+def test_blindness_is_shown_by_transport(telemetry, watched):
     """A bus that is lost blinds us to no node that sends over HTTP, and its blind time grows as it passes."""
     watched.pass_time(10)
     assert scrape(telemetry, "aurora_registry_blind") == {("http",): 0, ("bus",): 0}
@@ -265,7 +265,7 @@ def test_blind_seconds_never_go_back(telemetry, watched):
     assert scrape(telemetry, "aurora_registry_blind_seconds_total") == {("http",): 10, ("bus",): 10}
 
 
-def test_a_mesh_that_fell_silent_is_suspect(telemetry, watched):
+def test_a_mesh_that_went_missing_is_suspect(telemetry, watched):
     """When all are missing at once, our own connection is the likelier cause."""
     for name in ("ann", "bob", "cyd"):
         watched.map.heartbeat(Heartbeat(node=name), Transport.BUS, appear=True)

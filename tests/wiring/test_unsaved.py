@@ -32,7 +32,7 @@ def node_map(clock):
     return made
 
 
-def test_what_the_store_was_not_told_yet_is_told_from_memory(node_map):
+def test_what_the_store_has_not_yet_is_listed_from_memory(node_map):
     """Of a store that is down, all of it; of one that has it, nothing twice."""
     in_memory = merge_unsaved(Recent(), node_map, 0, 10)
 

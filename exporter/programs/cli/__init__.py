@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from exporter.agent.streams import open_closed_streams
+from exporter.process.streams import open_closed_streams
 from exporter.programs.cli.arguments import parse
 
 INTERRUPTED = 130

@@ -17,7 +17,7 @@ from exporter.domain.text import is_name
 from exporter.programs.cli.context import Context
 from exporter.programs.cli.failures import Failure, failure_of
 from exporter.programs.cli.humanize import count, from_now, phase
-from exporter.programs.cli.terminal import visible
+from exporter.programs.cli.terminal import escape_control
 
 MAX_FILE_BYTES = 2**20
 FACTS = ("role", "vpn_ip", "public_ip", "node_id", "ttl")
@@ -44,7 +44,7 @@ def register(context: Context) -> None:
         return
     node = reply.of(Node)
     done = "registered" if reply.status == CREATED else "updated"
-    context.show([visible(f"{node.name} is {done}: role {node.role}, GPUs {node.gpu_label}")])
+    context.show([escape_control(f"{node.name} is {done}: role {node.role}, GPUs {node.gpu_label}")])
 
 
 def deregister(context: Context) -> int:
@@ -77,7 +77,7 @@ def accept(context: Context) -> None:
     else:
         node = reply.of(Node)
         text = f"{name} should have {count(node.gpu_count, 'GPU')} from now on"
-        context.show([visible(text if not node.gpu_count else f"{text}: {node.gpu_label}")])
+        context.show([escape_control(text if not node.gpu_count else f"{text}: {node.gpu_label}")])
 
 
 def _lifecycle(context: Context, kind: str) -> int:
@@ -129,7 +129,7 @@ def _each(context: Context, names: list[str], change: Callable[[str], tuple[Any,
             continue
         documents.append(document)
         if not context.arguments.json:
-            context.show([visible(text)])
+            context.show([escape_control(text)])
     if context.arguments.json and documents:
         context.show_json(documents[0] if len(names) == 1 else documents)
     return status
@@ -172,7 +172,7 @@ def _pairs(texts: list[str], option: str) -> dict[str, Any]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not key or not equals:
-            raise Failure(f"{option}: expected KEY=VALUE, got {visible(text)!r}", exit_status=2)
+            raise Failure(f"{option}: expected KEY=VALUE, got {escape_control(text)!r}", exit_status=2)
         try:
             found[key] = json.loads(value)
         except (ValueError, RecursionError):
@@ -183,7 +183,9 @@ def _pairs(texts: list[str], option: str) -> dict[str, Any]:
 def _link(text: str) -> dict[str, str]:
     target, _, kind = text.rpartition(":")
     if not target or not kind:
-        raise Failure(f"--link: expected TARGET:TYPE, such as aurora:nvlink, got {visible(text)!r}", exit_status=2)
+        raise Failure(
+            f"--link: expected TARGET:TYPE, such as aurora:nvlink, got {escape_control(text)!r}", exit_status=2
+        )
     return {"target": target, "type": kind}
 
 

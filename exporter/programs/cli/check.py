@@ -14,7 +14,7 @@ from exporter.client.errors import ClientError
 from exporter.programs.cli.context import Context
 from exporter.programs.cli.failures import Failure, failure_of
 from exporter.programs.cli.humanize import count, listed, number, phase
-from exporter.programs.cli.terminal import visible
+from exporter.programs.cli.terminal import escape_control
 
 IN_SERVICE = "in_service"
 MAX_NAMED = 10
@@ -59,7 +59,7 @@ def check(context: Context) -> int:
     else:
         figures = " ".join(f"{name}={number(value)}" for name, value in verdict.figures.items())
         # A bar would begin the performance data.
-        text = visible(" ".join(verdict.text.split())).replace("|", "/")
+        text = escape_control(" ".join(verdict.text.split())).replace("|", "/")
         context.show([f"AURORA {verdict.state.name} - {text}" + (f" | {figures}" if figures else "")])
     return int(verdict.state)
 
@@ -85,7 +85,7 @@ def _verdict(context: Context) -> Verdict:
     if low:
         return Verdict(State.CRITICAL, f"{listed(low)}; {verdict.text}", verdict.figures)
     if any(amount is not None for amount in least.values()):
-        # Who asks for enough does not ask for all.
+        # A check for a minimum does not require all.
         return Verdict(State.OK, verdict.text, verdict.figures)
     return verdict
 
@@ -94,7 +94,7 @@ def judge(nodes: Sequence[Node]) -> Verdict:
     """The gravest of the nodes that are in service; none at all is unknown."""
     states = {node.name: _state(node) for node in nodes}
     gravest = max(states.values(), key=_GRAVITY.index, default=State.UNKNOWN)
-    wrong = [_told(node) for node in nodes if states[node.name] is not State.OK]
+    wrong = [_described(node) for node in nodes if states[node.name] is not State.OK]
     active = [node for node in nodes if node.status == "active"]
     figures = {
         "nodes": float(len(nodes)),
@@ -105,7 +105,7 @@ def judge(nodes: Sequence[Node]) -> Verdict:
     if not nodes:
         return Verdict(State.UNKNOWN, "no node is registered that passes the filters", figures)
     if len(nodes) == 1:
-        return Verdict(gravest, _told(nodes[0]), figures)
+        return Verdict(gravest, _described(nodes[0]), figures)
     more = f", and {len(wrong) - MAX_NAMED} more" if len(wrong) > MAX_NAMED else ""
     summary = f"{len(active)} of {count(len(nodes), 'node')} active"
     named = f": {listed(wrong[:MAX_NAMED])}{more}" if wrong else ""
@@ -118,7 +118,7 @@ def _state(node: Node) -> State:
     return State.UNKNOWN if node.held else _OF_STATUS.get(node.status, State.UNKNOWN)
 
 
-def _told(node: Node) -> str:
+def _described(node: Node) -> str:
     remarks = [node.status]
     if node.held:
         remarks.append("frozen: the registry does not receive")

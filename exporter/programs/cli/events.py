@@ -9,7 +9,7 @@ from typing import Any
 from exporter.client.events import Event
 from exporter.programs.cli.context import Context, harmless
 from exporter.programs.cli.humanize import plain
-from exporter.programs.cli.terminal import Terminal, visible
+from exporter.programs.cli.terminal import Terminal, escape_control
 
 FILTERS = ("role", "site", "environment")
 TIMES = ("at", "timestamp")
@@ -41,7 +41,7 @@ def as_json(event: Event) -> str:
 
 
 def as_line(event: Event, terminal: Terminal) -> str:
-    """When, what, whom, and the rest of it."""
+    """Time, event, node, and the rest."""
     data: dict[str, Any] = event.data if isinstance(event.data, dict) else {}
     at = next((str(data[key]) for key in TIMES if key in data), "")
     node = next((str(data[key]) for key in NODE_KEYS if key in data), "")
@@ -50,4 +50,4 @@ def as_line(event: Event, terminal: Terminal) -> str:
     shown = {key: plain(data[key]) for key in SHOWN if data.get(key) is not None}
     rest = " ".join(f"{key}={value}" for key, value in shown.items() if value and (value != IN_SERVICE or changed))
     text = "  ".join(filter(None, (at, event.type, node, change, rest or event.text)))
-    return terminal.shorten(visible(text), terminal.width or 0)
+    return terminal.shorten(escape_control(text), terminal.width or 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.client.errors import ClientError, Refused, Unreachable
 from exporter.client.http import Cause
-from exporter.programs.cli.terminal import visible
+from exporter.programs.cli.terminal import escape_control
 
 ELSEWHERE = "name another with --registry or AURORA_REGISTRY"
 UNAVAILABLE, UNAUTHORIZED, FORBIDDEN = 503, 401, 403
@@ -22,10 +22,10 @@ class Failure(Exception):
 def failure_of(error: ClientError) -> Failure:
     """The failure that an error of the client is."""
     if isinstance(error, Unreachable):
-        return Failure(visible(f"{error}. {_next_step(error)}"), UNREACHABLE_STATUS)
+        return Failure(escape_control(f"{error}. {_next_step(error)}"), UNREACHABLE_STATUS)
     if isinstance(error, Refused):
         return Failure(_sentences(error))
-    text = visible(str(error))
+    text = escape_control(str(error))
     return Failure(text if text.endswith((".", "?")) else f"{text}, or {ELSEWHERE}.")
 
 
@@ -52,7 +52,7 @@ def _sentences(error: Refused) -> str:
         lines[-1] += f" Try again {'in a moment' if seconds is None else f'in {seconds:g} seconds'}."
     if error.status in {UNAUTHORIZED, FORBIDDEN}:
         lines[-1] += " A token is named by --token-file or AURORA_TOKEN_FILE." if error.status == UNAUTHORIZED else ""
-    return "\n".join(visible(line) for line in lines)
+    return "\n".join(escape_control(line) for line in lines)
 
 
 def _sentence(text: str) -> str:

@@ -10,7 +10,7 @@ import exporter
 from exporter.domain.errors import Invalid
 from exporter.programs.cli.context import Context
 from exporter.programs.cli.failures import Failure
-from exporter.programs.cli.terminal import visible
+from exporter.programs.cli.terminal import escape_control
 
 _PACKAGE = Path(exporter.__file__).parent
 PLACES = (_PACKAGE / "data", _PACKAGE.parent)
@@ -24,7 +24,7 @@ PARTS = {
     "prometheus": "alerts/prometheus.yml",
     "config": "config.yaml",
 }
-"""What there is, and the files of each."""
+"""The groups of files, and the files of each."""
 INSTALL = "pip install 'aurora-node-registry[registry]'"
 
 
@@ -33,7 +33,7 @@ def write_files(context: Context) -> None:
     parts = context.arguments.parts or list(PARTS)
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
-        raise Failure(f"there is no part {visible(unknown[0])}: there are {', '.join(PARTS)}", exit_status=2)
+        raise Failure(f"there is no part {escape_control(unknown[0])}: there are {', '.join(PARTS)}", exit_status=2)
     texts = {name: text for part in parts for name, text in carried(part).items()}
     if context.arguments.list_only:
         _say(context, sorted(texts))
@@ -103,4 +103,4 @@ def _say(context: Context, paths: Iterator[str] | list[str]) -> None:
     if context.arguments.json:
         context.show_json({"files": list(paths)})
     else:
-        context.show(map(visible, paths))
+        context.show(map(escape_control, paths))

@@ -15,7 +15,7 @@ from exporter.domain.text import is_name
 from exporter.programs.cli.context import Context
 from exporter.programs.cli.failures import Failure
 from exporter.programs.cli.nodes import site_of
-from exporter.programs.cli.terminal import visible
+from exporter.programs.cli.terminal import escape_control
 
 _NOT_IN_GROUP = re.compile(r"[^A-Za-z0-9_]")
 _TEMPLATE = re.compile(r"\{[{%#]")
@@ -70,7 +70,7 @@ def join(context: Context) -> None:
     if context.arguments.json:
         context.show_json({"command": line})
     else:
-        context.show([visible(line)])
+        context.show([escape_control(line)])
     if _is_loopback(registry.host):
         context.complain(
             f"{urlsplit(registry.url).netloc} is this machine only: name the registry as other machines reach it, "
@@ -119,16 +119,16 @@ def _inert(value: Any) -> Any:
 def _name(text: str) -> str:
     # The registry checks names; but a line break in one would be more configuration, and a * every host's.
     if not is_name(text):
-        raise Failure(f"{visible(text)} is no name of a node: is a registry at this URL?")
+        raise Failure(f"{escape_control(text)} is no name of a node: is a registry at this URL?")
     return text
 
 
 def _address(text: str) -> str:
-    # The registry checks addresses; a line of ssh's configuration must not rest on that.
+    # The registry checks addresses; a line of ssh's configuration must not rely on that.
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise Failure(f"{visible(text)} is no address: is a registry at this URL?") from None
+        raise Failure(f"{escape_control(text)} is no address: is a registry at this URL?") from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -85,7 +85,7 @@ def rehearse(context: Context) -> None:
         lists = {"messages_now": [asdict(each) for each in before], "messages_then": [asdict(each) for each in after]}
         context.show_json({"since": recent.since, "complete": recent.complete, **described, **lists})
         return
-    context.show(_told(recent, (now, before), (other, after), context.terminal))
+    context.show(_lines(recent, (now, before), (other, after), context.terminal))
 
 
 def gaps_of(recent: Recent, setting: Setting) -> list[Gap]:
@@ -124,17 +124,17 @@ def messages_of(gaps: Sequence[Gap], nodes: Mapping[str, Node], setting: Setting
             if gap.to_ns <= at_ns:
                 continue
             site = site_of_node.get(gap.node, "")
-            told_alert, about = alert, gap.node
+            sent_alert, about = alert, gap.node
             if site and _disrupted(members[site], gaps, setting.warning_after_ns, at_ns):
-                told_alert, about = SITE, site
-            before = firing.get((told_alert, about))
+                sent_alert, about = SITE, site
+            before = firing.get((sent_alert, about))
             if before and at_ns <= before.at_ns + before.lasted_ns + KEEP_FIRING_NS:
                 messages.discard(before)
                 end_ns = max(before.at_ns + before.lasted_ns, gap.to_ns)
-                message = Message(min(before.at_ns, at_ns), told_alert, about, end_ns - min(before.at_ns, at_ns))
+                message = Message(min(before.at_ns, at_ns), sent_alert, about, end_ns - min(before.at_ns, at_ns))
             else:
-                message = Message(at_ns, told_alert, about, gap.to_ns - at_ns)
-            firing[told_alert, about] = message
+                message = Message(at_ns, sent_alert, about, gap.to_ns - at_ns)
+            firing[sent_alert, about] = message
             messages.add(message)
     return sorted(messages)
 
@@ -144,7 +144,7 @@ def _disrupted(members: Sequence[str], gaps: Sequence[Gap], after_ns: int, at_ns
     return len(missing) >= SITE_MIN_NODES and len(missing) >= SITE_RATIO * len(members)
 
 
-def _told(
+def _lines(
     recent: Recent, now: tuple[Setting, list[Message]], then: tuple[Setting, list[Message]], terminal: Terminal
 ) -> Iterator[str]:
     (setting, before), (other, after) = now, then

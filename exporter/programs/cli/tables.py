@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from exporter.programs.cli.terminal import Terminal, columns, visible
+from exporter.programs.cli.terminal import Terminal, columns, escape_control
 
 GAP = "  "
 LEAST_LAST = 8
@@ -24,7 +24,7 @@ class Status(str):
 
 
 class Address(str):
-    """A cell that is of no use when it is cut, and never is."""
+    """A cell that would be useless when cut, so it is never cut."""
 
     __slots__ = ()
 
@@ -40,7 +40,7 @@ def table(rows: Sequence[Sequence[str]], terminal: Terminal, *, least: Sequence[
     the first column's only at last. Addresses are not cut: where they leave too little room, each row takes several
     lines.
     """
-    seen = [[visible(cell) for cell in row] for row in rows]
+    seen = [[escape_control(cell) for cell in row] for row in rows]
     widths = [max(columns(row[column]) for row in seen) for column in range(len(seen[0]))]
     lines = [range(len(widths))]
     if terminal.width is not None:
@@ -68,14 +68,14 @@ def table(rows: Sequence[Sequence[str]], terminal: Terminal, *, least: Sequence[
 def facts(pairs: Sequence[tuple[str, str]], terminal: Terminal) -> Iterator[str]:
     """Names and values, those without a value left out; a value that is too long goes on below itself."""
     shown = [pair for pair in pairs if pair[1]]
-    indent = max((columns(visible(name)) for name, _ in shown), default=0) + len(GAP)
+    indent = max((columns(escape_control(name)) for name, _ in shown), default=0) + len(GAP)
     if terminal.width is None or terminal.width < indent + LEAST_VALUE:
         yield from table(shown, terminal)
         return
     for name, value in shown:
-        pieces = textwrap.wrap(visible(value), terminal.width - indent, break_on_hyphens=False)
+        pieces = textwrap.wrap(escape_control(value), terminal.width - indent, break_on_hyphens=False)
         first = terminal.status(pieces[0]) if isinstance(value, Status) else pieces[0]
-        yield visible(name) + " " * (indent - columns(visible(name))) + first
+        yield escape_control(name) + " " * (indent - columns(escape_control(name))) + first
         yield from (" " * indent + piece for piece in pieces[1:])
 
 

@@ -61,7 +61,7 @@ def be_tolerant(*streams: TextIO) -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def visible(text: str) -> str:
+def escape_control(text: str) -> str:
     """The text with every character that is not plainly seen as its escape: no terminal obeys it, no eye misses it."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 

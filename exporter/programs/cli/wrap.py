@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from exporter.programs.cli.terminal import Terminal, visible
+from exporter.programs.cli.terminal import Terminal, escape_control
 
 
 def paragraph(text: str, terminal: Terminal) -> list[str]:
@@ -33,7 +33,7 @@ def message(text: str, terminal: Terminal) -> list[str]:
 def _broken(text: str, terminal: Terminal, first: str, further: str) -> list[str]:
     # Names and timestamps have hyphens, and are to be copied whole.
     return textwrap.wrap(
-        visible(text),
+        escape_control(text),
         width=terminal.prose_width,
         initial_indent=first,
         subsequent_indent=further,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -11,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.client.overhttp import HttpClient
-from exporter.client.protocol import Outcome, RegistryClient, Reply
+from exporter.client.protocol import RegistryClient, Reply
+from exporter.domain.backoff import Backoff
 from exporter.domain.clock import SECOND
 from exporter.domain.errors import AuroraError
+from exporter.domain.requestoutcome import Outcome
 from exporter.programs.simulator.faults import FaultInjector
 from exporter.programs.simulator.incident import ActiveFault, Incident, condition
 from exporter.programs.simulator.population import Member
@@ -25,7 +28,6 @@ from exporter.programs.simulator.targets import select_targets
 AGAIN_EVERY = 20
 """Heartbeats after which a node on the bus registers again: the bus cannot report that a node is unknown."""
 SHORTEST_WAIT, LONGEST_WAIT = 0.005, 0.25
-RETRY_SECONDS = 1.0
 REGISTERING = 8
 """Registrations, or leaves, that are under way at once."""
 LEAVE_SECONDS = 10.0
@@ -171,11 +173,12 @@ class Mesh:
 
     async def _register_patiently(self, index: int) -> None:
         registration = self._members[index].registration()
+        backoff = Backoff(random.random, first=1.0)
         while not (answer := await self._http.register(registration)).ok:
             self._note(answer)
             if answer.outcome not in _LATER:
                 raise Refused(self._members[index].name, answer)
-            await asyncio.sleep(answer.retry_after_seconds or RETRY_SECONDS)
+            await asyncio.sleep(backoff.next(answer.retry_after_seconds or 0.0))
         self._note(answer)
 
     async def _each(self, do: Callable[[int], Coroutine[Any, Any, None]], indexes: Iterable[int]) -> None:
@@ -195,7 +198,7 @@ class Mesh:
             self._last_failure = ""
         elif answer.reason != self._last_failure:
             self._last_failure = answer.reason
-            _log.warning("request failed", extra={"outcome": answer.outcome, "reason": answer.reason})
+            _log.warning("request failed", extra={"outcome": answer.outcome.value, "reason": answer.reason})
 
     def _seconds(self, script_ns: int) -> float:
         return script_ns / self._settings.speed / SECOND

@@ -165,7 +165,7 @@ def populate(nodes: int, sites: int, seed: int) -> tuple[Member, ...]:
 
 
 def _worker(name: str, endpoint: Site, seed: int, turn: int, *, vpn_ip: str, public_ip: str, store: str) -> Member:
-    # In turn and not by chance, so that a mesh of a dozen nodes has some of each as well.
+    # In turn and not at random, so that a mesh of a dozen nodes has some of each as well.
     fleet = _FLEETS[endpoint.kind]
     model, gpus = fleet[turn % len(fleet)]
     # No Mac has such a GPU.
@@ -184,11 +184,11 @@ def _worker(name: str, endpoint: Site, seed: int, turn: int, *, vpn_ip: str, pub
     )
 
 
-def _environment(kind: SiteKind, chance: float) -> str:
+def _environment(kind: SiteKind, fraction: float) -> str:
     for environment, part in _ENVIRONMENTS[kind]:
-        if chance < part:
+        if fraction < part:
             return environment
-        chance -= part
+        fraction -= part
     return "production"
 
 

@@ -13,7 +13,7 @@ from exporter.client.credentials import Credentials
 from exporter.client.endpoint import parse_endpoint
 from exporter.client.http import HttpService, NoAnswer
 from exporter.domain.clock import SECOND
-from exporter.programs.cli.terminal import visible
+from exporter.programs.cli.terminal import escape_control
 
 
 class Unusable(Exception):
@@ -33,9 +33,11 @@ class Reply:
         return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's successes
 
     def document(self) -> Any:
-        """Its JSON; Unusable where it is none, or no success."""
+        """Its JSON; Unusable where it is no JSON, or no success."""
         if not self.good:
-            raise Unusable(f"it answered {self.status} {visible(self.body[:120].decode(errors='replace').strip())}")
+            raise Unusable(
+                f"it answered {self.status} {escape_control(self.body[:120].decode(errors='replace').strip())}"
+            )
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
@@ -67,5 +69,5 @@ class HttpEndpoint:
         try:
             response = self._http.request(method, path, body)
         except NoAnswer as error:
-            raise Unusable(visible(str(error))) from None
+            raise Unusable(escape_control(str(error))) from None
         return Reply(response.status, response.body)
