@@ -37,7 +37,7 @@ def free_port(usual: int | None = None) -> int:
     for port in itertools.islice(ports, _BLOCKS.step):
         if is_free(port):
             return port
-    raise OSError(f"every port from {first} to {first + _BLOCKS.step} is taken; `ss -ltnp` says by whom")
+    raise OSError(f"every port from {first} to {first + _BLOCKS.step} is taken; `ss -ltnp` names the programs")
 
 
 @functools.cache

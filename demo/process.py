@@ -112,7 +112,7 @@ class Child:
         self._started().send_signal(signal.SIGHUP)
 
     def end(self) -> None:
-        """End it in good order, or by force where that takes too long; nothing where it does not run."""
+        """End it cleanly, or by force where that takes too long; nothing where it does not run."""
         process, self._process = self._process, None
         if process is None:
             return

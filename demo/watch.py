@@ -40,7 +40,7 @@ class Watch:
         threading.Thread(target=self._read, args=(simulator.output,), daemon=True).start()
 
     def run(self, stack: Stack, seconds: float | None) -> None:
-        """Look for so long, or for ever; raises ChildFailed when a server ends."""
+        """Look for so long, or forever; raises ChildFailed when a server ends."""
         until = None if seconds is None else time.monotonic() + seconds
         while until is None or time.monotonic() < until:
             stack.check()

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_closed_streams()
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] in (["install"], ["uninstall"]):
-        from exporter.agent.install import run as install  # noqa: PLC0415 - of no use afterwards
+        from exporter.agent.install import run as install  # noqa: PLC0415 - only needed here
 
         return install(given[1:] + ["--uninstall"] * (given[0] == "uninstall"))
     from exporter.agent.lean import one_heap, without_openssl  # noqa: PLC0415 - before anything that hashes

@@ -15,7 +15,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 _ENTRY = "import sys\nfrom exporter.agent import main\nsys.exit(main())\n"
 _BESIDE = (
     "__init__.py",
-    *(f"domain/{name}.py" for name in ("__init__", "backoff", "eventnames", "signing")),
+    *(f"domain/{name}.py" for name in ("__init__", "backoff", "eventnames", "requestoutcome", "signing")),
     *(f"process/{name}.py" for name in ("__init__", "streams")),
 )
 """What it needs of the package exporter beside its own room."""
@@ -47,7 +47,7 @@ def build() -> bytes:
 
 def _part_of(binding: str, contents: Mapping[str, bytes]) -> bytes:
     """What the agent uses of NVIDIA's binding, which makes all its errors itself."""
-    from exporter.agent.excerpt import excerpt, identifiers  # noqa: PLC0415 - heavy, and of no use within the file
+    from exporter.agent.excerpt import excerpt, identifiers  # noqa: PLC0415 - heavy, and not needed within the file
 
     wanted = set(_ERROR.findall(binding))
     for name, source in contents.items():

@@ -13,8 +13,9 @@ from urllib.parse import unquote, urlsplit
 
 from exporter.agent.checks import shown
 from exporter.agent.exits import UsageError
-from exporter.agent.replies import OK, Outcome, Reply
+from exporter.agent.replies import OK, Reply
 from exporter.domain.eventnames import DEREGISTER, HEARTBEAT, REGISTER, REGISTER_REQUESTED
+from exporter.domain.requestoutcome import Outcome
 from exporter.domain.signing import signed_event
 
 TIMEOUT = 5.0
@@ -30,7 +31,7 @@ RETRY, PATIENCE = 5.0, 15.0
 class BusRegistry:
     """Publishes events. OK means that somebody listens on the channel; a refusal is seen in the registry's log alone.
 
-    Raises UsageError for a URL that is none, and where the package redis is not installed.
+    Raises UsageError for an invalid URL, and where the package redis is not installed.
     """
 
     def __init__(self, url: str, channel: str, *, token: Callable[[], str] = str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 
-from exporter.agent.replies import Outcome, Reply
+from exporter.agent.replies import Reply
+from exporter.domain.requestoutcome import Outcome
 
 
 class Exit(enum.IntEnum):

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from exporter.agent.checks import clean_text
 from exporter.agent.exits import UsageError
 from exporter.agent.gpus import MAX_GPUS, Gpu, Look, Sight, reading_of, total_of
-from exporter.agent.http import BadAnswer, HttpRegistry
+from exporter.agent.http import HttpRegistry
+from exporter.agent.responsereader import BadAnswer
 
 MAPPINGS = ("dcgm-exporter", "nvidia_gpu_exporter", "all-smi", "amd-device-metrics-exporter")
 MAX_TOTAL = 2**53
@@ -79,7 +80,7 @@ class ExporterSource:
 
 
 def samples_of(text: str, names: Container[str]) -> Iterator[Sample]:
-    """The samples of these names in a text in Prometheus' format, one by one; lines that are none are passed over."""
+    """The samples of these names in a text in Prometheus' format, one by one; other lines are skipped."""
     for line in io.StringIO(text):
         match = _SAMPLE.match(line)
         if match is None or match[1] not in names:

@@ -31,7 +31,7 @@ THROTTLING = {
     0x40: "hw_thermal",
     0x80: "hw_power_brake",
 }
-"""By the bits of NVML's reasons; those that somebody chose, or that an idle GPU has, are none."""
+"""By the bits of NVML's reasons; those that somebody configured, or that an idle GPU has, do not count."""
 WAIT_MS, PAUSE = 1000, 0.01
 STOP_SECONDS = 3.0
 
@@ -194,7 +194,7 @@ class XidWatch:
                 self._count(positions.get(_address(event.device)), int(event.eventData))
                 time.sleep(PAUSE)
         if nvml.nvmlLib is not library:
-            return  # it came back too late, and another library knows nothing of these events
+            return  # it came back too late, and another library does not know these events
         try:
             nvml.nvmlEventSetFree(events)
         except Exception:  # noqa: BLE001 - as above

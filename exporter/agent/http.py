@@ -7,7 +7,6 @@ timeout for each read but none for an answer.
 from __future__ import annotations
 
 import json
-import re
 import socket
 import time
 from binascii import b2a_base64
@@ -18,21 +17,15 @@ from urllib.parse import quote, unquote, urlsplit
 from exporter import __version__
 from exporter.agent.checks import shown
 from exporter.agent.exits import UsageError
-from exporter.agent.replies import Outcome, Reply
+from exporter.agent.replies import Reply
+from exporter.agent.responsereader import BadAnswer, ResponseReader, time_left
+from exporter.domain.requestoutcome import Outcome, outcome_of
 
 REGISTRY_PORT = 9999
 """Where a registry listens by default."""
 TIMEOUT = 5.0
-MAX_ANSWER = 2**22
-MAX_HEAD = 65_536
 UNAUTHORIZED = 401
 _PROBLEM = "application/problem+json"
-_UNKNOWN_NODE = "urn:aurora:problem:unknown-node"
-_LATER = frozenset({408, 425, 429})
-"""Statuses below 500 that time may change."""
-_STATUS = re.compile(r"[1-5][0-9]{2}")
-_LENGTH = re.compile(rb"[0-9A-Fa-f]{1,8}")
-_BY_STATUS = {404: Outcome.UNKNOWN, 409: Outcome.CONFLICT, 410: Outcome.DEPARTED}
 
 
 class Response(NamedTuple):
@@ -41,10 +34,6 @@ class Response(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-class BadAnswer(Exception):
-    """What answered is not HTTP, or breaks off."""
 
 
 class HttpRegistry:
@@ -133,9 +122,9 @@ class HttpRegistry:
         if self._socket is None:
             self._socket = self._connect(deadline)
         connection = self._socket
-        connection.settimeout(_left(deadline))
+        connection.settimeout(time_left(deadline))
         connection.sendall(self._head(method, path, body) + body)
-        reader = _Reader(connection, deadline)
+        reader = ResponseReader(connection, deadline)
         while True:
             status, headers = reader.head()
             if status >= 200:  # noqa: PLR2004 - an interim answer is followed by the answer
@@ -146,7 +135,7 @@ class HttpRegistry:
         return Response(status, headers, content)
 
     def _connect(self, deadline: float) -> socket.socket:
-        connection = socket.create_connection((self._host, self._port), timeout=_left(deadline))
+        connection = socket.create_connection((self._host, self._port), timeout=time_left(deadline))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._scheme == "http":
             return connection
@@ -155,7 +144,7 @@ class HttpRegistry:
                 from exporter.agent.tls import context_of, wrapper  # noqa: PLC0415 - heavy, and rarely needed
 
                 self._tls = wrapper(context_of("", "", ""))
-            connection.settimeout(_left(deadline))
+            connection.settimeout(time_left(deadline))
             return self._tls(connection, self._host)
         except BaseException:
             connection.close()
@@ -190,11 +179,7 @@ class HttpRegistry:
             return self._not_ours(response.status, response.headers)
         if response.status == UNAUTHORIZED and self._forget_token():
             return Reply(Outcome.UNKNOWN, "the registry takes this node's token no more")
-        outcome = _BY_STATUS.get(response.status, Outcome.REFUSED)
-        if response.status in _LATER or response.status >= 500:  # noqa: PLR2004 - server errors
-            outcome = Outcome.UNAVAILABLE
-        if outcome is Outcome.UNKNOWN and document.get("type") != _UNKNOWN_NODE:
-            outcome = Outcome.REFUSED
+        outcome = outcome_of(response.status, document.get("type"))
         errors = document.get("errors")
         reasons = [_fault(error) for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
         said = "; ".join(reasons) or document.get("detail") or document.get("title")
@@ -219,89 +204,6 @@ class HttpRegistry:
         return str(getattr(error, "strerror", None) or error).lower()
 
 
-class _Reader:
-    """Reads one answer from a connection."""
-
-    def __init__(self, connection: socket.socket, deadline: float) -> None:
-        self._connection = connection
-        self._deadline = deadline
-        self._buffer = b""
-        self.over = False
-        """The other side ended the connection."""
-
-    def head(self) -> tuple[int, dict[str, str]]:
-        """The status, and the headers by their names in lower case."""
-        while b"\r\n\r\n" not in self._buffer:
-            if len(self._buffer) > MAX_HEAD or not self._more():
-                raise BadAnswer("what answers is no HTTP server, or ended the connection")
-        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
-        first, *lines = head.decode("latin-1").split("\r\n")
-        words = first.split(" ", 2)
-        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not _STATUS.fullmatch(words[1]):  # noqa: PLR2004
-            raise BadAnswer(f"what answers is no HTTP server: {shown(first)}")
-        headers = {}
-        for line in lines:
-            name, _, value = line.partition(":")
-            headers[name.strip().lower()] = value.strip()
-        return int(words[1]), headers
-
-    def body(self, headers: Mapping[str, str]) -> bytes:
-        """The body, whole, however its length is stated."""
-        if headers.get("transfer-encoding", "").lower() == "chunked":
-            return self._chunks()
-        length = headers.get("content-length")
-        if length is None:
-            while self._more():
-                pass
-            return self._take(len(self._buffer))
-        if not length.isdecimal() or len(length) > 9:  # noqa: PLR2004 - a gigabyte
-            raise BadAnswer(f"its answer has a length of {shown(length)}")
-        return self._take(int(length))
-
-    def _chunks(self) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            line = self._line().partition(b";")[0].strip()
-            if not _LENGTH.fullmatch(line):
-                raise BadAnswer("its answer breaks off")
-            length = int(line, 16)
-            if length == 0:
-                while self._line():
-                    pass
-                return b"".join(parts)
-            size += length
-            if size > MAX_ANSWER:
-                raise BadAnswer(f"its answer has more than {MAX_ANSWER} bytes")
-            parts.append(self._take(length))
-            self._line()
-
-    def _line(self) -> bytes:
-        while b"\r\n" not in self._buffer:
-            if len(self._buffer) > MAX_HEAD or not self._more():
-                raise BadAnswer("its answer breaks off")
-        line, _, self._buffer = self._buffer.partition(b"\r\n")
-        return line
-
-    def _take(self, length: int) -> bytes:
-        if length > MAX_ANSWER:
-            raise BadAnswer(f"its answer has more than {MAX_ANSWER} bytes")
-        while len(self._buffer) < length:
-            if not self._more():
-                raise BadAnswer("its answer breaks off")
-        taken, self._buffer = self._buffer[:length], self._buffer[length:]
-        return taken
-
-    def _more(self) -> bool:
-        if len(self._buffer) > MAX_ANSWER:
-            raise BadAnswer(f"its answer has more than {MAX_ANSWER} bytes")
-        self._connection.settimeout(_left(self._deadline))
-        data = self._connection.recv(65_536)
-        self._buffer += data
-        self.over = self.over or not data
-        return bool(data)
-
-
 def split_url(url: str) -> tuple[str, str, str, int, str]:
     """Scheme, `user:password`, host, port and path. Raises UsageError.
 
@@ -314,7 +216,7 @@ def split_url(url: str) -> tuple[str, str, str, int, str]:
         parts = urlsplit(url)
         port = parts.port
         fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0
-    except ValueError:  # what stands for the port is none
+    except ValueError:  # the port is no number
         fits, port = False, None
     if not fits or parts.query or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
         # The value is not repeated: it may hold a password.
@@ -324,13 +226,6 @@ def split_url(url: str) -> tuple[str, str, str, int, str]:
     login = unquote(parts.netloc.rpartition("@")[0])
     default = default or (443 if parts.scheme == "https" else 80)
     return parts.scheme, login, str(parts.hostname), port or default, parts.path.rstrip("/")
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise socket.timeout("timed out")
-    return left
 
 
 def _fault(error: Mapping[str, Any]) -> str:

@@ -134,7 +134,7 @@ class Installation:
         if self._arguments.dry_run:
             print("nothing was done")
             return 0
-        # What runs knows nothing of what was changed until it is started again, which may be at a later try.
+        # The running agent does not see the change until it is restarted, which a later run may do.
         waiting = self._places.outside(f"{self._places.home}/{WAITING}")
         if self._files.changed:
             waiting.touch()

@@ -18,11 +18,12 @@ from exporter.agent.exits import AgentExit, Exit, Stopped, UsageError
 from exporter.agent.facts import Facts
 from exporter.agent.http import HttpRegistry
 from exporter.agent.logs import Log
-from exporter.agent.replies import Outcome, Reply
+from exporter.agent.replies import Reply
 from exporter.agent.session import Session, Transport
 from exporter.agent.state import State, default_directory
 from exporter.agent.tokens import Tokens
 from exporter.agent.watch import GpuWatch
+from exporter.domain.requestoutcome import Outcome
 
 LEAVE_SECONDS = 0.7
 """A stop takes less than a second, whether or not the registry receives the deregistration."""

@@ -6,18 +6,19 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from exporter.agent.checks import clean_text
 from exporter.agent.exits import AgentExit, Stopped
-from exporter.agent.facts import GIB, Facts
+from exporter.agent.facts import Facts
 from exporter.agent.gpus import Inventory
+from exporter.agent.inventory import RegisteredGpus
 from exporter.agent.lean import give_back
 from exporter.agent.logs import Log
-from exporter.agent.replies import Outcome, Reply
+from exporter.agent.replies import Reply
 from exporter.agent.schedule import Schedule, random
 from exporter.agent.state import State
 from exporter.agent.watch import GpuWatch
 from exporter.agent.worker import Call, Worker
 from exporter.domain.backoff import Backoff
+from exporter.domain.requestoutcome import Outcome
 
 DEFAULT_INTERVAL = 30.0
 """Where neither the user nor the registry says, as over the bus."""
@@ -30,10 +31,8 @@ REFRESH, REFRESH_UNANSWERED = 6 * 3600.0, 600.0
 RENEW_PAUSE = 60.0
 """Seconds until a registration is tried again that was not taken, while heartbeats are."""
 GRACE = 0.5
-"""How much longer than a transport's own timeout an answer is waited for: a look-up of a host name has none."""
+"""How much longer than a transport's own timeout we wait for an answer: a DNS lookup has no timeout."""
 ACTIVE = "active"
-MAX_GB, MAX_STATED = 10**9, 1_000_000
-"""The registry's limits of what somebody may state."""
 DISPENSABLE = frozenset({"capabilities", "agent"})
 
 
@@ -78,7 +77,7 @@ class Session:
         self._transport = transport
         self._facts = facts
         self._watch = watch
-        self._state = state
+        self._gpus = RegisteredGpus(facts, watch, state)
         self._log = log
         self._interval = interval
         self._sleep = sleep
@@ -86,8 +85,6 @@ class Session:
         self._on_registered = on_registered
         self._wire = Worker("aurora-registry")
         self._call: Call | None = None
-        self._registered: Inventory | None = None
-        self._said: dict[str, Any] = {}
         self._registered_at = 0.0
         self._renew_at = 0.0
         self._sequence = 0
@@ -112,10 +109,10 @@ class Session:
     def once(self) -> None:
         """Register and send one heartbeat; AgentExit says what kept it from being received."""
         self._watch.update(ONCE_WAIT)
-        reply = self._ask(lambda: self._transport.register(self._facts.registration(self._inventory())))
+        reply = self._ask(lambda: self._transport.register(self._facts.registration(self._gpus.current())))
         if not reply.ok:
             raise AgentExit(reply)
-        self._take_registered(reply, self._inventory())
+        self._take_registered(reply, self._gpus.current())
         self._on_registered(reply)
         reply = self._send_heartbeat()
         if not reply.ok:
@@ -141,7 +138,7 @@ class Session:
         """Until it is received; a refusal of the very first ends it, since then a person is watching."""
         backoff = Backoff(random, first=1.0)
         while True:
-            inventory = self._inventory()
+            inventory = self._gpus.current()
             reply = self._try_to_register(inventory)
             if reply.ok:
                 break
@@ -158,7 +155,7 @@ class Session:
         now = time.monotonic()
         if now < self._renew_at:
             return
-        inventory = self._inventory()
+        inventory = self._gpus.current()
         reply = self._try_to_register(inventory)
         if reply.ok:
             self._settle(reply, inventory)
@@ -185,7 +182,7 @@ class Session:
         self._on_registered(reply)
 
     def _try_to_register(self, inventory: Inventory | None) -> Reply:
-        registration = self._said = self._facts.registration(inventory)
+        registration = self._gpus.registration(inventory)
         reply = self._ask(lambda: self._transport.register(registration))
         errors = reply.document.get("errors")
         if reply.outcome is not Outcome.REFUSED or not isinstance(errors, list):
@@ -199,22 +196,9 @@ class Session:
         return self._ask(lambda: self._transport.register(kept))
 
     def _take_registered(self, reply: Reply, inventory: Inventory | None) -> None:
-        """Remember what the registry knows now: that is what the node should have."""
         self._registered_at = time.monotonic()
         self.again = False
-        known = inventory or Inventory()
-        capabilities = reply.document.get("capabilities")
-        if isinstance(capabilities, dict):
-            count = capabilities.get("gpu_count", int(capabilities.get("gpu") is True))
-            memory = capabilities.get("gpu_memory")
-            known = Inventory(
-                count if isinstance(count, int) else 0,
-                str(capabilities.get("gpu_type") or ""),
-                round(memory * GIB) if isinstance(memory, (int, float)) and 0 <= memory < MAX_GB else 0,
-            )
-        self._registered = known._replace(remembered=inventory is None or inventory.remembered)
-        if known.number or self._state.get("gpus"):
-            self._state.put(gpus=known.number, gpu_type=known.type, gpu_memory_bytes=known.memory_bytes)
+        self._gpus.take(reply, inventory)
 
     def _beat(self) -> None:
         self._watch.update()
@@ -231,7 +215,7 @@ class Session:
             # Nobody answers on the bus: whatever was missed is said again.
             self.again |= self._found() and not self._transport.answers
             refresh = REFRESH if self._transport.answers else REFRESH_UNANSWERED
-            if self.again or self._knows_more() or time.monotonic() - self._registered_at > refresh:
+            if self.again or self._gpus.outdated() or time.monotonic() - self._registered_at > refresh:
                 self._renew()
         else:
             self._lose(reply)
@@ -243,48 +227,13 @@ class Session:
             "status": self.status,
         }
         if self._facts.instance:
-            # Of one start, and of no use without it.
+            # The sequence counts from one start of the agent, and means nothing without that start's identity.
             report.update(sequence=self._sequence, instance=self._facts.instance)
-        gpus = self._watch.readings(self._expected())
+        gpus = self._watch.readings(self._gpus.expected)
         if gpus is not None:
             report["gpus"] = gpus
         report["timestamp"] = time.time()
         return self._ask(lambda: self._transport.heartbeat(self._facts.name, report))
-
-    def _inventory(self) -> Inventory | None:
-        """What to register: what is there now, or, where that is less or unknown, what is remembered."""
-        seen, kept = self._watch.inventory(), self._remembered()
-        if kept is None or (seen is not None and seen.number > kept.number):
-            return seen
-        if seen is None or seen.number < kept.number:
-            return kept
-        if seen.type not in {"", *kept.type.split(", "), kept.type} or seen.memory_bytes:
-            return seen
-        # One of them does not know what it is: that makes none of them another.
-        return seen._replace(type=kept.type, memory_bytes=kept.memory_bytes)
-
-    def _remembered(self) -> Inventory | None:
-        """What the node had at the latest registration; None where nothing was kept, or what cannot be."""
-        count, kind, memory = (self._state.get(key) for key in ("gpus", "gpu_type", "gpu_memory_bytes"))
-        if type(count) is not int or not 0 < count <= MAX_STATED:
-            return None
-        memory = memory if type(memory) is int and 0 <= memory < MAX_GB * GIB else 0
-        return Inventory(count, clean_text(kind), memory, remembered=True)
-
-    def _expected(self) -> int:
-        return self._registered.number if self._registered else 0
-
-    def _knows_more(self) -> bool:
-        """Whether a look found what the registry does not know."""
-        seen, known = self._inventory(), self._registered
-        if seen is None or known is None or seen.remembered or seen.number < known.number:
-            return False
-        if self._facts.registration(seen) == self._said:
-            return False  # what people state stands, whatever is seen
-        if seen.number > known.number or (known.remembered and seen.number):
-            return True
-        near = abs(seen.memory_bytes - known.memory_bytes) < GIB // 10
-        return bool(seen.number) and (seen.type not in {"", known.type} or (seen.memory_bytes > 0 and not near))
 
     def _ask(self, request: Callable[[], Reply]) -> Reply:
         """What came of the request, made in a thread of its own, so that a signal need not wait for the network."""

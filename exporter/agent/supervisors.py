@@ -22,7 +22,7 @@ HOOK_FILE = "/usr/lib/systemd/system-sleep/aurora-agent-sleep"
 MARKER = "# aurora-agent"
 STOP_SECONDS = 10.0
 _NO_TABLE = re.compile(rb"no crontab|No such file")
-"""As cron, cronie and BusyBox say that somebody has none."""
+"""How cron, cronie and BusyBox report that a user has no crontab."""
 
 
 class Systemd:

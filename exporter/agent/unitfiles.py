@@ -10,7 +10,7 @@ UNIT = """\
 Description=Aurora node agent
 Wants=network-online.target
 After=network-online.target
-# A laptop may be without its network for long: the agent is started again for ever.
+# A laptop may be without its network for long: the agent is started again forever.
 StartLimitIntervalSec=0
 
 [Service]

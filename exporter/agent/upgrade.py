@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from exporter.agent import archive
-from exporter.agent.http import BadAnswer, HttpRegistry
+from exporter.agent.http import HttpRegistry
 from exporter.agent.logs import Log
+from exporter.agent.responsereader import BadAnswer
 
 TRY_SECONDS = 20
 _PATH = re.compile(r"/[A-Za-z0-9./_-]{1,200}")

@@ -37,7 +37,7 @@ class GpuWatch:
         health: Callable[[], Health] = dict,
         stopping: Callable[[], bool] = bool,
     ) -> None:
-        """`every`: seconds between two looks at least; None means that there are none but the first. Nobody waits for
+        """`every`: minimum seconds between two looks; None: look only once. Nobody waits for
         the driver once we are `stopping`.
         """  # noqa: D205 - one sentence
         self._look = look
@@ -66,7 +66,7 @@ class GpuWatch:
         if self._health_call is not None and self._health_call.done:
             self._health, self._health_call = self._health_call.value_or(self._health), None
         if self._call is None:
-            # A look that failed is none: that is made up for with the next heartbeat.
+            # A failed look does not count: the next heartbeat repeats it.
             looked = self._sight in {Sight.SEEN, Sight.ABSENT}
             if looked and (self._every is None or now - self._began < self._every):
                 return

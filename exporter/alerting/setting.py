@@ -72,7 +72,7 @@ class Setting:
 
     @property
     def reboot(self) -> str:
-        """Who is back within twice `offline_after` was rebooted; never less than what Prometheus restores."""
+        """A node that is back within twice `offline_after` was rebooted; at least what Prometheus restores."""
         return format_duration(max(2 * self.thresholds.offline_after, RESTORED_NS))
 
     @property

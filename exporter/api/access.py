@@ -1,4 +1,4 @@
-"""Who may do what, by the credential of a request; where none is asked for, by its address."""
+"""Who may do what: by a request's credential or, where no credential is configured, by its address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from exporter.auth.keyring import Kind, Principal
 from exporter.auth.passwords import Passwords, TooMany
 
 OPEN = frozenset({"/health", "/-/healthy", "/-/ready", JOIN, AGENT})
-"""Read without a credential: what load balancers and new nodes ask for, who have none. No node's data is there."""
+"""Readable without a credential, since load balancers and new nodes have none. These show no node's data."""
 REGISTER = "/nodes/register"
 _READS = frozenset({HTTPMethod.GET, HTTPMethod.HEAD})
 _READERS = frozenset({Kind.READ, Kind.OPERATOR, Kind.USER})

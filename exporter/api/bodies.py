@@ -68,7 +68,7 @@ def may_be_empty(headers: Mapping[bytes, bytes]) -> bool:
 
 
 async def receive_nothing(receive: Receive, media_types: tuple[str, ...]) -> Receive:
-    """Receive a body that must be empty, and give what stands for it. Raises Problem (415) at its first byte, and
+    """Receive a body that must be empty; a `receive` that gives it again. Raises Problem (415) at its first byte, and
     Disconnected.
     """  # noqa: D205 - one sentence
     more = True

@@ -72,7 +72,7 @@ def refuse_cross_site(headers: Mapping[bytes, bytes], *, secure: bool = False) -
 
 
 class Hosts:
-    """Under which names writes are taken, so that a name that was rebound to our address is of no use.
+    """Under which names writes are taken, so that a name that was rebound to our address is useless.
 
     Addresses, localhost, this machine's own name (with its domain where the resolver knows it), what
     `web.listen_address` names, and `web.allowed_hosts`. From a program (which sends no `Origin`) a name without a dot

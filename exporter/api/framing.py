@@ -25,7 +25,7 @@ MAX_HEADERS = 256
 FEW_CHUNKS, SMALL_CHUNK = 1_000, 8
 """A body in more chunks has at least so many bytes a chunk on average: each is a call, whatever its size."""
 REFUSED_AFTER = 1.0
-"""Seconds: who sends such a body once more at once costs little meanwhile."""
+"""Seconds: a client that resends such a body at once costs little meanwhile."""
 HEARTBEAT_PATH = "/heartbeat"
 """What a heartbeat's path ends with; the request waits for no turn."""
 READS = {"GET", "HEAD", "OPTIONS"}

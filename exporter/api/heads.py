@@ -62,7 +62,7 @@ def take_host_of_target(target: bytes, headers: Headers) -> None:
 
 
 def without_upgrade(method: bytes, target: bytes, version: str, headers: Headers) -> bytes:
-    """The head again, without what asks for an upgrade; that the connection shall be closed stays."""
+    """The head without its request for an upgrade; `Connection: close` stays."""
     kept = [b"%b: %b\r\n" % header for header in headers if header[0] not in HOP_BY_HOP]
     options = [option for name, value in headers if name == b"connection" for option in value.lower().split(b",")]
     if b"close" in map(bytes.strip, options):

@@ -29,7 +29,7 @@ HEARTBEAT, HEARTBEATS = "/nodes/{name}/heartbeat", "/heartbeats"
 MAX_TOGETHER = 20_000
 """So many rejections are still an answer of a few megabytes."""
 MAX_IGNORED_TOGETHER = 1000
-"""After so many parts that were left out, no more are named."""
+"""At most this many ignored parts are listed."""
 STEP = 20
 """Heartbeats between two looks at the time."""
 END: Message = {"type": "http.response.body"}

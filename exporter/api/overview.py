@@ -1,4 +1,4 @@
-"""The mesh as a whole: who reaches whom, and what it adds up to."""
+"""The mesh as a whole: its connections and its totals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from exporter.exposition.yielder import Yielder
 from exporter.nodemap.nodemap import NodeMap
 
 MAX_CONNECTIONS = 500_000
-"""Rules multiply nodes: above this the rest is counted and left out, so that no reader can keep us busy for ever."""
+"""Rules multiply nodes: above this the rest is only counted, so that no reader can keep us busy without end."""
 CHUNK = 200
 CONNECTION = '{"source":"%s","target":"%s","type":"%s"}%.0s'
 """Names and types need no escape in JSON. A walk's lines end in a sample's value, which has no place here."""

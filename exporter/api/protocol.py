@@ -106,7 +106,7 @@ class DeadlineProtocol(FramedProtocol):
             self.since = self.loop.time()
 
     def no_place(self) -> Problem | None:
-        """Why there is none for the connection."""
+        """Why there is no room for the connection."""
         if not self._turned_away:
             return None
         return Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"})

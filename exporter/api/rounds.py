@@ -40,7 +40,7 @@ def is_heartbeat(data: bytes) -> bool:
 
 
 class Rounds:
-    """Of one server. What has no place in a round waits for one of the next: who has taken the least time is first."""
+    """Of one server. What does not fit into a round waits for a later one; who took the least time goes first."""
 
     _of_server: ClassVar[WeakKeyDictionary[ServerState, Rounds]] = WeakKeyDictionary()
 
@@ -146,7 +146,7 @@ class Inflow(FlowControl):
         self._planned = False
         """Whether its turn comes."""
         self.spent = 0.0
-        """Seconds of parsing that the latest request has taken so far: who has taken less comes first."""
+        """Seconds of parsing that the latest request has taken so far; a connection that took less goes first."""
         self.unparsed = b""
 
     def receive(self, data: bytes) -> None:

@@ -28,7 +28,7 @@ class Shared(Generic[T]):
         return self._task.done()
 
     async def result(self) -> T:
-        """The result, at once or once it is there; raises what the work raised. Who gives up does not stop the work."""
+        """The result, at once or once it is there; raises what the work raised. Giving up does not stop the work."""
         if not self._task.done():
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
@@ -43,7 +43,7 @@ class Shared(Generic[T]):
 
 
 class SharedByKey(Generic[T]):
-    """Results under way, each by what was asked: who asks for the same meanwhile has the same."""
+    """Results under way, keyed by the request: equal requests share one result."""
 
     def __init__(self) -> None:
         self._running: dict[Hashable, Shared[T]] = {}

@@ -1,4 +1,4 @@
-"""`GET /transitions`: what happened lately in the whole mesh, so that what was suppressed can be seen."""
+"""`GET /transitions`: what happened recently in the whole mesh, so that what was suppressed can be seen."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Trust:
         self._peers: dict[str, Caller] = {}
 
     def judge(self, auth: Auth, scope: Scope, headers: Mapping[bytes, bytes]) -> Caller:
-        """Who sent the request: the peer, or whom a trusted proxy names."""
+        """Who sent the request: the peer, or the client that a trusted proxy names."""
         if auth is not self._auth:
             self._auth, self._peers = auth, {}
         client = scope.get("client")
@@ -92,7 +92,7 @@ class Trust:
 def _is_forwarded(headers: Mapping[bytes, bytes]) -> bool:
     """Whether somebody passed the request on: then the peer is not its sender."""
     others = [name for name in headers if name not in _DIRECT and len(name) <= LONGEST_NAME]
-    # Programs behind CGI take `_` for `-`.
+    # Programs behind CGI read `_` as `-`.
     return len(others) > MAX_OTHERS or any(_FORWARDING.search(name.replace(b"_", b"-")) for name in others)
 
 

@@ -71,7 +71,7 @@ def page(files: Files) -> Handler:
 
 
 def node_page(files: Files, service: Service) -> Handler:
-    """The page of one node; 404, and the page says so, where none has this name."""
+    """The page of one node; where no node has this name it is a 404, and the page says so."""
 
     async def handle(request: Request) -> Response:
         response = files.answer("index.html", request)

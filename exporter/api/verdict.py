@@ -57,7 +57,7 @@ MISSING = {
 
 
 class Trouble(msgspec.Struct, omit_defaults=True):
-    """One thing that is wrong. `alert` is the rule that stands for it, `runbook` its page.
+    """One thing that is wrong. `alert` is the rule that reports it, `runbook` its page.
 
     Of a node whose own alert is suppressed, the severity is info.
     """

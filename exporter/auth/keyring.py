@@ -111,7 +111,7 @@ class Keyring:
             if not right:
                 return None
             if derived is None:
-                # Only names of those who proved theirs are remembered: nobody else can fill the cache.
+                # Only names that proved to be right are cached, so that nobody else can fill the cache.
                 if len(tokens.derived) >= MAX_REMEMBERED:
                     tokens.derived.clear()
                 tokens.derived[name] = self._derive(name)

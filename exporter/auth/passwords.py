@@ -24,7 +24,7 @@ class TooMany(Exception):
 
 
 class Passwords:
-    """What was right and what was wrong lately is remembered, keyed by a code that nobody else can work out."""
+    """Recent results, right and wrong, are cached, keyed by a code that nobody else can compute."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
@@ -34,7 +34,7 @@ class Passwords:
         self._waiting = 0
 
     def remembered(self, users: Mapping[str, bytes], user: str, password: bytes) -> bool | None:
-        """Whether it is right, if it was checked lately; None otherwise."""
+        """Whether it is right, if it was checked recently; None otherwise."""
         code = self._code(users, user, password)
         return True if code in self._right else False if code in self._wrong else None
 

@@ -169,7 +169,7 @@ def _set_versions(context: ssl.SSLContext, settings: Mapping[str, Any]) -> None:
     if chosen["min_version"] > chosen["max_version"]:
         raise Invalid.of("max_version", "expected no less than min_version")
     with warnings.catch_warnings():
-        # Who asks for TLS 1.0 by name knows that it is old.
+        # TLS 1.0 is only used where the file names it: its owner knows that it is old.
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version, context.maximum_version = chosen["min_version"], chosen["max_version"]
 

@@ -33,7 +33,7 @@ class ClusterProbe:
         self._clock = clock
 
     async def publish(self, subscribed_at: bytes, every_ns: Callable[[], int]) -> None:
-        """Runs until cancelled; `subscribed_at`: the id of the node that shall receive it from another."""
+        """Runs until cancelled; `subscribed_at`: the id of the Redis node where we subscribe; another one publishes."""
         while True:
             client = cast("RedisCluster", connect(self._url))
             try:

@@ -1,4 +1,4 @@
-"""What becomes of an event that came over the bus."""
+"""How an event from the bus is processed."""
 
 from __future__ import annotations
 

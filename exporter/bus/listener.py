@@ -67,7 +67,7 @@ class BusListener:
     ) -> None:
         """`node_map` raises StillLoading until there is one; `source` is what the bus transport needs to receive.
 
-        Raises Invalid for a URL that is none of redislink's.
+        Raises Invalid for a URL that redislink does not accept.
         """
         self._url = parse_redis_url(url)
         self._channel = channel
@@ -131,12 +131,11 @@ class BusListener:
                     if reply[:2] != [b"subscribe", channel.encode()]:
                         raise ValueError(f"subscribing was answered with {shown(reply)}")
             self._proven_ns = self._clock.monotonic_ns()
+            # Not up before the first proof: a Redis that loads its data takes subscriptions, and answers no ping.
+            work = [self._read(connection), self._ping(connection)]
             if self._probe:
-                probing = self._probe.publish(identity, self._look_every_ns)
-                await first_of(self._read(connection), self._ping(connection), probing)
-            else:
-                self._reception_returns()
-                await first_of(self._read(connection), self._ping(connection))
+                work.append(self._probe.publish(identity, self._look_every_ns))
+            await first_of(*work)
         finally:
             await connection.disconnect(nowait=True)
             await client.aclose()

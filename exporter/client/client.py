@@ -136,7 +136,7 @@ class Client:
         return self.get(node_path(name)).of(Node)
 
     def why(self, name: str) -> Why:
-        """What its status rests on."""
+        """Why it has its status."""
         return self.get(f"{node_path(name)}/why").of(Why)
 
     def transitions(self, name: str, limit: int = 100) -> list[Transition]:
@@ -148,7 +148,7 @@ class Client:
         return self.get("/transitions", {"since": since, "limit": limit}).of(Recent)
 
     def topology(self) -> Topology:
-        """Who reaches whom."""
+        """Which node reaches which."""
         return self.get("/topology").of(Topology)
 
     def stats(self) -> Stats:

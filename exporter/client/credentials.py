@@ -1,4 +1,4 @@
-"""How a program shows who it is: a token, or a certificate; and whom it trusts."""
+"""How a program shows who it is, by a token or a certificate, and which authority it trusts."""
 
 from __future__ import annotations
 

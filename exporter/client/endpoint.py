@@ -60,7 +60,7 @@ def _split(url: str) -> tuple[SplitResult, str, int | None]:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError:  # what stands for the port is none, or a bracket is missing
+    except ValueError:  # the port is no number, or a bracket is missing
         raise Invalid.of("", EXPECTED) from None
     if parts.scheme not in _PORTS or not host or port == 0 or parts.query or parts.fragment or not _is_plain(url):
         raise Invalid.of("", EXPECTED)

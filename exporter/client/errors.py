@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from exporter.client.endpoint import Endpoint
 from exporter.client.http import NoAnswer, Response
-from exporter.client.problems import UNKNOWN_NODE, Problem, retry_after_seconds
+from exporter.client.problems import Problem, retry_after_seconds
 from exporter.domain.errors import AuroraError
+from exporter.domain.requestoutcome import UNKNOWN_NODE
 
 
 class ClientError(AuroraError):

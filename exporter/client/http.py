@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import http.client
-import io
 import socket
 import ssl
 import threading
@@ -12,9 +11,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from exporter.client.connection import TimedConnection
 from exporter.client.credentials import Credentials
 from exporter.client.endpoint import Endpoint, parse_endpoint
 from exporter.domain.clock import SECOND
@@ -77,7 +76,7 @@ class HttpService:
         elif endpoint.authorization:
             self._headers["Authorization"] = endpoint.authorization
         self._keep = keep
-        self._idle: list[_Connection] = []
+        self._idle: list[TimedConnection] = []
         self._lock = threading.Lock()
 
     def request(
@@ -128,23 +127,23 @@ class HttpService:
         while (connection := self._take()) is not None:
             connection.close()
 
-    def _take(self) -> _Connection | None:
+    def _take(self) -> TimedConnection | None:
         with self._lock:
             return self._idle.pop() if self._idle else None
 
-    def _give_back(self, connection: _Connection) -> None:
+    def _give_back(self, connection: TimedConnection) -> None:
         with self._lock:
             if len(self._idle) < self._keep:
                 self._idle.append(connection)
                 return
         connection.close()
 
-    def _connection(self) -> _Connection:
-        return _Connection(self.endpoint, self._tls)
+    def _connection(self) -> TimedConnection:
+        return TimedConnection(self.endpoint, self._tls)
 
     def _exchange(
         self,
-        connection: _Connection,
+        connection: TimedConnection,
         deadline: float,
         method: str,
         path: str,
@@ -164,7 +163,7 @@ class HttpService:
             self._give_back(connection)
         return answer
 
-    def _lines(self, connection: _Connection, response: http.client.HTTPResponse) -> Iterator[bytes]:
+    def _lines(self, connection: TimedConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:
         while True:
             connection.deadline = time.monotonic() + self._timeout_seconds
             line = response.readline(MAX_LINE_BYTES)
@@ -212,70 +211,3 @@ def _whole(response: http.client.HTTPResponse, max_bytes: int) -> Response:
 def _head(response: http.client.HTTPResponse, body: bytes) -> Response:
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Response(response.status, response.reason, headers, body)
-
-
-class _Connection(http.client.HTTPConnection):
-    """A connection whose every wait ends at `deadline` (monotonic seconds)."""
-
-    deadline = 0.0
-
-    def __init__(self, endpoint: Endpoint, tls: ssl.SSLContext | None) -> None:
-        super().__init__(endpoint.host, endpoint.port)
-        self._tls = tls
-        self._server_hostname = endpoint.host
-
-    def connect(self) -> None:
-        """Connect, over TLS where there is a context."""
-        plain = socket.create_connection((self.host, self.port), self.left())
-        try:
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock = self._tls.wrap_socket(plain, server_hostname=self._server_hostname) if self._tls else plain
-        except BaseException:
-            plain.close()
-            raise
-        self.sock: Any = _TimedSocket(sock, self)
-
-    def left(self) -> float:
-        """Seconds until the deadline; TimeoutError where none are left."""
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-
-class _TimedSocket:
-    """What http.client needs of a socket; each call may take only what is left of the connection's time."""
-
-    def __init__(self, sock: socket.socket, connection: _Connection) -> None:
-        self._sock = sock
-        self._connection = connection
-
-    def sendall(self, data: Any) -> None:
-        self._sock.settimeout(self._connection.left())
-        self._sock.sendall(data)
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        """A reader of its own; the socket closes once both are closed."""
-        assert mode == "rb"  # noqa: S101 - what http.client reads by
-        return io.BufferedReader(_TimedReader(self._sock, self._connection))
-
-    def close(self) -> None:
-        self._sock.close()
-
-
-class _TimedReader(io.RawIOBase):
-    def __init__(self, sock: socket.socket, connection: _Connection) -> None:
-        self._sock = sock
-        self._raw = sock.makefile("rb", buffering=0)
-        self._connection = connection
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(self._connection.left())
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()

@@ -12,8 +12,9 @@ from exporter.client.credentials import Credentials
 from exporter.client.endpoint import REGISTRY_PORT, node_path, parse_endpoint
 from exporter.client.http import HttpService, NoAnswer, Response, no_answer
 from exporter.client.outcomes import refusal, unreachable
-from exporter.client.protocol import OK, Outcome, Reply
+from exporter.client.protocol import OK, Reply
 from exporter.client.workers import Workers
+from exporter.domain.requestoutcome import Outcome
 
 TIMEOUT_SECONDS = 5.0
 GRACE_SECONDS = 0.5

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from exporter.client.protocol import OK, Outcome, Reply
+from exporter.client.protocol import OK, Reply
 from exporter.domain.eventnames import CHANNEL, DEREGISTER, HEARTBEAT, REGISTER
+from exporter.domain.requestoutcome import Outcome
 from exporter.domain.text import shown
 from exporter.redislink.connecting import TIMEOUT_SECONDS, connect
 from exporter.redislink.errors import REDIS_ERRORS, explain

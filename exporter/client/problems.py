@@ -10,7 +10,6 @@ from exporter.client.http import Response
 from exporter.domain.errors import Fault
 
 PROBLEM = "application/problem+json"
-UNKNOWN_NODE = "urn:aurora:problem:unknown-node"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-
-class Outcome(enum.StrEnum):
-    """What came of it, classified by what its sender should do next."""
-
-    OK = "ok"
-    UNKNOWN = "unknown"
-    """No node of this name is registered: register, then go on."""
-    DEPARTED = "departed"
-    """Somebody deregistered the node a moment ago: only a registration brings it back."""
-    CONFLICT = "conflict"
-    """The name belongs to a living machine with another `node_id`."""
-    REFUSED = "refused"
-    """Not like this: the same words will be refused again until somebody changes something."""
-    UNAVAILABLE = "unavailable"
-    """Not now: the same words are safe to repeat later."""
-    UNREACHABLE = "unreachable"
-    """No answer came, or none in time: it may have arrived or not, and is safe to repeat."""
+from exporter.domain.requestoutcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The registry's answer, or what stands for one where there is none."""
+    """The registry's answer, or what takes its place where none came."""
 
     outcome: Outcome
     reason: str = ""
@@ -48,7 +31,7 @@ OK = Reply(Outcome.OK)
 
 
 class RegistryClient(Protocol):
-    """A way to the registry. Each call is made at most within the voice's timeout, and never raises for the way."""
+    """A way to the registry. Each call is made at most within the client's timeout, and never raises for the way."""
 
     @property
     def endpoint(self) -> str:

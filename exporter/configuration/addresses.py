@@ -78,7 +78,7 @@ def http_url(value: Any) -> str:
     url = _split(value)
     try:
         fits = url is not None and url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-    except ValueError:  # what stands for the port is none
+    except ValueError:  # the port is no number
         fits = False
     if not fits:
         raise _refused_url("http://host:port or https://host:port", value)

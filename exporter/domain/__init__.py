@@ -1,1 +1,1 @@
-"""Types and rules of the mesh. No I/O; the clock is passed in; knows nothing of the floors above."""
+"""Types and rules of the mesh. No I/O; the clock is passed in; imports nothing from the floors above."""

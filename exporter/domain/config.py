@@ -66,7 +66,7 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Who may write. Token files are named here and read by the edge."""
+    """Who may write. Token files are named here and read by `auth`."""
 
     trusted_networks: tuple[Network, ...] = TRUSTED_NETWORKS
     trusted_proxies: tuple[Network, ...] = ()

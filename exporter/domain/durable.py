@@ -90,8 +90,8 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """What happened lately in the whole mesh, newest first in mesh time; at one time, by name backwards."""
+    """What happened recently in the whole mesh, newest first in mesh time; at one time, by name backwards."""
 
     transitions: list[Transition] = field(default_factory=list)
     tombstones: list[Tombstone] = field(default_factory=list)
-    """Of the nodes that are gone still: one that registered again has none."""
+    """Of nodes that are still gone; a node that registered again has none."""

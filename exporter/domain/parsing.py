@@ -127,7 +127,7 @@ class _Salvage:
         return PartialHeartbeat(**fields, gpus=gpus, ignored=tuple(self._ignored), counts=dict(self._counts))
 
     def _gpus(self, value: Any) -> tuple[GpuReading, ...] | None:
-        """The readings; None where there are none to be read, which says nothing of the GPUs."""
+        """The readings; None where none can be read, which does not mean that there are no GPUs."""
         if value is None:
             return None
         if value is strictjson.AMBIGUOUS:

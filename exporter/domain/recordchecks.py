@@ -55,7 +55,7 @@ class BadRecord(ValueError):
 
 
 def check_record(record: NodeRecord, key: str) -> NodeRecord:
-    """The record; BadRecord where it is none that a registration could have made, or not of this name."""
+    """The record; BadRecord where no registration could have made it, or where it has another name."""
     _check_key(record.registration.name, key)
     _check_times(record)
     _check_times(record.lifecycle)

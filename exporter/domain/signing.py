@@ -46,7 +46,7 @@ def signed_event(token: str, event_type: str, source_node: str, data: Any, at_ms
 
 
 def signature_of(text: Any) -> tuple[int, str] | None:
-    """Time and code of a signature `t=MILLISECONDS,v1=CODE`; None where it is none."""
+    """Time and code of a signature `t=MILLISECONDS,v1=CODE`; None where it is invalid."""
     if not isinstance(text, str):
         return None
     time, separator, code = text.partition(",v1=")

@@ -1,4 +1,4 @@
-"""Topology: who reaches whom, by rules over roles and GPUs, and by the links that nodes state themselves."""
+"""Topology: which node reaches which, by rules over roles and GPUs, and by the links that nodes state themselves."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Turns:
 
 
 def resolve(future: asyncio.Future[Value], value: Value) -> bool:
-    """Give the future its value; whether it had none yet, and was not cancelled."""
+    """Give the future its value; False where it already had one or was cancelled."""
     if future.done():
         return False
     future.set_result(value)

@@ -91,8 +91,7 @@ class HeartbeatIntake:
     def waited_on_bus(self) -> bool:
         """Whether what the bus brings now may be from a stop of this process, and have waited in a buffer since.
 
-        It is none of now, by which a node that died meanwhile would come back, until a ping that was sent since is
-        answered.
+        Until a ping that was sent since then is answered, such an event is no proof that its node is alive now.
         """
         self._note_stall()
         return self._freshness.waited_on_bus()

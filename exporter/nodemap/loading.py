@@ -25,8 +25,10 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
     local = node_map.mesh_time.local
     for stored in snapshot.nodes:
         put_stored(node_map, stored)
+    # By the wall clock, which may be wrong: it counts for nothing.
+    down_ns = max(0, now_ns - local(mark.alive_ns))
     for tombstone in sorted(snapshot.tombstones, key=lambda tombstone: tombstone.revision_ns):
-        node_map.remove(tombstone)
+        node_map.tombstones.add(tombstone, now_ns, node_map.thresholds, down_ns=down_ns)
     waiting = sorted(node_map.nodes(), key=lambda node: node.last_heartbeat_ns)
     for path in node_map.paths:
         outages = [(local(from_ns), local(to_ns)) for from_ns, to_ns in mark.outages.get(path.transport, [])]

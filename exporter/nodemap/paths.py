@@ -10,7 +10,7 @@ from exporter.domain.status import Thresholds, Transport
 
 NEVER = 1 << 62
 STOPPED = 0
-"""What stands for a registry that stopped in good order."""
+"""The count of writes of a registry that shut down cleanly."""
 
 
 class Path:

@@ -69,7 +69,7 @@ def by_somebody_else(node: Node, identity: str) -> bool:
 
 
 def is_clone(node: Node, identity: str, now_ns: int, within_ns: int) -> bool:
-    """Whether two take turns in sending for the node: one that was replaced a while ago is back.
+    """Whether two machines alternate in sending for the node: one that was replaced a while ago is back.
 
     A machine that starts again, or moves, is another identity each time; only two machines alternate.
     """
@@ -106,7 +106,7 @@ def note_health(node: Node) -> bool:
 
 
 def _current(reading: GpuReading, stale_after_ns: int) -> GpuReading:
-    """The reading; one that was old already when it was sent says only that the GPU is there."""
+    """The reading; one that was already old when it was sent only shows that the GPU is there."""
     if reading.age_seconds is None or reading.age_seconds * SECOND <= stale_after_ns:
         return reading
     return GpuReading(reading.index, reading.uuid, age_seconds=reading.age_seconds, lost=reading.lost)

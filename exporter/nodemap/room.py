@@ -44,7 +44,7 @@ class Room:
         """Of all registrations and readings: an estimate that is cheap, and not far below what they take."""
 
     def warn_if_exceeded(self) -> None:
-        """Say so where there is more than should be: a store brought it, or the limit was lowered."""
+        """Log a warning where there is more than allowed: a store had it, or the limit was lowered."""
         if self.state_bytes > self.max_state:
             _log.warning(
                 "nodes state more than limits.max_state: all are served, and none may state more",
@@ -65,7 +65,7 @@ class Room:
         ahead.bytes += grown
 
     def exchange(self, before: Registration | None, after: Registration | None) -> None:
-        """A registration took another's place; None: there was or is none."""
+        """A registration replaced another; None: there was none before, or is none now."""
         if before is not after:
             self.state_bytes += registration_bytes(after) if after else 0
             self.state_bytes -= registration_bytes(before) if before else 0

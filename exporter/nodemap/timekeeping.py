@@ -94,7 +94,7 @@ class Timekeeper:
         """Judge nodes that are missing, `left` at most, by new rules where those are milder; how many more may be.
 
         The latest heartbeat comes first, and each goes to the front of its new queue: all queues stay in order. Where
-        the rules are stricter, the fronts of the queues say so.
+        the rules are stricter, the fronts of the queues show it.
         """
         node_map = self._node_map
         while self._to_review is not None and left != 0:
@@ -105,7 +105,7 @@ class Timekeeper:
             elif node_map.find(node.name) is node:
                 status = node_map.thresholds.status(node_map.counted_age_ns(node))
                 if status is not node.status and Status.OFFLINE is not status and node.status is not Status.ACTIVE:
-                    # Active as of the heartbeat that it rests on: no other registry may take it for a new one.
+                    # Active since its last heartbeat: other registries must not take this for a new heartbeat.
                     node_map.set_status(node, status, node.last_heartbeat_ns if status is Status.ACTIVE else now_ns)
                     Queue.to_front(node)
                 node_map.aggregates.review(node, now_ns)

@@ -9,7 +9,7 @@ from exporter.nodemap.meshtime import MeshTime
 LATE_INTERVALS = 2
 """For so many heartbeat intervals the late heartbeats of a departed node are ignored."""
 MAX_DEPARTED = 50_000
-"""So many nodes that are gone are remembered, the latest; ever new names would else fill the memory for days."""
+"""We remember at most this many gone nodes, the latest: otherwise ever new names would fill the memory for days."""
 
 
 class Tombstones:
@@ -21,13 +21,16 @@ class Tombstones:
         """Oldest first."""
         self._late_until_ns: dict[str, int] = {}
 
-    def add(self, tombstone: Tombstone, now_ns: int, thresholds: Thresholds) -> None:
-        """The node is gone; where it departed, its late heartbeats are ignored for a while."""
+    def add(self, tombstone: Tombstone, now_ns: int, thresholds: Thresholds, *, down_ns: int = 0) -> None:
+        """The node is gone; where it departed, its late heartbeats are ignored for a while.
+
+        `down_ns`: for so long since then nobody could have received them.
+        """
         self.by_name.pop(tombstone.name, None)
         self.by_name[tombstone.name] = tombstone
         if tombstone.removal is Removal.DEPARTED:
             self._late_until_ns.pop(tombstone.name, None)
-            left_ns = min(self._mesh_time.local(tombstone.revision_ns), now_ns)
+            left_ns = min(self._mesh_time.local(tombstone.revision_ns) + down_ns, now_ns)
             self._late_until_ns[tombstone.name] = left_ns + LATE_INTERVALS * thresholds.heartbeat_interval
 
     def drop(self, name: str) -> None:

@@ -10,7 +10,7 @@ FIRST_FREE = 3
 
 
 def open_closed_streams() -> None:
-    """Let what is written there go nowhere, and not into a socket or file that gets the number; nor be an error."""
+    """Discard what is written there: it must neither raise nor reach a socket or file that reuses the descriptor."""
     # A file that is opened gets the lowest number that is free.
     while (number := os.open(os.devnull, os.O_RDWR)) < FIRST_FREE:
         pass

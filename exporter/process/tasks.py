@@ -2,7 +2,7 @@
 
 Before Python 3.12 `asyncio.wait_for`, which redis-py calls for every command, swallows a cancellation that arrives as
 its own wait completes; an `asyncio.TaskGroup` cancels its tasks once and then waits for them without limit, and so
-does `asyncio.run` at its end. A task that missed its one cancellation would run on for ever.
+does `asyncio.run` at its end. A task that missed its one cancellation would run on forever.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where programs start whose packages may be missing: the base installation has none of a server's."""
+"""Entry points of programs whose packages may be missing: the base installation has no server packages."""
 
 from __future__ import annotations
 

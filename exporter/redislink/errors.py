@@ -8,10 +8,11 @@ from redis.asyncio.sentinel import MasterNotFoundError
 from exporter.redislink.url import RedisUrl
 
 ODD_ANSWERS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
-"""What redis-py raises, and we as we read them, where answers are none of a Redis, or unasked for."""
+"""What redis-py raises, and what our parser raises for replies that no Redis sends or that nobody asked for."""
 REDIS_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError, *ODD_ANSWERS)
 """All that a client's call may raise, time that ran out (TimeoutError is an OSError) included."""
 _NO_REDIS = "it does not answer as a Redis does: is it another server, or one that wants TLS (rediss://)?"
+_REPLICA = "it is a replica and takes no writes: give the master's address, or its Sentinels'"
 _TOO_LARGE = "its answer is larger than any that we ask for: is it another server, or does another program write there?"
 
 _BY_TYPE: tuple[tuple[type[Exception], str], ...] = (
@@ -19,8 +20,9 @@ _BY_TYPE: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.AuthenticationError, "it refuses the user and password: set the right ones in its URL"),
     (exceptions.NoPermissionError, "its user lacks a permission"),
     (exceptions.OutOfMemoryError, "it is out of memory and takes no writes: raise its maxmemory or free some"),
-    (exceptions.ReadOnlyError, "it is a replica and takes no writes: give the master's address, or its Sentinels'"),
+    (exceptions.ReadOnlyError, _REPLICA),
     (exceptions.BusyLoadingError, "it is still loading its data: wait"),
+    (exceptions.MasterDownError, "it is a replica that lost its master, and answers nothing until it has one"),
     (exceptions.ClusterDownError, "its cluster is down: some of its slots are served by nobody"),
     (exceptions.SlotNotCoveredError, "its cluster is down: some of its slots are served by nobody"),
     (exceptions.MaxConnectionsError, "all connections to it are in use"),
@@ -39,8 +41,10 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
     ("the answer is too large", _TOO_LARGE),
     ("OOM", "it is out of memory and takes no writes: raise its maxmemory or free some"),
     ("MISCONF", "it takes no writes, since it cannot save to its disk: look into its log"),
+    ("BUSY Redis is busy", "it is busy with a script that another program runs: wait, or end it by SCRIPT KILL"),
     ("NOREPLICAS", "it takes no writes, since too few of its replicas are there"),
-    ("READONLY", "it is a replica and takes no writes: give the master's address, or its Sentinels'"),
+    ("READONLY", _REPLICA),
+    ("UNBLOCKED force unblock", _REPLICA),
     ("max number of clients", "it has as many clients as it allows: raise its maxclients"),
     ("Connect call failed", "it refuses connections: nobody listens at this address"),
     ("Connection refused", "it refuses connections: nobody listens at this address"),

@@ -57,7 +57,7 @@ class BoundedParser(_AsyncHiredisParser):
         self._transport = connection._writer.transport  # noqa: SLF001 - it has no other name
 
     def on_disconnect(self) -> None:
-        """End the connection: closing it would first wait, for ever, until the server took what we had to say."""
+        """End the connection: closing it would first wait, without limit, until the server has read what we sent."""
         super().on_disconnect()  # type: ignore[no-untyped-call]  # as it ships
         self._reader, self._chunk, self._fed = None, b"", 0
         if self._transport is not None:

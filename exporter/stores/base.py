@@ -126,7 +126,8 @@ class Store(Protocol):
     async def load(self) -> Snapshot:
         """Everything that is kept. Damage raises StoreRefused: never a part, never an empty one, without an error.
 
-        Nodes stand by their time of registration and then by name. Tombstones of more than 7 days are pruned.
+        Nodes stand by their time of registration and then by name. Tombstones of more than 7 days before the mark are
+        pruned: in mesh time, as no wall clock may decide what is forgotten.
         """
 
     async def save(self, batch: Batch) -> Saved:

@@ -48,7 +48,7 @@ class MemoryStore:
     async def load(self) -> Snapshot:
         """What was saved in this process."""
         rows = self._rows
-        rows.prune(time.time_ns() - KEEP_TOMBSTONES)
+        rows.prune((self._mark.alive_ns if self._mark else time.time_ns()) - KEEP_TOMBSTONES)
         nodes = [
             stored_node(record, rows.heartbeats.get(name), rows.last_transition(name))
             for name, record in rows.records.items()

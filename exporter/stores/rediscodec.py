@@ -93,6 +93,11 @@ def read_state(answer: list[bytes]) -> State:
     return State(dataset, run, int(last.partition("-")[0]), time_ns, int(max_memory), policy)
 
 
+def read_mesh_time(value: bytes | None) -> int:
+    """The latest mesh time that a registry wrote; 0 where there is none, or what others put in its place."""
+    return int(value) if value and len(value) == DIGITS and value.isdigit() else 0
+
+
 def parts(batch: Batch) -> list[Batch]:
     """The batch in parts of at most PART nodes; each node's changes stay together and in order."""
     names = dict.fromkeys(
@@ -173,8 +178,7 @@ def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
     for name, writes in zip(peers[::2], peers[1::2], strict=True):
         if writes.isdigit() and is_name(name.decode(errors="replace")):
             saved.peers[name.decode()] = int(writes[:DIGITS])
-    if time and len(time[0]) == DIGITS and time[0].isdigit():
-        saved.mesh_ns = int(time[0])
+    saved.mesh_ns = read_mesh_time(time[0] if time else None)
     saved.records.update(name.decode() for name in records)
     saved.tombstones.update(name.decode() for name in tombstones)
     saved.missing.update(name.decode() for name in missing)

@@ -57,9 +57,9 @@ class RedisData:
 
     async def load(self, known: codec.State) -> Snapshot:
         """Everything, in parts, so that neither Redis nor we are held up; raises DatasetLost if it changed hands."""
-        mark = await self._load_marks(known.time_ns)
+        mark = await self._load_marks(await self._mesh_ns() or known.time_ns)
         tombstones = await self._load_hash(codec.TOMBSTONES, codec.read_tombstone)
-        await self._expire_tombstones(tombstones, known.time_ns - KEEP_TOMBSTONES)
+        await self._expire_tombstones(tombstones, (mark.alive_ns if mark else known.time_ns) - KEEP_TOMBSTONES)
         await self._index_tombstones(tombstones)
         recorded = await self._load_hash(codec.RECORDED, codec.read_recorded)
         heartbeats = await self._load_hash(codec.HEARD, codec.read_heard)
@@ -165,13 +165,19 @@ class RedisData:
                         codec.ASIDE, mapping={prefix + field: value for field, value in values.items()}
                     )
 
+    async def _mesh_ns(self) -> int:
+        """The latest mesh time that a registry wrote, which no wall clock moves; 0 where there is none."""
+        async with self.asking():
+            value: Any = await self.client.get(codec.TIME)
+        return codec.read_mesh_time(value)
+
     async def _load_marks(self, now_ns: int) -> Mark | None:
-        """The freshest mark; those of registries that are long gone are removed."""
+        """The freshest mark; those of registries that are long gone are removed. `now_ns`: mesh time."""
 
         def read(instance: str, value: bytes) -> Mark:
             mark = codec.read_mark(instance, value)
             if mark.alive_ns > now_ns + MARK_AHEAD:
-                raise BadRecord(RecordFault.TIME, "it is of a time that Redis' own clock has not come to")
+                raise BadRecord(RecordFault.TIME, "it is of a time that has not come")
             return mark
 
         marks = await self._load_hash(codec.MARKS, read)

@@ -133,7 +133,10 @@ class _Opened:
 
     def load(self) -> Snapshot:
         with refusing_damage(self._path):
-            self._transaction(lambda: self._rows.prune(time.time_ns() - KEEP_TOMBSTONES))
+            mark = self._rows.mark()
+            # In mesh time, as revisions are: whatever the wall clock says, what left just now is kept.
+            now_ns = mark.alive_ns if mark else time.time_ns()
+            self._transaction(lambda: self._rows.prune(now_ns - KEEP_TOMBSTONES))
             return self._rows.snapshot()
 
     def save(self, batch: Batch) -> Saved:

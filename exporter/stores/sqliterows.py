@@ -154,8 +154,11 @@ class SqliteRows:
         records = self._whole("nodes", "SELECT name, revision_ns, epoch, record, checksum FROM nodes", _record)
         nodes = [stored_node(record, heartbeats.get(record.name), recorded.get(record.name)) for record in records]
         tombstones = self._whole("tombstones", _TOMBSTONES, _tombstone)
-        marks = [*self._whole("mark", "SELECT id, record, checksum FROM mark", _mark)]
-        return Snapshot(sorted(nodes, key=registration_order), [*tombstones], marks[0] if marks else None)
+        return Snapshot(sorted(nodes, key=registration_order), [*tombstones], self.mark())
+
+    def mark(self) -> Mark | None:
+        """The last one; StoreRefused where it is not what was written."""
+        return next(self._whole("mark", "SELECT id, record, checksum FROM mark", _mark), None)
 
     def _put(self, table: str, *cells: Cell) -> None:
         places = ", ".join("?" * len(cells))

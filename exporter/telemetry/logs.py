@@ -25,7 +25,7 @@ _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 _BARE = re.compile(r"[!#-<>-\[\]-~]+")
 """Values that logfmt takes without quotes: printable ASCII but for space, quote, equals sign and backslash."""
 _NO_KEY = re.compile(r"[^A-Za-z0-9_.]")
-# What JSON leaves as it is although a terminal or a log shipper may take it for a new line, or turn the text around.
+# Characters that JSON keeps, although a terminal or log shipper may read them as a newline or reverse the text.
 _TRICKY = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _NOTHING: Mapping[str, str] = {}
 _writers: list[LineWriter] = []

@@ -116,7 +116,7 @@ function apply(type, data, changed) {
   changed.add(data.node);
 }
 
-/** Follow the stream for ever; after each gap everything is loaded again unless the stream resumes. */
+/** Follow the stream forever; after each gap everything is loaded again unless the stream resumes. */
 export async function follow() {
   let lastId = "";
   let pause = 500;

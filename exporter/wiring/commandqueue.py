@@ -65,6 +65,6 @@ class CommandQueue:
 
 
 def refuse(done: asyncio.Future[Node | None], error: Exception) -> None:
-    """Answer a caller who may have gone."""
+    """Answer a caller that may have gone."""
     if not done.done():
         done.set_exception(error)

@@ -147,7 +147,7 @@ class Registry:
 
     @property
     def event_bus_up(self) -> bool | None:
-        """The bus is received; None where there is none."""
+        """Whether the bus is received; None where there is no bus."""
         return self._listener.up if self._listener else None
 
     @property

@@ -13,6 +13,7 @@ import socket
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from exporter.api.app import create_app
 from exporter.api.handshakes import SecuredProtocol
@@ -55,7 +56,7 @@ def listen(address: str) -> socket.socket:
         code = error.errno or 0
         # Below 0 are those of the look-up of names.
         reason = WHY_NOT.get(code) or (f"{os.strerror(code)}. {CHOOSE}" if code > 0 else f"no such host. {CHOOSE}")
-        # As one text: with its number, the reason would stand there twice.
+        # As one text: with its number, the reason would appear twice.
         raise OSError(f"cannot listen on {address}: {reason}") from None
 
 
@@ -101,15 +102,10 @@ STOP_SECONDS = GRACE_SECONDS + 10
 """From the signal to the end, whatever happens: requests, then what is left for the store and the bus."""
 
 
-async def serve(registry: Registry, listening: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT, which let requests under way finish; SIGHUP reloads the configuration."""
-    protocol = (DeadlineProtocol if registry.web.tls is None else SecuredProtocol).within(
-        lambda: registry.config.limits,
-        lambda host: is_trusted_peer(registry.config.auth, host),
-        registry.telemetry.refuse,
-    )
-    config = uvicorn.Config(
-        create_app(registry),
+def uvicorn_config(app: ASGIApp, protocol: type[DeadlineProtocol], **settings: Any) -> uvicorn.Config:
+    """How uvicorn serves: HTTP by our protocol alone, without a log or headers of its own."""
+    return uvicorn.Config(
+        app,
         http=protocol,
         ws="none",
         lifespan="off",
@@ -117,8 +113,18 @@ async def serve(registry: Registry, listening: socket.socket) -> None:
         log_config=None,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        **{"timeout_keep_alive": KEEP_ALIVE_SECONDS, **settings},
     )
+
+
+async def serve(registry: Registry, listening: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT, which let requests under way finish; SIGHUP reloads the configuration."""
+    protocol = (DeadlineProtocol if registry.web.tls is None else SecuredProtocol).within(
+        lambda: registry.config.limits,
+        lambda host: is_trusted_peer(registry.config.auth, host),
+        registry.telemetry.refuse,
+    )
+    config = uvicorn_config(create_app(registry), protocol)
     config.load()
     if registry.web.tls is not None:
         config.ssl = LiveContext(registry.web_file.context)

@@ -1,4 +1,4 @@
-"""What happened in the mesh lately: what the store has, and what only memory has yet."""
+"""What happened in the mesh recently: what the store has, and what so far only memory has."""
 
 from __future__ import annotations
 

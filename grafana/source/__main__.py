@@ -10,7 +10,7 @@ DIRECTORY = Path(__file__).resolve().parents[1] / "dashboards"
 
 
 def main() -> None:
-    """Write every dashboard, and remove what is none any more."""
+    """Write every dashboard, and remove files of dashboards that are gone."""
     DIRECTORY.mkdir(exist_ok=True)
     texts = dashboards()
     for path in DIRECTORY.glob("*.json"):

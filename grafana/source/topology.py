@@ -1,4 +1,4 @@
-"""Topology: who is connected with whom, and how each of them is."""
+"""Topology: which nodes are connected, and the status of each."""
 
 from __future__ import annotations
 

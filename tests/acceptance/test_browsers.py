@@ -156,7 +156,7 @@ def test_a_page_of_another_origin_reads_and_writes_nothing(registry, tmp_path):
 
 
 def test_a_page_of_a_rebound_name_reads_and_writes_nothing(registry, tmp_path):
-    """To the browser it is the registry's own page; its Host is nobody's whom we know."""
+    """To the browser it is the registry's own page; its Host is unknown to us."""
     before = _prepare(registry)
     results = _open_page(registry, "rebind.test", tmp_path, rebound=True)
 

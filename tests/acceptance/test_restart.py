@@ -1,4 +1,4 @@
-"""The registry ends, by force or in good order, or stops for a while: nothing is lost, and no node is blamed for it."""
+"""The registry ends, by force or cleanly, or stops for a while: nothing is lost, and no node is blamed for it."""
 
 from __future__ import annotations
 

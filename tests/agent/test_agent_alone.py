@@ -17,7 +17,7 @@ MODULES = sorted((ROOT / "exporter" / "agent").glob("**/*.py"))
 OURS = (
     "exporter.agent",
     "exporter.__version__",
-    *(f"exporter.domain.{name}" for name in ("backoff", "eventnames", "signing")),
+    *(f"exporter.domain.{name}" for name in ("backoff", "eventnames", "requestoutcome", "signing")),
     "exporter.process.streams",
 )
 BESIDE = {"pynvml", "redis"}

@@ -100,7 +100,7 @@ def test_a_lost_gpu_is_not_observed_and_one_without_readings_is(driver, answers,
     "function", ["nvmlInitWithFlags", "nvmlDeviceGetCount_v2", "nvmlDeviceGetHandleByIndex_v2", "all", "nvmlShutdown"]
 )
 def test_any_error_anywhere_is_survived(driver, function):
-    """Whatever a function returns: a look comes of it, and the next one is sound."""
+    """Whatever a function returns, there is a look, and the next one is sound."""
     script = f"""
 from pathlib import Path
 answers = Path({str(driver.answers)!r})
@@ -142,7 +142,7 @@ def test_a_library_that_is_none_is_a_broken_driver(driver):
 
 
 def test_a_driver_that_was_exchanged_is_found(driver):
-    """Pynvml would keep the library that was first loaded, and get a mismatch for ever."""
+    """Pynvml would keep the library that was first loaded, and get a mismatch forever."""
     script = f"""
 from pathlib import Path
 assert nvml.look().sight.value == "seen"

@@ -283,7 +283,7 @@ def test_what_is_wrong_is_reported_at_once(join, tmp_path, arguments, status, me
 
 
 def test_what_cannot_be_written_whole_is_not_written(join, mesh, tmp_path):
-    """The last of its directories is none: those before it are not written either, and no node is registered."""
+    """The last of its paths is no directory: nothing is written to those before it, and no node is registered."""
     root = tmp_path / "root"
     (root / "usr/lib/systemd").mkdir(parents=True)
     blocking = root / "usr/lib/systemd/system-sleep"

@@ -10,8 +10,6 @@ import socketserver
 import subprocess
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
@@ -19,6 +17,7 @@ from demo.ports import free_port
 from exporter.agent.logs import Log
 from exporter.agent.state import State
 from tests.agent.conftest import AGENT, FAST
+from tests.support.http_stub import HttpStub, json_response
 from tests.support.redis_server import RedisServer
 from tests.support.registry_process import RegistryProcess, clean_env
 from tests.support.server_process import until
@@ -46,77 +45,35 @@ class TokenRegistry:
     """Asks for a join token to register with and for the node's own to beat with, and exchanges that at each start."""
 
     def __init__(self):
-        received = self.received = []
+        self.received = []
         self.number = 0
-        registry = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                self.rfile.read(int(self.headers["Content-Length"]))
-                given, joining = self.headers["Authorization"], self.path == "/nodes/register"
-                right = f"Bearer own-{registry.number}"
-                answer: dict[str, Any] = {"detail": "this needs a token"}
-                status, kind = 401, "application/problem+json"
-                if given == right or (joining and given == "Bearer join"):
-                    status, kind, answer = 200, "application/json", {"ignored": []}
-                    if joining:
-                        answer = {"heartbeat_interval_seconds": 0.1, "token": f"own-{registry.number}"}
-                received.append((joining, given, status))
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(json.dumps(answer))))
-                self.end_headers()
-                self.wfile.write(json.dumps(answer).encode())
-
-            def log_message(self, *_):
-                """Tests look at `received`."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self):
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
+    def respond(self, request):
+        given, joining = request.headers["Authorization"], request.path == "/nodes/register"
+        own = f"own-{self.number}"
+        if given != f"Bearer {own}" and not (joining and given == "Bearer join"):
+            response = json_response({"detail": "this needs a token"}, 401, "application/problem+json")
+        elif joining:
+            response = json_response({"heartbeat_interval_seconds": 0.1, "token": own})
+        else:
+            response = json_response({"ignored": []})
+        self.received.append((joining, given, response.status))
+        return response
 
 
 class OldRegistry:
     """Answers registrations as one does that does not know the key `agent`; it does nothing else."""
 
     def __init__(self):
-        registered = self.registered = []
+        self.registered = []
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                errors = [{"field": "agent", "message": "not a known field here"}]
-                answer: dict[str, Any] = {"errors": errors}
-                status, kind = 400, "application/problem+json"
-                if "agent" not in body:
-                    registered.append(set(body) | {"node_id"})
-                    status, kind, answer = 201, "application/json", {"heartbeat_interval_seconds": 30}
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(json.dumps(answer))))
-                self.end_headers()
-                self.wfile.write(json.dumps(answer).encode())
-
-            def log_message(self, *_):
-                """Tests look at `registered`."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self):
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
+    def respond(self, request):
+        body = json.loads(request.body)
+        if "agent" in body:
+            errors = [{"field": "agent", "message": "not a known field here"}]
+            return json_response({"errors": errors}, 400, "application/problem+json")
+        self.registered.append(set(body) | {"node_id"})
+        return json_response({"heartbeat_interval_seconds": 30}, 201)
 
 
 def await_heartbeats(registry, count):
@@ -292,8 +249,9 @@ def test_a_notice_is_passed_on(mesh, start):
 
 def test_a_registry_that_knows_no_agents_is_good_enough(start):
     """An agent may be newer than its registry: what that refuses by name is left out."""
-    with OldRegistry() as registry:
-        start("--registry", registry.url, "--node-name=a")
+    registry = OldRegistry()
+    with HttpStub(registry.respond) as server:
+        start("--registry", server.url, "--node-name=a")
         until(lambda: registry.registered, [{"name", "role", "node_id", "capabilities", "metadata"}])
 
 
@@ -337,8 +295,9 @@ def test_a_host_that_cannot_be_looked_up_is_named(run, url):
 def test_a_token_is_shown_and_another_asked_for_when_it_is_refused(start, tmp_path):
     """The join token to register with, the node's own after that; a registry with new tokens is joined again."""
     (tmp_path / "token").write_text("join")
-    with TokenRegistry() as registry:
-        start("--registry", registry.url, "--node-name=a", "--token-file", str(tmp_path / "token"))
+    registry = TokenRegistry()
+    with HttpStub(registry.respond) as server:
+        start("--registry", server.url, "--node-name=a", "--token-file", str(tmp_path / "token"))
         until(lambda: (False, "Bearer own-0", 200) in registry.received, expected=True)
         assert registry.received[0] == (True, "Bearer join", 200)
         registry.number = 1

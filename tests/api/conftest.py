@@ -11,6 +11,7 @@ import uvicorn
 from exporter.api.app import create_app
 from exporter.api.protocol import DeadlineProtocol
 from exporter.domain.config import Limits
+from exporter.wiring.server import uvicorn_config
 from tests.api.fakeservice import FakeService
 from tests.support.asgi import Client
 
@@ -54,17 +55,7 @@ def serve():
 
     def start(app, *, limits=Limits, is_trusted=lambda _: True, refused=lambda _: None, **settings):
         listening = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(
-            app,
-            http=DeadlineProtocol.within(limits, is_trusted, refused),
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
-            **settings,
-        )
+        config = uvicorn_config(app, DeadlineProtocol.within(limits, is_trusted, refused), **settings)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()

@@ -193,7 +193,7 @@ def test_filters_choose_by_how_a_node_stands_or_stood(client, service, register)
 
 @pytest.mark.parametrize("missing_seconds", [0, 301])
 def test_filters_pass_what_takes_a_node_out_of_them(client, service, register, missing_seconds):
-    """A program that keeps the leads of a site must learn that one is none any more, or is elsewhere."""
+    """A program that lists the leads of a site must learn that one is no lead any more, or has moved."""
     register("lead", role="lead", metadata={"site": "attic"})
     service.pass_time(missing_seconds)
     status = "offline" if missing_seconds else "active"

@@ -25,7 +25,7 @@ async def turns(done, count):
 
 
 def test_a_few_readers_at_a_time_are_sent_what_happened(service):
-    """So that heartbeats are answered in between, be it an event, what was missed, a keep-alive or the end."""
+    """So that heartbeats are answered in between; an event, missed events, a keep-alive and the end alike."""
 
     async def play():
         app, texts = create_app(service), []

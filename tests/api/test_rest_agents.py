@@ -64,7 +64,7 @@ def test_nothing_is_accepted_of_a_node_that_reported_nothing(client, register):
 
 
 def test_two_machines_that_take_turns_are_a_conflict(client, register, service):
-    """Cloned disks: one name, one machine id, two agents. One that starts again is none."""
+    """Cloned disks: one name, one machine id, two agents. An agent that starts again is no clone."""
     register("n1", agent=AGENT)
     conflicts = []
     for instance in ("a1", "b2", "c3", "b2", "c3", "c3"):
@@ -74,7 +74,7 @@ def test_two_machines_that_take_turns_are_a_conflict(client, register, service):
 
 
 def test_two_addresses_that_take_turns_are_a_conflict(register, service):
-    """Where no agent names its instance; a machine that moves, and moves back a day later, is none."""
+    """Where no agent names its instance; a machine that moves, and moves back a day later, is no clone."""
     for address, conflicts, passed in (
         ("10.0.0.4", 0, 30),
         ("10.0.0.5", 0, 30),

@@ -13,7 +13,7 @@ def reported(client, **query):
 
 
 def test_every_change_is_recorded_newest_first(client, register, service):
-    """A heartbeat, a repeated registration and a refused request are none."""
+    """A heartbeat, a repeated registration and a refused request are no changes."""
     register("v", role="compute", vpn_ip="10.0.0.4", node_id="one")
     register("v", role="compute", vpn_ip="10.0.0.4", node_id="one")
     register("v", role="lead", vpn_ip="10.0.0.5", node_id="one")

@@ -192,7 +192,7 @@ def test_what_is_no_name_is_not_repeated_at_length(client):
 
 @pytest.mark.parametrize("separator", [b"\n", b"\r\n", b"\n\n"])
 def test_many_heartbeats_as_lines(client, register, separator):
-    """NDJSON, by its content type; empty lines are none."""
+    """NDJSON, by its content type; empty lines are skipped."""
     register("n1")
     lines = [b'{"node": "n1"}', b'{"node": "n2"}', b"nonsense", b'{"node": "n1"}', b""]
     answer = client.post("/heartbeats", separator.join(lines), content_type="application/x-ndjson; charset=utf-8")

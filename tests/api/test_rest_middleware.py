@@ -327,7 +327,7 @@ def test_a_preflight_allows_reads_only(client):
     ],
 )
 def test_writes_are_taken_under_our_own_names(client, service, host, browser, taken):
-    """A name that was rebound to our address is of no use; single names of a VPN or of containers serve programs."""
+    """A name that was rebound to our address is useless; single names of a VPN or of containers serve programs."""
     names = ("registry.example.org", "*.mesh.example")
     service.set_config(web=replace(Web(), listen_address="listener.example:80", allowed_hosts=names))
     page = {"origin": f"http://{host}"} if browser else {}

@@ -91,7 +91,7 @@ def test_a_connection_that_never_sends_anything_is_closed(registry):
     ids=["method", "headers", "empty lines"],
 )
 def test_slow_headers_end(registry, at_once, slowly):
-    """One byte at a time holds no connection for ever."""
+    """One byte at a time holds no connection forever."""
     with Connection(registry) as connection:
         connection.send(at_once)
         answer = connection.drip(slowly)

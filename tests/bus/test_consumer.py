@@ -1,4 +1,4 @@
-"""What becomes of events on the bus, with a clock that stands still and without a bus."""
+"""How events on the bus are processed, with a clock that stands still and without a bus."""
 
 from __future__ import annotations
 

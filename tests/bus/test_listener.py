@@ -280,6 +280,23 @@ def test_a_killed_redis_is_waited_for(server, measured):
     asyncio.run(scenario())
 
 
+def test_a_redis_that_loads_its_data_is_not_received(server, caplog):
+    """It takes subscriptions meanwhile, and brings nothing: one outage, which is logged once."""
+
+    async def scenario() -> None:
+        async with listening(server.url) as desk:
+            server.restart_slowly(3)
+            await desk.until(lambda: any("still loading" in str(record.__dict__) for record in caplog.records))
+            await desk.until(lambda: desk.listener.up)
+            assert desk.telemetry.subscriptions_lost == 1
+            publish(server, heartbeat("vengeance"))
+            await desk.until(lambda: desk.heartbeats == 1)
+
+    caplog.set_level("INFO")
+    asyncio.run(scenario())
+    assert [record.getMessage() for record in caplog.records].count("the event bus is received again") == 1
+
+
 def test_a_killed_subscription_is_a_gap(server, measured):
     """However soon we are back: something may have been missed in between, so there was an outage."""
 

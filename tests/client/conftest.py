@@ -25,7 +25,7 @@ def registry(redis, tmp_path_factory):
 
 @pytest.fixture
 def listening():
-    """A context in which a voice is used, and closed at its end."""
+    """A context in which a client is used, and closed at its end."""
 
     @contextlib.asynccontextmanager
     async def use(client):

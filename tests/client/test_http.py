@@ -110,7 +110,7 @@ def test_a_host_that_is_not_known(monkeypatch):
     def unknown(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr("exporter.client.http.socket.create_connection", unknown)
+    monkeypatch.setattr("exporter.client.connection.socket.create_connection", unknown)
     with pytest.raises(NoAnswer) as failed:
         fetch("http://nowhere.invalid/")
     assert failed.value.cause is Cause.HOST_NAME

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
+import contextlib
 import socket
-import threading
 
 import pytest
 
 from demo.ports import free_port
 from exporter.client.overhttp import HttpClient
-from exporter.client.protocol import OK, Outcome, Reply
+from exporter.client.protocol import OK, Reply
 from exporter.domain.errors import Invalid
+from exporter.domain.requestoutcome import Outcome
+from tests.support.http_stub import HttpStub, Response
 
 pytestmark = pytest.mark.servers
 
@@ -124,45 +125,21 @@ def test_a_refused_connection_is_reported_without_the_password(listening):
     assert answer == Reply(Outcome.UNREACHABLE, f"{endpoint}: connection refused")
 
 
-class _Stranger(http.server.BaseHTTPRequestHandler):
-    """Answers every request alike, and keeps what it was asked."""
-
-    answers: tuple[int, dict[str, str], bytes]
-    asked: list[tuple[str, str | None]]
-
-    def do_POST(self):
-        self.asked.append((self.path, self.headers["Authorization"]))
-        self.rfile.read(int(self.headers["Content-Length"]))
-        status, headers, body = self.answers
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        """Its log is nobody's."""
-
-
 @pytest.fixture
 def stranger():
     """Starts a server that gives the one answer; gives its address and what it was asked."""
-    servers = []
+    with contextlib.ExitStack() as servers:
 
-    def start(status, headers, body=b""):
-        asked: list[tuple[str, str | None]] = []
-        handler = type("Handler", (_Stranger,), {"answers": (status, headers, body), "asked": asked})
-        server = http.server.HTTPServer(("127.0.0.1", 0), handler)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        servers.append((server, thread))
-        return f"127.0.0.1:{server.server_port}", asked
+        def start(status, headers, body=b""):
+            asked: list[tuple[str, str | None]] = []
 
-    yield start
-    for server, thread in servers:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+            def respond(request):
+                asked.append((request.path, request.headers["Authorization"]))
+                return Response(status, headers, body)
+
+            return servers.enter_context(HttpStub(respond)).address, asked
+
+        yield start
 
 
 PROBLEM = {"Content-Type": "application/problem+json"}
@@ -232,7 +209,7 @@ def test_what_is_no_url_is_refused_unseen(url):
 
 
 def test_the_end_does_not_wait_for_a_call_that_hangs(listening):
-    """A process that shall end is not held up by a registry that does not answer; an hour would end this test."""
+    """A registry that does not answer does not delay the end of the process; an hour would end this test."""
 
     async def give_up():
         with socket.create_server(("127.0.0.1", 0)) as missing:

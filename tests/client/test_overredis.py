@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from exporter.client.overredis import RedisClient
-from exporter.client.protocol import OK, Outcome, Reply
+from exporter.client.protocol import OK, Reply
 from exporter.domain.errors import Invalid
+from exporter.domain.requestoutcome import Outcome
 from tests.support.redis_server import RedisServer
 from tests.support.server_process import until
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.servers
 
 
 def say(redis, listening, *words):
-    """The answers to some words, each said by a function of the voice."""
+    """The replies to some requests, each made by a method of the client."""
 
     async def send():
         async with listening(RedisClient(redis.url)) as client:

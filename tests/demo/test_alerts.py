@@ -38,7 +38,7 @@ def test_suppressed_nodes_are_counted_by_site() -> None:
 
 
 def test_a_message_says_what_is_new() -> None:
-    """The repeated end of an alert is none, until it fired again; the watchdog is shown once."""
+    """A repeated end of an alert is not shown, until it has fired again; the watchdog is shown once."""
 
     def reported(status: str, name: str = "A") -> Notification:
         return Notification("pager", (SentAlert(status, {"alertname": name}, {"summary": f"{name} is down"}),))

@@ -48,7 +48,7 @@ def children(pid: int) -> set[int]:
 
 
 def alive(pids: set[int]) -> set[int]:
-    """Those that run; one that ended and waits for nobody but init is none."""
+    """Those that run; a zombie that only init has to reap does not count."""
     found = set()
     for pid in pids:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from demo.alerts import SUPPRESSED, suppressed
 from demo.process import ChildFailed
 from demo.receiver import Notification
 from demo.stack import Stack
+from tests.support.periodic import Periodic
 
 pytestmark = pytest.mark.servers
 
@@ -35,21 +35,14 @@ def register(stack: Stack) -> None:
         assert requests.post(f"{stack.registry_url}/nodes/register", json=body, timeout=30).status_code == 201
 
 
-def keep_beating(stack: Stack, names: list[str], stopped: threading.Event) -> None:
-    while not stopped.wait(0.3):
-        requests.post(f"{stack.registry_url}/heartbeats", json=[{"node": name} for name in names], timeout=30)
-
-
 def test_a_site_that_fails_is_seen_from_the_metrics_to_the_message() -> None:
     """Metric, rule, suppression, message, and the history of the statuses."""
     received: list[Notification] = []
     with Stack(speed=60, on_notification=received.append) as stack:
         register(stack)
-        stopped = threading.Event()
-        alive = [name for name in NODES if name.startswith("berlin")]
-        beating = threading.Thread(target=keep_beating, args=(stack, alive, stopped))
-        beating.start()
-        try:
+        alive = [{"node": name} for name in NODES if name.startswith("berlin")]
+        beats = f"{stack.registry_url}/heartbeats"
+        with Periodic(lambda: requests.post(beats, json=alive, timeout=30), every=0.3):
             until(lambda: len(stack.query("aurora_node_info")) == len(NODES))
             sample = b'aurora_site_disrupted{site="austin"} 1'
             until(lambda: sample in requests.get(f"{stack.registry_url}/metrics", timeout=30).content)
@@ -80,9 +73,6 @@ def test_a_site_that_fails_is_seen_from_the_metrics_to_the_message() -> None:
             }
             assert most == {"active": 4, "warning": 4, "offline": 4}
             stack.check()
-        finally:
-            stopped.set()
-            beating.join()
     assert not stack.directory.exists()
 
 

@@ -185,7 +185,7 @@ def test_health_is_understood():
     ],
 )
 def test_a_gpu_that_cannot_be_placed_is_left_out(gpus, indices, counts):
-    """Where none can, nothing is said of the GPUs: that is other than to say that there are none."""
+    """Where none can, the GPUs are unknown, which is not the same as no GPUs."""
     beat = parse_heartbeat(f'{{"gpus": {gpus}}}'.encode())
     assert isinstance(beat, PartialHeartbeat)
     assert beat.counts == counts

@@ -64,7 +64,7 @@ def test_a_selector_names_roles_gpus_or_nothing():
 
 
 def test_links_to_registered_nodes_are_edges():
-    """A link to nobody or to oneself is none, and one that a rule has already is not there twice."""
+    """A link to an unknown node or to itself is left out, and one that a rule makes too appears once."""
     links = (Link("aurora", "nfs"), Link("gone", "nfs"), Link("book", "nfs"), Link("aurora", "gpu_mesh"))
     book = Registration("book", gpus=1, links=links)
 

@@ -6,15 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import requests
 
 from demo.ports import free_port
+from tests.support.http_stub import HttpStub, Response
 from tests.support.registry_process import RegistryProcess, clean_env, run_program
 from tests.support.server_process import until
 
@@ -47,22 +46,11 @@ def running(command, output=subprocess.DEVNULL):
 def backends(port):
     """Two real HTTP servers, each on an address of its own, that answer with it."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(self.connection.getsockname()[0].encode())
+    def respond(request):
+        return Response(body=request.host.encode())
 
-        def log_message(self, *_):
-            pass
-
-    servers = [ThreadingHTTPServer((address, port), Handler) for address in ("127.0.0.2", "127.0.0.3")]
-    for server in servers:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with HttpStub(respond, host="127.0.0.2", port=port), HttpStub(respond, host="127.0.0.3", port=port):
+        yield
 
 
 def answering(port):
@@ -147,15 +135,21 @@ def test_a_failover_follows_a_transition(registry, tmp_path):
         until(output.read_text, "serenity (storage) is offline: nobody can take over\n")
 
 
-def test_active_backends_become_an_upstream(registry, tmp_path):
+def test_active_backends_become_an_upstream(calm, tmp_path):
+    calm.register(name="six", role="compute", vpn_ip="fd00::2")
+    calm.register(name="out", role="compute", vpn_ip="10.0.0.3")
+    calm.ask("PUT", "/nodes/out/drain", json={})
+
+    done = run_program(example("backends.py", calm.url, "compute", "8000"), tmp_path)
+
+    lines = "    server 127.0.0.2:8000;\n    server 127.0.0.3:8000;\n    server [fd00::2]:8000;\n"
+    assert done.stdout == f"upstream compute {{\n{lines}}}\n"
+
+
+def test_without_an_active_backend_the_upstream_is_down(registry, tmp_path):
     registry.register(name="one", role="compute", vpn_ip="10.0.0.1")
-    registry.register(name="two", role="compute", vpn_ip="fd00::2")
-    registry.register(name="out", role="compute", vpn_ip="10.0.0.3")
-    registry.ask("PUT", "/nodes/out/drain", json={})
-
-    done = run_program(example("backends.py", registry.url, "compute", "8000"), tmp_path)
-
-    assert done.stdout == "upstream compute {\n    server 10.0.0.1:8000;\n    server [fd00::2]:8000;\n}\n"
     until(lambda: set(registry.statuses().values()), {"offline"})
+
     done = run_program(example("backends.py", registry.url, "compute", "8000"), tmp_path)
+
     assert done.stdout == "upstream compute {\n    server 127.0.0.1:1 down;\n}\n"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import http.server
 import shutil
 import subprocess
-import threading
 import zlib
 
 import pytest
@@ -16,6 +14,7 @@ from hypothesis import strategies as st
 
 from exporter.exposition.gzipping import EMPTY, deflate, gzip_body, inflate, plain_body
 from exporter.exposition.yielder import Yielder
+from tests.support.http_stub import HttpStub, Response
 
 LARGE = [bytes([65 + number % 26]) * 70_000 + b"\n" for number in range(40)]
 
@@ -51,20 +50,7 @@ def test_curl_reads_it() -> None:
         pytest.skip("curl is not installed")
     body = asyncio.run(gzip_body([deflate(text) for text in LARGE], Yielder()))
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Encoding", "gzip")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.handle_request, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/"
-        command = [curl, "--silent", "--show-error", "--noproxy", "*", "--compressed", url]
+    with HttpStub(lambda _: Response(200, {"Content-Encoding": "gzip"}, body)) as server:
+        command = [curl, "--silent", "--show-error", "--noproxy", "*", "--compressed", server.url]
         done = subprocess.run(command, capture_output=True, check=False, timeout=30)
     assert (done.returncode, done.stderr, done.stdout == b"".join(LARGE)) == (0, b"", True)

@@ -132,7 +132,7 @@ def test_a_node_that_leaves_and_returns_during_a_scrape_never_stands_twice(name:
 
 @pytest.mark.usefixtures("small_chunks", "always_rest")
 def test_a_node_that_leaves_during_a_scrape_does_not_break_it() -> None:
-    """Even when its segment goes with it; the next scrape knows nothing of it."""
+    """Even when its chunk goes with it; the next scrape does not have it."""
     step, came_to_it = 0, True
     while came_to_it:
         mesh = Mesh()

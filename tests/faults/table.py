@@ -462,4 +462,23 @@ FAULTS = (
         "what was acknowledged is there, or refused",
         ("faults/test_altered_files.py::test_files_that_others_alter",),
     ),
+    Fault(
+        "S27",
+        "Redis loads its data for long, is busy with a script",
+        "not up before a ping is answered; said why",
+        (
+            "bus/test_listener.py::test_a_redis_that_loads_its_data_is_not_received",
+            "redislink/test_redis_errors.py::test_an_error_is_one_sentence_that_names_the_server",
+        ),
+    ),
+    Fault(
+        "S28",
+        "wall clocks are a year off, while running and across a start",
+        "what left stays away, histories and outages are kept",
+        (
+            "stores/test_store_contract.py::test_no_wall_clock_prunes_what_left_lately",
+            "stores/test_store_contract.py::test_a_mark_is_known_though_mesh_time_is_ahead_of_the_wall_clock",
+            "nodemap/test_merging.py::test_a_stop_is_no_time_in_which_late_heartbeats_could_have_come",
+        ),
+    ),
 )

@@ -268,7 +268,7 @@ def test_disturbances_that_follow_one_another_are_one(story):
 
 
 def test_a_registry_that_says_that_it_is_blind_may_be_behind(story):
-    """But not for ever, and no node that goes on sending turns by it."""
+    """But not forever, and no node that goes on sending turns by it."""
     story.sends(0, 20)
     story.shows(5, held=True)
     story.oracle.write("n", "lifecycle", "maintenance", 10, acknowledged=True)

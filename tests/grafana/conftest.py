@@ -33,9 +33,9 @@ def known() -> dict[str, frozenset[str]]:
 
 @pytest.fixture(scope="session")
 def recording(dashboards: dict[str, Json], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `dashboard_live.record` keeps, of one dashboard more that asks for what there is not.
+    """What `dashboard_live.record` keeps, with one more dashboard that queries what does not exist.
 
-    Several workers of pytest share it; AURORA_DASHBOARD_RESULTS names a file that it shall be written to.
+    Several workers of pytest share it; AURORA_DASHBOARD_RESULTS names a file to write it to.
     """
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own

@@ -334,6 +334,6 @@ def test_title_has_its_variables(good):
 
 
 def test_broken_harness_says_what_node_said():
-    """A panel that is none at all ends the run with Node's own words."""
+    """What is no panel at all ends the run with Node's own message."""
     with pytest.raises(RuntimeError, match="TypeError"):
         process([PanelAnswers(None)])  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Draws random incidents: what happens to whom at which second, and, by the oracle, which messages must be sent."""
+"""Draws random incidents: what happens to which nodes and when, and, by the oracle, which messages must be sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.scenario_play import Scenario
 
 SECONDS = 46.0
 LATEST = 16.0
-"""No incident begins later: its messages shall be sent within the play."""
+"""No incident begins later: its messages must be sent within the play."""
 
 
 @dataclass

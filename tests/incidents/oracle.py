@@ -53,7 +53,7 @@ class Slack:
 def message_once(
     receiver: str, alert: str, began: float, ended: float | None, *, slack: Slack, grouped: bool
 ) -> list[Due]:
-    """An alert whose condition holds between two seconds (None: for ever): firing once, and resolved once.
+    """An alert whose condition holds between two seconds (None: forever): firing once, and resolved once.
 
     `grouped`: others of its site may have fired before, so that it may wait for the group's interval.
     """

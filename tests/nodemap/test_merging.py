@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Depart, Register
 from exporter.domain.durable import Batch, LastHeartbeat, Mark, Snapshot, StoredNode
+from exporter.domain.errors import DepartedNode
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.node import NodeRecord
 from exporter.domain.registration import Registration
@@ -53,6 +56,26 @@ def test_the_time_in_which_nobody_ran_is_blind_time_and_the_age_from_before_is_k
     assert node_map.get("a").status is Status.ACTIVE
     pass_time(node_map, clock, 1)
     assert node_map.get("a").status is Status.WARNING
+
+
+@pytest.mark.parametrize("down", [0, 5, 3600, 365 * 86_400])
+def test_a_stop_is_no_time_in_which_late_heartbeats_could_have_come(down: int) -> None:
+    """However long it was, or a wrong wall clock says: a minute is counted from the departure."""
+    clock = ManualClock()
+    first = NodeMap(clock, Thresholds())
+    first.commit(first.plan(Register(Registration("a"), Transport.HTTP)))
+    clock.advance(1)
+    first.commit(first.plan(Depart("a")))
+    clock.advance(10)
+    first.tick()
+    snapshot = Snapshot(tombstones=[first.departed["a"]], mark=merging.mark_of(first))
+    clock.advance(down)
+    node_map = loaded(clock, snapshot)
+    pass_time(node_map, clock, 49)
+    with pytest.raises(DepartedNode):
+        node_map.heartbeat(Heartbeat(node="a"), Transport.BUS, appear=True)
+    pass_time(node_map, clock, 1)
+    assert node_map.heartbeat(Heartbeat(node="a"), Transport.BUS, appear=True).status is Status.ACTIVE
 
 
 def test_a_crash_loop_does_not_hide_a_death_for_ever() -> None:

@@ -55,7 +55,7 @@ def reported(node_map: NodeMap, clock: ManualClock, name: str = "x") -> None:
 
 
 def test_a_peer_is_alive_while_its_count_grows() -> None:
-    """For the lease after that, and not once it stopped in good order."""
+    """For the lease after that, and not once it stopped cleanly."""
     peers = Peers(10)
     assert not peers.any_alive(0)
     peers.observe(0, {"a": 7})

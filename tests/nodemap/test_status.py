@@ -288,7 +288,7 @@ def test_new_thresholds_judge_every_node(node_map: NodeMap, clock: ManualClock) 
 
 
 def test_a_site_is_disrupted_until_its_dead_are_old(node_map: NodeMap, clock: ManualClock) -> None:
-    """Nodes offline for longer than `recent` leave both sides, so that they mute nobody."""
+    """Nodes offline for longer than `recent` leave both sides, so that they suppress no alerts."""
     for name in ("a", "b", "c", "d"):
         register(node_map, name, site="lab")
     for _ in range(4):

@@ -67,7 +67,7 @@ def test_without_an_alertmanager_nothing_waits_and_the_map_is_not_followed():
 
 
 def test_one_that_is_new_receives_what_fires():
-    """So does one that shall get it with other labels; what waited for one left out is given up."""
+    """So does one whose labels changed; what waited for a removed one is dropped."""
     mesh = Mesh(urls=(ONE,))
     mesh.notifier.reconfigure(configured((ONE, OTHER)))
     assert mesh.waiting() == 2

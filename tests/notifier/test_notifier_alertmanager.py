@@ -6,7 +6,6 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -18,52 +17,36 @@ from exporter.notifier.alerts import Alert
 from exporter.telemetry.metrics import Telemetry
 from exporter.telemetry.reasons import Notification
 from tests.support.clock import ManualClock
+from tests.support.http_stub import HttpStub, Request, Response
 
 
-class Sink(ThreadingHTTPServer):
+class Sink:
     """Keeps what is posted to it, and answers with the statuses that it is given, then with 200."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        self.address = ""
         self.statuses: list[int] = []
         self.requests: list[tuple[str, str | None]] = []
         self.posted: list[list[dict[str, Any]]] = []
         self.go = threading.Event()
         self.go.set()
 
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.server_port}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Sink
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.go.wait(30)
-        status = self.server.statuses.pop(0) if self.server.statuses else 200
-        self.server.requests.append((self.path, self.headers["Authorization"]))
+    def respond(self, request: Request) -> Response:
+        self.go.wait(30)
+        status = self.statuses.pop(0) if self.statuses else 200
+        self.requests.append((request.path, request.headers["Authorization"]))
         if status == 200:
-            self.server.posted.append(body)
-        self.send_response(status)
-        self.send_header("Content-Length", "4")
-        self.end_headers()
-        self.wfile.write(b"busy")
-
-    def log_message(self, *_: object) -> None:
-        pass
+            self.posted.append(json.loads(request.body))
+        return Response(status, body=b"busy")
 
 
 @pytest.fixture
 def sink() -> Iterator[Sink]:
-    with Sink() as sink:
-        thread = threading.Thread(target=sink.serve_forever, args=(0.01,))
-        thread.start()
+    sink = Sink()
+    with HttpStub(sink.respond) as server:
+        sink.address = server.address
         yield sink
         sink.go.set()
-        sink.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def test_a_task_that_never_ends_is_named_when_the_time_is_up():
 
 
 def test_the_whole_program_ends_although_a_task_misses_its_cancellation():
-    """`asyncio.run` alone cancels once, and would wait for ever."""
+    """`asyncio.run` alone cancels once, and would wait forever."""
     ended: list[int] = []
 
     async def main():

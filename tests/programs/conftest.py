@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from demo.ports import free_port
 from exporter.programs.cli import main
+from tests.support.http_stub import HttpStub, Response
 
 NOW = datetime(2025, 10, 6, 12, 0, 5, tzinfo=UTC)
 JSON = "application/json"
@@ -26,10 +25,7 @@ class RecordedRegistry:
         self.authorizations = []
         self.last_event_ids = []
         self.answers = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
+        self.url = ""
 
     def answer(self, path, document, *, status=200, media_type=JSON, headers=None):
         """From now on this is the answer to the path (with its query); bytes go out as they are."""
@@ -40,35 +36,13 @@ class RecordedRegistry:
         """From now on the path is answered by a problem document."""
         self.answer(path, problem, status=status, media_type="application/problem+json", headers=headers)
 
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def _handler(self):
-        registry = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                registry.requests.append(self.path)
-                registry.authorizations.append(self.headers["Authorization"])
-                if "Last-Event-ID" in self.headers:
-                    registry.last_event_ids.append(self.headers["Last-Event-ID"])
-                nothing = (404, {"Content-Type": "text/plain"}, b"Not Found")
-                status, headers, body = registry.answers.get(self.path, nothing)
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def date_time_string(self, _=None):
-                return NOW.strftime("%a, %d %b %Y %H:%M:%S GMT")
-
-            def log_message(self, *_):
-                """Tests look at `requests`."""
-
-        return Handler
+    def respond(self, request):
+        self.requests.append(request.path)
+        self.authorizations.append(request.headers["Authorization"])
+        if "Last-Event-ID" in request.headers:
+            self.last_event_ids.append(request.headers["Last-Event-ID"])
+        status, headers, body = self.answers.get(request.path, (404, {"Content-Type": "text/plain"}, b"Not Found"))
+        return Response(status, {"Date": NOW.strftime("%a, %d %b %Y %H:%M:%S GMT"), **headers}, body)
 
 
 @pytest.fixture(autouse=True)
@@ -80,10 +54,11 @@ def _clean_environment(monkeypatch):
 
 @pytest.fixture
 def registry():
-    """A registry that knows nothing yet."""
+    """A registry without recorded answers yet."""
     recorded = RecordedRegistry()
-    yield recorded
-    recorded.close()
+    with HttpStub(recorded.respond) as server:
+        recorded.url = server.url
+        yield recorded
 
 
 @pytest.fixture

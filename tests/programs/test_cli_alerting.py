@@ -1,22 +1,21 @@
-"""`aurora-cli alerting init`: from where messages shall go to a message that arrives."""
+"""`aurora-cli alerting init`: from the choice of a receiver to a message that arrives."""
 
 from __future__ import annotations
 
 import contextlib
-import http.server
 import json
 import os
 import signal
 import socket
 import stat
 import subprocess
-import threading
 from typing import Any
 
 import pytest
 import yaml
 
 from demo.ports import free_port
+from tests.support.http_stub import HttpStub, Response
 from tests.support.registry_process import ROOT, RegistryProcess, clean_env, program
 from tests.support.server_process import until
 
@@ -165,40 +164,18 @@ def test_a_message_says_what_where_since_when_and_what_to_do(init, tmp_path, sta
     assert (done.returncode, done.stdout.strip()) == (0, expected), done.stderr
 
 
-class Sink:
-    """A webhook's server, and what it was sent."""
-
-    def __init__(self):
-        sink = self
-        self.received: list[Any] = []
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                sink.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_):
-                """Tests look at `received`."""
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
 @pytest.mark.servers
 def test_a_message_arrives(tmp_path):
     """The lines of docs/first-alert.md, with other ports, and twice as often a scrape."""
     port, alertmanager_port = free_port(), free_port()
     with contextlib.ExitStack() as stack:
-        sink = Sink()
-        stack.callback(sink.close)
+        received: list[Any] = []
+
+        def note(request):
+            received.append(json.loads(request.body))
+            return Response()
+
+        sink = stack.enter_context(HttpStub(note))
         registry = stack.enter_context(RegistryProcess(tmp_path / "registry"))
         environment = clean_env(AURORA_REGISTRY=registry.url, PROMETHEUS_PORT=str(port))
 
@@ -209,7 +186,7 @@ def test_a_message_arrives(tmp_path):
             )
 
         alertmanager = f"--alertmanager=127.0.0.1:{alertmanager_port}"
-        assert cli("alerting", "init", f"--webhook={sink.url}", alertmanager).returncode == 0
+        assert cli("alerting", "init", f"--webhook={sink.url}/", alertmanager).returncode == 0
         prometheus = tmp_path / "alerting" / "prometheus.yml"
         prometheus.write_text(prometheus.read_text().replace("15s", "1s"))
         with (tmp_path / "log").open("w") as log:
@@ -224,7 +201,7 @@ def test_a_message_arrives(tmp_path):
 
         assert doctor.returncode == 0, doctor.stdout + doctor.stderr + (tmp_path / "log").read_text()
         assert "AuroraDoctorTest with severity critical goes to pager" in " ".join(doctor.stdout.split())
-        first = sink.received[0]
+        first = received[0]
         assert (first["receiver"], first["status"]) == ("pager", "firing")
         assert [alert["labels"]["alertname"] for alert in first["alerts"]] == ["AuroraDoctorTest"]
     assert servers.returncode == 0

@@ -92,7 +92,7 @@ def test_all_pages_are_one_document(shows, seed):
 
 
 def test_pages_that_go_in_a_circle_end(registry, cli, seed):
-    """No registry does so; something else must not keep us for ever."""
+    """No registry does so; something else must not keep us forever."""
     registry.answer("/nodes", {**seed, "next": "aurora"})
     registry.answer("/nodes?after=aurora", {**seed, "next": "aurora"})
     assert cli("nodes") == (

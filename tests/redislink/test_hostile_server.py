@@ -157,7 +157,7 @@ def test_slots_that_no_cluster_has_are_refused(ranges):
 
 
 def test_a_connection_that_is_given_up_holds_nothing():
-    """Not even what the server did not take: closing it in good order would wait for that for ever."""
+    """Not even what the server did not take: closing it cleanly would wait for that forever."""
 
     async def write():
         async with answering() as port:

@@ -32,6 +32,20 @@ URL = parse_redis_url("redis://aurora:s3cret@h:7/2")
             exceptions.ReadOnlyError("You can't write against a read only replica."),
             "it is a replica and takes no writes: give the master's address, or its Sentinels'",
         ),
+        (
+            exceptions.ResponseError(
+                "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
+            ),
+            "it is a replica and takes no writes: give the master's address, or its Sentinels'",
+        ),
+        (
+            exceptions.MasterDownError("Link with MASTER is down and replica-serve-stale-data is set to 'no'."),
+            "it is a replica that lost its master, and answers nothing until it has one",
+        ),
+        (
+            exceptions.ResponseError("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN"),
+            "it is busy with a script that another program runs: wait, or end it by SCRIPT KILL",
+        ),
         (exceptions.BusyLoadingError("Redis is loading the dataset in memory"), "it is still loading its data: wait"),
         (exceptions.TimeoutError("Timeout reading from h:7"), "it did not answer in time"),
         (TimeoutError(), "it did not answer in time"),

@@ -154,7 +154,7 @@ def a_node_overstays_its_maintenance(play: Scenario) -> None:
 
 @DAY.scenario
 def a_server_dies_where_laptops_are_off_for_long(play: Scenario) -> None:
-    """Laptops that are off for the weekend do not make a site disrupted, so they mute nobody."""
+    """Laptops that are off for the weekend do not make a site disrupted, so they suppress no alerts."""
     laptops, servers = play.nodes_of("desk", 3, site="office"), play.nodes_of("server", 3, site="office")
     play.at(0).do(*(laptop.stop for laptop in laptops))
     play.at(24).do(servers[0].stop)

@@ -11,7 +11,7 @@ BEFORE = 1.5
 
 @dataclass
 class Disturbance:
-    """A fault, from when to when, and whom it concerns (empty: everybody)."""
+    """A fault, from when to when, and the node that it concerns (empty: all)."""
 
     name: str
     registry: str

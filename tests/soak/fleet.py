@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import time
@@ -266,7 +267,9 @@ class Fleet:
     async def _forget_master(self) -> None:
         bus, self._bus = self._bus, None
         if bus is not None:
-            await bus.aclose()
+            # Closing is given as long as an answer: more than a stall of this machine may leave.
+            with contextlib.suppress(RedisError):
+                await bus.aclose()
 
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(work)

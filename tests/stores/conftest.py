@@ -52,12 +52,34 @@ def run():
         yield runner.run
 
 
+@pytest.fixture
+def opened(run):
+    """Opens a store that it is given, loads it unless that is not wanted, and closes it at the end."""
+    stores = []
+
+    def do(store, *, load=True):
+        stores.append(store)
+        run(store.open())
+        if load:
+            run(store.load())
+        return store
+
+    yield do
+    for store in stores:
+        run(store.close())
+
+
+@pytest.fixture
+def open_redis(opened):
+    """Opens and loads a store by the URL of a Redis."""
+    return lambda url: opened(RedisStore(parse_redis_url(url)))
+
+
 @pytest.fixture(
     params=["memory", "sqlite", *(pytest.param(name, marks=pytest.mark.servers) for name in ("redis", "valkey"))]
 )
-def make_store(request, tmp_path, run):
-    """Makes an opened and loaded store of each kind; what it made is closed."""
-    made = []
+def make_store(request, tmp_path, opened):
+    """Makes an opened and loaded store of each kind."""
 
     def make():
         store: Store
@@ -67,14 +89,9 @@ def make_store(request, tmp_path, run):
             store = SqliteStore(tmp_path / "aurora.db")
         else:
             store = MemoryStore()
-        made.append(store)
-        run(store.open())
-        run(store.load())
-        return store
+        return opened(store)
 
-    yield make
-    for store in made:
-        run(store.close())
+    return make
 
 
 @pytest.fixture

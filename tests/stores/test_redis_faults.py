@@ -31,23 +31,6 @@ def start(request):
     return make
 
 
-@pytest.fixture
-def open_store(run):
-    """Opens and loads a store by its URL."""
-    made = []
-
-    def make(url):
-        store = RedisStore(parse_redis_url(url))
-        made.append(store)
-        run(store.open())
-        run(store.load())
-        return store
-
-    yield make
-    for store in made:
-        run(store.close())
-
-
 def failure(run, call):
     """What the call raises."""
     with pytest.raises(StoreUnavailable) as caught:
@@ -67,10 +50,10 @@ def wait_until(condition):
         time.sleep(0.02)
 
 
-def test_a_redis_that_is_gone_is_refused_and_used_again_when_it_is_back(start, open_store, run):
+def test_a_redis_that_is_gone_is_refused_and_used_again_when_it_is_back(start, open_redis, run):
     """It kept its data: nothing is lost, and the restart is noticed."""
     server = start("--appendonly", "yes", "--appendfsync", "always")
-    store = open_store(server.url)
+    store = open_redis(server.url)
     run(store.save(Batch({"a": record()})))
     server.kill()
 
@@ -86,10 +69,10 @@ def test_a_redis_that_is_gone_is_refused_and_used_again_when_it_is_back(start, o
     assert run(store.save(Batch({"b": record("b")}))) == Saved({"b"}, set(), [])
 
 
-def test_a_redis_that_restarts_empty_is_seeded_again(start, open_store, run):
+def test_a_redis_that_restarts_empty_is_seeded_again(start, open_redis, run):
     """`save` does not pretend; what is saved after the load is there."""
     server = start()
-    store = open_store(server.url)
+    store = open_redis(server.url)
     run(store.save(Batch({"a": record()}, heartbeats={"a": heartbeats(3)})))
     server.restart()
 
@@ -100,9 +83,9 @@ def test_a_redis_that_restarts_empty_is_seeded_again(start, open_store, run):
     assert run(store.load()).nodes == [stored(record(), 3)]
 
 
-def test_a_redis_that_restarts_from_an_old_dump_is_noticed(start, open_store, run):
+def test_a_redis_that_restarts_from_an_old_dump_is_noticed(start, open_redis, run):
     server = start()
-    store = open_store(server.url)
+    store = open_redis(server.url)
     run(store.save(Batch({"a": record("a")})))
     server.cli("SAVE")
     run(store.save(Batch({"b": record("b")})))
@@ -114,10 +97,10 @@ def test_a_redis_that_restarts_from_an_old_dump_is_noticed(start, open_store, ru
 
 
 @pytest.mark.parametrize("connected", [True, False])
-def test_a_redis_that_hangs_is_given_up_within_two_seconds(start, open_store, run, connected):
+def test_a_redis_that_hangs_is_given_up_within_two_seconds(start, open_redis, run, connected):
     """Whatever is asked; the limit is the store's own promise, and far above what it takes."""
     server = start()
-    store = open_store(server.url)
+    store = open_redis(server.url)
     if not connected:
         server.cli("CLIENT", "KILL", "TYPE", "normal")
     server.pause()
@@ -135,9 +118,9 @@ def test_a_redis_that_hangs_is_given_up_within_two_seconds(start, open_store, ru
     assert run(store.save(Batch({"a": record()}))) == Saved({"a"}, set(), [])
 
 
-def test_a_full_redis_takes_no_writes_and_is_read_all_the_same(start, open_store, run):
+def test_a_full_redis_takes_no_writes_and_is_read_all_the_same(start, open_redis, run):
     server = start("--maxmemory", "3mb", "--maxmemory-policy", "noeviction")
-    store = open_store(server.url)
+    store = open_redis(server.url)
     run(store.save(Batch({"a": record()})))
     server.cli("CONFIG", "SET", "maxmemory", "1mb")
 
@@ -151,9 +134,9 @@ def test_a_full_redis_takes_no_writes_and_is_read_all_the_same(start, open_store
     assert run(store.save(Batch({"b": record("b")}))) == Saved({"b"}, set(), [])
 
 
-def test_a_redis_that_cannot_save_to_its_disk_is_refused(start, open_store, run):
+def test_a_redis_that_cannot_save_to_its_disk_is_refused(start, open_redis, run):
     server = start("--stop-writes-on-bgsave-error", "yes")
-    store = open_store(server.url)
+    store = open_redis(server.url)
     server.cli("CONFIG", "SET", "save", "3600 1")
     (server.directory / "dump.rdb").mkdir()
     server.cli("BGSAVE")
@@ -177,9 +160,9 @@ def test_a_wrong_password_is_said_without_it(start, run):
     run(store.close())
 
 
-def test_a_password_that_changes_while_running_is_said_and_waited_for(start, open_store, run):
+def test_a_password_that_changes_while_running_is_said_and_waited_for(start, open_redis, run):
     server = start(password="s3cret")
-    store = open_store(server.url)
+    store = open_redis(server.url)
     server.cli("CONFIG", "SET", "requirepass", "changed")
     server.password = "changed"
     server.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -192,9 +175,9 @@ def test_a_password_that_changes_while_running_is_said_and_waited_for(start, ope
     assert run(store.save(Batch({"a": record()}))) == Saved({"a"}, set(), [])
 
 
-def test_a_replica_is_refused(start, open_store, run):
+def test_a_replica_is_refused(start, open_redis, run):
     server, master = start(), start()
-    store = open_store(server.url)
+    store = open_redis(server.url)
     server.cli("REPLICAOF", "127.0.0.1", master.port)
 
     reason = refusal(run, store.save(Batch({"a": record()})))
@@ -202,21 +185,21 @@ def test_a_replica_is_refused(start, open_store, run):
     assert "it is a replica and takes no writes" in reason or "failed over" in reason
 
 
-def test_scripts_that_redis_forgot_are_given_again(start, open_store, run):
+def test_scripts_that_redis_forgot_are_given_again(start, open_redis, run):
     server = start()
-    store = open_store(server.url)
+    store = open_redis(server.url)
     server.cli("SCRIPT", "FLUSH")
 
     assert run(store.save(Batch({"a": record()}))) == Saved({"a"}, set(), [])
 
 
-def test_a_cluster_is_a_store_like_any_other(start, open_store, run):
+def test_a_cluster_is_a_store_like_any_other(start, open_redis, run):
     """All keys are in one slot. A node that restarts is found again."""
     server = start("--cluster-enabled", "yes", "--appendonly", "yes", "--cluster-require-full-coverage", "no")
     server.cli("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     url = f"redis+cluster://127.0.0.1:{server.port},127.0.0.1:1"
     wait_until(lambda: "cluster_state:ok" in server.cli("CLUSTER", "INFO"))
-    one, other = open_store(url), open_store(url)
+    one, other = open_redis(url), open_redis(url)
 
     run(one.save(Batch({"a": record()}, heartbeats={"a": heartbeats(3)})))
 
@@ -236,7 +219,7 @@ def test_a_cluster_is_a_store_like_any_other(start, open_store, run):
     assert run(one.save(Batch({"c": record("c")}))) == Saved({"c"}, set(), [])
 
 
-def test_sentinels_lead_to_the_new_master(start, open_store, run):
+def test_sentinels_lead_to_the_new_master(start, open_redis, run):
     """The master is killed, its replica promoted: the store follows, and the failover is noticed as a possible loss."""
     master = start()
     replica = start("--replicaof", f"127.0.0.1 {master.port}", "--repl-diskless-sync-delay", "0")
@@ -248,7 +231,7 @@ def test_sentinels_lead_to_the_new_master(start, open_store, run):
     )
     try:
         sentinel.start()
-        store = open_store(f"redis+sentinel://127.0.0.1:1,127.0.0.1:{sentinel.port}/aurora/0")
+        store = open_redis(f"redis+sentinel://127.0.0.1:1,127.0.0.1:{sentinel.port}/aurora/0")
         run(store.save(Batch({"a": record()})))
         wait_until(lambda: replica.cli("HEXISTS", "aurora:{registry}:nodes", "a"))
         wait_until(lambda: sentinel.cli("SENTINEL", "REPLICAS", "aurora"))

@@ -18,20 +18,9 @@ pytestmark = pytest.mark.servers
 
 
 @pytest.fixture
-def open_redis(redis_server, run):
+def open_redis(open_redis, redis_server):
     """Opens and loads stores on the one Redis, as several registries would."""
-    made = []
-
-    def make(url=redis_server.url):
-        store = RedisStore(parse_redis_url(url))
-        made.append(store)
-        run(store.open())
-        run(store.load())
-        return store
-
-    yield make
-    for store in made:
-        run(store.close())
+    return lambda url=redis_server.url: open_redis(url)
 
 
 async def first(changes, count=1):

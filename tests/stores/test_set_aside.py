@@ -59,19 +59,13 @@ BAD_RECORDS = {
 
 
 @pytest.fixture
-def open_redis(redis_server, run):
-    made = []
-
+def open_redis(redis_server, opened):
     def make() -> tuple[RedisStore, list[tuple[str, str]]]:
         store, rejected = RedisStore(parse_redis_url(redis_server.url)), []
         store.on_rejected = lambda where, reason, _: rejected.append((where, str(reason)))
-        made.append(store)
-        run(store.open())
-        return store, rejected
+        return opened(store, load=False), rejected
 
-    yield make
-    for store in made:
-        run(store.close())
+    return make
 
 
 def put(redis_server, key, field, value):
@@ -195,14 +189,11 @@ def test_junk_in_a_history_is_left_out(open_redis, run, redis_server):
 
 
 @pytest.fixture
-def sqlite_file(tmp_path, run):
+def sqlite_file(tmp_path, run, opened):
     """A file with one node, and the store that has it open."""
-    store = SqliteStore(tmp_path / "aurora.db")
-    run(store.open())
-    run(store.load())
+    store = opened(SqliteStore(tmp_path / "aurora.db"))
     run(store.save(Batch({"good": record("good")}, {}, [transition("good", at=5)], {"good": heartbeats(1)})))
-    yield store
-    run(store.close())
+    return store
 
 
 @pytest.mark.parametrize(

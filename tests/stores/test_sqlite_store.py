@@ -21,20 +21,15 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def open_sqlite(path, run):
-    """Opens stores on the one file; what it opened is closed."""
-    made = []
+def open_sqlite(path, opened):
+    """Opens stores on the one file."""
 
     def make(at=path, on_rejected=overlook):
         store = SqliteStore(at)
         store.on_rejected = on_rejected
-        made.append(store)
-        run(store.open())
-        return store
+        return opened(store, load=False)
 
-    yield make
-    for store in made:
-        run(store.close())
+    return make
 
 
 @pytest.fixture

@@ -286,6 +286,26 @@ def test_tombstones_of_more_than_seven_days_are_pruned_with_their_history(store,
     assert run(store.transitions("new", 9)) == [transition("new", at=-9 * DAY, to="offline")]
 
 
+def test_no_wall_clock_prunes_what_left_lately(store, run):
+    """Mesh time is a year behind: what left a moment before the mark is kept, and goes 7 days later."""
+    year = 365 * DAY
+    run(store.save(batch(record("a", revision=-year), transition("a", at=-year, to="offline"))))
+    run(store.save(batch(tombstone("a", at=1 - year), mark=Mark(NOW - year + 2, {}, NOW))))
+    loaded = run(store.load())
+    assert (loaded.tombstones, loaded.mark) == ([tombstone("a", at=1 - year)], Mark(NOW - year + 2, {}, NOW))
+    assert run(store.transitions("a", 9)) == [transition("a", at=-year, to="offline")]
+
+    run(store.save(batch(mark=Mark(NOW - year + 8 * DAY, {}, NOW + 8 * DAY))))
+    assert run(store.load()).tombstones == []
+
+
+def test_a_mark_is_known_though_mesh_time_is_ahead_of_the_wall_clock(store, run):
+    """As after the clock of Redis' host was set back by years."""
+    ahead = Mark(NOW + 3 * 365 * DAY, {Transport.HTTP: [(NOW, NOW + 5)]}, NOW)
+    run(store.save(batch(record("a"), mark=ahead)))
+    assert run(store.load()).mark == ahead
+
+
 def test_a_mark_stands_until_the_next(store, run):
     run(store.save(batch(mark=Mark(NOW + 1))))
     run(store.save(batch(record())))

@@ -74,7 +74,7 @@ def write_redis_1(server):
 
 
 @pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.servers)])
-def open_old(request, tmp_path, run):
+def open_old(request, tmp_path, run, opened):
     """Opens the old data with this version."""
     if request.param == "sqlite":
         write_sqlite_1(tmp_path / "aurora.db")
@@ -83,18 +83,17 @@ def open_old(request, tmp_path, run):
     made: list[Store] = []
 
     def make():
+        store: Store
         if request.param == "redis":
-            made.append(RedisStore(parse_redis_url(request.getfixturevalue("redis_server").url)))
+            store = RedisStore(parse_redis_url(request.getfixturevalue("redis_server").url))
         else:
-            for store in made:
-                run(store.close())
-            made.append(SqliteStore(tmp_path / "aurora.db"))
-        run(made[-1].open())
-        return made[-1]
+            for earlier in made:
+                run(earlier.close())
+            store = SqliteStore(tmp_path / "aurora.db")
+        made.append(store)
+        return opened(store, load=False)
 
-    yield make
-    for store in made:
-        run(store.close())
+    return make
 
 
 def test_what_the_first_format_wrote_is_there(open_old, run):

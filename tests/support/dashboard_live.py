@@ -26,7 +26,7 @@ PLAYS = 3
 STALL_SECONDS = 0.1
 """More than a start takes, and less than any age that counts here."""
 NODE = "runpod-tx"
-"""Whom the dashboard of one node shows: it has all that a node can have."""
+"""The node that the node dashboard shows: it has all that a node can have."""
 QUIET_SECONDS = 1.5
 """After a change: two scrapes, and rules that were evaluated since."""
 FIRST_SECONDS = 6.0

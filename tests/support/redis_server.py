@@ -18,6 +18,7 @@ import redis
 from demo.ports import free_port
 
 DEADLINE_SECONDS = 20.0
+SLOW_KEYS = 1_000
 
 
 class RedisServer:
@@ -68,7 +69,7 @@ class RedisServer:
         raise RuntimeError(f"{self._command()} did not start")
 
     def stop(self) -> None:
-        """End it in good order (SIGTERM); a dump is written if the arguments ask for one."""
+        """End it cleanly (SIGTERM); a dump is written if the arguments ask for one."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -89,6 +90,27 @@ class RedisServer:
         """Kill it and start it again on the same port and directory: empty, unless it kept its data on disk."""
         self.kill()
         self.start()
+
+    def restart_slowly(self, seconds: float) -> None:
+        """Kill it with what it has, and start it again, without waiting: it loads its data for about so long."""
+        with redis.Redis(port=self.port, password=self.password or None) as client:
+            with client.pipeline(transaction=False) as pipeline:
+                for number in range(SLOW_KEYS):
+                    pipeline.set(f"slow:{number}", "x" * 200)
+                pipeline.execute()
+            client.save()
+        self.kill()
+        # It looks after its clients between kilobytes of the dump.
+        slow = (
+            "--key-load-delay",
+            f"{seconds * 1e6 / SLOW_KEYS:.0f}",
+            "--loading-process-events-interval-bytes",
+            "1024",
+        )
+        command = [*self._command(), *slow]
+        self._process = subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     def close(self) -> None:
         """End it if it runs, and remove its directory."""

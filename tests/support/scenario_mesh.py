@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Self
 
 import redis
 import requests
 
+from tests.support.periodic import Periodic
 from tests.support.registry_process import RegistryProcess
 from tests.support.seed_mesh import CHANNEL
 
@@ -73,7 +75,7 @@ class SimulatedNode:
         self.alive = True
 
     def sleep(self) -> None:
-        """Its lid is closed, and it says so with its last breath."""
+        """Its lid is closed, and its last heartbeat says so."""
         self.alive = False
         self._mesh.send(self, self.heartbeat("sleeping"))
 
@@ -120,10 +122,7 @@ class SimulatedMesh:
         self._registries = registries
         self._redis = redis.Redis(port=redis_port, socket_timeout=1, socket_connect_timeout=1)
         self._session = requests.Session()
-        self._stopped = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._keep_sending, args=(send,)) for send in (self._publish, self._post)
-        ]
+        self._sending = [Periodic(partial(_send, each), BEAT_SECONDS) for each in (self._publish, self._post)]
 
     def node(self, name: str, **facts: Any) -> SimulatedNode:
         """A new node; it registers with the others, in `register`."""
@@ -136,8 +135,8 @@ class SimulatedMesh:
         for node in self.nodes:
             answer = self.ask("POST", "/nodes/register", node.registration)
             assert answer.status_code in {requests.codes.created, requests.codes.ok}, answer.text
-        for thread in self._threads:
-            thread.start()
+        for sending in self._sending:
+            sending.start()
 
     def ask(self, method: str, path: str, body: Any = None) -> requests.Response:
         """The first registry's answer; what is not acknowledged, as while it starts again, is repeated for a while."""
@@ -161,19 +160,10 @@ class SimulatedMesh:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join()
+        for sending in self._sending:
+            sending.stop()
         self._redis.close()
         self._session.close()
-
-    def _keep_sending(self, send: Any) -> None:
-        while not self._stopped.wait(BEAT_SECONDS):
-            try:
-                send()
-            except (OSError, redis.RedisError):
-                continue  # A node does not know whether it is received.
 
     def _publish(self) -> None:
         with self._redis.pipeline(transaction=False) as pipeline:
@@ -187,6 +177,12 @@ class SimulatedMesh:
             if node.alive and node.http:
                 url = f"{self._registries[0].url}/nodes/{node.name}/heartbeat"
                 self._session.post(url, json=node.heartbeat(), timeout=1)
+
+
+def _send(send: Callable[[], None]) -> None:
+    # A node does not know whether it is received.
+    with contextlib.suppress(OSError, redis.RedisError):
+        send()
 
 
 def _event(node: SimulatedNode, beat: dict[str, Any]) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self
+from typing import Any
 
 import redis
 
+from tests.support.periodic import Periodic
 from tests.support.registry_process import RegistryProcess
 
 CHANNEL = "aurora:events:global"
@@ -65,32 +65,21 @@ def heartbeat_event(node: str, **data: Any) -> str:
     return json.dumps(event)
 
 
-class Heartbeats:
+class Heartbeats(Periodic):
     """Nodes that live: each sends a heartbeat several times a second, whether received or not."""
 
     def __init__(self, send: Callable[[str], None], names: Iterable[str], *, every: float = 0.25) -> None:
+        super().__init__(self._beat, every)
         self._send = send
         self._living = set(names)
-        self._every = every
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def die(self, name: str) -> None:
         """The node never sends again."""
         self._living.discard(name)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self._every):
-            for name in sorted(self._living):
-                try:
-                    self._send(name)
-                except (OSError, redis.RedisError):
-                    continue
+    def _beat(self) -> None:
+        for name in sorted(self._living):
+            try:
+                self._send(name)
+            except (OSError, redis.RedisError):
+                continue

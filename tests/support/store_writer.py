@@ -11,7 +11,7 @@ from tests.support.durables import heartbeats, record, transition
 
 
 async def write(url: str, number: int) -> None:
-    """Save for ever, counting up from the number."""
+    """Save forever, counting up from the number."""
     store = open_store(url)
     await store.open()
     await store.load()

@@ -286,7 +286,7 @@ def test_among_five_thousand_nodes_a_change_touches_few_elements(registry, open_
     removed = [touched(page, registry, "DELETE", f"/nodes/node-{number:04}") for number in range(3)]
 
     assert others < 600
-    # The least of three: what else the page did in the meantime, such as a count of seconds, is none of the change's.
+    # The least of three: what else the page did meanwhile, such as counting seconds, does not belong to the change.
     assert 0 < min(recoloured) < 100
     rows_in_sight = 40
     assert 0 < min(removed) < 100 + (2 * rows_in_sight if view == "table" else 0)

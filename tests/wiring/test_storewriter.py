@@ -32,7 +32,7 @@ from tests.support.durables import NOW
 
 
 class ObedientStore(MemoryStore):
-    """Follows a store's rules, and fails when it shall. It tests no durability, no delay and no other process."""
+    """Follows a store's rules, and fails when the test says so. It tests no durability, delay or other process."""
 
     def __init__(self) -> None:
         super().__init__()

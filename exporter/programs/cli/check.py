@@ -85,7 +85,7 @@ def _verdict(context: Context) -> Verdict:
     if low:
         return Verdict(State.CRITICAL, f"{listed(low)}; {verdict.text}", verdict.figures)
     if any(amount is not None for amount in least.values()):
-        # Who asks for enough does not ask for all.
+        # A check for a minimum does not require all.
         return Verdict(State.OK, verdict.text, verdict.figures)
     return verdict
 

@@ -1,4 +1,4 @@
-"""`aurora-cli digest`: what happened lately, and whose alerts are suppressed, so that it never means unseen."""
+"""`aurora-cli digest`: what happened recently, and whose alerts are suppressed: they are seen all the same."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def as_json(event: Event) -> str:
 
 
 def as_line(event: Event, terminal: Terminal) -> str:
-    """When, what, whom, and the rest of it."""
+    """Time, event, node, and the rest."""
     data: dict[str, Any] = event.data if isinstance(event.data, dict) else {}
     at = next((str(data[key]) for key in TIMES if key in data), "")
     node = next((str(data[key]) for key in NODE_KEYS if key in data), "")

@@ -24,7 +24,7 @@ PARTS = {
     "prometheus": "alerts/prometheus.yml",
     "config": "config.yaml",
 }
-"""What there is, and the files of each."""
+"""The groups of files, and the files of each."""
 INSTALL = "pip install 'aurora-node-registry[registry]'"
 
 

@@ -69,7 +69,7 @@ def phase(name: str) -> str:
 
 
 def number(value: float) -> str:
-    """Without a fraction where there is none: `72`, `23.5`."""
+    """A number without a needless fraction: `72`, `23.5`."""
     return f"{value:.1f}".removesuffix(".0")
 
 

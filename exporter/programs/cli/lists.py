@@ -124,7 +124,7 @@ def _name(text: str) -> str:
 
 
 def _address(text: str) -> str:
-    # The registry checks addresses; a line of ssh's configuration must not rest on that.
+    # The registry checks addresses; a line of ssh's configuration must not rely on that.
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:

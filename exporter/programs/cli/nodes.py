@@ -75,7 +75,7 @@ def _pages(context: Context) -> Iterator[tuple[JsonReply, NodePage]]:
 
 
 def _in_order(order: str | None, nodes: dict[str, Node]) -> dict[str, Node]:
-    """By an order of our own; that of the registry where it is None, or the registry's business."""
+    """Sort the nodes; None, or an order that the registry applies itself, keeps the registry's."""
     keys = {
         "name": lambda node: node.name.lower(),
         "role": lambda node: node.role,

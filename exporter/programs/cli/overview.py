@@ -14,7 +14,7 @@ from exporter.programs.cli.wrap import hanging, paragraph
 
 
 def topology(context: Context) -> None:
-    """Who reaches whom."""
+    """Which node reaches which."""
     reply = context.client.get("/topology")
     if context.arguments.json:
         context.show_json(reply.document())

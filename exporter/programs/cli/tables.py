@@ -24,7 +24,7 @@ class Status(str):
 
 
 class Address(str):
-    """A cell that is of no use when it is cut, and never is."""
+    """A cell that would be useless when cut, so it is never cut."""
 
     __slots__ = ()
 

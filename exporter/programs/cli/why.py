@@ -1,4 +1,4 @@
-"""`aurora-cli why NAME`: what a status rests on, in sentences."""
+"""`aurora-cli why NAME`: why a node has its status, in sentences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORGOTTEN = "forgotten"
 
 
 def explain(context: Context) -> None:
-    """What the status of one node rests on."""
+    """Why one node has its status."""
     reply = context.client.get(f"{node_path(context.arguments.name)}/why")
     if context.arguments.json:
         context.show_json(reply.document())
@@ -25,7 +25,7 @@ def explain(context: Context) -> None:
 
 
 def explanation(why: Why, terminal: Terminal) -> Iterator[str]:
-    """The status, what it rests on, what comes next, and what suppresses its alerts."""
+    """The status and its reason, what comes next, and what suppresses its alerts."""
     status = "in warning" if why.status == "warning" else why.status
     yield from paragraph(f"{why.node} is {status}, since {_moment(why.status_since, why.timestamp)}.", terminal)
     yield ""

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from redis.asyncio import Redis, RedisCluster
 
 from exporter.client.overhttp import HttpClient
-from exporter.client.protocol import Outcome, RegistryClient, Reply
+from exporter.client.protocol import RegistryClient, Reply
 from exporter.domain.clock import MINUTE, SECOND
 from exporter.domain.duration import format_duration
 from exporter.domain.eventnames import CHANNEL
+from exporter.domain.requestoutcome import Outcome
 from exporter.programs.simulator.incident import Incident, Kind
 from exporter.programs.simulator.population import Member
 from exporter.programs.simulator.seededrandom import serial

@@ -44,7 +44,7 @@ class Incident:
     kind: Kind
     at_ns: int
     for_ns: int | None = None
-    """How long; None is for ever."""
+    """How long; None: without end."""
     every_ns: int | None = None
     """How long from one beginning to the next; None is once."""
     nodes: tuple[str, ...] = ()

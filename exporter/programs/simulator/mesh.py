@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.client.overhttp import HttpClient
-from exporter.client.protocol import Outcome, RegistryClient, Reply
+from exporter.client.protocol import RegistryClient, Reply
 from exporter.domain.backoff import Backoff
 from exporter.domain.clock import SECOND
 from exporter.domain.errors import AuroraError
+from exporter.domain.requestoutcome import Outcome
 from exporter.programs.simulator.faults import FaultInjector
 from exporter.programs.simulator.incident import ActiveFault, Incident, condition
 from exporter.programs.simulator.population import Member
@@ -197,7 +198,7 @@ class Mesh:
             self._last_failure = ""
         elif answer.reason != self._last_failure:
             self._last_failure = answer.reason
-            _log.warning("request failed", extra={"outcome": answer.outcome, "reason": answer.reason})
+            _log.warning("request failed", extra={"outcome": answer.outcome.value, "reason": answer.reason})
 
     def _seconds(self, script_ns: int) -> float:
         return script_ns / self._settings.speed / SECOND

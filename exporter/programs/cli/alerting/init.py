@@ -16,7 +16,7 @@ from exporter.programs.cli.files import carried, write_all
 
 PAGES, NOBODY, WATCHDOG = "pager", "nobody", "watchdog"
 SHIPPED_RECEIVERS = {"chat": PAGES, "quiet": NOBODY}
-"""What becomes of the receivers that the shipped routes name and that are not here."""
+"""Which receiver of ours takes the place of each that the shipped routes name and that we do not write."""
 SECRET = frozenset({"alertmanager.yml"})
 CHECKS = (("amtool", "check-config", "alertmanager.yml"), ("promtool", "check", "config", "prometheus.yml"))
 CHECK_SECONDS = 30

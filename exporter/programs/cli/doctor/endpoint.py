@@ -33,7 +33,7 @@ class Reply:
         return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's successes
 
     def document(self) -> Any:
-        """Its JSON; Unusable where it is none, or no success."""
+        """Its JSON; Unusable where it is no JSON, or no success."""
         if not self.good:
             raise Unusable(
                 f"it answered {self.status} {escape_control(self.body[:120].decode(errors='replace').strip())}"

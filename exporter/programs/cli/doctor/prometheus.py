@@ -22,7 +22,7 @@ WATCHDOG = "AuroraWatchdog"
 SETTLE_LOOKS = 60
 """A second apart: two of Prometheus' own intervals."""
 YOUNG = 5 * MINUTE
-"""A Prometheus that started so lately may not have sent the watchdog yet."""
+"""A Prometheus that started within this time may not have sent the watchdog yet."""
 _ALERT = re.compile(r"^ *- alert: (\S+)$", re.MULTILINE)
 
 
@@ -33,7 +33,7 @@ class Sending:
     alertmanagers: list[str] = field(default_factory=list)
     """URLs."""
     watchdog_is_coming: bool = False
-    """It has the rule, and started lately, or evaluates it for the first time."""
+    """It has the rule, and started recently or has just evaluated it for the first time."""
 
 
 def check_prometheus(prometheus: HttpEndpoint, sending: Sending) -> Iterator[Finding]:

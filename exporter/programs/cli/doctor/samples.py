@@ -20,12 +20,12 @@ class Sample:
 
 
 def parse_samples(text: str) -> list[Sample]:
-    """The samples in order; ValueError names the first line that is none."""
+    """The samples in order; ValueError names the first line that is no sample."""
     return [_sample(line) for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
 def total(samples: list[Sample], name: str) -> float | None:
-    """What the samples of this name add up to; None where there is none."""
+    """The sum of the samples of this name; None where there is none."""
     values = [sample.value for sample in samples if sample.name == name]
     return sum(values) if values else None
 
