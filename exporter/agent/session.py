@@ -162,7 +162,7 @@ class Session:
         elif reply.outcome is Outcome.DEPARTED:
             raise AgentExit(reply)
         else:
-            self._renew_at = now + RENEW_PAUSE
+            self._renew_at, self.again = now + RENEW_PAUSE, True
             self._log.warning("the registration cannot be renewed: still retrying", reason=reply.reason)
 
     def _settle(self, reply: Reply, inventory: Inventory | None) -> None:
@@ -182,6 +182,8 @@ class Session:
         self._on_registered(reply)
 
     def _try_to_register(self, inventory: Inventory | None) -> Reply:
+        # Now, and not with the answer: who asks meanwhile may not have received it.
+        self.again = False
         registration = self._gpus.registration(inventory)
         reply = self._ask(lambda: self._transport.register(registration))
         errors = reply.document.get("errors")
@@ -197,7 +199,6 @@ class Session:
 
     def _take_registered(self, reply: Reply, inventory: Inventory | None) -> None:
         self._registered_at = time.monotonic()
-        self.again = False
         self._gpus.take(reply, inventory)
 
     def _beat(self) -> None:

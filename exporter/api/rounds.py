@@ -168,7 +168,8 @@ class Inflow(FlowControl):
 
     def resume_reading(self) -> None:
         """Read on, unless a whole request waits already."""
-        if not self._connection.pipeline:
+        # The first question alone is asked twice for each request.
+        if (self.unparsed or self.read_paused) and not self._connection.pipeline:
             self._plan()
             if self.read_paused:
                 self.read_paused = False

@@ -96,7 +96,7 @@ class BusConsumer:
                 self._telemetry.heartbeats[Transport.BUS] += 1
                 if not known:
                     self._audit.record(REGISTERED, _actor(signer), event.node)
-                if not known or node.name in self._asked:
+                if not known or event.node in self._asked:
                     self._ask(node)
             else:
                 self._wait(self._of_now(event), signer, len(payload) + _OVERHEAD_BYTES)
