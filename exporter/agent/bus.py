@@ -1,60 +1,49 @@
-"""The event bus: each message is an event that is published on a Redis channel. It needs the package redis."""
+"""The event bus: each message is an event that is published on a Redis channel."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
+from exporter.agent.busurl import CLUSTER, parse_bus_url
 from exporter.agent.checks import shown
-from exporter.agent.exits import UsageError
+from exporter.agent.http import why_no_answer
+from exporter.agent.redis import Redis
 from exporter.agent.replies import OK, Reply
+from exporter.agent.resp import BusFault, Connection
 from exporter.domain.eventnames import DEREGISTER, HEARTBEAT, REGISTER, REGISTER_REQUESTED
 from exporter.domain.requestoutcome import Outcome
 from exporter.domain.signing import signed_event
 
 TIMEOUT = 5.0
-KINDS = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
-EXPECTED = (
-    "expected redis://host:6379, rediss://..., redis+sentinel://host:26379,host:26379/service or "
-    "redis+cluster://host:6379,host:6379"
-)
-REDIS_PORT, SENTINEL_PORT = 6379, 26379
 RETRY, PATIENCE = 5.0, 15.0
 
 
 class BusRegistry:
     """Publishes events. OK means that somebody listens on the channel; a refusal is seen in the registry's log alone.
 
-    Raises UsageError for an invalid URL, and where the package redis is not installed.
+    Raises UsageError for a URL that is none.
     """
 
     def __init__(self, url: str, channel: str, *, token: Callable[[], str] = str) -> None:
         """`token` gives what events are signed with; they are not, where it is empty."""
-        self._scheme, self._hosts, path = _split(url)
-        self._url = url
-        self._service = path
+        parsed = parse_bus_url(url)
+        self._redis = Redis(parsed)
+        self._shown = parsed.shown
+        self._is_cluster = parsed.scheme == CLUSTER
         self._channel = channel
         self._token = token
         self._signed_ms = 0
-        self.endpoint = f"{self._scheme}://{self._hosts}{path} {channel}"
+        self.endpoint = f"{parsed.shown} {channel}"
         """The Redis, without user and password, and the channel."""
         self.timeout = TIMEOUT
         self.answers = False
-        self._redis = _client_library()
         self._listening = False
-        self._client: Any = None
-        if "cluster" in self._scheme:
-            return  # its client asks the nodes as soon as it is made, and they may not be there yet
-        try:
-            self._client = self._connect()
-        except (ValueError, self._redis.RedisError) as error:
-            raise UsageError(f"--event-bus (AURORA_EVENT_BUS): {EXPECTED}: {error}") from None
+        self._connection: Connection | None = None
 
     def register(self, registration: Mapping[str, Any]) -> Reply:
         """Publish `node_register`."""
@@ -67,6 +56,12 @@ class BusRegistry:
     def leave(self, node: str) -> Reply:
         """Publish `node_deregister`."""
         return self._publish(DEREGISTER, node, {"node": node})
+
+    def close(self) -> None:
+        """End the connection that events go over."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def listen(self, node: str, requested: Callable[[], None], rest: Callable[[float], object]) -> None:
         """From now on, call `requested` when a registry asks this node to register; in a thread of its own."""
@@ -82,30 +77,53 @@ class BusRegistry:
             rest(RETRY)
 
     def _follow(self, node: str, requested: Callable[[], None]) -> None:
-        subscription = self._connect(listening=True).pubsub(ignore_subscribe_messages=True)
-        subscription.subscribe(self._channel)
-        self._listening = True
-        while True:
-            message = subscription.get_message(timeout=PATIENCE)
-            data = message.get("data") if message else None
-            # The channel carries everybody's heartbeats: few of them are worth a look.
-            if isinstance(data, bytes) and REGISTER_REQUESTED.encode() in data and _asks(data, node):
-                requested()
+        wish, channel = REGISTER_REQUESTED.encode(), self._channel.encode()
+        with contextlib.closing(self._redis.connect(_in(TIMEOUT))) as connection:
+            connection.call(_in(TIMEOUT), "SUBSCRIBE", channel)
+            self._listening = True
+            while True:
+                if not connection.is_there(_in(PATIENCE)):
+                    connection.send(_in(TIMEOUT), "PING")
+                message = connection.read(_in(PATIENCE))
+                if not isinstance(message, list) or message[:2] != [b"message", channel]:
+                    continue
+                # The channel carries everybody's heartbeats: few of them are worth a look.
+                data = message[-1]
+                if isinstance(data, bytes) and wish in data and _asks(data, node):
+                    requested()
 
     def _publish(self, event: str, node: object, data: Mapping[str, Any]) -> Reply:
+        deadline = _in(self.timeout)
+        kept = self._connection is not None
         try:
-            self._client = self._client or self._connect()
-            listeners = self._client.publish(self._channel, self._payload(event, node, data))
-        except Exception as error:  # noqa: BLE001 - not all that the library raises is of its own kinds
-            return Reply(Outcome.UNREACHABLE, f"{self.endpoint}: {error}")
+            try:
+                listeners = self._send(event, node, data, deadline)
+            except (OSError, BusFault):
+                if not kept or time.monotonic() >= deadline:
+                    raise
+                # It ended a connection that had been idle. Every event of ours may be repeated.
+                listeners = self._send(event, node, data, deadline)
+        except (OSError, BusFault, ValueError) as error:
+            # A ValueError: a host name that no resolver takes.
+            return Reply(Outcome.UNREACHABLE, f"{self.endpoint}: {why_no_answer(error, self.timeout, 'ssl_ca_certs')}")
         # We listen ourselves, for what registries ask of us.
-        if listeners <= int(self._listening) and "cluster" not in self._scheme:
+        if listeners <= int(self._listening) and not self._is_cluster:
             return Reply(
                 Outcome.UNAVAILABLE,
-                f"nobody listens on {shown(self._channel)} of {self._scheme}://{self._hosts}: "
+                f"nobody listens on {shown(self._channel)} of {self._shown}: "
                 "is aurora-registry running with --event-bus, on this Redis and channel?",
             )
         return OK
+
+    def _send(self, event: str, node: object, data: Mapping[str, Any], deadline: float) -> int:
+        """Publish it; how many received it."""
+        if self._connection is None:
+            self._connection = self._redis.connect(deadline)
+        try:
+            return self._connection.number(deadline, "PUBLISH", self._channel, self._payload(event, node, data))
+        except BaseException:
+            self.close()
+            raise
 
     def _payload(self, event: str, node: object, data: Mapping[str, Any]) -> bytes:
         token = self._token()
@@ -115,57 +133,17 @@ class BusRegistry:
         self._signed_ms = max(self._signed_ms + 1, time.time_ns() // 1_000_000)
         return signed_event(token, event, str(node), data, self._signed_ms)
 
-    def _connect(self, *, listening: bool = False) -> Any:
-        redis = self._redis
-        options: dict[str, Any] = {"socket_connect_timeout": TIMEOUT, "socket_timeout": None if listening else TIMEOUT}
-        if listening:
-            options["health_check_interval"] = PATIENCE
-        if self._scheme in {"redis", "rediss", "unix"}:
-            return redis.Redis.from_url(self._url, **options)
-        login = unquote(urlsplit(self._url).netloc.rpartition("@")[0])
-        username, _, password = login.rpartition(":")
-        options.update(username=username or None, password=password or None)
-        port = SENTINEL_PORT if self._scheme == "redis+sentinel" else REDIS_PORT
-        hosts = [_host_port(host, port) for host in self._hosts.split(",")]
-        if self._scheme == "redis+sentinel":
-            service, _, database = self._service.strip("/").partition("/")
-            sentinel = redis.Sentinel(hosts, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
-            return sentinel.master_for(service or "mymaster", db=int(database or 0), **options)
-        nodes = [redis.cluster.ClusterNode(host, port) for host, port in hosts]
-        return redis.RedisCluster(startup_nodes=nodes, **options)
 
-
-def _client_library() -> Any:
-    if sys.flags.no_site:
-        # As an installed agent is started; this is the one thing that it takes from the machine.
-        import site  # noqa: PLC0415 - as above
-
-        site.main()
-    try:
-        import redis  # noqa: PLC0415 - only where a bus is asked for
-    except ImportError:
-        raise UsageError(
-            "--event-bus (AURORA_EVENT_BUS): it needs the Python package redis (apt-get install python3-redis, "
-            "or pip install redis); without it, heartbeats go over HTTP with --registry"
-        ) from None
-    return redis
-
-
-def _split(url: str) -> tuple[str, str, str]:
-    scheme, separator, rest = url.partition("://")
-    if scheme not in KINDS or not separator or not rest:
-        # The value is not repeated: it may hold a password.
-        raise UsageError(f"--event-bus (AURORA_EVENT_BUS): {EXPECTED}")
-    hosts, slash, path = rest.rpartition("@")[2].partition("?")[0].partition("/")
-    return scheme, hosts, slash + path
-
-
-def _host_port(text: str, port: int) -> tuple[str, int]:
-    parts = urlsplit(f"//{text}")
-    return parts.hostname or "127.0.0.1", parts.port or port
+def _in(seconds: float) -> float:
+    """The deadline, on the monotonic clock."""
+    return time.monotonic() + seconds
 
 
 def _asks(data: bytes, node: str) -> bool:
-    event = json.loads(data)
-    requested = isinstance(event, dict) and event.get("type") == REGISTER_REQUESTED
-    return requested and event.get("data", {}).get("node") == node
+    """Whether a registry asks this node to register."""
+    try:
+        event = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    subject = event.get("data") if isinstance(event, dict) else None
+    return isinstance(subject, dict) and event.get("type") == REGISTER_REQUESTED and subject.get("node") == node

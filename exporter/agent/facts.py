@@ -39,7 +39,7 @@ def node_id_of(state: State, machine_id: Path = MACHINE_ID) -> str:
     """A stable id of this machine for this application alone, in hexadecimal.
 
     Where the machine has none, as in a container, one that is kept with the state; empty where nothing can be kept.
-    Source: machine-id(5), which asks that the id itself is shown to nobody.
+    Source: machine-id(5), which asks to keep the id itself secret.
     """
     try:
         text = machine_id.read_text(encoding="ascii")

@@ -24,6 +24,8 @@ from exporter.domain.requestoutcome import Outcome, outcome_of
 REGISTRY_PORT = 9999
 """Where a registry listens by default."""
 TIMEOUT = 5.0
+MAX_JSON = 2**20
+"""Bytes of an answer that are taken apart: a registry's is a fraction of that, and what it takes is many times more."""
 UNAUTHORIZED = 401
 _PROBLEM = "application/problem+json"
 
@@ -92,7 +94,7 @@ class HttpRegistry:
             response = self.fetch(method, path, body)
         except (OSError, BadAnswer, ValueError) as error:
             # A ValueError: a host name that no resolver takes.
-            return Reply(Outcome.UNREACHABLE, f"{self.endpoint}: {self._why(error)}")
+            return Reply(Outcome.UNREACHABLE, f"{self.endpoint}: {why_no_answer(error, self.timeout)}")
         return self._reply_of(response)
 
     def fetch(self, method: str, path: str, body: bytes = b"") -> Response:
@@ -168,7 +170,7 @@ class HttpRegistry:
 
     def _reply_of(self, response: Response) -> Reply:
         try:
-            document = json.loads(response.body) if response.body else {}
+            document = json.loads(response.body or b"{}") if len(response.body) <= MAX_JSON else None
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
@@ -178,7 +180,7 @@ class HttpRegistry:
         if not response.headers.get("content-type", "").startswith(_PROBLEM):
             return self._not_ours(response.status, response.headers)
         if response.status == UNAUTHORIZED and self._forget_token():
-            return Reply(Outcome.UNKNOWN, "the registry takes this node's token no more")
+            return Reply(Outcome.UNKNOWN, "the registry no longer accepts this node's token")
         outcome = outcome_of(response.status, document.get("type"))
         errors = document.get("errors")
         reasons = [_fault(error) for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
@@ -194,14 +196,17 @@ class HttpRegistry:
         reason = f"{self.endpoint} answers {status}{pointer}, which no registry says: check the address"
         return Reply(Outcome.UNAVAILABLE, reason)
 
-    def _why(self, error: Exception) -> str:
-        if isinstance(error, socket.gaierror):
-            return "its host name is not known: check it, and the resolver"
-        if isinstance(error, (socket.timeout, TimeoutError)):
-            return f"no answer within {self.timeout:g} s"
-        if type(error).__module__ == "ssl":
-            return f"TLS failed ({error}): for a private authority, --ca-file names its certificates"
-        return str(getattr(error, "strerror", None) or error).lower()
+
+def why_no_answer(error: Exception, timeout: float, ca_option: str = "--ca-file") -> str:
+    """What kept an answer away, for people. `ca_option`: what names the certificates of a private authority."""
+    if isinstance(error, socket.gaierror):
+        return "its host name is not known: check it, and the resolver"
+    if isinstance(error, (socket.timeout, TimeoutError)):
+        return f"no answer within {timeout:g} s"
+    if type(error).__module__ == "ssl":
+        return f"TLS failed ({error}): for a private authority, {ca_option} names its certificates"
+    reason = getattr(error, "strerror", None)
+    return reason.lower() if reason else str(error)
 
 
 def split_url(url: str) -> tuple[str, str, str, int, str]:

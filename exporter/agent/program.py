@@ -28,6 +28,9 @@ from exporter.domain.requestoutcome import Outcome
 LEAVE_SECONDS = 0.7
 """A stop takes less than a second, whether or not the registry receives the deregistration."""
 DRY_RUN_SECONDS = 10.0
+REQUEST_PAUSE = 10.0
+"""Seconds in which one request to register is met at once, and the others with the next heartbeat: a registry asks once
+a minute, but anybody may publish."""
 LEAVE = "leave"
 
 
@@ -54,6 +57,7 @@ class Program:
         self._stop = False
         self._leaving = False
         self._statuses: list[str] = []
+        self._at_once_from = 0.0
         directory = Path(arguments.state_dir) if arguments.state_dir else default_directory()
         self._state = State(directory, log)
         self._facts = Facts(arguments, socket.gethostname(), self._state)
@@ -114,7 +118,10 @@ class Program:
 
             def requested() -> None:
                 session.again = True
-                self._wake.set()
+                now = time.monotonic()
+                if now >= self._at_once_from:
+                    self._at_once_from = now + REQUEST_PAUSE
+                    self._wake.set()
 
             listen(self._facts.name, requested, time.sleep)
 
@@ -189,7 +196,7 @@ class Program:
         if not arguments.event_bus:
             assert self._http is not None  # noqa: S101 - without a bus there is a registry
             return self._http
-        from exporter.agent.bus import BusRegistry  # noqa: PLC0415 - the Redis client weighs as much as all the rest
+        from exporter.agent.bus import BusRegistry  # noqa: PLC0415 - rarely needed
 
         name = self._facts.name
         bus = BusRegistry(arguments.event_bus, arguments.event_bus_channel, token=lambda: self._tokens.of_node(name))

@@ -162,7 +162,7 @@ class Session:
         elif reply.outcome is Outcome.DEPARTED:
             raise AgentExit(reply)
         else:
-            self._renew_at = now + RENEW_PAUSE
+            self._renew_at, self.again = now + RENEW_PAUSE, True
             self._log.warning("the registration cannot be renewed: still retrying", reason=reply.reason)
 
     def _settle(self, reply: Reply, inventory: Inventory | None) -> None:
@@ -182,6 +182,8 @@ class Session:
         self._on_registered(reply)
 
     def _try_to_register(self, inventory: Inventory | None) -> Reply:
+        # Now, and not with the answer: who asks meanwhile may not have received it.
+        self.again = False
         registration = self._gpus.registration(inventory)
         reply = self._ask(lambda: self._transport.register(registration))
         errors = reply.document.get("errors")
@@ -197,7 +199,6 @@ class Session:
 
     def _take_registered(self, reply: Reply, inventory: Inventory | None) -> None:
         self._registered_at = time.monotonic()
-        self.again = False
         self._gpus.take(reply, inventory)
 
     def _beat(self) -> None:
@@ -238,7 +239,7 @@ class Session:
     def _ask(self, request: Callable[[], Reply]) -> Reply:
         """What came of the request, made in a thread of its own, so that a signal need not wait for the network."""
         deadline = time.monotonic() + self._transport.timeout + GRACE
-        # One that has no end yet goes on by itself. Nothing is queued behind it: that would all be sent later, at once.
+        # A request that is still under way continues. Nothing is queued behind it: it would all be sent at once.
         if not self._ended(self._call, deadline):
             return Reply(Outcome.UNREACHABLE, f"{self._transport.endpoint}: no answer in time")
         self._call = self._wire.start(request)

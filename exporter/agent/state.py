@@ -1,4 +1,4 @@
-"""What the agent remembers over a restart. Where it cannot be kept, the agent goes on without."""
+"""What the agent remembers over a restart. Where it cannot be kept, the agent works without it."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Tokens:
         return own or (node_token(join, node) if join else "")
 
     def forget(self) -> bool:
-        """The registry takes the node's own token no more; whether there is a join token to ask for another with."""
+        """The registry no longer accepts the node's own token; whether there is a join token to get another."""
         if not self._own() or not self.join():
             return False
         self._state.put(token="")

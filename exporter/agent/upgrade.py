@@ -33,7 +33,7 @@ class Upgrade:
         self._reported = ""
 
     def take(self, offer: Any) -> None:
-        """Replace this process by the newer agent, if it is offered; whatever fails, this one goes on."""
+        """Replace this process by the newer agent, if it is offered; whatever fails, this one keeps running."""
         if not isinstance(offer, Mapping):
             return
         version, path, sha256 = (str(offer.get(key, "")) for key in ("version", "path", "sha256"))

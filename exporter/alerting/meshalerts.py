@@ -75,7 +75,7 @@ def _goes_on(name: str) -> str:
 
 
 def _unless_suspect(name: str, condition: str, by: str = "") -> str:
-    """The condition, but for what begins while the whole mesh is suspect."""
+    """The condition, except for what begins while the whole mesh is suspect."""
     return (
         f"(\n{indented(condition, 4)}\n  unless on ()\n"
         f'    ({SUSPECT} unless on ({by}) ALERTS{{alertname="{name}", alertstate="firing"}})\n)'

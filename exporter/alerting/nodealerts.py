@@ -100,7 +100,7 @@ def _missing(setting: Setting) -> list[NodeAlert]:
             suppressed=f'{DISRUPTED}\nor\n{RENAMED}\nor\nALERTS{{alertname="AuroraNodeFlapping", alertstate="firing"}}',
             summary="Node {{ $labels.node }} is missing heartbeats",
             description=f"{missing} thresholds.warning_after. If none comes, it will be offline.",
-            why="Goes on while the node is offline: one that fired before ends when the node is back, and not earlier.",
+            why="Keeps firing while the node is offline: an alert that fired before ends only when the node is back.",
         ),
         about(
             "AuroraNodeOffline",

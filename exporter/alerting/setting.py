@@ -18,7 +18,7 @@ RESTORED_NS = 10 * MINUTE
 SHORT_WAIT = "2m"
 """The longest `for` below that: an alert is sent every 75 s, for 4 minutes each time, so a stop leaves 2m45s of it."""
 KEPT_SCRAPES = 12
-"""An alert goes on for so many scrapes without its series: no failed scrape and no restart looks like a repair."""
+"""An alert keeps firing for this many scrapes without its series: a failed scrape or restart is no repair."""
 NON_PRODUCTION = ("test", "testing", "staging", "dev", "development")
 """Environments whose alerts are of severity info."""
 RUNBOOKS = "https://github.com/aurora-mesh/aurora-node-registry/blob/main/alerts/runbooks/"
@@ -57,7 +57,7 @@ class Setting:
 
     @property
     def keep_ns(self) -> int:
-        """How long an alert goes on without its series."""
+        """How long an alert keeps firing without its series."""
         return KEPT_SCRAPES * self.scrape_interval
 
     @property

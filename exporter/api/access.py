@@ -8,7 +8,7 @@ from http import HTTPMethod
 
 from starlette.requests import Request
 
-from exporter.api.heartbeats import HEARTBEATS, is_heartbeat, node_in
+from exporter.api.heartbeats import HEARTBEATS, node_in
 from exporter.api.join import AGENT, JOIN
 from exporter.api.problems import Problem
 from exporter.api.service import Service
@@ -61,7 +61,7 @@ class Access:
         return None
 
     async def log_in(self, path: str, headers: Mapping[bytes, bytes], *, trusted: bool) -> Principal | None:
-        """Who sent the request, by a password. Raises Problem (401, 503) where it is nobody's, but for open paths."""
+        """Who sent the request, by a password. Raises Problem (401, 503) where nobody has it, except for open paths."""
         users = self._service.web.users
         if path in OPEN:
             return None
@@ -100,7 +100,7 @@ class Access:
             if caller.refusal:
                 raise Problem(403, caller.refusal, kind="untrusted")
             return
-        node = node_in(path) if is_heartbeat(path) else ""
+        node = node_in(path)
         if principal is not None and principal.kind is Kind.NODE and path == f"/nodes/{principal.name}":
             # The one write of this path is DELETE: a node may leave by itself.
             return

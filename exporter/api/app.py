@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -30,10 +32,14 @@ from exporter.api.service import Service
 from exporter.api.verdict import Verdicts
 from exporter.domain.lifecycle import Phase
 
+LARGE_BODIES = 64
+"""So many are received and parsed at the same time; the others wait, and lie in the sender's memory meanwhile."""
+
 
 def create_app(service: Service) -> ASGIApp:
     """The REST interface to this registry, as an ASGI application."""
-    take_heartbeat = TakeHeartbeat(service)
+    bodies = asyncio.Semaphore(LARGE_BODIES)
+    take_heartbeat = TakeHeartbeat(service, bodies)
     # Scrapes do not wait for those who list nodes, nor for those who choose samples or targets.
     listings, choices, scrapes = (Renderings(at_once, service.telemetry.refuse) for at_once in (1, 1, 2))
     verdicts = Verdicts(service)
@@ -79,4 +85,4 @@ def create_app(service: Service) -> ASGIApp:
         Route("/-/reload", health.reload(service), methods=["POST"]),
     ]
     routes.append(Route(openapi.PATH, openapi.show_schema(routes, service.config.web.telemetry_path)))
-    return Middleware(service, routes, take_heartbeat)
+    return Middleware(service, routes, take_heartbeat, bodies)

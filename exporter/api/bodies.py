@@ -49,9 +49,9 @@ def check_body(headers: Mapping[bytes, bytes], limit: int, media_types: tuple[st
         raise Problem(
             415, "expected a body without Content-Encoding: send it as it is", headers={"Accept-Encoding": "identity"}
         )
-    if not has_body(headers):
-        return
     length = headers.get(b"content-length", b"0")
+    if length == b"0" and b"transfer-encoding" not in headers:
+        return
     if len(length) > MAX_DIGITS or int(length) > limit:
         raise too_large(limit)
     raw = headers.get(b"content-type", b"")
@@ -110,7 +110,10 @@ async def read_unused_body(receive: Receive) -> None:
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:
-    """The whole body, empty where there is none. Raises Problem (413) above the limit, and Disconnected."""
+    """The whole body, empty where there is none. Raises Problem (413) above the limit, and Disconnected.
+
+    A large one is returned when it is its turn to be parsed: one at a time, so that many do not stall the others.
+    """
     parts, size = [], 0
     while True:
         message = await receive()
@@ -122,17 +125,13 @@ async def read_body(receive: Receive, limit: int) -> bytes:
             raise too_large(limit)
         parts.append(part)
         if not message.get("more_body", False):
-            return b"".join(parts)
-
-
-async def turn_for(body: bytes) -> None:
-    """Wait for a turn to parse the body, if it is a large one: one at a time, so that many do not stall the others."""
-    if len(body) > SMALL:
+            break
+    if size > SMALL:
         await _large.wait()
+    return b"".join(parts)
 
 
 async def read_json(request: Request, limit: int) -> Any:
     """The JSON value of the body; None where there is no body. Raises Invalid as strictjson does."""
     body = await read_body(request.receive, limit)
-    await turn_for(body)
     return strictjson.loads(body) if body else None

@@ -90,15 +90,17 @@ class Hosts:
         named = headers.get(b"host")
         if named is None:
             return  # HTTP/1.0, which no browser uses
-        host = _without_port(named)
         if setting is not self._setting or len(self._judged) > MAX_REMEMBERED:
             self._setting, self._judged = setting, {}
-        ours = self._judged.get(host)
+        ours = self._judged.get(named)
         if ours is None:
-            ours = _is_ours(host, setting)
-            if len(host) <= LONGEST and (ours or _full_name().done()):
-                self._judged[host] = ours
-        if not ours and (browser or b"." in host):
+            ours = _is_ours(_without_port(named), setting)
+            if len(named) <= LONGEST and (ours or _full_name().done()):
+                self._judged[named] = ours
+        if ours:
+            return
+        host = _without_port(named)
+        if browser or b"." in host:
             shown = ascii(host[:80].decode("latin-1"))
             detail = f"no writes for the Host {shown}: use an address, or add the name to web.allowed_hosts"
             raise Problem(403, detail, kind="unknown-host")

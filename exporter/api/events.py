@@ -31,7 +31,7 @@ HEADERS = {
     "Connection": "close",
 }
 SEND_SECONDS = 10.0
-"""A reader that takes nothing for so long is dropped."""
+"""A reader that has not read anything for this time is dropped."""
 CLOSE_SECONDS = 0.5
 RETRY_MILLISECONDS = 2000
 RESET, END = "stream_reset", "stream_end"

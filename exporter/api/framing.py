@@ -10,6 +10,7 @@ from typing import Any
 import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -61,6 +62,12 @@ class FramedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.trusted = False
+        self.since: float | None = self.loop.time()
+        """Since when a request is arriving; None between requests."""
+        self.idle_since: float | None = None
+        """Since when the next request is waited for."""
+        self.no_place: Problem | None = None
+        """Why the connection is not served: the answer to its first request."""
         self._answering: RequestResponseCycle | None = None
         self._in_head = True
         self._progressed = False
@@ -94,6 +101,9 @@ class FramedProtocol(HttpToolsProtocol):
         if is_heartbeat(data) and not self._inflow.unparsed:
             self.parse(data)
         elif not self._refused:
+            if self.since is None:
+                # It may wait before anything of it is parsed.
+                self.since, self.idle_since = self.loop.time(), None
             self._inflow.receive(data)
 
     def parse(self, data: bytes) -> None:
@@ -117,6 +127,8 @@ class FramedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request; it may follow another one's last byte at once."""
         HttpToolsProtocol.on_message_begin(self)
+        if self.since is None:
+            self.since, self.idle_since = self.loop.time(), None
         self._inflow.spent = 0.0
         self._in_head = True
         self._hosts = 0
@@ -148,8 +160,8 @@ class FramedProtocol(HttpToolsProtocol):
             take_host_of_target(self.url, self.headers)
         if len(self.headers) > MAX_HEADERS or (self._overhead > SURELY and size_of(self.url, self.headers) > MAX_HEAD):
             self._too_large_a_head()
-        elif problem := self.no_place():
-            self.refuse(problem)
+        elif self.no_place is not None:
+            self.refuse(self.no_place)
         elif self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
             self.refused("malformed")
             self.refuse(not_one_host(self._hosts))
@@ -159,12 +171,10 @@ class FramedProtocol(HttpToolsProtocol):
         elif not self._upgrading:
             self.begin_request()
 
-    def no_place(self) -> Problem | None:
-        """Why the connection is not served."""
-        return None
-
     def begin_request(self) -> None:
         """The head is whole, and sound."""
+        if not self.trusted:
+            self.busy()
         if self.expect_100_continue:
             # Source: RFC 9110 10.1.1.
             self.expect_100_continue = self.parser.get_http_version() != "1.0"
@@ -190,18 +200,38 @@ class FramedProtocol(HttpToolsProtocol):
         """A part of the body."""
         self._progressed = True
         self._body_bytes += len(body)
-        if not self._refused:
-            HttpToolsProtocol.on_body(self, body)
+        # As the base, whose look whether the request asks for an upgrade is not needed, and costs.
+        cycle = self.cycle
+        if not (self._refused or cycle.response_complete):
+            cycle.body += body
+            if len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            cycle.message_event.set()
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """The request is whole: its time ends, and where it is answered already, that of the next begins."""
         self._progressed = True
-        if not self._refused and not self._upgrading:
-            HttpToolsProtocol.on_message_complete(self)
-            self.end_request()
+        if self._refused or self._upgrading:
+            return
+        self.since = None
+        cycle = self.cycle
+        if cycle.response_complete:
+            self.wait()
+        else:
+            cycle.more_body = False
+            cycle.message_event.set()
 
-    def end_request(self) -> None:
-        """Its body was the last of it."""
+    def busy(self) -> None:
+        """A request of a peer that is not trusted is to be answered."""
+
+    def idle(self) -> None:
+        """Such a peer's next request is waited for."""
+
+    def wait(self) -> None:
+        """For the next request."""
+        self.idle_since = self.loop.time()
+        if not self.trusted:
+            self.idle()
 
     def in_body(self) -> bool:
         """Whether the latest request's body is awaited."""
@@ -232,7 +262,7 @@ class FramedProtocol(HttpToolsProtocol):
         # `cycle` of the base is the last request that came; others may wait before it.
         self._answering = cycle
         if cycle.scope["path"].endswith(HEARTBEAT_PATH):
-            super()._start_asgi_task(cycle, app)
+            HttpToolsProtocol._start_asgi_task(self, cycle, app)  # noqa: SLF001 - super() costs more
         else:
             self._rounds.begin(partial(self._start, cycle, app), writes=cycle.scope["method"] not in READS)
 

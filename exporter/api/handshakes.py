@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 60.0
 AT_ONCE = 64
 """Connections that are accepted before the loop serves its other sockets."""
 PAUSE_SECONDS = 1.0
-"""Without files to open: so long nobody else is accepted."""
+"""The pause before the next connection is accepted when no file can be opened."""
 log = logging.getLogger("aurora.web")
 
 
@@ -84,7 +84,7 @@ class SecuredListener:
         self._begin()
 
     def close(self) -> None:
-        """Accept no more, and end what is no connection yet."""
+        """Stop accepting, and end handshakes under way."""
         self._loop.remove_reader(self._listening.fileno())
         if self._again is not None:
             self._again.cancel()

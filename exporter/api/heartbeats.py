@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -10,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from exporter.api.bodies import NDJSON, media_type, read_body, turn_for
+from exporter.api.bodies import JSON_ONLY, NDJSON, check_body, is_large, media_type, read_body
 from exporter.api.problems import Problem
-from exporter.api.responses import Handler, document_response, encode
+from exporter.api.responses import Handler, ResponseSender, document_response, encode
 from exporter.api.service import Service
 from exporter.auth.audit import ACTOR, Actor
 from exporter.domain import strictjson
@@ -30,6 +31,7 @@ MAX_TOGETHER = 20_000
 """So many rejections are still an answer of a few megabytes."""
 MAX_IGNORED_TOGETHER = 1000
 """At most this many ignored parts are listed."""
+TOO_LARGE = 413
 STEP = 20
 """Heartbeats between two looks at the time."""
 END: Message = {"type": "http.response.body"}
@@ -37,38 +39,57 @@ END: Message = {"type": "http.response.body"}
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def is_heartbeat(path: str) -> bool:
-    """Whether the path is a single node's heartbeat."""
-    return path.endswith(SUFFIX) and path.startswith(PREFIX) and path.find("/", len(PREFIX)) == len(path) - len(SUFFIX)
-
-
 def node_in(path: str) -> str:
-    """The name of the node whose heartbeat the path is."""
-    return path[len(PREFIX) : -len(SUFFIX)]
+    """The name of the node whose heartbeat the path is; empty where it is no single node's heartbeat."""
+    if path.endswith(SUFFIX) and path.startswith(PREFIX):
+        name = path[len(PREFIX) : -len(SUFFIX)]
+        return "" if "/" in name else name
+    return ""
 
 
 class TakeHeartbeat:
     """`POST /nodes/{name}/heartbeat` as a plain ASGI application: it is called more often than all else together."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, bodies: asyncio.Semaphore) -> None:
+        """`bodies`: for each large one that is received and parsed."""
         self._service = service
+        self._bodies = bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take it in and answer."""
-        await self.answer(await self.take(scope, receive), send, ())
+        await self.take(node_in(scope["path"]), dict(scope["headers"]), receive, ResponseSender(send, []))
 
-    async def take(self, scope: Scope, receive: Receive, refused: Problem | None = None) -> Node:
-        """Take it in; the errors of the node map are raised.
+    async def take(self, name: str, headers: Mapping[bytes, bytes], receive: Receive, answer: ResponseSender) -> None:
+        """Take in a heartbeat of the node of this name, and answer 204, or 200 with what was left out.
 
-        `refused`: why the body is not to be read. The node lives all the same; the problem is raised if it is unknown.
+        Raises what the node map raises.
         """
+        too_large = _too_large(headers, self._service.config.limits.max_body)
+        if too_large is not None and b"expect" in headers:
+            answer.headers.append((b"connection", b"close"))
+        if is_large(headers):
+            async with self._bodies:
+                node = await self._record(name, receive, too_large)
+        else:
+            node = await self._record(name, receive, too_large)
+        if node.ignored:
+            body = encode({"ignored": [_named_fault(part) for part in node.ignored]})
+            more = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+            await answer({"type": "http.response.start", "status": 200, "headers": more})
+            await answer({"type": "http.response.body", "body": body})
+        else:
+            # Past the sender, which has nothing to add.
+            answer.status = 204
+            await answer.send({"type": "http.response.start", "status": 204, "headers": answer.headers})
+            await answer.send(END)
+
+    async def _record(self, name: str, receive: Receive, refused: Problem | None) -> Node:
+        """`refused`: why the body is not to be read. The node lives all the same; it is raised if that is unknown."""
         service = self._service
-        name: str = node_in(scope["path"])
         body = b""
         if refused is None:
             try:
                 body = await read_body(receive, service.config.limits.max_body)
-                await turn_for(body)
             except Problem as problem:
                 refused = problem
         if refused is not None:
@@ -85,27 +106,12 @@ class TakeHeartbeat:
         service.telemetry.heartbeats[Transport.HTTP] += 1
         return node
 
-    @staticmethod
-    async def answer(node: Node, send: Send, headers: Sequence[tuple[bytes, bytes]]) -> int:
-        """Answer 204, or 200 with what was left out; the status."""
-        if not node.ignored:
-            await send({"type": "http.response.start", "status": 204, "headers": headers})
-            await send(END)
-            return 204
-        body = encode({"ignored": [_named_fault(part) for part in node.ignored]})
-        length = (b"content-length", b"%d" % len(body))
-        more = [(b"content-type", b"application/json"), length, *headers]
-        await send({"type": "http.response.start", "status": 200, "headers": more})
-        await send({"type": "http.response.body", "body": body})
-        return 200
-
 
 def take_heartbeats(service: Service) -> Handler:
     """Many heartbeats: each is taken in or rejected by itself, with its position (from 0) and what is wrong with it."""
 
     async def handle(request: Request) -> Response:
         body = await read_body(request.receive, service.config.limits.max_body)
-        await turn_for(body)
         items = _lines(body) if media_type(request.headers.get("content-type")) == NDJSON else _array(body)
         if len(items) > MAX_TOGETHER:
             raise _too_many(len(items))
@@ -133,6 +139,17 @@ def take_heartbeats(service: Service) -> Handler:
         )
 
     return handle
+
+
+def _too_large(headers: Mapping[bytes, bytes], max_body: int) -> Problem | None:
+    """A heartbeat's body that is too large is no refusal: the node lives whatever it sends. Raises the others."""
+    try:
+        check_body(headers, max_body, JSON_ONLY)
+    except Problem as problem:
+        if problem.status != TOO_LARGE:
+            raise
+        return problem
+    return None
 
 
 def _named_fault(part: Ignored) -> dict[str, str]:

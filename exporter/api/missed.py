@@ -24,7 +24,7 @@ from exporter.exposition.yielder import Yielder
 MAX_MISSED = 2_000
 """A reader that missed more loads all nodes again with less effort."""
 KEPT = 7 * DAY
-"""So long the history of a node that is gone is kept."""
+"""How long a store keeps the history of a node that is gone."""
 MARGIN = 2 * SECOND
 """What happened shortly before may not have been known to the registry that gave the id."""
 Dated = tuple[int, bytes]

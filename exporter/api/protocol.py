@@ -61,15 +61,9 @@ class DeadlineProtocol(FramedProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.source = ""
-        self.since: float | None = self.loop.time()
-        """Since when a request is arriving; None between requests."""
-        self.idle_since: float | None = None
-        """Since when the next request is waited for."""
         self.blocked_since: float | None = None
         """Since when the peer has not read PROGRESS bytes of what it was sent."""
         self._unread = 0
-        self._turned_away = ""
-        """Why there is no room for this connection: the answer to its first request."""
         self._shared = ConnectionLimits.of(server_state)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -81,8 +75,9 @@ class DeadlineProtocol(FramedProtocol):
         if sweep is None:
             sweep = self._sweeps[self.server_state] = Sweep(self.loop, self.connections, self.timeout_keep_alive)
         sweep.begin(self.limits)
-        self._turned_away = self._shared.admit(self, self.limits(), self.refused)
-        if self._turned_away:
+        reason = self._shared.admit(self, self.limits(), self.refused)
+        if reason:
+            self.no_place = Problem(503, reason, kind="busy", headers={"Retry-After": "1"})
             self.refused("connections")
             if len(self.connections) > self.limits().max_connections + ANSWERED_ABOVE:
                 transport.abort()
@@ -92,36 +87,9 @@ class DeadlineProtocol(FramedProtocol):
         self._shared.leave(self)
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        """The first byte of a request begins its time."""
-        if self.since is None:
-            self.since = self.loop.time()
-            self.idle_since = None
-        super().data_received(data)
-
-    def on_message_begin(self) -> None:
-        """Another request may follow one's last byte at once."""
-        super().on_message_begin()
-        if self.since is None:
-            self.since = self.loop.time()
-
-    def no_place(self) -> Problem | None:
-        """Why there is no room for the connection."""
-        if not self._turned_away:
-            return None
-        return Problem(503, self._turned_away, kind="busy", headers={"Retry-After": "1"})
-
-    def begin_request(self) -> None:
+    def busy(self) -> None:
         """The connection is in use."""
-        if not self.trusted:
-            self._shared.busy(self)
-        super().begin_request()
-
-    def end_request(self) -> None:
-        """Its time ends, and where it is answered already, that of the next begins."""
-        self.since = None
-        if self.cycle.response_complete:
-            self._wait()
+        self._shared.busy(self)
 
     def on_response_complete(self) -> None:
         """The answer is written; the connection may wait for the next request."""
@@ -133,23 +101,21 @@ class DeadlineProtocol(FramedProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         elif self.since is None:
-            self._wait()
+            self.wait()
 
-    def _wait(self) -> None:
-        """For the next request."""
-        self.idle_since = self.loop.time()
-        if not self.trusted:
-            self._shared.idle(self)
+    def idle(self) -> None:
+        """The connection waits for its next request."""
+        self._shared.idle(self)
 
     def pause_writing(self) -> None:
         """The peer reads more slowly than we write."""
-        super().pause_writing()
+        self.flow.pause_writing()
         if self.blocked_since is None:
             self.blocked_since, self._unread = self.loop.time(), self.transport.get_write_buffer_size()
 
     def resume_writing(self) -> None:
         """The peer has read most of it."""
-        super().resume_writing()
+        self.flow.resume_writing()
         self.blocked_since = None
 
     def shutdown(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 PER_TURN = 4
 """Readers woken between two looks of the event loop at its sockets; each sends one batch of events."""
 KEEP_ALIVE_SECONDS = 15.0
-"""A reader that was sent nothing for so long is sent a comment;"""
+"""A reader that was sent nothing for this time is sent a comment;"""
 SOONER = 1 / 3
 """by up to so much of it sooner, since readers that had the same event would all be due together."""
 SWEEPS = 15

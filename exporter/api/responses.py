@@ -42,19 +42,19 @@ def whole(number: float) -> int | float:
 class ResponseSender:
     """Sends an answer with the headers that every answer has, and keeps its status."""
 
-    __slots__ = ("_headers", "_send", "status")
+    __slots__ = ("headers", "send", "status")
 
     def __init__(self, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
-        self._send = send
-        self._headers = headers
+        self.send = send
+        self.headers = headers
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
         """As the server's own `send`."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
-        await self._send(message)
+            message = {**message, "headers": [*message.get("headers", ()), *self.headers]}
+        await self.send(message)
 
     async def problem(self, problem: Problem, *, close: bool) -> None:
         """Answer with a problem document; `close`: the rest of the request is not wanted."""

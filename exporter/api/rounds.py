@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 from exporter.exposition.yielder import Turns
 
 ROUND_SECONDS = 0.001
-"""So long at most, and one slice more, is parsed in a round; heartbeats excepted."""
+"""A round parses for at most this time and one slice more; heartbeats do not count."""
 SLICE = 16_384
 """Bytes of a body that are parsed at once; of chunks of one byte each that takes a millisecond."""
 HEADS = 1_024
@@ -168,7 +168,8 @@ class Inflow(FlowControl):
 
     def resume_reading(self) -> None:
         """Read on, unless a whole request waits already."""
-        if not self._connection.pipeline:
+        # The first question alone is asked twice for each request.
+        if (self.unparsed or self.read_paused) and not self._connection.pipeline:
             self._plan()
             if self.read_paused:
                 self.read_paused = False

@@ -26,7 +26,7 @@ class Sweep:
         self._timer: asyncio.Handle | None = None
 
     def begin(self, limits: Callable[[], Limits]) -> None:
-        """Begin to check, unless that goes on already."""
+        """Begin to check, unless it is running already."""
         if self._timer is None:
             shortest_ns = min(limits().receive_timeout, limits().send_timeout)
             pause = min(LONGEST_PAUSE, shortest_ns / SECOND / LOOKS)

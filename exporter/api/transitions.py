@@ -18,7 +18,7 @@ from exporter.exposition.yielder import Yielder
 
 DEFAULT_SINCE = DAY
 LONGEST_SINCE = 7 * DAY
-"""So long the history of a node that is gone is kept."""
+"""How long a store keeps the history of a node that is gone."""
 CHUNK = 200
 """Entries between two looks at the time."""
 DEFAULT_LIMIT, MAX_LIMIT = 1_000, 10_000

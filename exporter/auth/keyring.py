@@ -99,7 +99,7 @@ class Keyring:
         _log.info("changed tokens are in force")
 
     def identify(self, given: bytes) -> Principal | None:
-        """Whose token this is; None where it is nobody's."""
+        """The owner of this token; None where nobody has it."""
         if len(given) > LONGEST_GIVEN:
             return None
         name = node_of(given.decode("latin-1"))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import bcrypt
 
 MAX_BYTES = 72
-"""bcrypt looks at no more of a password."""
+"""bcrypt ignores the rest of a password."""
 MAX_REMEMBERED = 1_000
 MAX_WAITING = 32
 """Checks that wait for one another; each takes its tenth of a second."""

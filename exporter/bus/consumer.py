@@ -38,7 +38,7 @@ MAX_WAITING_BYTES = 96 * 2**20
 """Of registrations and departures that wait for the store; with more, nothing is read from the bus."""
 _OVERHEAD_BYTES = 512
 ROOM_SECONDS = 0.1
-"""So long at most reading waits for room at a time: answers to pings have to be read as well."""
+"""The longest that reading waits for room at a time: answers to pings have to be read as well."""
 ASK_EVERY = 60 * SECOND
 MAX_ASKED = 100_000
 MAX_TOGETHER = 512
@@ -96,7 +96,7 @@ class BusConsumer:
                 self._telemetry.heartbeats[Transport.BUS] += 1
                 if not known:
                     self._audit.record(REGISTERED, _actor(signer), event.node)
-                if not known or node.name in self._asked:
+                if not known or event.node in self._asked:
                     self._ask(node)
             else:
                 self._wait(self._of_now(event), signer, len(payload) + _OVERHEAD_BYTES)

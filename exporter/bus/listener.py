@@ -28,6 +28,7 @@ from exporter.nodemap.nodemap import NodeMap
 from exporter.process.tasks import first_of
 from exporter.redislink.connecting import subscriber
 from exporter.redislink.errors import REDIS_ERRORS, explain
+from exporter.redislink.parser import NOT_ENOUGH_DATA, parser_of
 from exporter.redislink.url import Kind, parse_redis_url
 from exporter.telemetry.metrics import Telemetry
 
@@ -149,11 +150,14 @@ class BusListener:
             return b""
 
     async def _read(self, connection: Connection) -> None:
-        read, take, channel = connection.read_response, self._consumer.take, self._channel.encode()
+        read, received = connection.read_response, parser_of(connection).received
+        take, channel = self._consumer.take, self._channel.encode()
         while True:
             left = BURST
             while left > 0:
-                reply = await read(timeout=math.inf, disconnect_on_error=False, push_request=True)
+                reply = received()
+                if reply is NOT_ENOUGH_DATA:
+                    reply = await read(timeout=math.inf, disconnect_on_error=False, push_request=True)
                 kind = reply[0]
                 if kind == b"message":
                     _, subject, payload = reply

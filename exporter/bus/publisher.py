@@ -65,7 +65,7 @@ class BusPublisher:
             await client.aclose()
 
     async def flush(self, seconds: float) -> None:
-        """Wait until all is published or dropped, for so long at most: before `run` is cancelled."""
+        """Wait, at most for this time, until all is published or dropped; call it before `run` is cancelled."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._done.wait()

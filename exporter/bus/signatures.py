@@ -10,7 +10,7 @@ import msgspec
 
 from exporter.auth.keyring import Keyring, Kind, Principal
 from exporter.bus.events import Unreadable
-from exporter.domain.clock import MILLISECOND, MINUTE, Clock
+from exporter.domain.clock import MILLISECOND, MINUTE, SECOND, Clock
 from exporter.domain.command import Depart, Register
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.signing import event_code, signature_of
@@ -39,6 +39,7 @@ class SignatureCheck:
         self._keyring = keyring
         self._required = required
         self._clock = clock
+        self._started_ns = clock.monotonic_ns()
         self._latest: dict[tuple[str, Kind], tuple[int, int]] = {}
         """When the last event of a signer about a node was sent (its clock, ms) and received (monotonic)."""
 
@@ -79,20 +80,29 @@ class SignatureCheck:
     def _note(self, name: str, kind: Kind, at_ms: int) -> None:
         """Raise Unreadable unless the event is a new one: sent after the last one, and about now.
 
-        About now is by our wall clock, or by the time since the last one: so no jump of our clock refuses a node.
+        About now is by our wall clock, or by the time since the last one: so no jump of our clock refuses a node. The
+        first event of a signer must be of our own time as well: we do not know which were received before we started.
         """
         now_ns = self._clock.monotonic_ns()
-        off_ns = abs(self._clock.wall_ns() - at_ms * MILLISECOND)
+        late_ns = self._clock.wall_ns() - at_ms * MILLISECOND
         latest = self._latest.get((name, kind))
-        if latest is not None:
+        if latest is None:
+            if now_ns - self._started_ns < late_ns <= WINDOW:
+                raise Unreadable(
+                    Rejection.STALE_SIGNATURE,
+                    f"signature: its time, {late_ns / SECOND:.0f} s ago, is before the registry started",
+                )
+        else:
             latest_ms, received_ns = latest
             if at_ms <= latest_ms:
                 raise Unreadable(Rejection.STALE_SIGNATURE, "signature: its time is not after that of an earlier event")
-            off_ns = min(off_ns, abs((at_ms - latest_ms) * MILLISECOND - (now_ns - received_ns)))
-        if off_ns > WINDOW:
-            raise Unreadable(
-                Rejection.STALE_SIGNATURE, f"signature: its time is {off_ns / MINUTE:.0f} minutes off: set the clocks"
-            )
-        if latest is None and len(self._latest) >= MAX_SIGNERS:
-            self._latest.clear()
+            since_ns = (now_ns - received_ns) - (at_ms - latest_ms) * MILLISECOND
+            late_ns = min(late_ns, since_ns, key=abs)
+        if abs(late_ns) > WINDOW:
+            off = f"{abs(late_ns) / MINUTE:.0f} minutes off"
+            raise Unreadable(Rejection.STALE_SIGNATURE, f"signature: its time is {off}: set the clocks")
+        # Behind all others: who is heard of no more is forgotten first.
+        self._latest.pop((name, kind), None)
+        if len(self._latest) >= MAX_SIGNERS:
+            del self._latest[next(iter(self._latest))]
         self._latest[name, kind] = at_ms, now_ns

@@ -39,7 +39,9 @@ from exporter.domain.errors import Fault
 T = TypeVar("T")
 TIMEOUT_SECONDS = 10.0
 STREAM_TIMEOUT_SECONDS = 60.0
-"""Without an event or a comment for so long, a stream is taken for broken; registries send a comment more often."""
+"""A stream without an event or comment for this time counts as broken; registries send comments more often."""
+MAX_PAGES = 10_000
+"""Of one listing."""
 OK, CREATED, NO_CONTENT, SERVER_ERRORS = 200, 201, 204, 500
 MAINTENANCE, DRAIN = "maintenance", "drain"
 _ANONYMOUS = Credentials()
@@ -128,6 +130,8 @@ class Client:
                 return
             if page.next in seen:
                 raise NotARegistry(f"{reply.url} leads in a circle: its pages repeat. Is a registry at this address?")
+            if len(seen) == MAX_PAGES:
+                raise NotARegistry(f"{reply.url} has more than {MAX_PAGES} pages. Is a registry at this address?")
             seen.add(page.next)
             query["after"] = page.next
 
@@ -148,7 +152,7 @@ class Client:
         return self.get("/transitions", {"since": since, "limit": limit}).of(Recent)
 
     def topology(self) -> Topology:
-        """Which node reaches which."""
+        """The connections between nodes."""
         return self.get("/topology").of(Topology)
 
     def stats(self) -> Stats:

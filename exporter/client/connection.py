@@ -55,10 +55,18 @@ class _TimedSocket:
     def makefile(self, mode: str) -> io.BufferedReader:
         """A reader of its own; the socket closes once both are closed."""
         assert mode == "rb"  # noqa: S101 - what http.client reads by
-        return io.BufferedReader(_TimedReader(self._sock, self._connection))
+        return _BoundedReader(_TimedReader(self._sock, self._connection))
 
     def close(self) -> None:
         self._sock.close()
+
+
+class _BoundedReader(io.BufferedReader):
+    def read(self, size: int | None = -1) -> bytes:
+        """So many bytes. The http.client of Python takes the length of a chunk as it comes, and -1 is without end."""
+        if size is None or size < 0:
+            raise http.client.HTTPException("expected a length of 0 or more")
+        return super().read(size)
 
 
 class _TimedReader(io.RawIOBase):

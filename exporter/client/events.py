@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 MAX_EVENT_BYTES = 2**20
+MAX_ID = 1024
+"""Characters of an id, which becomes a header's value: no registry sends a longer one, or others than ASCII."""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -21,7 +23,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def parse_stream(lines: Iterable[bytes]) -> Iterator[Event]:
-    """The events in lines of `text/event-stream`, as parse_frames has them but for those that are only an id."""
+    """The events in lines of `text/event-stream`, as parse_frames has them, without those that are only an id."""
     return (event for event in parse_frames(lines) if event.type)
 
 
@@ -46,10 +48,10 @@ def parse_frames(lines: Iterable[bytes]) -> Iterator[Event]:
         value = value.removeprefix(" ")
         if field == "event":
             kind = value
-        elif field == "id" and "\0" not in value:
+        elif field == "id" and len(value) <= MAX_ID and value.isascii() and value.isprintable():
             event_id, moved = value, True
         elif field == "data":
-            size += len(value)
+            size += len(value) + 1  # and the line feed between two
             if size <= MAX_EVENT_BYTES:
                 data.append(value)
 

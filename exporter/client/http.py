@@ -21,6 +21,8 @@ from exporter.domain.duration import format_duration
 
 MAX_BODY_BYTES = 512 * 2**20
 MAX_LINE_BYTES = 2**20
+FAILURES = (OSError, http.client.HTTPException, ValueError)
+"""What keeps an answer away. A ValueError: a host name that no resolver takes, a number that is none."""
 _NOTHING = Credentials()
 
 
@@ -97,7 +99,7 @@ class HttpService:
                     connection.close()
             connection = self._connection()
             return self._exchange(connection, deadline, method, path, body=body, headers=headers)
-        except (OSError, http.client.HTTPException) as error:
+        except FAILURES as error:
             if connection is not None:
                 connection.close()
             raise no_answer(error, self._timeout_seconds) from None
@@ -117,7 +119,7 @@ class HttpService:
                 yield _whole(response, self._max_body_bytes), iter(())
             else:
                 yield _head(response, b""), self._lines(connection, response)
-        except (OSError, http.client.HTTPException) as error:
+        except FAILURES as error:
             raise no_answer(error, self._timeout_seconds) from None
         finally:
             connection.close()
@@ -184,7 +186,7 @@ def fetch(url: str, *, method: str = "GET", body: bytes | None = None, timeout_s
 
 def no_answer(error: Exception, timeout_seconds: float) -> NoAnswer:
     """What the error means to people."""
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror | UnicodeError):
         return NoAnswer(Cause.HOST_NAME, "its host name is not known")
     if isinstance(error, TimeoutError):
         return NoAnswer(Cause.TIMEOUT, f"no answer within {format_duration(round(timeout_seconds * SECOND))}")

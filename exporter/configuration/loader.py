@@ -123,7 +123,7 @@ def _misspelt(environ: Mapping[str, str]) -> list[Fault]:
 
 
 def _contradictions(config: Config, skip: Collection[str]) -> list[Fault]:
-    """What does not hold between settings that are right one by one, but for those to `skip`."""
+    """Contradictions between settings that are each right, except those to `skip`."""
     return [fault for keys, fault in _between_settings(config) if not set(keys) & set(skip)]
 
 

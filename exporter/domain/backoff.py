@@ -22,7 +22,7 @@ class Backoff:
         number = self._random()
         pause = self._pause * (1 - number / 2)
         self._pause = min(2 * self._pause, self._longest)
-        # All are asked alike: those that wait exactly so long come together.
+        # A server asks all to wait the same time: without jitter they would all come back together.
         return max(pause, at_least * (1 + number / 2))
 
     def reset(self) -> None:

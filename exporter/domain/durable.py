@@ -54,7 +54,7 @@ class Batch:
     """May name a node that the batch or another registry removed: then it is dropped."""
     mark: Mark | None = None
     history: list[Transition] = field(default_factory=list)
-    """Transitions that were recorded before, written again to a store that lost them: they are published by nobody."""
+    """Transitions that were recorded before, written again to a store that lost them: nobody publishes them."""
     bases: dict[str, int] = field(default_factory=dict)
     """Of records, the revision of what each was worked out from (0: nothing): not taken where a later one stands."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import math
 from typing import Annotated
 
 import msgspec
@@ -163,13 +162,11 @@ def check_name(name: str, field: str = "node") -> None:
 
 def sent_at_ns(beat: Heartbeat) -> int | None:
     """The sender's time in nanoseconds since the epoch; None where it states none that can be read."""
-    match beat.timestamp:
-        case float() | int() as seconds if math.isfinite(seconds) and abs(seconds) < MAX_SECONDS:
-            return int(seconds * SECOND)
-        case str() as text:
-            try:
-                return parse_timestamp(text)
-            except ValueError:
-                return None
-        case _:
+    stated = beat.timestamp
+    if isinstance(stated, str):
+        try:
+            return parse_timestamp(stated)
+        except ValueError:
             return None
+    # Nothing that is not finite lies in between.
+    return int(stated * SECOND) if stated is not None and -MAX_SECONDS < stated < MAX_SECONDS else None

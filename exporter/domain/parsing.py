@@ -51,8 +51,7 @@ def parse_heartbeat(body: bytes, *, node: str = "") -> Heartbeat:
         beat = _decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _salvage_text(body, node)
-    # msgspec keeps the last of duplicate keys: a body that has one twice is looked at again, strictly.
-    if body.count(b":") > 1 and any(body.count(key) > 1 for key in _KEYS):
+    if body.count(b":") > 1 and _may_be_ambiguous(body):
         return _salvage_text(body, node)
     if node and beat.node not in {"", node} and not is_name(beat.node):
         return _salvage_text(body, node)
@@ -83,10 +82,20 @@ def is_sound(beat: Heartbeat) -> bool:
     if beat.timestamp is not None and sent_at_ns(beat) is None:
         return False
     if beat.gpus:
-        if len({reading.index for reading in beat.gpus}) != len(beat.gpus):
+        if len(beat.gpus) > 1 and len({reading.index for reading in beat.gpus}) != len(beat.gpus):
             return False
-        return not any(text_fault(reading.uuid) for reading in beat.gpus)
+        for reading in beat.gpus:
+            if reading.uuid and text_fault(reading.uuid):
+                return False
     return True
+
+
+def _may_be_ambiguous(body: bytes) -> bool:
+    """Whether a key may stand twice: msgspec keeps the last one, so such a body is looked at again, strictly."""
+    for key in _KEYS:  # noqa: SIM110 - any() with a generator takes twice as long
+        if body.count(key) > 1:
+            return True
+    return False
 
 
 def _salvage_text(body: bytes, node: str) -> Heartbeat:

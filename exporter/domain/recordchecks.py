@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -20,6 +20,8 @@ from exporter.domain.transition import Transition
 
 MAX_TIME_NS = 4_102_444_800 * SECOND
 """The year 2100: no clock of ours says more, and all that is counted in nanoseconds stays below as well."""
+Time = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_NS)]
+"""One that msgspec checks as `check_time` does."""
 LATEST_NS = MAX_TIME_NS - 20 * 365 * 24 * HOUR
 """No clock is believed beyond it: stores refuse later times, and ends of maintenance lie up to ten years ahead."""
 MAX_COUNT = 1_000_000

@@ -163,7 +163,7 @@ def with_held_id(claim: Registration, held: str) -> Registration:
 
 
 def with_known_gpus(claim: Registration, known: Registration) -> Registration:
-    """The claim of a node that is known, where what it says of its GPUs is no statement: then they never become fewer.
+    """The claim of a known node. Where it only reports its GPUs and does not state them, they never become fewer.
 
     An agent that could not ask the driver, or that found fewer GPUs than there were, has no say in how many there
     should be. What it does not state of as many GPUs (their type, their memory) stands as well.

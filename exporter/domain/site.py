@@ -33,5 +33,5 @@ class SiteRule:
 
     @property
     def lasting(self) -> int:
-        """How long a disruption goes on at most, in nanoseconds."""
+        """The longest that a disruption lasts, in nanoseconds."""
         return LASTS_RECENT * self.recent

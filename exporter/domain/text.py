@@ -24,6 +24,9 @@ def text_fault(text: str) -> str | None:
     """What is wrong with a text that people will read, or None."""
     if len(text) > MAX_TEXT:
         return f"expected at most {MAX_TEXT} characters, got {len(text)}"
+    if text.isascii() and text.isprintable():
+        # Nearly all; the search takes three times as long.
+        return None
     unsafe = _UNSAFE.search(text)
     if unsafe:
         return f"expected no control, bidi-override or surrogate characters, got {shown(unsafe.group())}"

@@ -51,7 +51,7 @@ class Exposition:
         node_map.listeners.append(self._note)
 
     def close(self) -> None:
-        """Listen to the node map no more."""
+        """Stop listening to the node map."""
         self._node_map.listeners.remove(self._note)
 
     def reconfigure(self, *, disabled_families: Collection[str], rules: tuple[EdgeRule, ...], max_edges: int) -> None:

@@ -22,7 +22,7 @@ class Freshness:
         self.settled_until_ns = 0
         """Until then, what arrives is of now, and `is_behind` need not be asked."""
         self._resumed_ns = 0
-        """When we went on after a stop so long that nodes may have died in it; 0 once the bus answered a ping since."""
+        """When we resumed after a stop so long that nodes may have died in it; 0 once the bus answered a ping since."""
         self._bus_behind = False
         """What the bus brings waited for longer than a gap; as of the last tick."""
         self.reconfigure(thresholds)

@@ -18,7 +18,7 @@ class MeshTime:
         self._offset_ns = start_ns - now_ns
 
     def restart(self, now_ns: int, mesh_ns: int) -> None:
-        """It is this late now: a process goes on from what the store has."""
+        """Set the mesh time of now: a process continues from what the store has."""
         self._offset_ns = min(mesh_ns, LATEST_NS) - now_ns
 
     def at(self, monotonic_ns: int) -> int:
@@ -30,5 +30,5 @@ class MeshTime:
         return stamp_ns - self._offset_ns
 
     def advance(self, now_ns: int, mesh_ns: int) -> None:
-        """It is at least so late now."""
+        """The mesh time of now is at least this."""
         self._offset_ns = max(self._offset_ns, min(mesh_ns, LATEST_NS) - now_ns)

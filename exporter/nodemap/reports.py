@@ -47,7 +47,7 @@ def take_report(
         node.gpus_observed = sum(not reading.lost for reading in beat.gpus)
         changed = True
     elif node.readings and now_ns - node.readings_ns > stale_after_ns:
-        # Nobody looked for so long that these say nothing of now.
+        # These are too old to show anything about now.
         node.readings = ()
         node.gpus_observed = None
         changed = True

@@ -60,7 +60,7 @@ class Alertmanager:
     ) -> None:
         """`url` may hold `user:password@` and a path. `source`: our own URL, for people to follow.
 
-        `lifetime_ns`: what fires expires so long after it was sent last.
+        `lifetime_ns`: a firing alert expires this long after it was last sent.
         """
         self._lifetime_ns = lifetime_ns
         # The next post may be a minute away: no connection is kept that somebody may have forgotten by then.

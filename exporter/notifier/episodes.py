@@ -27,7 +27,7 @@ class Episodes:
         self._keep_ns = setting.keep_ns + LAG_SCRAPES * setting.scrape_interval
 
     def begin(self, node: str, name: str, since_ns: int) -> None:
-        """The node is in the alert's status; that of a status before it goes on, as the rules have it."""
+        """The node is in the alert's status; that of an earlier status continues, as in the rules."""
         running = self._running.setdefault(node, {})
         if running.get(name, since_ns) != since_ns:
             # It was back for a moment in between.

@@ -17,7 +17,7 @@ from exporter.notifier.episodes import Episodes
 
 RESEND_SCRAPES = 4
 LIFETIME_SCRAPES = 16
-"""An alert lives for so long after it was sent last. Source: Prometheus, `rules.alert.resend-delay` and four of it."""
+"""An alert expires this long after it was last sent. Source: Prometheus, `rules.alert.resend-delay` and four of it."""
 
 
 @dataclass(slots=True)
@@ -137,7 +137,7 @@ class AlertTracker:
         held_since_ns = self._map.held_since_ns(node, now_ns)
         if held_since_ns is None:
             return False
-        # What an earlier process sent a moment ago is still alive: it goes on rather than expire meanwhile.
+        # What an earlier process sent a moment ago still fires: we keep it from expiring meanwhile.
         return not (node.name in self._inherited and now_ns - held_since_ns < self._lifetime_ns - self._resend_ns)
 
     def _end(self, alert: Alert, now_ns: int) -> Iterator[Alert]:

@@ -1,4 +1,4 @@
-"""The last resort: a program that was asked to end does so, even if it has to be broken off."""
+"""The last resort: a program that was asked to end does so, even if it has to be aborted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ExitDeadline:
     ) -> None:
         """`flush`: writes out what is left of the log, within the seconds that it is given.
 
-        `status`: how it ends where all its work is done; without one it is broken off, which the log says, with 1.
+        `status`: how it ends where all its work is done; without one it is aborted with 1, and the log says so.
         """
         self._seconds = seconds
         self._status = status
@@ -45,6 +45,6 @@ class ExitDeadline:
 
     def _end(self) -> None:
         if self._status is None:
-            log.error("the program did not end in time and is broken off", extra={"seconds": self._seconds})
+            log.error("the program did not end in time and is aborted", extra={"seconds": self._seconds})
         self._flush(FLUSH_SECONDS)
         os._exit(EXIT_STATUS if self._status is None else self._status)

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 AGAIN_SECONDS = (0.05, 0.2)
-"""A task has so long to clean up before it is cancelled again; the first time, doubled each time, up to the second."""
+"""How long a task may clean up before it is cancelled again: at first, and at most; it doubles each time."""
 END_SECONDS = 5.0
 Result = TypeVar("Result")
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any
+from typing import Any, cast
 
 from redis._parsers import _AsyncHiredisParser
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
+from redis.asyncio import Connection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 MAX_REPLY_BYTES = 64 * 2**20
@@ -25,6 +27,9 @@ _LARGE_ARRAY = re.compile(rb"\*(?:(\d{6})|\d{0,5}\Z)")
 """The header of more values than that; or, at the end of what is there, one that may become it."""
 _LARGE_OF_RESP3 = re.compile(rb"[*%~>|](?:(\d{6})|\d{0,5}\Z)")
 """The same of maps, sets and what else RESP3 has: hiredis takes it unasked. The search takes ten times as long."""
+
+
+__all__ = ["NOT_ENOUGH_DATA", "BoundedParser", "ReplyTooLarge", "parser_of"]
 
 
 class ReplyTooLarge(RedisConnectionError):
@@ -77,6 +82,16 @@ class BoundedParser(_AsyncHiredisParser):
             raise RedisConnectionError(said[1:].partition(b"\r")[0].decode(errors="replace"))
         return waiting
 
+    def received(self) -> Any:
+        """The next answer, if all of it is here; else NOT_ENOUGH_DATA, for which to wait with `read_response`.
+
+        That is four coroutines of redis-py's, which of many small answers take longer than all else.
+        """
+        answer = self._reader.gets()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
     async def read_response(self, disable_decoding: bool = False, push_request: bool = False) -> Any:
         """The next answer."""
         self._bytes_left, self._lines_left = MAX_REPLY_BYTES, MAX_REPLY_LINES
@@ -118,3 +133,8 @@ class BoundedParser(_AsyncHiredisParser):
             if self._lines_left < 0:
                 raise ReplyTooLarge(f"more than {MAX_REPLY_LINES} lines")
         self._waiting = waiting
+
+
+def parser_of(connection: Connection) -> BoundedParser:
+    """The parser of a connection of ours."""
+    return cast("BoundedParser", connection._parser)  # noqa: SLF001 - it has no other name

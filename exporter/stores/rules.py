@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from heapq import nlargest
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from exporter.domain.clock import HOUR
 from exporter.domain.durable import Batch, LastHeartbeat, StoredNode
 from exporter.domain.node import NodeRecord, Tombstone
+from exporter.domain.recordchecks import Time
 from exporter.domain.status import Status, Transport
 from exporter.domain.transition import Transition
 from exporter.stores.base import Recent, Saved
@@ -23,14 +26,14 @@ LOOKED_AT = 10_000
 KEEP_MARKS = 72 * HOUR
 
 
-class Version(NamedTuple):
+class Version(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What the rules must know of a record or a tombstone."""
 
-    revision_ns: int
-    epoch: int
+    revision_ns: Time
+    epoch: Time
 
 
-class Last(NamedTuple):
+class Last(msgspec.Struct, frozen=True, gc=False):
     """What the rules must know of a node's last transition."""
 
     sequence: int

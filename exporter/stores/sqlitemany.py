@@ -8,32 +8,30 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
-from exporter.domain.recordchecks import MAX_TIME_NS
+from exporter.domain.recordchecks import Time
 from exporter.domain.status import Status
+from exporter.stores.rules import Version
 
 ALTERED = (sqlite3.OperationalError, msgspec.MsgspecError)
 """What reading raises where a row is none that we wrote: it has a cell that JSON cannot hold, or no such value."""
 TRANSITION = "name, sequence, from_status, to_status, at_ns, stamp_ns, checksum"
 Cell = str | int | bytes
-Time = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_NS)]
-VersionRow = tuple[str, Time, Time]
-"""Name, revision, epoch."""
 TransitionRow = tuple[str, Time, Status, Status, Time, Time, int]
 """As TRANSITION has it."""
 
 _encode = msgspec.json.Encoder().encode
-_decode_versions = msgspec.json.Decoder(list[VersionRow]).decode
+_decode_versions = msgspec.json.Decoder(list[tuple[str, Version]]).decode
 _decode_transitions = msgspec.json.Decoder(list[TransitionRow]).decode
 
 
-def versions(connection: sqlite3.Connection, table: str, names: Collection[str]) -> list[VersionRow]:
+def versions(connection: sqlite3.Connection, table: str, names: Collection[str]) -> dict[str, Version]:
     """Of those that are in the table; may raise one of ALTERED."""
-    found = _select(connection, "name, revision_ns, epoch", f"{table} ON name = value", names)
-    return _decode_versions(found)
+    columns = "name, json_array(revision_ns, epoch)"
+    return dict(_decode_versions(_select(connection, columns, f"{table} ON name = value", names)))
 
 
 def last_transitions(connection: sqlite3.Connection, names: Collection[str]) -> list[TransitionRow]:

@@ -109,12 +109,12 @@ class SqliteRows:
     def put_transitions(self, transitions: list[Transition]) -> None:
         """Into the nodes' histories, of each of which the newest MAX_TRANSITIONS are kept."""
         rows = [(each.node, each.sequence, each.from_, each.to, each.at_ns, each.stamp_ns) for each in transitions]
-        sqlitemany.put_transitions(self._connection, [(*row, checksum_of(*row)) for row in rows], MAX_TRANSITIONS)
+        sqlitemany.put_transitions(self._connection, _with_checksums(rows), MAX_TRANSITIONS)
 
     def put_heartbeats(self, heartbeats: dict[str, LastHeartbeat]) -> None:
         """Each one whose node has a record, and whose time is later than that which is there."""
         rows = [(name, latest.stamp_ns, latest.last_seen_ns, latest.transport) for name, latest in heartbeats.items()]
-        sqlitemany.put_heartbeats(self._connection, [(*row, checksum_of(*row)) for row in rows])
+        sqlitemany.put_heartbeats(self._connection, _with_checksums(rows))
 
     def put_mark(self, mark: Mark) -> None:
         """In place of the one before."""
@@ -169,11 +169,10 @@ class SqliteRows:
 
     def _versions(self, table: str, names: Collection[str]) -> dict[str, Version]:
         try:
-            rows = sqlitemany.versions(self._connection, table, names)
+            return sqlitemany.versions(self._connection, table, names)
         except sqlitemany.ALTERED:
             versions = {name: self._version(table, name) for name in names}
             return {name: version for name, version in versions.items() if version is not None}
-        return {name: Version(revision_ns, epoch) for name, revision_ns, epoch in rows}
 
     def _version(self, table: str, name: str) -> Version | None:
         """What was altered since it was loaded counts as nothing, and is written over."""
@@ -233,4 +232,10 @@ def _mark(_id: int, record: bytes) -> Mark:
 
 def checksum_of(*cells: Cell) -> int:
     """What stands in the last column of a row."""
+    if not isinstance(cells[-1], bytes):
+        return zlib.crc32("\0".join([str(cell) for cell in cells]).encode())
     return zlib.crc32(b"\0".join([cell if isinstance(cell, bytes) else str(cell).encode() for cell in cells]))
+
+
+def _with_checksums(rows: Iterable[tuple[Cell, ...]]) -> list[tuple[Cell, ...]]:
+    return [(*row, checksum_of(*row)) for row in rows]

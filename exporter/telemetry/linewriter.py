@@ -48,7 +48,7 @@ class LineWriter:
             self._changed.notify_all()
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
-        """Wait until all is written, for so long at most; whether it is."""
+        """Wait until all is written, at most for this time; whether it is."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._lines and not self._writing, seconds)
 

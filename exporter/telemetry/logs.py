@@ -51,7 +51,7 @@ def setup(level: str, format: str) -> None:  # noqa: A002 - the setting's name
 
 
 def flush(seconds: float = FLUSH_SECONDS) -> None:
-    """Wait until the log is written, for so long at most."""
+    """Wait until the log is written, at most for this time."""
     for writer in _writers:
         writer.flush(seconds)
 

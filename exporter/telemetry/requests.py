@@ -13,6 +13,17 @@ _LE = (*map(str, BUCKETS), "+Inf")
 _METHODS = frozenset(HTTPMethod)
 
 
+class _Series:
+    """Requests alike."""
+
+    __slots__ = ("counts", "seconds")
+
+    def __init__(self) -> None:
+        self.counts = [0] * len(_LE)
+        """By bucket."""
+        self.seconds = 0.0
+
+
 class RequestDurations:
     """Durations by handler, method and status code.
 
@@ -20,23 +31,21 @@ class RequestDurations:
     """
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[str, str, int], list[int]] = {}
-        self._sums: dict[tuple[str, str, int], float] = {}
+        self._series: dict[tuple[str, str, int], _Series] = {}
 
     def observe(self, handler: str, method: str, code: int, seconds: float) -> None:
         """Note one request. A method that HTTP does not have is `unknown`: callers could invent any number of them."""
-        key = (handler, method if method in _METHODS else "unknown", code)
-        counts = self._counts.get(key)
-        if counts is None:
-            counts = self._counts[key] = [0] * len(_LE)
-            self._sums[key] = 0.0
-        counts[bisect_left(BUCKETS, seconds)] += 1
-        self._sums[key] += seconds
+        series = self._series.get((handler, method, code))
+        if series is None:
+            key = (handler, method if method in _METHODS else "unknown", code)
+            series = self._series.setdefault(key, _Series())
+        series.counts[bisect_left(BUCKETS, seconds)] += 1
+        series.seconds += seconds
 
     def family(self, name: str, documentation: str) -> HistogramMetricFamily:
         """The histogram as it stands."""
         family = HistogramMetricFamily(name, documentation, labels=("handler", "method", "code"))
-        for (handler, method, code), counts in self._counts.items():
-            buckets = [(le, float(count)) for le, count in zip(_LE, accumulate(counts), strict=True)]
-            family.add_metric((handler, method, str(code)), buckets, self._sums[handler, method, code])
+        for (handler, method, code), series in self._series.items():
+            buckets = [(le, float(count)) for le, count in zip(_LE, accumulate(series.counts), strict=True)]
+            family.add_metric((handler, method, str(code)), buckets, series.seconds)
         return family

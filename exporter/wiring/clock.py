@@ -26,5 +26,5 @@ class SystemClock:
         return min(max(wall_ns, 0), LATEST_NS)
 
     def follow(self, wall_ns: int) -> None:
-        """Another wall clock said this just now; ours goes on from there."""
+        """Continue from another wall clock, which said this just now."""
         self._offset_ns = wall_ns - self.monotonic_ns()

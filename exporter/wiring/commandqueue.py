@@ -40,7 +40,7 @@ class CommandQueue:
             raise StoreUnavailable(TOO_LATE) from None
 
     def take(self) -> list[Submitted]:
-        """Those whose callers still wait, of each node at most one: what comes next is planned upon its result."""
+        """Those whose callers still wait, of each node at most one: the next one is planned from its result."""
         taken: dict[str, Submitted] = {}
         left: list[Submitted] = []
         for command, done in self._submitted:

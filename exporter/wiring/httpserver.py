@@ -79,7 +79,7 @@ class Server(uvicorn.Server):
         return list(connections)
 
     async def _wait(self, seconds: float, left: Callable[[], Any]) -> None:
-        """Wait until nothing is left, for so long at most; connections end as soon as they can."""
+        """Wait until nothing is left, at most for this time; connections end as soon as they can."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while True:

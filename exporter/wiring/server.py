@@ -160,7 +160,7 @@ async def serve(registry: Registry, listening: socket.socket) -> None:
 
 
 def _overlook_late_lookups(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what asyncio has to say, but for the failure of a lookup that took so long that nobody waits for it."""
+    """Log what asyncio reports, except the failure of a lookup that nobody waits for any longer."""
     if not isinstance(context.get("exception"), socket.gaierror):
         loop.default_exception_handler(context)
 

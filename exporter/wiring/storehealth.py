@@ -12,7 +12,7 @@ from exporter.domain.errors import StoreRefused, StoreUnavailable
 from exporter.telemetry.metrics import Telemetry
 
 RETRY_SECONDS = (0.5, 2.0)
-"""A store that is down is asked again after so long; see `Backoff`."""
+"""The first and the longest wait before a store that is down is tried again; see `Backoff`."""
 log = logging.getLogger("aurora.store")
 
 

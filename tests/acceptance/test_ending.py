@@ -93,4 +93,4 @@ def test_names_that_nobody_resolves_hold_nobody_up(tmp_path, store):
         assert registry.stop() == 0
     finally:
         registry.close()
-    assert "broken off" not in registry.log
+    assert "is aborted" not in registry.log

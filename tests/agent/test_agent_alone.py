@@ -20,8 +20,8 @@ OURS = (
     *(f"exporter.domain.{name}" for name in ("backoff", "eventnames", "requestoutcome", "signing")),
     "exporter.process.streams",
 )
-BESIDE = {"pynvml", "redis"}
-"""NVIDIA's binding, which is one pure file and lies in the zipapp; and Redis' client, where a bus is asked for."""
+BESIDE = {"pynvml"}
+"""NVIDIA's binding, which is one pure file and lies in the zipapp."""
 IMPORT_ALL = """
 import pkgutil, sys
 sys.path.insert(0, sys.argv[1])

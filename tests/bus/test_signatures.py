@@ -101,6 +101,41 @@ def test_an_event_counts_once(check):
     assert check.send(second) == "stale_signature"
 
 
+def test_what_was_received_before_a_restart_is_not_received_again(check):
+    """We do not know what that was; so nobody's first event may be older than we are. The node's next one counts."""
+    leaving, beat = check.event({"node": "ann"}, "node_deregister"), check.event(ahead=1)
+    check.clock.advance(2)
+    check.check = SignatureCheck(lambda: check.keyring, lambda: True, check.clock)
+    assert [check.send(leaving), check.send(beat)] == ["stale_signature", "stale_signature"]
+    check.clock.advance(5)
+    assert [check.send(leaving), check.send(beat)] == ["stale_signature", "stale_signature"]
+    behind = check.event(ahead=-4)
+    assert check.send(behind) == "node ann"
+    assert [check.send(leaving), check.send(beat)] == ["stale_signature", "stale_signature"]
+
+
+def test_a_clock_that_is_behind_is_waited_for(check):
+    """By as much as it is behind, after a start; and a jump of our own clock meanwhile changes nothing."""
+    check.clock.jump_wall(-3600)
+    check.clock.advance(30)
+    assert check.send(check.event(ahead=-50)) == "stale_signature"
+    check.clock.advance(21)
+    assert check.send(check.event(ahead=-50)) == "node ann"
+
+
+def test_of_many_signers_those_are_forgotten_that_were_received_longest_ago(check, monkeypatch):
+    monkeypatch.setattr("exporter.bus.signatures.MAX_SIGNERS", 2)
+
+    def beat_of(name):
+        at_ms = check.clock.wall_ns() // 1_000_000
+        return check.send(signed_event(node_token(JOIN, name), "node_heartbeat", name, {"node": name}, at_ms))
+
+    latest = check.event(ahead=1)
+    assert [beat_of("ann"), beat_of("bob"), check.send(latest)] == ["node ann", "node bob", "node ann"]
+    assert beat_of("cid") == "node cid"
+    assert check.send(latest) == "stale_signature"
+
+
 def test_clocks_may_differ_a_little_and_ours_may_jump(check):
     """A node that was received goes on being received, by the time since then."""
     assert check.send(check.event(ahead=50)) == "node ann"

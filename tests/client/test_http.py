@@ -68,8 +68,10 @@ def test_an_answer_that_drips_ends_at_the_deadline(peer, start):
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", Cause.PROTOCOL),
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200, Cause.PROTOCOL),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Cause.PROTOCOL),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc\r\n", Cause.PROTOCOL),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n" + b"x" * 2**20, Cause.PROTOCOL),
     ],
-    ids=["nothing", "no HTTP", "cut off", "too many headers", "no chunk"],
+    ids=["nothing", "no HTTP", "cut off", "too many headers", "no chunk", "negative chunk", "endless chunk"],
 )
 def test_what_is_no_whole_answer_is_none(peer, answer, cause):
     def serve(connection):
@@ -104,6 +106,14 @@ def test_one_connection_serves_many_requests(peer):
     http = service(peer(serve))
     assert [http.request("GET", "/").status for _ in range(3)] == [204, 204, 204]
     http.close()
+
+
+@pytest.mark.parametrize("host", ["a" * 70 + ".example", "a..example"])
+def test_a_host_that_no_resolver_takes(host):
+    """As one that is not known, and before anybody is asked."""
+    with pytest.raises(NoAnswer) as failed:
+        service(host).request("GET", "/")
+    assert failed.value.cause is Cause.HOST_NAME
 
 
 def test_a_host_that_is_not_known(monkeypatch):

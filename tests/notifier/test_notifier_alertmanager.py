@@ -30,9 +30,13 @@ class Sink:
         self.posted: list[list[dict[str, Any]]] = []
         self.go = threading.Event()
         self.go.set()
+        self.strange: list[Response] = []
+        """Answers that come first."""
 
     def respond(self, request: Request) -> Response:
         self.go.wait(30)
+        if self.strange:
+            return self.strange.pop(0)
         status = self.statuses.pop(0) if self.statuses else 200
         self.requests.append((request.path, request.headers["Authorization"]))
         if status == 200:
@@ -191,6 +195,40 @@ def test_one_that_does_not_answer_is_given_up_and_tried_again(sink, telemetry, m
         await until(lambda: telemetry.notifications[Notification.SENT] == 1)
 
     running(f"http://{sink.address}", telemetry, scenario)
+
+
+CHUNKED = {"Transfer-Encoding": "chunked"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Response(200, CHUNKED, b"-5\r\nabc\r\n"),
+        Response(200, CHUNKED, b"-1\r\nabc\r\n"),
+        Response(200, CHUNKED, b"zz\r\nabc\r\n"),
+        Response(200, {"Content-Length": "9" * 5000}, b"abc"),
+        Response(9999),
+    ],
+)
+def test_whatever_it_answers_ends_nothing(sink, telemetry, answer):
+    """What stands in its place may be anything: an error of http.client's would have ended the registry."""
+    sink.strange.append(answer)
+
+    async def scenario(one: Alertmanager) -> None:
+        one.put([alert("ann")])
+        await until(lambda: sum(telemetry.notifications.values()) > 0)
+        one.put([alert("bob")])
+        await until(lambda: telemetry.notifications[Notification.SENT] >= 1)
+
+    running(f"http://{sink.address}", telemetry, scenario)
+
+
+def test_a_host_that_no_resolver_takes_ends_nothing(telemetry):
+    async def scenario(one: Alertmanager) -> None:
+        one.put([alert("ann")])
+        await until(lambda: telemetry.notifications[Notification.FAILED] > 1)
+
+    running(f"http://{'a' * 70}.example", telemetry, scenario)
 
 
 def test_what_waits_has_a_bound(telemetry, monkeypatch):

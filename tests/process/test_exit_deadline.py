@@ -34,4 +34,4 @@ def test_a_program_that_cannot_end_is_broken_off():
     )
 
     assert (answer.returncode, answer.stdout) == (1, "ended\n")
-    assert 'msg="the program did not end in time and is broken off" seconds=0.2' in answer.stderr
+    assert 'msg="the program did not end in time and is aborted" seconds=0.2' in answer.stderr

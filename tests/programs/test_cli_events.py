@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from exporter.client.events import MAX_EVENT_BYTES, Event, parse_frames, parse_stream
 
 STREAM = b"""\
@@ -89,6 +91,15 @@ def test_values_of_any_kind_are_shown(registry, shows):
 def test_an_event_without_end_takes_no_memory():
     lines = (b"data: " + b"x" * 65536 + b"\n" for _ in range(MAX_EVENT_BYTES // 65536 + 2))
     assert list(parse_stream([*lines, b"\n", b"data: 1\n", b"\n"])) == [Event("message", 1)]
+    empty = [b"data\n"] * (MAX_EVENT_BYTES + 2)
+    assert list(parse_stream([*empty, b"\n", b"data: 1\n", b"\n"])) == [Event("message", 1)]
+
+
+@pytest.mark.parametrize("bad", ["\u2603", "\x1b[2J", "a\rb", "x" * 2000])
+def test_an_id_that_no_request_could_bear_is_none(bad):
+    """Else the stream could never be resumed."""
+    lines = [b"id: 7\n", b"data: 1\n", b"\n", b"id: " + bad.encode() + b"\n", b"data: 2\n", b"\n"]
+    assert list(parse_stream(lines)) == [Event("message", 1, "7"), Event("message", 2, "7")]
 
 
 def test_a_registry_that_cannot_be_reached_is_reported(cli, nowhere):

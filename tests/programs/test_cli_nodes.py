@@ -102,6 +102,16 @@ def test_pages_that_go_in_a_circle_end(registry, cli, seed):
     )
 
 
+def test_pages_without_end_end(registry, cli, seed, monkeypatch):
+    monkeypatch.setattr("exporter.client.client.MAX_PAGES", 2)
+    registry.answer("/nodes", {**seed, "next": "a"})
+    for name, following in (("a", "b"), ("b", "c"), ("c", "d")):
+        registry.answer(f"/nodes?after={name}", {**seed, "next": following})
+    status, out, error = cli("nodes")
+    assert (status, out) == (1, "")
+    assert "/nodes has more than 2 pages. Is a registry at this address?" in error
+
+
 @pytest.mark.parametrize(
     ("argv", "query", "remark"),
     [

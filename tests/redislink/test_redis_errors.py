@@ -59,7 +59,7 @@ URL = parse_redis_url("redis://aurora:s3cret@h:7/2")
         ),
         (
             exceptions.ClusterDownError("Hash slot not served"),
-            "its cluster is down: some of its slots are served by nobody",
+            "its cluster is down: no server has some of its slots",
         ),
         (FileNotFoundError(2, "No such file or directory"), "[Errno 2] No such file or directory"),
         (exceptions.ConnectionError(), "ConnectionError"),

@@ -14,7 +14,7 @@ from exporter.programs.cli.wrap import hanging, paragraph
 
 
 def topology(context: Context) -> None:
-    """Which node reaches which."""
+    """The connections between nodes."""
     reply = context.client.get("/topology")
     if context.arguments.json:
         context.show_json(reply.document())

@@ -57,7 +57,7 @@ def _rotate(path: Path, label: str, *, finish: bool) -> int:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.writelines(map(_line, kept))
-            # The registry, perhaps another user, goes on being able to read it.
+            # The registry, which may run as another user, can still read it.
             os.fchown(descriptor, status.st_uid, status.st_gid)
             os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
         fresh.replace(path)

@@ -85,7 +85,7 @@ class Mesh:
         return int((time.monotonic_ns() - self._began) * self._settings.speed)
 
     async def run(self, duration_ns: int | None = None) -> None:
-        """Register all, then run until cancelled or for so long. Raises Refused."""
+        """Register all, then run until cancelled or for this time. Raises Refused."""
         await self._each(self._register_patiently, range(len(self._members)))
         _log.info("the mesh is registered", extra={"nodes": len(self._members)})
         self._began = time.monotonic_ns()
