@@ -42,7 +42,7 @@ def take_out(service: Service, phase: Phase) -> Handler:
         node_map = service.node_map
         leave = shaped({} if body is None else body, Leave)
         lifecycle = _lifecycle(leave, phase, node_map.clock.wall_ns())
-        return await _set(service, request, request.path_params["name"], lifecycle)
+        return await _set(service, request, SetLifecycle(request.path_params["name"], lifecycle))
 
     return handle
 
@@ -51,19 +51,19 @@ def put_back(service: Service, phase: Phase) -> Handler:
     """The node is in service again, if this phase was what kept it out of it; answers with its document."""
 
     async def handle(request: Request) -> Response:
-        node = service.node_map.get(request.path_params["name"])
-        if node.lifecycle.phase is not phase:
-            return json_response(Renderer(service.node_map).document(node))
-        return await _set(service, request, node.name, IN_SERVICE)
+        return await _set(service, request, SetLifecycle(request.path_params["name"], IN_SERVICE, phase))
 
     return handle
 
 
-async def _set(service: Service, request: Request, name: str, lifecycle: Lifecycle) -> Response:
-    node = await service.submit(SetLifecycle(name, lifecycle))
+async def _set(service: Service, request: Request, command: SetLifecycle) -> Response:
+    before = service.node_map.get(command.name).record
+    node = await service.submit(command)
     if node is None:
-        raise UnknownNode(name)
-    service.audit.record(_ACTIONS[lifecycle.phase], actor_of(request), name, lifecycle.reason)
+        raise UnknownNode(command.name)
+    if node.record is not before:
+        lifecycle = command.lifecycle
+        service.audit.record(_ACTIONS[lifecycle.phase], actor_of(request), command.name, lifecycle.reason)
     return json_response(Renderer(service.node_map).document(node))
 
 

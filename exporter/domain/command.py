@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.domain.lifecycle import Lifecycle
+from exporter.domain.lifecycle import Lifecycle, Phase
 from exporter.domain.registration import Registration
 from exporter.domain.status import Transport
 
@@ -39,6 +39,8 @@ class SetLifecycle:
 
     name: str
     lifecycle: Lifecycle
+    instead_of: Phase | None = None
+    """Only where this phase keeps the node out of service, which another registry may know better; None: whatever."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ class Commands:
         if isinstance(result, Tombstone):
             node_map.remove(result)
             return None
+        if node is not None and result is node.record:
+            return node
         node = node_map.put(result)
         if isinstance(command, Register) and is_heartbeat(command, node):
             node_map.note_identity(node, identity_of(command.registration))

@@ -62,7 +62,9 @@ def result_of(
     if isinstance(command, SetGpuCount):
         facts = with_gpu_count(node.facts, command.count)
         return replace(node.record, registration=facts, revision_ns=revision_ns)
-    return replace(node.record, revision_ns=revision_ns, lifecycle=command.lifecycle)
+    # Where nothing changes the same record is written, and the store answers whether it still stands.
+    applies = command.instead_of in {None, node.lifecycle.phase}
+    return replace(node.record, revision_ns=revision_ns, lifecycle=command.lifecycle) if applies else node.record
 
 
 def tombstone_of(record: NodeRecord, removal: Removal, *, revision_ns: int, wall_ns: int) -> Tombstone:

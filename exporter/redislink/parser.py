@@ -22,6 +22,7 @@ which 32 MiB wait."""
 MAX_REPLY_LINES = 500_000
 """Of one answer: each value has one, a text has two. Our most are those of a cluster whose slots are all scattered."""
 MAX_ARRAY = 99_999
+MAX_REFUSAL = 500
 _LARGE_ARRAY = re.compile(rb"\*(?:(\d{6})|\d{0,5}\Z)")
 """The header of more values than that; or, at the end of what is there, one that may become it."""
 _LARGE_OF_RESP3 = re.compile(rb"[*%~>|](?:(\d{6})|\d{0,5}\Z)")
@@ -69,8 +70,17 @@ class BoundedParser(_AsyncHiredisParser):
             self._transport.abort()
 
     async def can_read(self) -> bool:
-        """Whether there is something that nobody asked for, or the connection was closed."""
-        return self._fed < len(self._chunk) or await super().can_read()
+        """Whether there is something that nobody asked for, or the connection was closed.
+
+        Raises ConnectionError for a refusal, which a server that has enough clients sends before it closes.
+        """
+        if self._fed < len(self._chunk):
+            return True
+        waiting = await super().can_read()
+        said = bytes(self._stream._buffer[:MAX_REFUSAL])  # noqa: SLF001 - as the base class looks
+        if said.startswith(b"-"):
+            raise RedisConnectionError(said[1:].partition(b"\r")[0].decode(errors="replace"))
+        return waiting
 
     def received(self) -> Any:
         """The next answer, if all of it is here; else NOT_ENOUGH_DATA, for which to wait with `read_response`.

@@ -121,7 +121,7 @@ class Store(Protocol):
         """
 
     async def probe(self) -> None:
-        """Prove that writes are taken, at little cost: to be asked again and again while they are not."""
+        """Prove, at little cost, that writes are taken and `changes` can be read.."""
 
     async def load(self) -> Snapshot:
         """Everything that is kept. Damage raises StoreRefused: never a part, never an empty one, without an error.

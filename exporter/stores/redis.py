@@ -109,9 +109,12 @@ class RedisStore:
         return saved
 
     async def probe(self) -> None:
-        """Write something small: reading may go on for long where writing is refused."""
+        """Write something small, and look for changes: either may be refused for long while all else works."""
         async with self._data.asking():
             await self._client.set(codec.PROBE, self._origin, px=PROBE_MILLISECONDS)
+        with contextlib.suppress(Unusable):  # The next load puts right what stands there.
+            async with self._data.asking():
+                await self._client.xread({codec.CHANGES: "$"}, count=1)
 
     async def _look_at_persistence(self) -> None:
         """Whether what is acknowledged outlives a crash of Redis; said once for each answer."""

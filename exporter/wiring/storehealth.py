@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 
 from exporter.domain.backoff import Backoff
 from exporter.domain.errors import StoreRefused, StoreUnavailable
@@ -26,6 +27,7 @@ class StoreHealth:
         self._logged: set[str] = set()
         """Why it was down since it was up; each is logged once."""
         self._backoff = Backoff(random.random, *RETRY_SECONDS)
+        self._up_since = 0.0
 
     @property
     def down(self) -> bool:
@@ -36,14 +38,17 @@ class StoreHealth:
         """It took a write."""
         if not self.up:
             self.up = True
+            self._up_since = time.monotonic()
             log.info("the store is up")
             self._logged.clear()
         self.reason = ""
-        self._backoff.reset()
 
     def mark_down(self, error: StoreUnavailable | StoreRefused) -> None:
         """It failed."""
         self._telemetry.store_writes_failed += 1
+        # One that takes a write now and then, and fails in between, is no better than one that takes none.
+        if self.up and time.monotonic() - self._up_since > RETRY_SECONDS[1]:
+            self._backoff.reset()
         self.up = False
         self.reason = str(error)
         if self.reason not in self._logged:

@@ -140,6 +140,8 @@ class StoreWriter:
                         await self._store.open()
                         opened = True
                     if self._out_of_line:
+                        if self._following is not None and self._following.done():
+                            await self._health.pause()
                         await self._agree()
                         self._follow()
                     await self._turn()

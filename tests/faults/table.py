@@ -448,6 +448,7 @@ FAULTS = (
             "faults/test_concurrent_writes.py::test_commands_at_two_registries_in_one_moment_both_count",
             "faults/test_concurrent_writes.py::test_a_registry_that_stops_saves_no_birth_over_a_registration",
             "faults/test_concurrent_writes.py::test_a_birth_that_was_not_saved_yet_yields_to_a_registration",
+            "faults/test_concurrent_writes.py::test_nothing_is_acknowledged_from_what_a_registry_has_not_heard_of",
         ),
     ),
     Fault(

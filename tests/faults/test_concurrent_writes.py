@@ -109,6 +109,25 @@ def test_commands_at_two_registries_in_one_moment_both_count(
         until(partial(lifecycles, registry), {"maintenance"})
 
 
+def test_nothing_is_acknowledged_from_what_a_registry_has_not_heard_of(
+    new_registry: Registries, redis_server: RedisServer
+) -> None:
+    """One ends a maintenance that another set while the first was cut off: it is ended, or not acknowledged."""
+    with ProxyThread(redis_server.port) as cable:
+        first = new_registry(store=redis_server.url, settings=QUICK).start()
+        behind = new_registry(store=f"redis://127.0.0.1:{cable.port}/0", settings=QUICK).start()
+        assert first.register(name="x") == 201
+        until(lambda: "x" in behind.nodes(), expected=True)
+        cable.cut()
+        assert first.ask("PUT", "/nodes/x/maintenance", json={"until": "2h"}).status_code == 200
+        # It may still take its store for up, or know better by now.
+        assert behind.ask("DELETE", "/nodes/x/maintenance", timeout=10).status_code == 503
+        cable.heal()
+        until(lambda: behind.ask("DELETE", "/nodes/x/maintenance", timeout=10).status_code, 200)
+        for registry in (first, behind):
+            until(partial(lifecycles, registry), {"in_service"})
+
+
 def test_a_node_that_left_registers_again_elsewhere(new_registry: Registries, redis_server: RedisServer) -> None:
     """At a registry that starts."""
     first = new_registry(store=redis_server.url, event_bus=redis_server.url, settings=QUICK).start()

@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+import redis
 
 from tests.support.redis_server import RedisServer
 from tests.support.server_process import until
@@ -187,6 +188,18 @@ def refuse_writes(redis_server, how):
     if how == "memory":
         redis_server.cli("CONFIG", "SET", "maxmemory", "1mb", "maxmemory-policy", "noeviction")
         return lambda: redis_server.cli("CONFIG", "SET", "maxmemory", "0")
+    if how == "paused":
+        redis_server.cli("CLIENT", "PAUSE", "600000", "WRITE")
+        return lambda: redis_server.cli("CLIENT", "UNPAUSE")
+    if how == "script":
+        redis_server.cli("CONFIG", "SET", "busy-reply-threshold", "100")
+        with redis.Redis(port=redis_server.port) as client:
+            connection = client.connection_pool.get_connection()
+            connection.send_command("EVAL", "while true do end", "0")
+        return lambda: redis_server.cli("SCRIPT", "KILL")
+    if how == "permission":
+        redis_server.cli("ACL", "SETUSER", "default", "-xread")
+        return lambda: redis_server.cli("ACL", "SETUSER", "default", "+xread")
     redis_server.cli("CONFIG", "SET", "min-replicas-to-write", "1")
     return lambda: redis_server.cli("CONFIG", "SET", "min-replicas-to-write", "0")
 
@@ -197,6 +210,9 @@ def refuse_writes(redis_server, how):
         ("replica", "it is a replica and takes no writes"),
         ("memory", "it is out of memory and takes no writes"),
         ("replicas", "too few of its replicas are there"),
+        ("paused", "it did not answer in time"),
+        ("script", "it is busy with a script that another program runs"),
+        ("permission", "no permissions to run the 'xread' command"),
     ],
 )
 def test_a_redis_that_takes_no_writes_is_down_until_it_does(new_registry, redis_server, measured, how, reason):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from exporter.redislink.connecting import MasterPool, connect, subscriber
 from exporter.redislink.errors import REDIS_ERRORS, explain
@@ -85,6 +87,36 @@ def test_a_large_array_is_refused_before_memory_is_set_aside(url, client, kind):
     """By each client that we make: hiredis would take 8 bytes a value at once, and walk through all of them."""
     said = ask(f"{kind}999999999\r\n".encode(), url=url, client=client)
     assert ("the Sentinels know no master" if "sentinel" in url else TOO_LARGE) in said
+
+
+async def refusal_of(url):
+    """What a connection to it says, looked at once the server's refusal has come."""
+    client = subscriber(url)
+    connection = client.connection_pool.make_connection()
+    try:
+        await connection.connect()
+        async with asyncio.timeout(10):
+            while not connection._reader._buffer:  # noqa: ASYNC110 - a stream sets no event
+                await asyncio.sleep(0.001)
+        await connection.can_read()
+    except RedisConnectionError as error:
+        return explain(error, parse_redis_url(url))
+    finally:
+        await connection.disconnect(nowait=True)
+        await client.aclose()
+
+
+@pytest.mark.parametrize("client", [connect, subscriber])
+def test_what_a_server_says_before_it_is_asked_is_its_reason(client):
+    """However early it comes: before the first command, with it, or after it."""
+    with RedisServer("--maxclients", "3") as server, contextlib.ExitStack() as others:
+        for _ in range(3):
+            others.enter_context(socket.create_connection(("127.0.0.1", server.port))).sendall(b"PING\r\n")
+        said = {asyncio.run(answer_of(client(server.url), server.url)) for _ in range(30)}
+        said.add(asyncio.run(refusal_of(server.url)))
+        assert said == {
+            f"Redis at redis://127.0.0.1:{server.port}: it has as many clients as it allows: raise its maxclients"
+        }
 
 
 def test_sentinels_are_asked_within_the_bounds():
