@@ -36,8 +36,8 @@ demo: $(VENV)/installed ## The registry, Prometheus, Alertmanager and a mesh tha
 .PHONY: test
 test: servers lint $(HARNESS)/node_modules/installed $(PAGE)/node_modules/installed ## Everything that must hold before a change goes in; installs the servers that tests start
 	$(BIN)/python -m pytest -n 2 --ignore tests/scenarios --ignore tests/grafana --ignore tests/faults/test_soak.py
-	$(BIN)/python -m pytest -n 3 --dist worksteal tests/scenarios  # they wait far more than they work
-	$(BIN)/python -m pytest tests/grafana tests/faults/test_soak.py  # meshes that keep time in tenths of a second: alone
+	$(BIN)/python -m pytest -n 4 --dist worksteal tests/faults/test_soak.py tests/scenarios  # they wait far more than they work
+	$(BIN)/python -m pytest tests/grafana  # its meshes keep time in tenths of a second: alone
 	@$(MAKE) --no-print-directory pythons
 
 .PHONY: check

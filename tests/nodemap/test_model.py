@@ -124,6 +124,7 @@ class MapMachine(RuleBasedStateMachine):
         self.store = Store()
         self.model: dict[str, Modelled] = {}
         self.departed: dict[str, int] = {}
+        self.late_from: dict[str, int] = {}
         self.second = 0
         self.grace_left = dict.fromkeys(Transport, 0)
         self.bus_lost = False
@@ -175,6 +176,7 @@ class MapMachine(RuleBasedStateMachine):
         if node.sleeping:
             node.phase, node.sleeping = Phase.IN_SERVICE, False
         self.departed.pop(name, None)
+        self.late_from.pop(name, None)
         self.settle()
 
     @rule(
@@ -187,7 +189,7 @@ class MapMachine(RuleBasedStateMachine):
         if bus and self.bus_lost:
             return
         beat = Heartbeat(node=name, status=status)
-        if name not in self.model and self.second - self.departed.get(name, -99) < 2 * INTERVAL:
+        if name not in self.model and self.second - self.late_from.get(name, -99) < 2 * INTERVAL:
             expected: type[Exception] | None = DepartedNode
         else:
             expected = UnknownNode if name not in self.model and not bus else None
@@ -198,6 +200,7 @@ class MapMachine(RuleBasedStateMachine):
         self.map.heartbeat(beat, transport, appear=bus)
         node = self.model.setdefault(name, Modelled(transport))
         self.departed.pop(name, None)
+        self.late_from.pop(name, None)
         node.record_heartbeat(transport)
         self.settle()
         self.take_status(node, status)
@@ -221,7 +224,7 @@ class MapMachine(RuleBasedStateMachine):
         self.store.keep(planned.result)
         self.map.commit(planned)
         del self.model[name]
-        self.departed[name] = self.second
+        self.departed[name] = self.late_from[name] = self.second
 
     @rule(name=NAMES, phase=st.sampled_from(list(Phase)), seconds=SHORT)
     def set_lifecycle(self, name: str, phase: Phase, seconds: int) -> None:
@@ -285,6 +288,8 @@ class MapMachine(RuleBasedStateMachine):
         load(self.map, self.store.snapshot())
         for _ in range(seconds):
             self.count_second(blind=frozenset(Transport))
+        # No late heartbeat could have come meanwhile; what the start before left out is not known any more.
+        self.late_from = {name: second + seconds for name, second in self.departed.items()}
         self.reception_returns(frozenset(Transport))
         self.settle()
 
