@@ -71,7 +71,7 @@ class LivingMesh:
         return Batch(records, dict(self.map.departed), lasts, heartbeats, merging.mark_of(self.map))
 
     def live_on(self) -> Batch:
-        """Some minutes in which nodes send, register, drain and fall silent; what is to be written then."""
+        """Some minutes in which nodes send, register, drain and go missing; what is to be written then."""
         self.look()
         self.pass_seconds(6)
         for name in KNOWN:
