@@ -20,7 +20,7 @@ from exporter.stores import rediscodec as codec
 from exporter.stores.base import Batch, OnRejected, Recent, Saved, Snapshot
 from exporter.stores.redisdata import RedisData, Unusable
 from exporter.stores.redisscripts import PERSISTENCE, SAVE
-from exporter.stores.rules import newest_first
+from exporter.stores.rules import MAX_TRANSITIONS, newest_first
 
 LISTEN_MILLISECONDS = 400
 """How long `changes` waits at a time: well within the time that an answer may take."""
@@ -139,7 +139,8 @@ class RedisStore:
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """Newest first."""
         async with self._data.asking():
-            items = await self._client.zrevrange(codec.history(name), 0, limit - 1) if limit else []
+            last = min(limit, MAX_TRANSITIONS) - 1
+            items = await self._client.zrevrange(codec.history(name), 0, last) if limit else []
         return [*self._data.readable(codec.history(name), codec.read_transition, [(name, item) for item in items])]
 
     async def recent(self, since_ns: int, limit: int) -> Recent:
