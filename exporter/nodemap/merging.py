@@ -130,7 +130,8 @@ def mark_of(node_map: NodeMap) -> Mark:
     for transport, reception in node_map.reception.items():
         ended = [(at(outage.from_ns), at(outage.to_ns)) for outage in reception.outages[-MAX_OUTAGES:]]
         until_ns = at(reception.until_ns)
-        if reception.blind(ticked_ns) and until_ns < alive_ns:
+        # What waits to be read is lost if we end now.
+        if reception.unproven(ticked_ns) and until_ns < alive_ns:
             ended.append((until_ns, alive_ns))
         outages[transport] = sorted(ended)
     return Mark(alive_ns, outages, node_map.wall_time.at(ticked_ns))

@@ -108,6 +108,7 @@ class NodeMap:
         self.plan, self.commit = commands.plan, commands.commit
         self.heartbeat, self.waited_on_bus = intake.heartbeat, intake.waited_on_bus
         self.tick, self.reconfigure = timekeeper.tick, timekeeper.reconfigure
+        self.take_proofs = timekeeper.take_proofs
 
     # Reading
 

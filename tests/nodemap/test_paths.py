@@ -256,6 +256,47 @@ def test_events_that_come_late_date_from_the_last_proof(on_bus: NodeMap, clock: 
     assert on_bus.get("n").last_heartbeat_ns == clock.monotonic_ns()
 
 
+def read_behind(node_map: NodeMap, clock: ManualClock, bus: Source, seconds: int) -> list[bool]:
+    """A flood, in which the bus is read without end and no ping of its time is answered; whether we were blind."""
+    blind = []
+    for _ in range(seconds):
+        clock.advance(1)
+        bus.mark_heard(clock.monotonic_ns(), node_map.thresholds.gap)
+        node_map.tick()
+        blind.append(node_map.reception[Transport.BUS].blind(clock.monotonic_ns()))
+    return blind
+
+
+def test_what_waits_unread_makes_nobody_blind(on_bus: NodeMap, clock: ManualClock, bus: Source) -> None:
+    """All of it is received, if late: no age grows meanwhile, and none is spared afterwards."""
+    reception = on_bus.reception[Transport.BUS]
+    assert not any(read_behind(on_bus, clock, bus, WARNING_AFTER + 60))
+    assert on_bus.get("n").status is Status.ACTIVE
+    assert on_bus.held_since_ns(on_bus.get("n"), clock.monotonic_ns()) is None
+    [_, [(from_ns, to_ns)]] = merging.mark_of(on_bus).outages.values()
+    assert to_ns - from_ns == (WARNING_AFTER + 60) * SECOND, "if we end now"
+
+    for ago in range(WARNING_AFTER + 60, -1, -1):
+        bus.mark_alive(clock.monotonic_ns() - ago * SECOND)
+        on_bus.take_proofs()
+    on_bus.tick()
+    assert (reception.outages, reception.blind_total_ns) == ([], 0)
+    assert on_bus.get("n").status is Status.WARNING
+
+
+def test_a_stop_amid_what_waits_unread_is_an_outage(on_bus: NodeMap, clock: ManualClock, bus: Source) -> None:
+    """Until a ping that was sent after it is answered, whatever comes before."""
+    read_behind(on_bus, clock, bus, 20)
+    clock.advance(10)
+    assert read_behind(on_bus, clock, bus, 10) == [True] * 10
+
+    for ago in [*range(40, 19, -1), *range(10, -1, -1)]:
+        bus.mark_alive(clock.monotonic_ns() - ago * SECOND)
+        on_bus.take_proofs()
+    assert on_bus.reception[Transport.BUS].blind_total_ns == 10 * SECOND
+    assert not on_bus.reception[Transport.BUS].blind(clock.monotonic_ns())
+
+
 def test_over_http_nothing_is_taken_for_a_moment_after_a_stop(node_map: NodeMap, clock: ManualClock) -> None:
     """Where another registry judges our nodes; alone on a store, nobody does."""
     reported(node_map, clock, "n")
