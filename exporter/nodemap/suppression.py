@@ -228,19 +228,19 @@ def _missing(node: Node) -> bool:
 
 
 def _together(missing: Iterable[Node], thresholds: Thresholds, now_ns: int) -> list[Node]:
-    """Those that went missing just now, and before that each within `warning_after` of the next; the latest last."""
+    """Those that went missing just now, and before that each within `warning_after` of the next; in any order."""
     nodes = list(missing)
     # As missing_since_ns has it, spelled out, since this may be the whole mesh.
     offline, earlier_ns = Status.OFFLINE, thresholds.offline_after - thresholds.warning_after
     since_ns = [node.status_since_ns - (earlier_ns if node.status is offline else 0) for node in nodes]
-    in_order = sorted(since_ns)
-    if since_ns != in_order:
-        nodes.sort(key=lambda node: missing_since_ns(node, thresholds))
-    gap_ns, latest_ns, first = thresholds.warning_after, now_ns, len(nodes)
-    while first and latest_ns - in_order[first - 1] <= gap_ns:
-        first -= 1
-        latest_ns = in_order[first]
-    return nodes[first:]
+    if now_ns - min(since_ns, default=now_ns) <= thresholds.warning_after:
+        return nodes
+    first_ns = now_ns
+    for each_ns in sorted(since_ns, reverse=True):
+        if first_ns - each_ns > thresholds.warning_after:
+            break
+        first_ns = each_ns
+    return [node for node, each_ns in zip(nodes, since_ns, strict=True) if each_ns >= first_ns]
 
 
 def missing_since_ns(node: Node, thresholds: Thresholds) -> int:
