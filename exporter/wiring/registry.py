@@ -90,7 +90,7 @@ class Registry:
             telemetry=self.telemetry,
             clock=self.clock,
         )
-        self._announce = EventPublisher(self._publisher)
+        self._announce = EventPublisher(self._publisher, self.clock)
         self._store_writer = StoreWriter(
             store,
             self.clock,
