@@ -246,11 +246,14 @@ class NodeMap:
             self.pending.keep(record, node.record.revision_ns)
             self.put(record)
 
-    def adopt_transition(self, node: Node, transition: Transition) -> None:
-        """What was recorded stands; it changes the node's status unless we know of a later heartbeat."""
+    def adopt_transition(self, node: Node, transition: Transition) -> bool:
+        """What was recorded stands; it changes the node's status unless we know of a later heartbeat.
+
+        Whether the node has a heartbeat by it, so that it has to be queued anew (`Queues.arrange`).
+        """
         before, node.last_transition = node.last_transition, transition
         if transition.to is node.status:
-            return
+            return False
         at_ns = min(self.mesh_time.local(transition.stamp_ns), self.clock.monotonic_ns())
         if transition.to is Status.ACTIVE and before is not None and transition.stamp_ns == before.stamp_ns + 1:
             # By new limits, and no heartbeat: its stamp is later than the one before for the order's sake alone.
@@ -258,17 +261,19 @@ class NodeMap:
             Queue.to_front(node)
         elif transition.to is Status.ACTIVE:
             # It was made by a heartbeat, which we may not have received.
-            if at_ns > node.last_heartbeat_ns:
+            is_later = at_ns > node.last_heartbeat_ns
+            if is_later:
                 node.last_seen_ns = max(node.last_seen_ns, transition.at_ns)
                 node.last_heartbeat_ns = at_ns
-                self.queues.arrange([node])
             self.set_status(node, Status.ACTIVE, at_ns, recorded=False)
+            return is_later
         elif at_ns > node.last_heartbeat_ns:
             self.set_status(node, transition.to, at_ns, recorded=False)
         else:
             # We received a heartbeat since: record the node's status as we know it.
             self._make_transition(node, transition.to, node.last_heartbeat_ns)
             self.pending.heartbeats.add(node)
+        return False
 
     def note_conflict(self, name: str) -> None:
         """Somebody else claimed the node's name and was refused."""
@@ -301,7 +306,7 @@ class NodeMap:
 
     def _make_transition(self, node: Node, before: Status, at_ns: int) -> None:
         node.last_transition = transition = self._recorder.make(node, before, at_ns)
-        self.pending.note_transition(transition, len(self._nodes))
+        self.pending.note_transition(transition, len(self._nodes), self.clock.monotonic_ns())
         self.recent.note(transition)
 
     def _note_suppression(self, node: Node) -> None:

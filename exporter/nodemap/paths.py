@@ -64,9 +64,9 @@ class Peers:
             if peer.changed_ns == now_ns or not self._may_acknowledge(peer, now_ns):
                 peer.source.mark_alive(now_ns)
 
-    def any_alive(self, now_ns: int) -> bool:
-        """Whether another registry receives heartbeats now, as far as we know."""
-        return any(self._may_acknowledge(peer, now_ns) for peer in self._peers.values())
+    def alive(self, now_ns: int) -> list[str]:
+        """The other registries that receive heartbeats now, as far as we know."""
+        return [name for name, peer in self._peers.items() if self._may_acknowledge(peer, now_ns)]
 
     def _may_acknowledge(self, peer: _Peer, now_ns: int) -> bool:
         return peer.writes != STOPPED and now_ns - peer.changed_ns <= self.lease_ns

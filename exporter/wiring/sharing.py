@@ -7,6 +7,7 @@ from exporter.domain.reception import Source
 from exporter.domain.status import Transport
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.paths import NEVER
+from exporter.nodemap.shares import Share
 from exporter.stores.base import Saved, Store
 from exporter.wiring.clock import SystemClock
 
@@ -30,10 +31,12 @@ class Sharing:
             self._clock.follow(await self._store.time_ns())
             self._time_read_ns = now_ns
 
-    def lost(self) -> None:
-        """The store failed: others may receive what we do not know."""
+    def lost(self, node_map: NodeMap | None) -> None:
+        """The store failed: others may receive what we do not know, and who else writes is not known either."""
         if self._source is not None:
             self._source.mark_down()
+        if node_map is not None:
+            node_map.pending.divide(Share())
 
     def reached(self, node_map: NodeMap, asked_ns: int) -> None:
         """The store answered what was asked then: whatever other registries received before, we can know."""
@@ -50,5 +53,6 @@ class Sharing:
         now_ns = self._clock.monotonic_ns()
         node_map.mesh_time.advance(now_ns, saved.mesh_ns)
         node_map.peers.observe(now_ns, {name: n for name, n in saved.peers.items() if name != self._store.instance})
-        shared = node_map.peers.any_alive(now_ns)
-        node_map.paths[Transport.HTTP].lease_until_ns = asked_ns + node_map.peers.lease_ns if shared else NEVER
+        others = node_map.peers.alive(now_ns)
+        node_map.pending.divide(Share(self._store.instance, others))
+        node_map.paths[Transport.HTTP].lease_until_ns = asked_ns + node_map.peers.lease_ns if others else NEVER

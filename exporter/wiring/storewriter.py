@@ -19,6 +19,7 @@ from exporter.nodemap import merging
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.planning import PlannedWrite
 from exporter.nodemap.room import Growth
+from exporter.nodemap.shares import Share
 from exporter.process.tasks import end_tasks
 from exporter.stores.base import Saved, Store, Unconfirmed
 from exporter.telemetry.metrics import Telemetry
@@ -181,7 +182,7 @@ class StoreWriter:
     # Outage and merge
 
     def _lose(self, error: StoreUnavailable | StoreRefused) -> None:
-        self._sharing.lost()
+        self._sharing.lost(self._map)
         if self._store.shared or isinstance(error, Unconfirmed):
             self._out_of_line = True
         self._health.mark_down(error)
@@ -270,9 +271,10 @@ class StoreWriter:
                 done.set_result(node)
 
     async def _write_all(self) -> None:
-        """The mark at least, and all that waits now."""
-        await self._write_behind(mark=True)
+        """The mark at least, and all that waits now, whoever else may write it."""
         pending = self.node_map.pending
+        pending.divide(Share())
+        await self._write_behind(mark=True)
         for _ in range((pending.count + len(pending.heartbeats)) // MAX_BEHIND + 2):
             if pending:
                 await self._write_behind()
@@ -285,8 +287,8 @@ class StoreWriter:
         marked = now_ns - self._marked_ns < min(MARK_EVERY, warning_after_ns // 10) and not mark
         if marked and self._health.up and not self._store.shared and not node_map.pending:
             return
-        taken = node_map.pending.take(MAX_BEHIND)
-        if node_map.pending:
+        taken = merging.take(node_map, MAX_BEHIND)
+        if node_map.pending.in_haste:
             self.hurry()
         self._in_flight = taken.count
         try:

@@ -57,13 +57,13 @@ def reported(node_map: NodeMap, clock: ManualClock, name: str = "x") -> None:
 def test_a_peer_is_alive_while_its_count_grows() -> None:
     """For the lease after that, and not once it stopped cleanly."""
     peers = Peers(10)
-    assert not peers.any_alive(0)
+    assert not peers.alive(0)
     peers.observe(0, {"a": 7})
-    assert (peers.any_alive(10), peers.any_alive(11)) == (True, False)
+    assert (peers.alive(10), peers.alive(11)) == (["a"], [])
     peers.observe(20, {"a": 8})
-    assert peers.any_alive(25)
+    assert peers.alive(25)
     peers.observe(26, {"a": STOPPED})
-    assert not peers.any_alive(26)
+    assert not peers.alive(26)
 
 
 def test_nodes_of_a_registry_that_is_cut_off_are_held_for_its_lease(node_map: NodeMap, clock: ManualClock) -> None:
