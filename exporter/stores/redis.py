@@ -36,7 +36,7 @@ _log = logging.getLogger("aurora.store")
 class RedisStore:
     """Hashes by node name, a list of transitions a node, and a stream of what is new for other registries.
 
-    Of a large batch, each part (1,000 nodes at most) is applied whole or not at all; to save it again completes it.
+    Of a large batch, each part (500 nodes at most) is applied whole or not at all; to save it again completes it.
     Redis keeps what it acknowledged as well as its own settings say (`appendonly`, replicas); what a restart or a
     failover may have lost is noticed by the next `save`, which raises DatasetLost.
     """

@@ -48,7 +48,7 @@ TYPES = {
     DEPARTURES: "zset",
     ASIDE: "hash",
 }
-PART = 1_000
+PART = 500
 """So many nodes at most are one call of a script, which holds Redis up for a few milliseconds."""
 PART_BYTES = 4_000_000
 """Of what nodes say about themselves; where it is much, fewer nodes are one call."""
