@@ -65,7 +65,7 @@ def _merge_node(node_map: NodeMap, stored: StoredNode, late: list[Node]) -> None
     if node.record.revision_ns > stored.record.revision_ns:
         node_map.pending.keep(node.record, retold=True)
     if node_map.mesh_time.at(node.last_heartbeat_ns) > stored.last_heartbeat.stamp_ns:
-        node_map.pending.heartbeats.add(node)
+        node_map.pending.note_heartbeat(node)
 
 
 def adopt(node_map: NodeMap, batch: Batch) -> Iterator[None]:
@@ -151,10 +151,11 @@ def take(node_map: NodeMap, at_most: int) -> PendingChanges:
     pending = node_map.pending
     now_ns = node_map.clock.monotonic_ns()
     taken = pending.take(at_most, now_ns=now_ns, is_needless=partial(_is_recorded, node_map))
-    back = (node_map.find(each.node) for each in taken.transitions if each.to is Status.ACTIVE)
-    with_return = {node for node in back if node in pending.heartbeats}
-    taken.heartbeats |= with_return
-    pending.heartbeats -= with_return
+    for transition in taken.transitions:
+        node = node_map.find(transition.node) if transition.to is Status.ACTIVE else None
+        if node is not None and (node in pending.heartbeats or node in pending.heartbeats_over_http):
+            pending.forget_heartbeat(node)
+            taken.heartbeats.add(node)
     return taken
 
 
@@ -274,7 +275,7 @@ def _write_again_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Sn
         for node in ours:
             if node.name not in recorded and node_map.find(node.name) is node:
                 pending.keep(node.record, retold=True)
-                pending.heartbeats.add(node)
+                pending.note_heartbeat(node)
         yield
     stored_tombstones = {tombstone.name: tombstone.revision_ns for tombstone in snapshot.tombstones}
     for gone in _steps([*node_map.departed.values()]):

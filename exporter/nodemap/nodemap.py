@@ -177,7 +177,7 @@ class NodeMap:
         self.aggregates.discard(node)
         Queue.discard(node)
         self.deadlines.drop(node.name)
-        self.pending.heartbeats.discard(node)
+        self.pending.forget_heartbeat(node)
         self.pending.forget_record(node.name)
         self.version += 1
         self.facts_version += 1
@@ -197,7 +197,10 @@ class NodeMap:
         else:
             current.push(node)
             self.version += 1
-        self.pending.heartbeats.add(node)
+        if path.transport is Transport.BUS:
+            self.pending.heartbeats.add(node)
+        else:
+            self.pending.heartbeats_over_http.add(node)
         if node.status is not Status.ACTIVE:
             self.set_status(node, Status.ACTIVE, last_heartbeat_ns)
 
@@ -213,7 +216,7 @@ class NodeMap:
             self.version += 1
             return False
         self.record_heartbeat(node, last_heartbeat_ns, last_seen_ns, path)
-        self.pending.heartbeats.discard(node)
+        self.pending.forget_heartbeat(node)
         return True
 
     def set_status(self, node: Node, status: Status, at_ns: int, *, recorded: bool = True) -> None:
@@ -272,7 +275,7 @@ class NodeMap:
         else:
             # We received a heartbeat since: record the node's status as we know it.
             self._make_transition(node, transition.to, node.last_heartbeat_ns)
-            self.pending.heartbeats.add(node)
+            self.pending.note_heartbeat(node)
         return False
 
     def note_conflict(self, name: str) -> None:

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TypeVar
 
 from exporter.domain.node import Node, NodeRecord, Tombstone
+from exporter.domain.status import Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap.shares import LeftToOthers, Share
 
@@ -36,6 +37,8 @@ class PendingChanges:
     left: LeftToOthers = field(default_factory=LeftToOthers)
     """Those of a node are all among these, or all among `transitions`, which go first."""
     heartbeats: set[Node] = field(default_factory=set)
+    heartbeats_over_http: set[Node] = field(default_factory=set)
+    """They go first: other registries know of them through us alone."""
     history: list[Transition] = field(default_factory=list)
     """Recorded before, and lost by the store."""
     bases: dict[str, int] = field(default_factory=dict)
@@ -46,7 +49,7 @@ class PendingChanges:
     """Transitions that waited for the store too long, and will never be recorded."""
 
     def __bool__(self) -> bool:
-        return bool(self.count or self.heartbeats)
+        return bool(self.count or self.heartbeats or self.heartbeats_over_http)
 
     @property
     def count(self) -> int:
@@ -56,7 +59,7 @@ class PendingChanges:
     @property
     def in_haste(self) -> bool:
         """Whether there is something to take at once, and not only what may be left to others for a moment."""
-        ours = self.records or self.tombstones or self.transitions or self.history
+        ours = self.records or self.tombstones or self.transitions or self.history or self.heartbeats_over_http
         return bool(ours or (self.left and not self.left.progress) or (self.heartbeats and not self.left.is_much))
 
     @property
@@ -88,6 +91,15 @@ class PendingChanges:
         self.records.pop(name, None)
         self.bases.pop(name, None)
 
+    def note_heartbeat(self, node: Node) -> None:
+        """The store does not know the node's last heartbeat."""
+        (self.heartbeats if node.transport is Transport.BUS else self.heartbeats_over_http).add(node)
+
+    def forget_heartbeat(self, node: Node) -> None:
+        """It need not be written."""
+        self.heartbeats.discard(node)
+        self.heartbeats_over_http.discard(node)
+
     def take(
         self, at_most: int, *, now_ns: int = 0, is_needless: Callable[[Transition], bool] = lambda _: False
     ) -> PendingChanges:
@@ -107,8 +119,11 @@ class PendingChanges:
             del self.history[:at_most]
             least = at_most // LEAST_HEARTBEATS
             room = least if self.left.is_much else max(least, at_most - len(taken.transitions))
-            taken.heartbeats = set(islice(self.heartbeats, room))
+            over_http = set(islice(self.heartbeats_over_http, at_most))
+            self.heartbeats_over_http -= over_http
+            taken.heartbeats = set(islice(self.heartbeats, max(0, room - len(over_http))))
             self.heartbeats -= taken.heartbeats
+            taken.heartbeats |= over_http
         return taken
 
     def _take_transitions(
@@ -163,7 +178,8 @@ class PendingChanges:
         self.tombstones.update((name, gone) for name, gone in taken.tombstones.items() if name not in changed)
         self.retold |= taken.retold - changed
         self.transitions[:0] = taken.transitions
-        self.heartbeats |= taken.heartbeats
+        for node in taken.heartbeats:
+            self.note_heartbeat(node)
         self.history[:0] = taken.history
 
 

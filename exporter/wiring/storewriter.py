@@ -275,7 +275,8 @@ class StoreWriter:
         pending = self.node_map.pending
         pending.divide(Share())
         await self._write_behind(mark=True)
-        for _ in range((pending.count + len(pending.heartbeats)) // MAX_BEHIND + 2):
+        waiting = pending.count + len(pending.heartbeats) + len(pending.heartbeats_over_http)
+        for _ in range(waiting // MAX_BEHIND + 2):
             if pending:
                 await self._write_behind()
 
@@ -303,7 +304,7 @@ class StoreWriter:
         for name in saved.missing:
             if (node := node_map.find(name)) is not None:
                 node_map.pending.keep(node.record, retold=True)
-                node_map.pending.heartbeats.add(node)
+                node_map.pending.note_heartbeat(node)
         recorded = {id(transition) for transition in saved.transitions}
         for transition in taken.transitions:
             if id(transition) not in recorded:
@@ -319,7 +320,7 @@ class StoreWriter:
             else:
                 self._unreadable.add(name)
             if (node := node_map.find(name)) is not None:
-                node_map.pending.heartbeats.add(node)
+                node_map.pending.note_heartbeat(node)
                 if standing is None:
                     node_map.pending.keep(node.record)
 

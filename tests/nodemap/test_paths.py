@@ -116,7 +116,7 @@ def test_merging_makes_no_heartbeat(node_map: NodeMap, clock: ManualClock) -> No
     node = node_map.get("x")
     assert (node.status, node.last_seen_ns) == (Status.OFFLINE, record.registered_at_ns)
     assert not node_map.pending.transitions
-    assert not node_map.pending.heartbeats
+    assert not node_map.pending.heartbeats_over_http
 
 
 def test_a_node_learned_of_late_meets_its_thresholds_in_time(node_map: NodeMap, clock: ManualClock) -> None:

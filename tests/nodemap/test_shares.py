@@ -185,6 +185,14 @@ def test_over_http_a_heartbeat_is_ours_to_write():
     }
 
 
+def test_heartbeats_over_http_go_first(registries: Registries) -> None:
+    """Others know of them through us alone; those on the bus they receive themselves."""
+    node_map = registries.maps["a"]
+    registries.beat(node_map, NODES)
+    node_map.heartbeat(Heartbeat(NODES[7]), Transport.HTTP)
+    assert node_map.get(NODES[7]) in merging.take(node_map, TOGETHER).heartbeats
+
+
 STEPS = st.one_of(
     st.tuples(st.just("note"), st.sampled_from(NODES[:6])),
     st.tuples(st.just("divide"), st.sampled_from([(), ("b",), ("c",), ("b", "c")])),
