@@ -177,7 +177,8 @@ def departed(member: bytes) -> bytes:
 
 def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
     """Add what the script SAVE answered about a part."""
-    records, tombstones, transitions, refused, peers, time, missing = answer
+    records, tombstones, transitions, refused, peers, time, missing, (before, after) = answer
+    saved.changes_before, saved.changes_after = int(before), int(after)
     # What is there may have been altered by others: what cannot be a count or a time counts as nothing.
     for name, writes in zip(peers[::2], peers[1::2], strict=True):
         if writes.isdigit() and is_name(name.decode(errors="replace")):

@@ -83,18 +83,24 @@ local origin, instance = ARGV[3], ARGV[4]
 local given_records, given_tombstones, given_transitions, given_history, given_heartbeats =
     unpack(cmsgpack.unpack(ARGV[7]))
 
+-- The stream takes no id that is not later than its last; that may be another than the last entry's, which was removed.
+local function last_given()
+    local stream = redis.call('EXISTS', changes) == 1 and redis.call('XINFO', 'STREAM', changes) or {}
+    for index = 1, #stream, 2 do
+        if stream[index] == 'last-generated-id' then return tonumber(string.match(stream[index + 1], '^%d+')) end
+    end
+end
+-- XINFO would bring the first entry as well.
+local last_entry = redis.call('XREVRANGE', changes, '+', '-', 'COUNT', 1)[1]
+local last_before = last_entry and tonumber(string.match(last_entry[1], '^%d+')) or last_given()
+local now = redis.call('TIME')
+-- A new stream begins after whatever anybody has read of the one before.
+local position = last_before or tonumber(now[1]) * 1e6 + tonumber(now[2]) - 1
+
 local entry = {}
 local function announce(last_of_batch)
     if #entry >= 2000 or (last_of_batch and #entry > 0) then
-        -- Not the last entry's: the stream may have been cut to nothing, and takes no id that is not later.
-        local last = redis.call('EXISTS', changes) == 1 and redis.call('XINFO', 'STREAM', changes)
-        -- A new stream begins after whatever anybody has read of the one before.
-        local now = redis.call('TIME')
-        local id = tonumber(now[1]) * 1e6 + tonumber(now[2])
-        for index = 1, last and #last or 0, 2 do
-            if last[index] == 'last-generated-id' then id = tonumber(string.match(last[index + 1], '^%d+')) + 1 end
-        end
-        if not last then
+        if redis.call('EXISTS', changes) == 0 then
             entry[#entry + 1] = 'first'
             entry[#entry + 1] = '1'
         end
@@ -102,7 +108,16 @@ local function announce(last_of_batch)
             entry[#entry + 1] = 'more'
             entry[#entry + 1] = '1'
         end
-        redis.call('XADD', changes, 'MAXLEN', '~', MAX_CHANGES, string.format('%d-0', id), 'o', origin, unpack(entry))
+        local function add(call)
+            local id = string.format('%d-0', position + 1)
+            return call('XADD', changes, 'MAXLEN', '~', MAX_CHANGES, id, 'o', origin, unpack(entry))
+        end
+        local added = add(redis.pcall)
+        if type(added) == 'table' and added.err then
+            position = last_given() or position
+            add(redis.call)
+        end
+        position = position + 1
         entry = {}
     end
 end
@@ -280,6 +295,7 @@ announce(true)
 return {
     new_records, new_tombstones, new_transitions, refused,
     redis.call('HGETALL', peers), {redis.call('GET', time) or nil}, removed,
+    {string.format('%d', last_before or 0), string.format('%d', position)},
 }
 """.replace("MAX_TRANSITIONS", str(MAX_TRANSITIONS))
     .replace("MAX_TOMBSTONES", str(MAX_TOMBSTONES))

@@ -35,6 +35,7 @@ class SqliteStore:
     """
 
     shared = False
+    changes_taken = 0
     instance = ""
     durable: bool | None = True
 

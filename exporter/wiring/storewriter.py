@@ -217,7 +217,7 @@ class StoreWriter:
 
     async def _follow_others(self) -> None:
         try:
-            await agreement.follow(self._store, self.node_map)
+            await agreement.follow(self._store, self._sharing, self.node_map)
         except StoreUnavailable as error:
             self._lose(error)
             self._wake.set()

@@ -38,3 +38,38 @@ def test_who_else_writes_has_a_share_while_the_store_can_be_reached():
     assert save(a=3, b=8) == (("a", "b"), True)
     clock.advance(node_map.peers.lease_ns / SECOND)
     assert save(a=4, b=8) == (("a",), False)
+
+
+def test_what_others_wrote_is_known_before_they_prove_anything():
+    """Where much of it waits to be read, their nodes, and those that moved to them, are judged by it, not before it."""
+    clock, store = ManualClock(), SharedStore()
+    node_map, source = NodeMap(clock, Thresholds(), instance="a"), Source("store", clock.monotonic_ns())
+    peer, sharing = node_map.peers.source("b", 0), Sharing(store, clock, source)  # type: ignore[arg-type]
+
+    def save(change: int) -> None:
+        clock.advance(1)
+        node_map.tick()
+        sharing.saved(node_map, Saved(peers={"b": change}, changes_before=change), clock.monotonic_ns())
+        sharing.reached(node_map, clock.monotonic_ns())
+
+    save(0)
+    reading_since_ns = clock.monotonic_ns()
+    path = node_map.path_via("b", Transport.HTTP)
+    for change in range(1, 31):
+        save(change)
+        sharing.followed(node_map)
+        assert (peer.proof_ns, source.proof_ns) == (reading_since_ns, reading_since_ns)
+        assert not path.reception.blind(clock.monotonic_ns())
+    store.changes_taken = 20
+    save(31)
+    assert (peer.proof_ns, source.proof_ns) == (clock.monotonic_ns() - 11 * SECOND,) * 2
+    store.changes_taken = 32
+    save(32)
+    assert (peer.proof_ns, source.proof_ns) == (clock.monotonic_ns(),) * 2
+
+    save(33)
+    sharing.lost(node_map)
+    store.changes_taken = 33
+    assert source.lost
+    save(34)
+    assert source.lost, "what was proven before it was lost is not proven any more"
