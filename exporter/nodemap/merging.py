@@ -153,7 +153,7 @@ def take(node_map: NodeMap, at_most: int) -> PendingChanges:
     taken = pending.take(at_most, now_ns=now_ns, is_needless=partial(_is_recorded, node_map))
     for transition in taken.transitions:
         node = node_map.find(transition.node) if transition.to is Status.ACTIVE else None
-        if node is not None and (node in pending.heartbeats or node in pending.heartbeats_over_http):
+        if node is not None and pending.has_heartbeat(node):
             pending.forget_heartbeat(node)
             taken.heartbeats.add(node)
     return taken
@@ -257,15 +257,16 @@ def _adopt_transition(node_map: NodeMap, transition: Transition, late: list[Node
     node_map.recent.note(transition)
     node_map.pending.left.note_recorded(transition)
     node = node_map.find(transition.node)
-    if node is None or transition.sequence <= node.record.epoch or transition.sequence < node.sequence_now:
+    if node is None:
         return
-    if node_map.adopt_transition(node, transition):
+    if transition.to is Status.ACTIVE and node.transport is Transport.BUS and node_map.pending.has_heartbeat(node):
+        # One was saved with it, and all receive from the bus: ours is the same, or hardly later.
+        node_map.pending.forget_heartbeat(node)
+        if node_map.mesh_time.at(node.last_heartbeat_ns) - transition.stamp_ns >= SAME_HEARTBEAT_NS:
+            node_map.pending.note_heartbeat(node)
+    is_latest = transition.sequence > node.record.epoch and transition.sequence >= node.sequence_now
+    if is_latest and node_map.adopt_transition(node, transition):
         late.append(node)
-    if transition.to is Status.ACTIVE and node.transport is Transport.BUS and node in node_map.pending.heartbeats:
-        # Its heartbeat was saved with it, and all receive from the bus: ours is the same one, or hardly later.
-        stamp_ns = node_map.mesh_time.at(node.last_heartbeat_ns)
-        if transition.by and stamp_ns - transition.stamp_ns < SAME_HEARTBEAT_NS:
-            node_map.pending.heartbeats.discard(node)
 
 
 def _write_again_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Snapshot) -> Iterator[None]:

@@ -309,7 +309,8 @@ class NodeMap:
 
     def _make_transition(self, node: Node, before: Status, at_ns: int) -> None:
         node.last_transition = transition = self._recorder.make(node, before, at_ns)
-        self.pending.note_transition(transition, len(self._nodes), self.clock.monotonic_ns())
+        back = node if node.status is Status.ACTIVE else None
+        self.pending.note_transition(transition, len(self._nodes), self.clock.monotonic_ns(), back=back)
         self.recent.note(transition)
 
     def _note_suppression(self, node: Node) -> None:

@@ -20,8 +20,6 @@ TRANSITIONS_A_NODE = 4
 """That an outage of the whole mesh and its return always have room."""
 SPARE = 1_000
 """So many beyond are dropped together, since each time the others move up."""
-LEAST_HEARTBEATS = 4
-"""A part of what is taken, one in so many, is heartbeats however many transitions wait."""
 MAX_LOOKS = 4
 """Transitions that are looked at for one that is taken, since many may have been recorded by others."""
 _log = logging.getLogger("aurora.nodemap")
@@ -60,7 +58,7 @@ class PendingChanges:
     def in_haste(self) -> bool:
         """Whether there is something to take at once, and not only what may be left to others for a moment."""
         ours = self.records or self.tombstones or self.transitions or self.history or self.heartbeats_over_http
-        return bool(ours or (self.left and not self.left.progress) or (self.heartbeats and not self.left.is_much))
+        return bool(ours or self.heartbeats or (self.left and not self.left.progress))
 
     @property
     def waiting_transitions(self) -> int:
@@ -99,15 +97,19 @@ class PendingChanges:
         """It need not be written."""
         self.heartbeats.discard(node)
         self.heartbeats_over_http.discard(node)
+        self.left.heartbeats.discard(node)
+
+    def has_heartbeat(self, node: Node) -> bool:
+        """Whether the store does not know the node's last heartbeat."""
+        return node in self.heartbeats or node in self.heartbeats_over_http or node in self.left.heartbeats
 
     def take(
         self, at_most: int, *, now_ns: int = 0, is_needless: Callable[[Transition], bool] = lambda _: False
     ) -> PendingChanges:
         """So many of each kind at most; what happens to these nodes from now on is the next taking's.
 
-        A node's transitions and heartbeat are not taken before its record, and fewer heartbeats, of which the next will
-        do as well, while transitions wait. `now_ns`: of the monotonic clock, where transitions may be left to others.
-        `is_needless`: a transition that need not be recorded any more.
+        A node's transitions and heartbeat are not taken before its record. `now_ns`: of the monotonic clock, where
+        transitions may be left to others. `is_needless`: a transition that need not be recorded any more.
         """
         taken = PendingChanges(_take(self.records, at_most), _take(self.tombstones, at_most))
         taken.retold = self.retold & (taken.records.keys() | taken.tombstones.keys())
@@ -117,11 +119,9 @@ class PendingChanges:
             taken.transitions = self._take_transitions(at_most, now_ns, is_needless)
             taken.history = self.history[:at_most]
             del self.history[:at_most]
-            least = at_most // LEAST_HEARTBEATS
-            room = least if self.left.is_much else max(least, at_most - len(taken.transitions))
             over_http = set(islice(self.heartbeats_over_http, at_most))
             self.heartbeats_over_http -= over_http
-            taken.heartbeats = set(islice(self.heartbeats, max(0, room - len(over_http))))
+            taken.heartbeats = set(islice(self.heartbeats, at_most - len(over_http)))
             self.heartbeats -= taken.heartbeats
             taken.heartbeats |= over_http
         return taken
@@ -143,10 +143,16 @@ class PendingChanges:
             taken += self.left.take(at_most - len(taken))
         return taken
 
-    def note_transition(self, transition: Transition, nodes: int, now_ns: int = 0) -> None:
-        """It waits for the store; of `nodes` nodes so many may. `now_ns`: of the monotonic clock."""
+    def note_transition(self, transition: Transition, nodes: int, now_ns: int = 0, *, back: Node | None = None) -> None:
+        """It waits for the store; of `nodes` nodes so many may.
+
+        `now_ns`: of the monotonic clock. `back`: the node, where it is back by a heartbeat.
+        """
         if not self.left.keep(transition, now_ns):
             self.transitions.append(transition)
+        elif back in self.heartbeats:
+            self.heartbeats.discard(back)
+            self.left.heartbeats.add(back)
         excess = self.waiting_transitions - MAX_TRANSITIONS - TRANSITIONS_A_NODE * nodes
         if excess > SPARE:
             if not self.dropped:
@@ -164,6 +170,8 @@ class PendingChanges:
             self.left.share = share
             # A node's transitions stay in order, to whomever it fell and falls.
             self.transitions += self.left.take(len(self.left))
+            self.heartbeats |= self.left.heartbeats
+            self.left.heartbeats.clear()
 
     def give_back(self, taken: PendingChanges) -> None:
         """The store did not take it: put it back behind what came since, which is newer."""

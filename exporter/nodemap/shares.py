@@ -11,12 +11,11 @@ from itertools import islice
 from zlib import crc32
 
 from exporter.domain.clock import SECOND
+from exporter.domain.node import Node
 from exporter.domain.transition import Transition
 
 PATIENCE = 5 * SECOND
 """So long a transition is left to others that go on recording, though the one that it falls to may have ended."""
-MUCH = 500
-"""So many that are left say that the whole mesh changes."""
 
 
 class Share:
@@ -37,6 +36,8 @@ class LeftToOthers:
 
     def __init__(self) -> None:
         self.share = Share()
+        self.heartbeats: set[Node] = set()
+        """Who is back by one of the transitions: who records that writes the heartbeat too, which all receive."""
         self.progress = False
         """Whether others recorded some between the last two looks, so that it is worth while to leave them the rest."""
         self._recorded = False
@@ -49,11 +50,6 @@ class LeftToOthers:
     def __iter__(self) -> Iterator[Transition]:
         """In order."""
         return (transition for _, transition in self._waiting.values())
-
-    @property
-    def is_much(self) -> bool:
-        """Whether others are about to record so much that what can wait should."""
-        return self.progress and len(self._waiting) >= MUCH
 
     def keep(self, transition: Transition, now_ns: int) -> bool:
         """Leave it to others, if its node falls to one of them."""
