@@ -161,15 +161,20 @@ def test_a_return_is_written_with_its_heartbeat(registries: Registries) -> None:
     assert len(back) == TOGETHER
     assert back <= batch.heartbeats.keys()
 
-    pending = registries.maps["b"].pending
-    registries.adopt(Batch(transitions=batch.transitions), "a")
-    assert {node.name for node in pending.heartbeats} == {*NODES} - back
+    def to_write(name: str) -> set[str]:
+        node_map = registries.maps[name]
+        return {node.name for node in node_map.nodes() if node_map.pending.has_heartbeat(node)}
 
-    later = registries.maps["c"]
+    registries.adopt(Batch(transitions=batch.transitions), "a")
+    assert to_write("b") == {*NODES} - back
+    theirs = merging.batch_of(registries.maps["b"], merging.take(registries.maps["b"], len(NODES)))
+    assert theirs.heartbeats.keys() == {each.node for each in theirs.transitions}
+    assert all(Share("b", INSTANCES).has(node) for node in theirs.heartbeats), "the rest is left to others"
+
     registries.clock.advance(2)
-    registries.beat(later, NODES)
-    complete(merging.adopt(later, Batch(transitions=batch.transitions)))
-    assert {node.name for node in later.pending.heartbeats} == {*NODES}, "of a later heartbeat nobody else knows"
+    registries.beat(registries.maps["c"], NODES)
+    registries.adopt(Batch(transitions=theirs.transitions), "b")
+    assert to_write("c") == {*NODES}, "of a later heartbeat nobody else knows"
 
 
 def test_over_http_a_heartbeat_is_ours_to_write():
