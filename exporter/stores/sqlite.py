@@ -36,6 +36,7 @@ class SqliteStore:
     """
 
     shared = False
+    changes_taken = 0
     instance = ""
     durable: bool | None = True
 
