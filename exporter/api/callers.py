@@ -7,8 +7,10 @@ from ipaddress import ip_address
 from exporter.api.service import Service
 from exporter.domain.errors import StillLoading
 from exporter.domain.node import Node
-from exporter.nodemap.changes import Change
+from exporter.nodemap.changes import GONE, Change
 from exporter.nodemap.nodemap import NodeMap
+
+_NEW = Change.APPEARED, Change.FACTS
 
 
 class NodesByAddress:
@@ -36,10 +38,10 @@ class NodesByAddress:
         self._node_map.listeners.append(self._note)
 
     def _note(self, change: Change, node: Node) -> None:
-        if change in (Change.APPEARED, Change.FACTS):
+        if change in _NEW:
             self._drop(node.name)
             self._add(node)
-        elif change in (Change.DEPARTED, Change.FORGOTTEN):
+        elif change in GONE:
             self._drop(node.name)
 
     def _add(self, node: Node) -> None:

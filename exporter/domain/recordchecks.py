@@ -24,6 +24,8 @@ Time = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_NS)]
 """One that msgspec checks as `check_time` does."""
 LATEST_NS = MAX_TIME_NS - 20 * 365 * 24 * HOUR
 """No clock is believed beyond it: stores refuse later times, and ends of maintenance lie up to ten years ahead."""
+UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
+"""What reading a record raises that is none of ours; the last one of values that are nested by the thousand."""
 MAX_COUNT = 1_000_000
 MAX_OUTAGES = 1_000
 _TEXTS = ("node_id", "gpu_type", "os", "environment", "site")
@@ -178,7 +180,7 @@ def _check_free(field: str, raw: msgspec.Raw) -> None:
         try:
             if isinstance(msgspec.json.decode(data), dict):
                 return
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             pass
     try:
         value = strictjson.loads(data)

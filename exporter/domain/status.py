@@ -9,7 +9,11 @@ from exporter.domain.clock import HOUR, MINUTE, SECOND
 
 
 class Status(enum.StrEnum):
-    """Derived from the counted age; never set by anybody."""
+    """Derived from the counted age; never set by anybody.
+
+    Modules through which a change of the whole mesh goes have a name of their own for a member of such a class: to find
+    it in the class takes Python 3.11 as long as a call.
+    """
 
     ACTIVE = "active"
     WARNING = "warning"

@@ -14,10 +14,12 @@ from exporter.exposition.gzipping import Piece, deflate, gzip_body, plain_body
 from exporter.exposition.render import held
 from exporter.exposition.topology import EdgeLines, edge_lines
 from exporter.exposition.yielder import Yielder
-from exporter.nodemap.changes import Change
+from exporter.nodemap.changes import GONE, Change
 from exporter.nodemap.nodemap import NodeMap
 
 __all__ = ["FAMILIES", "Exposition"]
+
+_APPEARED = Change.APPEARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +127,9 @@ class Exposition:
         chunk = self._chunks.get(index)
         if chunk is None:
             chunk = self._chunks[index] = Chunk()
-        if change is Change.APPEARED:
+        if change is _APPEARED:
             chunk.nodes[node.order] = node
-        elif change in (Change.DEPARTED, Change.FORGOTTEN):
+        elif change in GONE:
             del chunk.nodes[node.order]
             if not chunk.nodes:
                 del self._chunks[index]

@@ -24,11 +24,13 @@ class Aggregates:
         site_rule: SiteRule,
         mesh_time: MeshTime,
         wall_time: WallTime,
+        *,
+        find: Callable[[str], Node | None],
         on_mark: Callable[[Node], None],
     ) -> None:
-        """`on_mark` is called for each node of which it changed why its alerts are suppressed."""
+        """`find`: a node by its name. `on_mark` is called for each whose reason to be suppressed changed."""
         self.totals = Totals(site_rule)
-        self.disruptions = Disruptions(self.totals, wall_time, on_mark)
+        self.disruptions = Disruptions(thresholds, self.totals, wall_time, find=find, on_mark=on_mark)
         self._recently_offline = RecentlyOffline(self.totals, self.disruptions.note)
         self._renames = Renames(thresholds.heartbeat_interval, mesh_time, on_mark)
 
@@ -69,24 +71,26 @@ class Aggregates:
         self.disruptions.note(node)
         self._renames.note(node)
 
-    def restore(self, nodes: Iterable[Node], thresholds: Thresholds, now_ns: int) -> None:
+    def restore(self, nodes: Iterable[Node], now_ns: int) -> None:
         """Judge all nodes of a map that was loaded."""
         self._recently_offline.judge_all(nodes, now_ns)
-        self.disruptions.restore(nodes, thresholds, now_ns)
+        self.disruptions.restore(nodes, now_ns)
 
-    def tick(self, thresholds: Thresholds, now_ns: int, left: int | None) -> int | None:
+    def tick(self, now_ns: int, left: int | None) -> int | None:
         """Judge what time changes, with `left` nodes at most; how many more may be looked at (None: any number)."""
         left = self._recently_offline.age(now_ns, left)
-        return self.disruptions.judge(thresholds, now_ns, left)
+        return self.disruptions.judge(now_ns, left)
 
     def reconfigure(self, thresholds: Thresholds, site_rule: SiteRule) -> None:
         """Other rules, from now on; then call `review` for each node that is missing, and `end_review`."""
         self.totals.site_rule = site_rule
+        self.disruptions.thresholds = thresholds
         self._renames.tolerance_ns = thresholds.heartbeat_interval
 
     def review(self, node: Node, now_ns: int) -> None:
-        """Judge by other rules whether the node is offline for long; call it for the latest heartbeat first."""
+        """Judge by other rules since when the node is missing; call it for the latest heartbeat first."""
         self._recently_offline.review(node, now_ns)
+        self.disruptions.note(node)
 
     def end_review(self) -> None:
         """Every node was reviewed."""

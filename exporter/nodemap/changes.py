@@ -26,6 +26,9 @@ class Change(enum.Enum):
     FORGOTTEN = enum.auto()
 
 
+GONE = Change.DEPARTED, Change.FORGOTTEN
+
+
 class Listener(Protocol):
     """Called once a change is done, in the same step: it must be quick and must not call the map's commands."""
 

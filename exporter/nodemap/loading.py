@@ -36,7 +36,7 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
             # Until now, after the nodes were put: what came meanwhile was not received.
             outages.append((min(local(mark.alive_ns), now_ns), node_map.clock.monotonic_ns()))
         _begin(node_map, path, outages, [node for node in waiting if node.path is path])
-    node_map.aggregates.restore(node_map.nodes(), node_map.thresholds, node_map.clock.monotonic_ns())
+    node_map.aggregates.restore(node_map.nodes(), node_map.clock.monotonic_ns())
     node_map.tick()
 
 

@@ -38,6 +38,9 @@ from exporter.nodemap.timekeeping import Timekeeper
 from exporter.nodemap.tombstones import Tombstones
 from exporter.nodemap.walltime import WallTime
 
+_ACTIVE, _WARNING = Status.ACTIVE, Status.WARNING
+_STATUS, _SUPPRESSION = Change.STATUS, Change.SUPPRESSION
+
 
 class NodeMap:
     """The only mutable state of the registry. Every step keeps totals, queues, pending changes and listeners in line.
@@ -91,7 +94,12 @@ class NodeMap:
 
         self.room = Room(limits.max_nodes, limits.max_state)
         self.aggregates = Aggregates(
-            thresholds, site_rule or SiteRule(), self.mesh_time, self.wall_time, self._note_suppression
+            thresholds,
+            site_rule or SiteRule(),
+            self.mesh_time,
+            self.wall_time,
+            find=self.find,
+            on_mark=self._note_suppression,
         )
         self.totals, self.disruptions = self.aggregates.totals, self.aggregates.disruptions
         self.readings_rejected = dict.fromkeys(Reason, 0)
@@ -147,7 +155,7 @@ class NodeMap:
         self.room.exchange(node.facts if node else None, record.registration)
         if node is None:
             now_ns = self.clock.monotonic_ns()
-            live = live or Live(now_ns, self.clock.wall_ns(), Transport.HTTP, Status.ACTIVE, now_ns)
+            live = live or Live(now_ns, self.clock.wall_ns(), Transport.HTTP, _ACTIVE, now_ns)
             node = Node(record, self._next_order, live)
             node.path = path = self.path_via(live.via, live.transport)
             self._next_order += 1
@@ -199,8 +207,8 @@ class NodeMap:
             current.push(node)
             self.version += 1
         self.pending.heartbeats.add(node)
-        if node.status is not Status.ACTIVE:
-            self.set_status(node, Status.ACTIVE, last_heartbeat_ns)
+        if node.status is not _ACTIVE:
+            self.set_status(node, _ACTIVE, last_heartbeat_ns)
 
     def record_remote_heartbeat(self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, path: Path) -> bool:
         """Another registry received a heartbeat later than those that we know; whether the node is back by it.
@@ -208,7 +216,7 @@ class NodeMap:
         It is not back where the registry that recorded its status knew that heartbeat: each registry stamps a
         heartbeat on the bus by itself.
         """
-        if node.status is not Status.ACTIVE and last_heartbeat_ns <= node.status_since_ns:
+        if node.status is not _ACTIVE and last_heartbeat_ns <= node.status_since_ns:
             node.last_heartbeat_ns, node.path, node.transport = last_heartbeat_ns, path, path.transport
             node.last_seen_ns = max(node.last_seen_ns, last_seen_ns)
             self.version += 1
@@ -221,9 +229,9 @@ class NodeMap:
         """The node's status changes, as of a moment of the monotonic clock; `recorded`: as a transition."""
         self.aggregates.before_status(node)
         before, node.status, node.status_since_ns = node.status, status, at_ns
-        if status is Status.ACTIVE:
+        if status is _ACTIVE:
             node.entered_active += 1
-        elif status is Status.WARNING:
+        elif status is _WARNING:
             node.entered_warning += 1
         else:
             node.entered_offline += 1
@@ -235,8 +243,8 @@ class NodeMap:
         self.version += 1
         if recorded:
             self._make_transition(node, before, at_ns)
-        self.notify(Change.STATUS, node)
-        if status is Status.ACTIVE and node.lifecycle.overdue(self.clock.wall_ns()):
+        self.notify(_STATUS, node)
+        if status is _ACTIVE and node.lifecycle.overdue(self.clock.wall_ns()):
             self.set_lifecycle(node, IN_SERVICE)
 
     def set_lifecycle(self, node: Node, lifecycle: Lifecycle) -> None:
@@ -253,17 +261,17 @@ class NodeMap:
         if transition.to is node.status:
             return
         at_ns = min(self.mesh_time.local(transition.stamp_ns), self.clock.monotonic_ns())
-        if transition.to is Status.ACTIVE and before is not None and transition.stamp_ns == before.stamp_ns + 1:
+        if transition.to is _ACTIVE and before is not None and transition.stamp_ns == before.stamp_ns + 1:
             # By new limits, and no heartbeat: its stamp is later than the one before for the order's sake alone.
-            self.set_status(node, Status.ACTIVE, node.last_heartbeat_ns, recorded=False)
+            self.set_status(node, _ACTIVE, node.last_heartbeat_ns, recorded=False)
             Queue.to_front(node)
-        elif transition.to is Status.ACTIVE:
+        elif transition.to is _ACTIVE:
             # It was made by a heartbeat, which we may not have received.
             if at_ns > node.last_heartbeat_ns:
                 node.last_seen_ns = max(node.last_seen_ns, transition.at_ns)
                 node.last_heartbeat_ns = at_ns
                 self.queues.arrange([node])
-            self.set_status(node, Status.ACTIVE, at_ns, recorded=False)
+            self.set_status(node, _ACTIVE, at_ns, recorded=False)
         elif at_ns > node.last_heartbeat_ns:
             self.set_status(node, transition.to, at_ns, recorded=False)
         else:
@@ -306,4 +314,4 @@ class NodeMap:
         self.recent.note(transition)
 
     def _note_suppression(self, node: Node) -> None:
-        self.note_change(Change.SUPPRESSION, node)
+        self.note_change(_SUPPRESSION, node)

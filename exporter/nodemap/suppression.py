@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from exporter.domain.lifecycle import Phase
 from exporter.domain.node import Disruption, Node, Scope
 from exporter.domain.status import Status, Thresholds
 from exporter.nodemap.totals import MESH, Totals
 from exporter.nodemap.walltime import WallTime
+
+_ACTIVE, _OFFLINE, _IN_SERVICE = Status.ACTIVE, Status.OFFLINE, Phase.IN_SERVICE
 
 
 @dataclass(slots=True)
@@ -20,7 +22,10 @@ class _Running:
     """On the monotonic clock, as are the other moments here."""
     latest_ns: int
     """When the latest of its nodes went missing."""
-    nodes: dict[int, Node] = field(default_factory=dict)
+    nodes: dict[int, None]
+    """Of nodes their `order`, here and below."""
+    unmarked: dict[int, None]
+    """Those that it began with whose marks do not say so yet."""
     recovered_ns: int | None = None
     """Since when most nodes are there again."""
 
@@ -35,16 +40,30 @@ class Disruptions:
     (`SiteRule.lasting`); what is still missing then is alerted on by name.
     """
 
-    def __init__(self, totals: Totals, wall_time: WallTime, on_mark: Callable[[Node], None]) -> None:
-        """`on_mark` is called for each node whose marks changed."""
+    def __init__(
+        self,
+        thresholds: Thresholds,
+        totals: Totals,
+        wall_time: WallTime,
+        *,
+        find: Callable[[str], Node | None],
+        on_mark: Callable[[Node], None],
+    ) -> None:
+        """`find`: a node by its name. `on_mark` is called for each node whose marks changed."""
+        self.thresholds = thresholds
         self._totals = totals
         self._wall_time = wall_time
+        self._find = find
         self._on_mark = on_mark
-        self._missing: dict[str, dict[int, Node]] = {}
-        """By site, and of the whole mesh: nodes in service that are missing, and not offline for long."""
-        self._fresh: deque[Node] = deque()
-        self._unmarked: deque[tuple[str, _Running, deque[Node]]] = deque()
-        """Nodes whose marks do not say yet that the disruption began, or that it ended."""
+        # Any of these may hold the whole mesh. They hold numbers and names, and no nodes, since the garbage collector
+        # goes through whatever is new and holds what it looks after: for tens of milliseconds, while all others wait.
+        self._names: dict[int, str] = {}
+        """Of nodes in service that are missing."""
+        self._missing: dict[str, dict[int, int]] = {}
+        """By site, and of the whole mesh: since when each of them is missing that is not offline for long."""
+        self._fresh: deque[int] = deque()
+        self._changed: deque[tuple[str, _Running]] = deque()
+        """Disruptions that began, or ended, which the marks of some nodes do not say yet."""
         self._running: dict[str, _Running] = {}
 
     def of(self, site: str) -> Disruption | None:
@@ -54,86 +73,101 @@ class Disruptions:
 
     def note(self, node: Node) -> None:
         """The node's status, lifecycle or facts may have changed, or it has been offline for long by now."""
-        counted = _missing(node) and not node.long_offline
-        for site in _sites(node):
-            if not counted:
-                self._discard(site, node)
-            elif node.order not in (nodes := self._missing.setdefault(site, {})):
-                nodes[node.order] = node
-                if site == MESH:
-                    self._fresh.append(node)
         if not _missing(node):
-            self._release(node)
+            self.drop(node)
+            return
+        self._names[node.order] = node.name
+        since_ns = None if node.long_offline else missing_since_ns(node, self.thresholds)
+        for site in _sites(node):
+            if since_ns is None:
+                self._discard(site, node)
+                continue
+            since = self._missing.setdefault(site, {})
+            if site == MESH and node.order not in since:
+                self._fresh.append(node.order)
+            since[node.order] = since_ns
 
     def drop(self, node: Node) -> None:
-        """The node is gone, or is about to change its facts."""
-        for site in _sites(node):
-            self._discard(site, node)
+        """The node is there, or gone, or about to change its facts."""
+        if self._names.pop(node.order, None) is not None:
+            for site in _sites(node):
+                self._discard(site, node)
         self._release(node)
 
-    def judge(self, thresholds: Thresholds, now_ns: int, left: int | None = None) -> int | None:
+    def judge(self, now_ns: int, left: int | None = None) -> int | None:
         """Extend, end and begin disruptions, and mark their nodes. Call it once a tick, after the transitions.
 
         `left`: so many nodes at most; how many more may be looked at (None: any number), 0 where it is not done.
         """
-        left = self._extend(thresholds, left)
+        left = self._extend(left)
         if left == 0:
             return 0
         for site, running in list(self._running.items()):
-            if self._is_over(site, running, thresholds, now_ns):
+            if self._is_over(site, running, now_ns):
                 self._end(site)
         rule = self._totals.site_rule
-        for site, nodes in self._missing.items():
-            if len(nodes) >= rule.min_nodes and site not in self._running and self._totals.disrupted(site):
-                self._begin(site, nodes.values(), thresholds, now_ns)
+        for site, since in self._missing.items():
+            if len(since) >= rule.min_nodes and site not in self._running and self._totals.disrupted(site):
+                self._begin(site, since, now_ns)
                 if site in self._running and left is not None:
-                    left = max(0, left - len(nodes))
+                    left = max(0, left - len(since))
                     if not left:
                         return 0  # The next one begins in the next turn.
         return self._update_marks(left)
 
-    def _extend(self, thresholds: Thresholds, left: int | None) -> int | None:
+    def _extend(self, left: int | None) -> int | None:
         gone = self._missing.get(MESH, {})
         while self._fresh and left != 0:
-            node = self._fresh.popleft()
-            since_ns = missing_since_ns(node, thresholds)
-            for site in _sites(node) if node.order in gone else ():
-                running = self._running.get(site)
-                if running and self._joins(running, since_ns, thresholds):
-                    running.latest_ns = max(running.latest_ns, since_ns)
-                    self._mark(running, node)
+            order = self._fresh.popleft()
+            if self._running and order in gone and (node := self._node(order)):
+                self._join(node, gone[order])
             left = None if left is None else left - 1
         return left
+
+    def _join(self, node: Node, since_ns: int) -> None:
+        marked = False
+        for site in _sites(node):
+            running = self._running.get(site)
+            if running and self._joins(running, since_ns):
+                running.latest_ns = max(running.latest_ns, since_ns)
+                marked |= self._mark(running, node)
+        if marked:
+            self._on_mark(node)
 
     def _update_marks(self, left: int | None = None) -> int | None:
-        while self._unmarked and left != 0:
-            site, running, nodes = self._unmarked[0]
-            if not nodes:
-                self._unmarked.popleft()
+        while self._changed and left != 0:
+            site, running = self._changed[0]
+            begun = self._running.get(site) is running
+            orders = running.unmarked if begun else running.nodes
+            if not orders:
+                self._changed.popleft()
                 continue
-            node = nodes.popleft()
-            if self._running.get(site) is not running:
-                self._unmark(running, node)
-            elif node.order in running.nodes:
-                self._mark(running, node)
+            node = self._node(orders.popitem()[0])
+            if node and (self._mark if begun else self._unmark)(running, node):
+                self._on_mark(node)
             left = None if left is None else left - 1
         return left
 
-    def restore(self, nodes: Iterable[Node], thresholds: Thresholds, now_ns: int) -> None:
+    def _node(self, order: int) -> Node | None:
+        """The node, as long as it is missing."""
+        name = self._names.get(order)
+        return self._find(name) if name else None
+
+    def restore(self, nodes: Iterable[Node], now_ns: int) -> None:
         """Start over, as if every node that is missing now had gone missing just now: the map was loaded."""
         for site in list(self._running):
             self._end(site)
+        self._names.clear()
         self._missing.clear()
-        self._fresh.clear()
         missing: dict[str, list[tuple[int, Node]]] = {}
         for node in nodes:
             if _missing(node):
                 self.note(node)
                 for site in _sites(node):
-                    missing.setdefault(site, []).append((missing_since_ns(node, thresholds), node))
+                    missing.setdefault(site, []).append((missing_since_ns(node, self.thresholds), node))
         self._fresh.clear()
         for site, gone in missing.items():
-            self._replay(site, sorted(gone, key=lambda each: each[0]), thresholds)
+            self._replay(site, sorted(gone, key=lambda each: each[0]))
             running = self._running.get(site)
             if running and (now_ns - running.began_ns > self._totals.site_rule.lasting or self._totals.recovered(site)):
                 self._end(site)
@@ -145,8 +179,8 @@ class Disruptions:
             if self._totals.recovered(site):
                 self._end(site)
 
-    def _replay(self, site: str, gone: list[tuple[int, Node]], thresholds: Thresholds) -> None:
-        rule, in_service = self._totals.site_rule, self._totals.in_service(site)
+    def _replay(self, site: str, gone: list[tuple[int, Node]]) -> None:
+        rule, thresholds, in_service = self._totals.site_rule, self.thresholds, self._totals.in_service(site)
         recent_ns = rule.recent + thresholds.offline_after - thresholds.warning_after
         window: deque[tuple[int, Node]] = deque()
         for count, (since_ns, node) in enumerate(gone, start=1):
@@ -158,46 +192,51 @@ class Disruptions:
                 self._end(site)
                 running = None
             if running:
-                if self._joins(running, since_ns, thresholds):
+                if self._joins(running, since_ns):
                     running.latest_ns = since_ns
-                    self._mark(running, node)
+                    if self._mark(running, node):
+                        self._on_mark(node)
             elif rule.disrupted(len(window), in_service - (count - len(window))):
-                self._begin(site, [each for _, each in window], thresholds, since_ns)
+                self._begin(site, {each.order: each_ns for each_ns, each in window}, since_ns)
 
-    def _joins(self, running: _Running, since_ns: int, thresholds: Thresholds) -> bool:
+    def _joins(self, running: _Running, since_ns: int) -> bool:
         return (
-            since_ns - running.latest_ns <= thresholds.warning_after
+            since_ns - running.latest_ns <= self.thresholds.warning_after
             and since_ns - running.began_ns <= self._totals.site_rule.recent
         )
 
-    def _begin(self, site: str, missing: Iterable[Node], thresholds: Thresholds, now_ns: int) -> None:
-        nodes = _together(missing, thresholds, now_ns)
-        if not nodes:
-            return
-        disruption = Disruption(Scope.SITE if site else Scope.MESH, self._wall_time.at(now_ns))
-        running = self._running[site] = _Running(disruption, now_ns, now_ns, {node.order: node for node in nodes})
-        self._unmarked.append((site, running, deque(nodes)))
+    def _begin(self, site: str, since: dict[int, int], now_ns: int) -> None:
+        nodes = _together(since, self.thresholds.warning_after, now_ns)
+        if nodes:
+            disruption = Disruption(Scope.SITE if site else Scope.MESH, self._wall_time.at(now_ns))
+            running = self._running[site] = _Running(disruption, now_ns, now_ns, nodes, nodes.copy())
+            self._changed.append((site, running))
 
-    def _mark(self, running: _Running, node: Node) -> None:
-        running.nodes[node.order] = node
-        if running.disruption not in node.disruptions:
-            node.disruptions = (*node.disruptions, running.disruption)
-            self._on_mark(node)
+    def _mark(self, running: _Running, node: Node) -> bool:
+        """Whether that is new."""
+        running.nodes[node.order] = None
+        before = node.disruptions
+        if running.disruption not in before:
+            node.disruptions = (*before, running.disruption)
+        return node.disruptions is not before
 
-    def _unmark(self, running: _Running, node: Node) -> None:
-        if running.disruption in node.disruptions:
-            node.disruptions = tuple(each for each in node.disruptions if each is not running.disruption)
-            self._on_mark(node)
+    def _unmark(self, running: _Running, node: Node) -> bool:
+        """Whether it was marked."""
+        before = node.disruptions
+        if running.disruption in before:
+            node.disruptions = tuple(each for each in before if each is not running.disruption)
+        return node.disruptions is not before
 
     def _release(self, node: Node) -> None:
         for site in _sites(node) if self._running else ():
             if running := self._running.get(site):
                 running.nodes.pop(node.order, None)
+                running.unmarked.pop(node.order, None)
         if node.disruptions:
             node.disruptions = ()
             self._on_mark(node)
 
-    def _is_over(self, site: str, running: _Running, thresholds: Thresholds, now_ns: int) -> bool:
+    def _is_over(self, site: str, running: _Running, now_ns: int) -> bool:
         if not running.nodes or now_ns - running.began_ns > self._totals.site_rule.lasting:
             return True
         if not self._totals.recovered(site):
@@ -205,11 +244,10 @@ class Disruptions:
             return False
         if running.recovered_ns is None:
             running.recovered_ns = now_ns
-        return now_ns - running.recovered_ns >= 2 * thresholds.offline_after
+        return now_ns - running.recovered_ns >= 2 * self.thresholds.offline_after
 
     def _end(self, site: str) -> None:
-        running = self._running.pop(site)
-        self._unmarked.append((site, running, deque(running.nodes.values())))
+        self._changed.append((site, self._running.pop(site)))
 
     def _discard(self, site: str, node: Node) -> None:
         if (nodes := self._missing.get(site)) is not None:
@@ -224,27 +262,23 @@ def _sites(node: Node) -> tuple[str, ...]:
 
 
 def _missing(node: Node) -> bool:
-    return node.status is not Status.ACTIVE and node.lifecycle.phase is Phase.IN_SERVICE
+    return node.status is not _ACTIVE and node.lifecycle.phase is _IN_SERVICE
 
 
-def _together(missing: Iterable[Node], thresholds: Thresholds, now_ns: int) -> list[Node]:
-    """Those that went missing just now, and before that each within `warning_after` of the next; the latest last."""
-    nodes = list(missing)
-    # As missing_since_ns has it, spelled out, since this may be the whole mesh.
-    offline, earlier_ns = Status.OFFLINE, thresholds.offline_after - thresholds.warning_after
-    since_ns = [node.status_since_ns - (earlier_ns if node.status is offline else 0) for node in nodes]
-    in_order = sorted(since_ns)
-    if since_ns != in_order:
-        nodes.sort(key=lambda node: missing_since_ns(node, thresholds))
-    gap_ns, latest_ns, first = thresholds.warning_after, now_ns, len(nodes)
-    while first and latest_ns - in_order[first - 1] <= gap_ns:
-        first -= 1
-        latest_ns = in_order[first]
-    return nodes[first:]
+def _together(since: dict[int, int], gap_ns: int, now_ns: int) -> dict[int, None]:
+    """Those that went missing just now, and before that each within `gap_ns` of the next."""
+    if now_ns - min(since.values()) <= gap_ns:
+        return dict.fromkeys(since)
+    first_ns = now_ns
+    for each_ns in sorted(since.values(), reverse=True):
+        if first_ns - each_ns > gap_ns:
+            break
+        first_ns = each_ns
+    return dict.fromkeys(order for order, each_ns in since.items() if each_ns >= first_ns)
 
 
 def missing_since_ns(node: Node, thresholds: Thresholds) -> int:
     """When it entered warning, going by its status."""
-    if node.status is not Status.OFFLINE:
+    if node.status is not _OFFLINE:
         return node.status_since_ns
     return node.status_since_ns - (thresholds.offline_after - thresholds.warning_after)

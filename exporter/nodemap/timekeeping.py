@@ -62,7 +62,7 @@ class Timekeeper:
         ended = [*islice(node_map.deadlines.lifecycle_ends.pop_due(wall_ns), at_most)]
         for name in ended:
             self._end_lifecycle(node_map.get(name))
-        left = node_map.aggregates.tick(node_map.thresholds, now_ns, left)
+        left = node_map.aggregates.tick(now_ns, left)
         node_map.tombstones.expire(now_ns, node_map.thresholds.forget_after)
         return left == 0 or at_most in {len(expired), len(ended)}
 

@@ -10,6 +10,7 @@ from exporter.domain.node import Node
 from exporter.domain.site import SiteRule
 from exporter.domain.status import Status
 
+_ACTIVE, _IN_SERVICE = Status.ACTIVE, Phase.IN_SERVICE
 Key = TypeVar("Key")
 MESH = ""
 """Stands for the whole mesh among sites: no site can be called so."""
@@ -52,8 +53,8 @@ class Totals:
             _move(self.gpu_memory_bytes, before, status, facts.gpu_memory_bytes)
         if facts.site:
             _move(self.sites, (facts.site, before), (facts.site, status), 1)
-        step = (status is not Status.ACTIVE) - (before is not Status.ACTIVE)
-        if step and node.lifecycle.phase is Phase.IN_SERVICE:
+        step = (status is not _ACTIVE) - (before is not _ACTIVE)
+        if step and node.lifecycle.phase is _IN_SERVICE:
             _step(self._missing, MESH, step)
             if facts.site:
                 _step(self._missing, facts.site, step)
@@ -66,10 +67,10 @@ class Totals:
         _step(self.gpu_memory_bytes, status, step * facts.gpu_memory_bytes)
         if facts.site:
             _step(self.sites, (facts.site, status), step)
-        if node.lifecycle.phase is Phase.IN_SERVICE:
+        if node.lifecycle.phase is _IN_SERVICE:
             for site in {facts.site, MESH}:
                 _step(self._in_service, site, step)
-                if status is not Status.ACTIVE:
+                if status is not _ACTIVE:
                     _step(self._missing, site, step)
                     if node.long_offline:
                         _step(self._long_offline, site, step)

@@ -10,6 +10,7 @@ import msgspec
 
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.recordchecks import (
+    UNREADABLE,
     BadRecord,
     RecordFault,
     check_last_heartbeat,
@@ -187,12 +188,12 @@ def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
         read = read_record if kind == b"r" else read_tombstone
         try:
             saved.standing[name.decode()] = read(name.decode(), value)
-        except (msgspec.MsgspecError, ValueError):
+        except UNREADABLE:
             saved.standing[name.decode()] = None
 
 
 def read_record(name: str, value: bytes) -> NodeRecord:
-    """A value of the hash `nodes`; like all that read, it raises ValueError or MsgspecError for what cannot be."""
+    """A value of the hash `nodes`; like all that read, it raises one of UNREADABLE for what cannot be."""
     record = check_record(_decode_record(value[2 * DIGITS :]), name)
     _check_head(value, record.revision_ns, record.epoch)
     return record
@@ -242,7 +243,7 @@ def read_change(fields: Mapping[bytes, bytes], reject: Callable[[bytes, Exceptio
     for field, text in fields.items():
         try:
             _read_part(field[:1], text, batch)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except UNREADABLE as error:
             reject(field[:1], error)
     return batch
 

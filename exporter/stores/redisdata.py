@@ -10,13 +10,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from heapq import nlargest
 from typing import Any, TypeVar
 
-import msgspec
 from redis.exceptions import ResponseError
 
 from exporter.domain.clock import HOUR
 from exporter.domain.errors import StoreUnavailable
 from exporter.domain.node import NodeRecord, Tombstone
-from exporter.domain.recordchecks import BadRecord, RecordFault, fault_of
+from exporter.domain.recordchecks import UNREADABLE, BadRecord, RecordFault, fault_of
 from exporter.domain.text import shown
 from exporter.domain.transition import Transition
 from exporter.redislink.connecting import connect
@@ -138,7 +137,7 @@ class RedisData:
                 try:
                     name = field.decode()
                     values[name] = read(name, value)
-                except (msgspec.MsgspecError, ValueError) as error:
+                except UNREADABLE as error:
                     self.on_rejected(f"{shown(field)} in {key}", fault_of(error), str(error))
                     bad[field] = value
             if bad:
@@ -220,7 +219,7 @@ class RedisData:
         for name, item in items:
             try:
                 yield read(name, item)
-            except (msgspec.MsgspecError, ValueError) as error:
+            except UNREADABLE as error:
                 self.on_rejected(where, fault_of(error), str(error))
 
     @contextlib.asynccontextmanager

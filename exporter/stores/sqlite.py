@@ -9,12 +9,13 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sized
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from exporter.domain.errors import StoreRefused, StoreUnavailable
 from exporter.domain.transition import Transition
-from exporter.stores.base import Batch, OnRejected, Recent, Saved, Snapshot, Unconfirmed, overlook
+from exporter.stores.base import Batch, DatasetLost, OnRejected, Recent, Saved, Snapshot, Unconfirmed, overlook
 from exporter.stores.rules import KEEP_TOMBSTONES, apply
 from exporter.stores.sqlitefile import failure, lock, lock_itself, open_locked, refusing_damage
 from exporter.stores.sqliterows import SqliteRows
@@ -39,7 +40,8 @@ class SqliteStore:
     durable: bool | None = True
 
     def __init__(self, path: Path) -> None:
-        self.path = path.resolve()
+        # Not Path.resolve, which raises one thing or another where links lead in a circle.
+        self.path = Path(os.path.realpath(path))
         self.on_rejected: OnRejected = overlook
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="aurora-store")
         self._opened: _Opened | None = None
@@ -128,7 +130,10 @@ class _Opened:
             self._note()
             opening.callback(self._seal.close)
             self._opening = opening.pop_all()
-        self._identity = _identity(path)
+        self._left = _state(path)
+        """As our last transaction left the file."""
+        self._lost = False
+        """What we wrote is not in it any more: others wrote to it since."""
         self._rows = SqliteRows(path, self._connection, on_rejected)
 
     def load(self) -> Snapshot:
@@ -137,20 +142,26 @@ class _Opened:
             # In mesh time, as revisions are: whatever the wall clock says, what left just now is kept.
             now_ns = mark.alive_ns if mark else time.time_ns()
             self._transaction(lambda: self._rows.prune(now_ns - KEEP_TOMBSTONES))
-            return self._rows.snapshot()
+            snapshot = replace(self._rows.snapshot(), lost=self._lost)
+        self._note()
+        self._lost = False
+        return snapshot
 
     def save(self, batch: Batch) -> Saved:
-        if _identity(self._path) != self._identity:
+        state = _state(self._path)
+        if state is None or self._left is None or state[:2] != self._left[:2]:
             raise StoreUnavailable(
                 f"the store {self._path} failed: the file was moved or removed while in use: "
                 "put it back, or restart the registry"
             )
 
         def write() -> Saved:
+            if state != self._left:
+                self._look_at_alteration()
             if batch.mark is not None:
                 self._rows.put_mark(batch.mark)
             if batch.records or batch.tombstones or batch.transitions:
-                count_on(self._connection)
+                count_on(self._connection, self._seal.latest)
             return apply(batch, self._rows)
 
         try:
@@ -161,6 +172,23 @@ class _Opened:
             raise StoreUnavailable(f"the store {self._path} failed: a row was altered ({error})") from error
         self._note()
         return saved
+
+    def _look_at_alteration(self) -> None:
+        """Others wrote to the file; raises StoreUnavailable where what we wrote is not in it any more."""
+        # SQLite keeps pages that it has read, and may not notice that another file was copied over them.
+        self._connection.execute("PRAGMA shrink_memory")
+        stands = sealed(self._connection)
+        if self._noted is None or stands == self._noted:
+            return
+        if stands.dataset != self._noted.dataset:
+            raise StoreUnavailable(
+                f"the store {self._path} failed: another database was copied over it: put the right one back"
+            )
+        self._lost = True
+        raise DatasetLost(
+            f"the store {self._path} was altered by others, or an older copy was put in its place: what it lacks is "
+            "saved again"
+        )
 
     def _note(self) -> None:
         """Beside the database, before anything is acknowledged."""
@@ -201,12 +229,14 @@ class _Opened:
             # SQLite has rolled back by itself after some errors, a full disk among them.
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+        self._left = _state(self._path)
         return answer
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _state(path: Path) -> tuple[int, int, int, int] | None:
+    """Which file it is, and when it was last written to; None where there is none."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_dev, status.st_ino
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size

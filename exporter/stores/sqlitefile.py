@@ -90,6 +90,10 @@ def lock(path: Path) -> int:
     """Make sure that no other registry uses the file; the lock is a descriptor, and dies with the process."""
     if path.is_dir():
         raise refused(path, "it is a directory: name a file in it")
+    if path.is_symlink():  # Of a path whose links were followed.
+        raise refused(path, "its symbolic links lead in a circle: name another file")
+    if path.exists() and not path.is_file():
+        raise refused(path, "it is no regular file: name another")
     if not path.parent.is_dir():
         raise refused(path, f"the directory {path.parent} does not exist: create it first")
     try:

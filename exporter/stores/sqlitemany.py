@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from exporter.domain.recordchecks import Time
+from exporter.domain.recordchecks import UNREADABLE, Time
 from exporter.domain.status import Status
 from exporter.stores.rules import Version
 
-ALTERED = (sqlite3.OperationalError, msgspec.MsgspecError)
+ALTERED = (sqlite3.OperationalError, *UNREADABLE)
 """What reading raises where a row is none that we wrote: it has a cell that JSON cannot hold, or no such value."""
 TRANSITION = "name, sequence, from_status, to_status, at_ns, stamp_ns, checksum"
 Cell = str | int | bytes

@@ -12,6 +12,7 @@ import msgspec
 
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.recordchecks import (
+    UNREADABLE,
     BadRecord,
     RecordFault,
     check_last_heartbeat,
@@ -205,7 +206,7 @@ class SqliteRows:
                 if checksum != checksum_of(*cells):
                     raise BadRecord(RecordFault.CHECKSUM, "its checksum does not match")
                 yield read(*cells)
-            except (msgspec.MsgspecError, ValueError, TypeError) as error:
+            except UNREADABLE as error:
                 self._on_rejected(f"{shown(cells[0])} in {table}", fault_of(error), str(error))
 
 

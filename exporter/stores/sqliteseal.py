@@ -58,6 +58,8 @@ class Seal:
         """`path`: the database's."""
         self.path = Path(f"{path}-seal")
         self._descriptor: int | None = None
+        self.latest = 0
+        """The highest generation that was noted."""
 
     def read(self) -> Sealed | None:
         """The latest note; None where there is none that can be read."""
@@ -75,6 +77,7 @@ class Seal:
         text = f"{_MAGIC} {sealed.dataset} {sealed.generation} {sealed.rows}"
         line = f"{text} {zlib.crc32(text.encode()):08x}\n".ljust(SLOT)
         os.pwrite(self._descriptor, line.encode(), SLOT * (sealed.generation % 2))
+        self.latest = max(self.latest, sealed.generation)
 
     def close(self) -> None:
         """Safe to call twice."""
@@ -138,9 +141,9 @@ def sealed(connection: sqlite3.Connection) -> Sealed:
     return Sealed(*connection.execute("SELECT dataset, generation, count FROM seal").fetchone())
 
 
-def count_on(connection: sqlite3.Connection) -> None:
-    """Within a transaction: what it writes will be acknowledged."""
-    connection.execute("UPDATE seal SET generation = generation + 1")
+def count_on(connection: sqlite3.Connection, noted: int) -> None:
+    """Within a transaction: what it writes will be acknowledged; `noted`: the generation that was reached before."""
+    connection.execute("UPDATE seal SET generation = max(generation, ?) + 1", (noted,))
 
 
 def _counted(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from exporter.domain.node import NodeRecord, Tombstone
+from exporter.domain.recordchecks import UNREADABLE
 from exporter.domain.status import Status, Transport
 from exporter.domain.transition import Transition
 from exporter.stores.base import LastHeartbeat
@@ -90,5 +91,5 @@ def _read(
     for cells in old[table]:
         try:
             yield read(*cells)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except UNREADABLE as error:
             raise damaged(path, f"the row {cells[0]!r} of its table {table} cannot be read ({error})") from error

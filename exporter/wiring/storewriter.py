@@ -20,7 +20,7 @@ from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.planning import PlannedWrite
 from exporter.nodemap.room import Growth
 from exporter.process.tasks import end_tasks
-from exporter.stores.base import Saved, Store, Unconfirmed
+from exporter.stores.base import DatasetLost, Saved, Store, Unconfirmed
 from exporter.telemetry.metrics import Telemetry
 from exporter.telemetry.ratelimit import RateLimitedLogger
 from exporter.wiring import agreement
@@ -182,7 +182,7 @@ class StoreWriter:
 
     def _lose(self, error: StoreUnavailable | StoreRefused) -> None:
         self._sharing.lost()
-        if self._store.shared or isinstance(error, Unconfirmed):
+        if self._store.shared or isinstance(error, (Unconfirmed, DatasetLost)):
             self._out_of_line = True
         self._health.mark_down(error)
         self._commands.refuse_all(self._health.unavailable())

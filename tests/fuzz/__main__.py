@@ -6,10 +6,12 @@ import argparse
 import resource
 import secrets
 
-from tests.fuzz import targets
+from tests.fuzz import records, targets
 from tests.fuzz.engine import run
 
-SHARES = {"registration": 0.25, "heartbeat": 0.25, "event": 0.25, "configuration": 0.05, "http": 0.2}
+SHARES = {"registration": 0.25, "heartbeat": 0.25, "event": 0.25, "configuration": 0.05, "http": 0.19}
+RECORDS = 0.01
+"""Each that is taken is the start of three registries."""
 
 
 def main() -> None:
@@ -25,6 +27,9 @@ def main() -> None:
         target = http if name == "http" else getattr(targets, name)
         outcome = run(target, targets.CORPUS[name], arguments.seed, round(arguments.inputs * share))
         print(f"{name:<14} {outcome.inputs:>9} inputs, slowest {outcome.slowest_seconds * 1000:.1f} ms", flush=True)
+    inputs = round(arguments.inputs * RECORDS)
+    taken = records.run(records.Records(), arguments.seed, inputs)
+    print(f"{'records':<14} {inputs:>9} inputs, {taken} taken", flush=True)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     print(f"peak memory grew by {grown / 1024:.0f} MiB", flush=True)
 

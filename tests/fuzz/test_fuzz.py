@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.fuzz import targets
+from tests.fuzz import records, targets
 from tests.fuzz.engine import Failed, run
 
 SEED = 20251006
@@ -27,6 +27,11 @@ def test_whatever_bytes_a_connection_sends_it_stays_whole():
         run(http, targets.CORPUS["http"], SEED, INPUTS["http"])
     finally:
         http.close()
+
+
+def test_whatever_stands_in_a_store_is_taken_or_set_aside():
+    """What is taken is shown and written soundly, and takes nothing of the other nodes."""
+    assert 0 < records.run(records.Records(), SEED, 500) < 500
 
 
 @pytest.mark.parametrize("name", ["registration", "event"])

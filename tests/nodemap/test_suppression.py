@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from typing import Any
+
 import pytest
 
 from exporter.domain.command import Command, Depart, Register, SetLifecycle
@@ -74,6 +77,19 @@ def test_those_that_went_missing_together_are_marked(office: Office) -> None:
     office.pass_time(1)
     assert office.marked() == set(office.laptops)
     assert office.marked("mesh") == set()
+
+
+def test_what_is_kept_of_a_whole_mesh_that_is_missing_is_nothing_for_the_garbage_collector(office: Office) -> None:
+    """What is new, as with each disruption, it goes through at once, nodes and all, and everything else waits."""
+    office.lose(*list(office.alive))
+    office.pass_time(3)
+    disruptions = office.node_map.disruptions
+    kept: list[dict[int, Any]] = [disruptions._names]
+    kept += [*disruptions._missing.values(), *(each.nodes for each in disruptions._running.values())]
+
+    assert disruptions.of(MESH)
+    assert all(len(each) > 1 for each in kept)
+    assert not any(gc.is_tracked(each) for each in kept)
 
 
 def test_a_straggler_joins_and_one_that_dies_later_does_not(office: Office) -> None:

@@ -50,6 +50,7 @@ BAD_RECORDS = {
     "negative memory": (raw(gpu_memory_bytes=-1), "value"),
     "a surrogate": (raw(capabilities={"x": "\ud800"}), "unreadable"),
     "deep metadata": (raw(metadata={"x": json.loads("[" * 40 + "]" * 40)}), "value"),
+    "nested by the thousand": (raw(gpu_type="@").replace(b'"@"', b"[" * 5000 + b"]" * 5000), "unreadable"),
     "capabilities that are none": (raw(capabilities=[1]), "value"),
     "a lifecycle that never ends": (
         raw({"lifecycle": {"phase": "maintenance", "until_ns": -1, "reason": "x"}}),
@@ -107,6 +108,8 @@ def test_a_record_in_redis_that_cannot_be_is_set_aside(open_redis, run, redis_se
         ("heard", "no name!", b"%020d%020dhttp" % (NOW, NOW)),
         ("heard", "good", b"%020d%020dhttp no name!" % (NOW, NOW)),
         ("recorded", "good", b"%020djunk" % NOW),
+        ("recorded", "good", b'%020d{"node": %b' % (NOW, b"[" * 5000)),
+        ("marks", "other", b'{"x": ' + b"[" * 5000),
         ("recorded", "good", b"9" * 20 + b"offline"),
         ("marks", "other", b'{"alive_ns": "soon"}'),
         ("marks", "other", b'{"alive_ns": %d}' % HUGE),

@@ -255,6 +255,21 @@ def test_a_directory_is_refused(open_sqlite, run, tmp_path):
     )
 
 
+def test_what_is_no_file_is_refused_and_not_waited_for(open_sqlite, run, tmp_path):
+    """Opening a pipe would wait for its other end; nothing is written beside a device."""
+    pipe, device, circle = tmp_path / "pipe", tmp_path / "device", tmp_path / "circle"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/null")
+    circle.symlink_to(tmp_path / "circle")
+    for path, reason in (
+        (pipe, "it is no regular file"),
+        (device, "/dev/null cannot be used: it is no regular file"),
+        (circle, "its symbolic links lead in a circle"),
+    ):
+        assert reason in refusal(open_sqlite, run, path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["circle", "device", "pipe"]
+
+
 def test_a_missing_directory_is_refused(open_sqlite, run, tmp_path):
     assert refusal(open_sqlite, run, tmp_path / "no" / "aurora.db") == (
         f"the store {tmp_path}/no/aurora.db cannot be used: the directory {tmp_path}/no does not exist: create it first"
