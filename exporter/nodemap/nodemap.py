@@ -10,6 +10,7 @@ from collections.abc import ValuesView
 
 from msgspec.structs import replace
 
+from exporter.domain.alike import hold_once
 from exporter.domain.clock import Clock
 from exporter.domain.config import Limits
 from exporter.domain.errors import UnknownNode
@@ -151,6 +152,7 @@ class NodeMap:
     def put(self, record: NodeRecord, live: Live | None = None) -> Node:
         """Take the record as the node's own; one that is new stands as `live` says, or as after a heartbeat now."""
         node = self._nodes.get(record.name)
+        hold_once(record.registration)
         self.room.exchange(node.facts if node else None, record.registration)
         if node is None:
             now_ns = self.clock.monotonic_ns()
