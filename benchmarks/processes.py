@@ -13,7 +13,7 @@ from demo.ports import HOST
 from demo.process import Child, clean_env
 
 _CLOCK_OF_PROCESS = 2
-"""Among the clocks that the low three bits of a clock's id tell apart; the others are the process' id, inverted."""
+"""Among the clocks that the low three bits of a clock's id distinguish; the others are the process' id, inverted."""
 
 
 @contextlib.contextmanager

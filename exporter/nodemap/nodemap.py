@@ -262,7 +262,7 @@ class NodeMap:
     def adopt_transition(self, node: Node, transition: Transition) -> bool:
         """What was recorded stands; it changes the node's status unless we know of a later heartbeat.
 
-        Whether the node has a heartbeat by it, so that it has to be queued anew (`Queues.arrange`).
+        Whether the node has a heartbeat by it, so that it has to be queued again (`Queues.arrange`).
         """
         before, node.last_transition = node.last_transition, transition
         if transition.to is node.status:

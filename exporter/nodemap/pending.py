@@ -168,7 +168,7 @@ class PendingChanges:
         """Others write as well, from now on, or do not any more."""
         if share.instances != self.left.share.instances:
             self.left.share = share
-            # A node's transitions stay in order, to whomever it fell and falls.
+            # A node's transitions stay in order, whichever registry it fell to and falls to.
             self.transitions += self.left.take(len(self.left))
             self.heartbeats |= self.left.heartbeats
             self.left.heartbeats.clear()

@@ -271,7 +271,7 @@ class StoreWriter:
                 done.set_result(node)
 
     async def _write_all(self) -> None:
-        """The mark at least, and all that waits now, whoever else may write it."""
+        """The mark at least, and all that waits now, also what other registries may write."""
         pending = self.node_map.pending
         pending.divide(Share())
         await self._write_behind(mark=True)

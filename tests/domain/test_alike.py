@@ -1,4 +1,4 @@
-"""What nodes state alike is held once, and nobody can tell."""
+"""What nodes state alike is held once, and shows no difference."""
 
 from __future__ import annotations
 

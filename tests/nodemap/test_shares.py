@@ -36,7 +36,7 @@ def go_missing(clock: ManualClock, *node_maps: NodeMap) -> None:
 
 
 class Registries:
-    """Three maps with the same nodes, on one store; a batch reaches the others at once, or once they are told."""
+    """Three maps with the same nodes, on one store; a batch reaches the others at once, or once they read it."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -208,7 +208,7 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=60))
-def test_a_nodes_transitions_are_taken_in_order_whoever_comes_and_goes(steps):
+def test_a_nodes_transitions_are_taken_in_order_whichever_registries_come_and_go(steps):
     """And each but those that others recorded, which are recorded in order too."""
     pending, numbers, by_others = PendingChanges(), Counter[str](), set()
     made: dict[str, list[int]] = defaultdict(list)
