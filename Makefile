@@ -12,7 +12,7 @@ HARNESS := tests/grafana/node
 PAGE := tests/ui/node
 QUICK := $(addprefix tests/,api bus client configuration domain exposition nodemap notifier programs stores telemetry wiring)
 SERVERS := redis-server redis-sentinel prometheus promtool prometheus-alertmanager amtool
-CLIENTS := chromium curl wget perl node npm shellcheck docker-compose zsh fish nginx
+CLIENTS := busybox chromium curl wget perl node npm shellcheck docker-compose zsh fish nginx
 
 .PHONY: help
 help: ## This list
