@@ -10,9 +10,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 HARNESS := tests/grafana/node
 PAGE := tests/ui/node
-QUICK := $(addprefix tests/,api bus client configuration domain exposition nodemap notifier programs stores telemetry wiring)
+QUICK := $(addprefix tests/,api auth bus client configuration domain exposition nodemap notifier process programs redislink \
+	stores telemetry wiring)
 SERVERS := redis-server redis-sentinel prometheus promtool prometheus-alertmanager amtool
-CLIENTS := chromium curl wget perl node npm shellcheck docker-compose zsh fish nginx
+CLIENTS := busybox chromium curl wget perl node npm shellcheck docker-compose zsh fish nginx
 
 .PHONY: help
 help: ## This list
@@ -53,8 +54,9 @@ lowest: ## The quick tests with the lowest versions that pyproject.toml allows, 
 	.cache/lowest/bin/python -m pytest -q tests/redislink tests/bus tests/stores/test_redis_store.py
 
 .PHONY: pythons
-pythons: $(VENV)/installed-dev ## A part of the tests on other Pythons: the system's, and the newest that is here
-	@scripts/other-pythons $(VENV) -n 2 $(addprefix tests/,configuration domain process acceptance/test_operation.py)
+pythons: $(VENV)/installed-dev ## The quick tests on other Pythons: the system's, and the newest that is here
+	@scripts/other-pythons $(VENV) -n 2 -m "not servers" $(QUICK)
+	@scripts/other-pythons $(VENV) -n 2 tests/acceptance/test_operation.py
 
 .PHONY: lint
 lint: $(VENV)/installed-dev ## Ruff (rules and format) and mypy

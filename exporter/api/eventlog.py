@@ -14,7 +14,7 @@ from exporter.domain.status import Status
 
 MAX_EVENTS = 10_000
 MAX_BYTES = 16 * 2**20
-KEEP = 0.9
+KEPT_SHARE = 0.9
 """What stays of either once there is too much."""
 
 
@@ -75,7 +75,7 @@ class EventLog:
     def _trim(self) -> None:
         """A tenth goes at a time, since each time costs a move of all that stays."""
         gone = 0
-        while len(self._events) - gone > MAX_EVENTS * KEEP or self._size > MAX_BYTES * KEEP:
+        while len(self._events) - gone > MAX_EVENTS * KEPT_SHARE or self._size > MAX_BYTES * KEPT_SHARE:
             self._size -= len(self._events[gone].frame)
             gone += 1
         del self._events[:gone]

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from exporter.auth.tls import TLS_KEYS, TlsFiles, server_context
-from exporter.configuration.faults import below, refused, unknown_key
+from exporter.configuration.faults import refused, unknown_key
 from exporter.configuration.yamlfile import read_yaml
-from exporter.domain.errors import Fault, Invalid
+from exporter.domain.errors import Fault, Invalid, below
 from exporter.domain.text import shown
 
 HEADERS: dict[str, tuple[str, ...]] = {

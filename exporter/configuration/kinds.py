@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from exporter.configuration.faults import below, refused
+from exporter.configuration.faults import refused
 from exporter.configuration.pattern import compile_pattern
 from exporter.domain.clock import MILLISECOND
 from exporter.domain.config import Network
 from exporter.domain.duration import EXPECTED as DURATION_EXPECTED
 from exporter.domain.duration import parse_duration
-from exporter.domain.errors import Fault, Invalid
+from exporter.domain.errors import Fault, Invalid, below
 from exporter.domain.text import text_fault
 
 T = TypeVar("T")

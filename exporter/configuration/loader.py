@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from exporter.configuration.faults import below, closest, unknown_key
+from exporter.configuration.faults import unknown_key
 from exporter.configuration.settings import (
     ENVIRONMENT_PREFIX,
     KEYS,
@@ -20,7 +20,7 @@ from exporter.configuration.settings import (
 from exporter.configuration.yamlfile import read_yaml
 from exporter.domain.config import Config
 from exporter.domain.duration import format_duration
-from exporter.domain.errors import Fault, Invalid
+from exporter.domain.errors import Fault, Invalid, below, closest
 
 NEARLY = 0.8
 """An unknown variable that is at least so like one of ours is taken for a slip; others are somebody else's."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from exporter.configuration import kinds
-from exporter.configuration.faults import below, refused, unknown_key
-from exporter.domain.errors import Fault, Invalid
+from exporter.configuration.faults import refused, unknown_key
+from exporter.domain.errors import Fault, Invalid, below
 from exporter.domain.text import NAME_EXPECTED, is_name
 from exporter.domain.topology import EdgeRule, Selector
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from exporter.configuration.faults import join, shown_key
-from exporter.domain.errors import Fault, Invalid
+from exporter.configuration.faults import shown_key
+from exporter.domain.errors import Fault, Invalid, join
 
 
 def read_yaml(text: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from exporter.domain.text import NAME_EXPECTED, is_name
@@ -33,6 +35,21 @@ class Invalid(AuroraError):
     def of(cls, field: str, message: str) -> Invalid:
         """The common case of a single fault."""
         return cls([Fault(field, message)])
+
+
+def join(field: str, inner: str) -> str:
+    """A dotted path from its two halves; an index (`[2]`) needs no dot."""
+    return f"{field}.{inner}" if field and inner and not inner.startswith("[") else field + inner
+
+
+def below(field: str, faults: list[Fault]) -> list[Fault]:
+    """The same faults, their fields seen from one level further up."""
+    return [Fault(join(field, fault.field), fault.message) for fault in faults]
+
+
+def closest(name: str, known: Collection[str], cutoff: float = 0.6) -> str | None:
+    """The most similar of the known names, if any is similar enough."""
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=cutoff)), None)
 
 
 class UnknownNode(AuroraError):

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from exporter.domain.errors import Fault, Invalid
+from exporter.domain.errors import Fault, Invalid, join
 from exporter.domain.text import NAME_EXPECTED, clipped, shown
 
 T = TypeVar("T")
@@ -40,15 +40,15 @@ def fitting(
     for name, field in fields.items():
         if name in value:
             try:
-                shaped(value[name], field.type, path=_join(path, name))
+                shaped(value[name], field.type, path=join(path, name))
             except Invalid as error:
                 faults += error.faults
             else:
                 good[name] = value[name]
         elif field.required:
-            faults.append(Fault(_join(path, name), REQUIRED))
+            faults.append(Fault(join(path, name), REQUIRED))
     if shape.__struct_config__.forbid_unknown_fields:
-        faults += [Fault(_join(path, clipped(key)), UNKNOWN) for key in value if key not in fields]
+        faults += [Fault(join(path, clipped(key)), UNKNOWN) for key in value if key not in fields]
     return good, faults[:MAX_FAULTS]
 
 
@@ -59,14 +59,14 @@ def _invalid(text: str, value: Any, prefix: str) -> Invalid:
     for marker, meaning in (("unknown field", UNKNOWN), ("missing required field", REQUIRED)):
         named = _FIELD.search(message)
         if marker in message and named:
-            return Invalid.of(_join(prefix, _join(path, clipped(named["field"]))), meaning)
+            return Invalid.of(join(prefix, join(path, clipped(named["field"]))), meaning)
     expected = message[0].lower() + message[1:].replace("`", "")
     if "matching regex" in message:
         expected = f"expected {NAME_EXPECTED}"
     if message.startswith("Invalid enum value"):
         expected = "expected one of the known values"
     expected = _in_words(expected.split(", got ")[0])
-    return Invalid.of(_join(prefix, path), f"{expected}, got {shown(_look_up(value, path))}")
+    return Invalid.of(join(prefix, path), f"{expected}, got {shown(_look_up(value, path))}")
 
 
 def _in_words(expected: str) -> str:
@@ -77,10 +77,6 @@ def _in_words(expected: str) -> str:
     words = [word for kind in kinds["kinds"].split(" | ") for word in _WORDS.get(kind, [kind])]
     said = " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
     return f"expected {said}{expected[kinds.end() :].removesuffix('.0')}"
-
-
-def _join(left: str, right: str) -> str:
-    return f"{left}.{right}" if left and right and not right.startswith("[") else left + right
 
 
 def _look_up(value: Any, path: str) -> Any:

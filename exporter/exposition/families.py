@@ -30,7 +30,7 @@ EDGE_INFO = Family(
 )
 EDGES_OMITTED = Family(
     name="aurora_topology_edges_omitted",
-    help="Connections that are not shown because there are more than topology.max_edges.",
+    help="Connections left out because there are more than the setting topology.max_edges.",
     labels=(),
 )
 

@@ -14,10 +14,9 @@ import uvloop
 from exporter import __version__
 from exporter.auth.keyring import Keyring
 from exporter.auth.webconfig import read_web_config
-from exporter.configuration.faults import below, closest
 from exporter.configuration.loader import load
 from exporter.domain.config import Config
-from exporter.domain.errors import Fault, Invalid, StoreRefused
+from exporter.domain.errors import Fault, Invalid, StoreRefused, below, closest
 from exporter.exposition.families import FAMILIES
 from exporter.process.exitdeadline import ExitDeadline
 from exporter.process.tasks import whole

@@ -165,10 +165,15 @@ def _code(error: sqlite3.Error) -> int:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=1, isolation_level=None)
-    # Not WAL: what is committed would be in the log alone for megabytes, and a bit that flips in it takes all of them.
-    connection.execute("PRAGMA journal_mode = PERSIST")
-    connection.execute(f"PRAGMA journal_size_limit = {MAX_JOURNAL_BYTES}")
-    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        # Not WAL: what is committed would be in the log alone for megabytes, and a bit that flips in it takes all of
+        # them.
+        connection.execute("PRAGMA journal_mode = PERSIST")
+        connection.execute(f"PRAGMA journal_size_limit = {MAX_JOURNAL_BYTES}")
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -200,7 +200,7 @@ class Telemetry(Collector):
         room = self._node_map.room if self._node_map else None
         yield _gauge(
             "aurora_registry_state_bytes",
-            "Bytes that all nodes state, of at most limits.max_state.",
+            "Size of all registrations and readings in memory; the setting limits.max_state bounds it.",
             room.state_bytes if room else 0,
         )
         yield _gauge("aurora_registry_event_streams", "Streams of GET /events that are open.", streams)
@@ -211,7 +211,7 @@ class Telemetry(Collector):
         )
         yield CounterMetricFamily(
             "aurora_registry_nodes_forgotten",
-            "Nodes forgotten because their last heartbeat was forget_after ago.",
+            "Nodes removed because they sent no heartbeat for longer than the setting forget_after.",
             self._forgotten,
         )
         yield _gauge(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any
 
 import bcrypt
 import pytest
@@ -64,14 +67,32 @@ def test_wrong_passwords_push_out_no_right_one(monkeypatch):
     assert asyncio.run(ask()) == (True, 3)
 
 
-def test_only_so_many_wait(monkeypatch):
+@pytest.fixture
+def together(monkeypatch):
+    """Asks all at once: no password is compared before all are asked for."""
+    asked = threading.Event()
+    matches = passwords._matches
+
+    def wait(given, hashed):
+        asked.wait()
+        return matches(given, hashed)
+
+    async def ask(*checks: Coroutine[Any, Any, bool]) -> list[object]:
+        answers = [asyncio.ensure_future(check) for check in checks]
+        await asyncio.sleep(0)
+        asked.set()
+        return await asyncio.gather(*answers, return_exceptions=True)
+
+    monkeypatch.setattr(passwords, "_matches", wait)
+    return ask
+
+
+def test_only_so_many_wait(monkeypatch, together):
     monkeypatch.setattr(passwords, "MAX_WAITING", 2)
 
     async def ask():
         book = Passwords()
-        return await asyncio.gather(
-            *(book.check(USERS, "alice", b"%d" % number) for number in range(3)), return_exceptions=True
-        )
+        return await together(*(book.check(USERS, "alice", b"%d" % number) for number in range(3)))
 
     first, second, third = asyncio.run(ask())
     assert (first, second, type(third)) == (False, False, TooMany)
@@ -82,7 +103,7 @@ def test_odd_passwords_are_wrong_and_nothing_more(password):
     assert asyncio.run(Passwords().check(USERS, "alice", password)) is False
 
 
-def test_strangers_keep_no_trusted_caller_out(monkeypatch):
+def test_strangers_keep_no_trusted_caller_out(monkeypatch, together):
     """However many passwords they try, half of the places are not theirs."""
     monkeypatch.setattr(passwords, "MAX_WAITING", 4)
     monkeypatch.setattr(passwords, "MAX_STRANGERS", 2)
@@ -90,7 +111,7 @@ def test_strangers_keep_no_trusted_caller_out(monkeypatch):
     async def ask():
         book = Passwords()
         tried = [book.check(USERS, "alice", b"%d" % number, trusted=False) for number in range(10)]
-        answers = await asyncio.gather(*tried, book.check(USERS, "alice", b"secret"), return_exceptions=True)
+        answers = await together(*tried, book.check(USERS, "alice", b"secret"))
         return [answer if isinstance(answer, bool) else type(answer) for answer in answers]
 
     assert asyncio.run(ask()) == [False] * 2 + [TooMany] * 8 + [True]

@@ -28,7 +28,7 @@ from tests.support.clock import ManualClock
 
 
 class Desk:
-    """An intake with its map; a store that always answers, unless a test breaks it."""
+    """A consumer with its map; a store that always answers, unless a test breaks it."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -43,7 +43,7 @@ class Desk:
         self.keyring = Keyring(Auth())
         self.required = False
         self.audit = AuditLog(self.clock)
-        self.intake = BusConsumer(
+        self.consumer = BusConsumer(
             node_map=self._node_map,
             submit=self._submit,
             telemetry=self.telemetry,
@@ -55,11 +55,11 @@ class Desk:
 
     def take(self, event_type: str, data: object, source_node: str = "ann") -> None:
         """An event came."""
-        self.intake.take(json.dumps({"type": event_type, "source_node": source_node, "data": data}).encode())
+        self.consumer.take(json.dumps({"type": event_type, "source_node": source_node, "data": data}).encode())
 
     async def work(self) -> None:
         """Let everything that waits for the store be submitted."""
-        worker = asyncio.create_task(self.intake.work())
+        worker = asyncio.create_task(self.consumer.work())
         for _ in range(20):
             await asyncio.sleep(0)
         worker.cancel()
@@ -234,7 +234,7 @@ def test_more_than_the_store_can_take_is_dropped(desk, monkeypatch):
 
     async def room():
         """Reading waits before anything has to be dropped."""
-        waiting = asyncio.create_task(desk.intake.room())
+        waiting = asyncio.create_task(desk.consumer.room())
         await asyncio.sleep(0)
         assert not waiting.done()
         await desk.work()
@@ -311,7 +311,7 @@ def test_rejections_are_sampled_into_the_log(desk, caplog):
     """A line every ten seconds for each reason, which says what was wrong and how many were suppressed."""
     for _ in range(3):
         desk.take("node_heartbeat", {"node": 5})
-    desk.intake.take(b"[]")
+    desk.consumer.take(b"[]")
     desk.clock.advance(10)
     desk.take("node_heartbeat", {"node": 6})
 
@@ -348,7 +348,7 @@ def test_no_event_breaks_the_intake_or_counts_twice(payloads):
     desk = Desk()
     for payload in payloads:
         before = desk.heartbeats + sum(desk.telemetry.events_rejected.values())
-        desk.intake.take(payload)
+        desk.consumer.take(payload)
         asyncio.run(desk.work())
         after = desk.heartbeats + sum(desk.telemetry.events_rejected.values())
         assert after - before in {0, 1}

@@ -154,7 +154,7 @@ aurora_site_nodes{site="home",status="offline"} 0
 # HELP aurora_site_disrupted 1 while so many of the site's nodes are without heartbeats that it is one incident.
 # TYPE aurora_site_disrupted gauge
 aurora_site_disrupted{site="home"} 0
-# HELP aurora_topology_edges_omitted Connections that are not shown because there are more than topology.max_edges.
+# HELP aurora_topology_edges_omitted Connections left out because there are more than the setting topology.max_edges.
 # TYPE aurora_topology_edges_omitted gauge
 aurora_topology_edges_omitted 0
 """

@@ -10,7 +10,7 @@ from tests.incidents.oracle import (
     FOR,
     GPU_FOR,
     GROUP_INTERVAL,
-    KEEP,
+    KEEP_FIRING_FOR,
     OFFLINE,
     WARNING,
     Due,
@@ -81,7 +81,7 @@ def _dies_twice(incident: Incident, play: Scenario) -> None:
     node = play.node(incident.name, site=incident.name)
     first = incident.moment(1, 2)
     back = first + incident.random.uniform(9.0, 10.0)
-    second = back + KEEP + GROUP_INTERVAL + 6 + incident.random.random()
+    second = back + KEEP_FIRING_FOR + GROUP_INTERVAL + 6 + incident.random.random()
     play.at(first).do(node.stop)
     play.at(back).do(node.resume)
     play.at(second).do(node.stop)

@@ -14,7 +14,7 @@ WARNING, OFFLINE = 2.0, 5.0
 """thresholds.warning_after and offline_after."""
 FOR = 1.0
 GPU_FOR = 2.0
-KEEP = 3.0
+KEEP_FIRING_FOR = 3.0
 GROUP_WAIT = 0.5
 GROUP_INTERVAL = 5.0
 LAG = 1.75
@@ -62,8 +62,8 @@ def message_once(
     missable = alert.startswith("AuroraNodeWarning") and slack.may_miss(began, until)
     due = [Due(receiver, alert, "firing", began, began + CERTAIN + wait + slack.late, missable)]
     if ended is not None:
-        last = ended + KEEP + LAG + GROUP_INTERVAL + GROUP_WAIT + slack.late
-        first = ended + (KEEP - 0.5 if slack.restarted is None else 0)
+        last = ended + KEEP_FIRING_FOR + LAG + GROUP_INTERVAL + GROUP_WAIT + slack.late
+        first = ended + (KEEP_FIRING_FOR - 0.5 if slack.restarted is None else 0)
         due.append(Due(receiver, alert, "resolved", first, last, missable))
     return due
 

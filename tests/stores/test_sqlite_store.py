@@ -4,6 +4,7 @@ import os
 import sqlite3
 import stat
 from itertools import groupby
+from pathlib import Path
 
 import pytest
 
@@ -166,6 +167,17 @@ def test_a_truncated_file_is_refused(open_sqlite, run, filled, keep):
 
     assert reason.startswith(f"the store {filled} cannot be used: ")
     assert reason.endswith(WAY_OUT)
+
+
+@pytest.mark.parametrize("keep", [99, 4096, -1])
+def test_a_file_that_is_refused_is_closed(run, filled, keep):
+    """At once, and not when the error that has it on its way is forgotten."""
+    filled.write_bytes(filled.read_bytes()[:keep])
+    store = SqliteStore(filled)
+    with pytest.raises(StoreRefused) as caught:
+        run(store.open())
+    run(store.close())
+    assert str(filled) not in {os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()}, caught
 
 
 @pytest.mark.parametrize(

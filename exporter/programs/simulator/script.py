@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from exporter.configuration import kinds
-from exporter.configuration.faults import below, refused, unknown_key
+from exporter.configuration.faults import refused, unknown_key
 from exporter.configuration.yamlfile import read_yaml
 from exporter.domain.duration import parse_duration
-from exporter.domain.errors import Fault, Invalid
+from exporter.domain.errors import Fault, Invalid, below
 from exporter.programs.simulator.incident import Incident, Kind
 
 DEFAULT = "default"

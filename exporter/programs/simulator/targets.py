@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from exporter.configuration.faults import closest
-from exporter.domain.errors import Fault, Invalid
+from exporter.domain.errors import Fault, Invalid, closest
 from exporter.domain.text import shown
 from exporter.programs.simulator.incident import Incident, Kind
 from exporter.programs.simulator.population import Member
