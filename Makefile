@@ -44,7 +44,7 @@ test: servers lint $(HARNESS)/node_modules/installed $(PAGE)/node_modules/instal
 .PHONY: check
 check: lint ## The quick look while you work: lint, types, and every test that starts no server
 	@scripts/need promtool amtool shellcheck docker-compose zsh fish nginx
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not servers" --ignore tests/grafana
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not servers" --ignore tests/grafana --hypothesis-profile=quick
 
 .PHONY: lowest
 lowest: ## The quick tests with the lowest versions that pyproject.toml allows, in an environment of their own

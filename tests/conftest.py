@@ -19,6 +19,7 @@ from tests.support.generations import GENERATIONS, required
 
 # Two busy cores make single examples slow at random: how long one takes is no property of ours.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("patient"), max_examples=25)  # what `make check` takes
 settings.load_profile("patient")
 
 

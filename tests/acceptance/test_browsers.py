@@ -7,7 +7,7 @@ import queue
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -78,16 +78,19 @@ class _Attacker(BaseHTTPRequestHandler):
             self.reports.put(json.loads(body))
             self._send(204, [], b"")
         else:
-            connection = HTTPConnection("127.0.0.1", self.registry, timeout=DEADLINE_SECONDS)
+            self._send(*self._pass_on(body))
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_OPTIONS = answer  # noqa: N815 - what http.server calls
+
+    def _pass_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        """What the registry says to it. The browser may be gone when its answer comes."""
+        with closing(HTTPConnection("127.0.0.1", self.registry, timeout=DEADLINE_SECONDS)) as connection:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
                 connection.putheader(name, value)
             connection.endheaders(body)
             passed = connection.getresponse()
-            self._send(passed.status, passed.getheaders(), passed.read())
-            connection.close()
-
-    do_GET = do_POST = do_PUT = do_DELETE = do_OPTIONS = answer  # noqa: N815 - what http.server calls
+            return passed.status, passed.getheaders(), passed.read()
 
     def _send(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.send_response_only(status)

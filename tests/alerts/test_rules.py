@@ -36,7 +36,7 @@ RULES: list[dict[str, Any]] = [
     rule for text in WITH_CAPACITY.values() for group in yaml.safe_load(text)["groups"] for rule in group["rules"]
 ]
 ALERTING = [rule for rule in RULES if "alert" in rule]
-RULES_OF = {"idle": "nodes", "capacity": "mesh"}
+RULES_OF = {"hours": "nodes", "capacity": "mesh"}
 TESTS_OF = {"recording": "mesh"}
 """What is recorded is tested by what rests on it; what takes hours is tested apart."""
 BEFORE_NAME = "\n  - name: "
@@ -160,8 +160,8 @@ def test_the_capacity_alert_is_there_where_it_is_asked_for(tmp_path, generation)
         ("nodes", "> 87", "> 86", "a GPU above 87"),
         ("nodes", "> 87", "> 91", "a GPU above 87"),
         ("nodes", "for: 10m", "for: 9m", "a clock that is"),
-        ("idle", "< 0.05", "<= 0.05", "a node with all"),
-        ("idle", "for: 4h", "for: 3h", "a node with all"),
+        ("hours", "< 0.05", "<= 0.05", "a node with all"),
+        ("hours", "for: 4h", "for: 3h", "a node with all"),
         ("nodes", "abs(aurora_node_clock_offset_seconds)", "aurora_node_clock_offset_seconds", "a clock that is"),
         ("nodes", "> 5", "> 4", "a clock that is"),
         ("nodes", "[15m]", "[30m]", "a refused claim of"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from exporter.api.app import create_app
 from tests.api.fakeservice import FakeService
 from tests.support.asgi import Client
+from tests.support.examples import examples
 
 HOSTILE = st.one_of(
     st.sampled_from(
@@ -110,7 +111,7 @@ def check(answer):
             assert error["message"].isprintable()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.lists(
         st.tuples(WRITES, BODIES, st.sampled_from(["application/json", "application/x-ndjson"])), min_size=1, max_size=6
@@ -134,7 +135,7 @@ def test_no_body_breaks_anything(writes):
             assert document["name"] == name
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(READS, st.lists(st.tuples(PARAMETERS | HOSTILE.map(str), HOSTILE), max_size=4))
 def test_no_query_breaks_anything(path, parameters):
     """Each is understood or refused by name."""
@@ -147,7 +148,7 @@ def test_no_query_breaks_anything(path, parameters):
         check(client.get(f"{path}?{query}"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "BREW"]),
     st.sampled_from(["/nodes/{}", "/nodes/{}/heartbeat", "/nodes/{}/why", "/nodes/{}/drain", "/{}", "/nodes/{}/{}"]),

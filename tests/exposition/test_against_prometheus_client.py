@@ -26,6 +26,7 @@ from exporter.exposition.exposition import Exposition
 from exporter.nodemap.nodemap import NodeMap
 from tests.exposition.reference import Reference, expected, read
 from tests.support.clock import ManualClock
+from tests.support.examples import examples
 
 NAMES = st.sampled_from([*"abcdefgh", "gpu-1.lan", "A" * 63])
 TEXTS = st.one_of(
@@ -200,5 +201,5 @@ class AnyMesh(RuleBasedStateMachine):
         assert all(chunk.nodes for chunk in self.exposition._chunks.values())
 
 
-AnyMesh.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+AnyMesh.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)
 TestAnyMesh = AnyMesh.TestCase

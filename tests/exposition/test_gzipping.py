@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from exporter.exposition.gzipping import EMPTY, deflate, gzip_body, inflate, plain_body
 from exporter.exposition.yielder import Yielder
+from tests.support.examples import examples
 from tests.support.http_stub import HttpStub, Response
 
 LARGE = [bytes([65 + number % 26]) * 70_000 + b"\n" for number in range(40)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(texts=st.lists(st.binary(max_size=300)))
 def test_pieces_of_anything_make_one_member(texts: list[bytes]) -> None:
     """Whole, with the right checksum and length, and nothing behind it; also of no pieces at all."""

@@ -14,6 +14,7 @@ from exporter.domain.status import Status, Transport
 from exporter.domain.topology import EdgeRule, Selector
 from exporter.exposition.topology import Walk
 from exporter.exposition.yielder import Yielder
+from tests.support.examples import examples
 from tests.support.topology import count_edges, edges
 
 ROLES = st.sampled_from(["lead", "compute", "edge"])
@@ -39,7 +40,7 @@ NODES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(nodes=NODES, rules=RULES, limit=st.integers(0, 70))
 def test_the_walk_is_the_beginning_of_the_topology(
     nodes: list[Registration], rules: tuple[EdgeRule, ...], limit: int

@@ -26,6 +26,7 @@ from exporter.nodemap import merging
 from exporter.nodemap.loading import load
 from exporter.nodemap.nodemap import NodeMap
 from tests.support.clock import ManualClock
+from tests.support.examples import examples
 
 WARNING, OFFLINE, FORGET, GRACE, GAP, BUDGET, INTERVAL, SLEEP_MAX = 20, 50, 200, 10, 2, 50, 5, 60
 THRESHOLDS = Thresholds(
@@ -348,5 +349,5 @@ class MapMachine(RuleBasedStateMachine):
             last[transition.node] = transition.to
 
 
-MapMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+MapMachine.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=40, deadline=None)
 test_map_machine = MapMachine.TestCase
