@@ -10,5 +10,6 @@ USUAL = 100
 
 def examples(count: int) -> int:
     """So many in the whole suite, and a part of them in `make check`, whose profile takes fewer of everything."""
-    of_profile: int = settings.default.max_examples
-    return max(1, count * of_profile // USUAL)
+    profile = settings.default
+    assert profile is not None
+    return max(1, count * profile.max_examples // USUAL)
