@@ -12,8 +12,9 @@ from benchmarks.report import Section, Target
 
 COMPARED = """\
 Resident memory by /proc, after gzip scrapes: with all nodes (capabilities with GPUs, metadata with three keys), and
-empty; the difference, divided by the nodes, is a node's. The peers hold the same series, and only those: not what the
-registry answers over REST. Each is scraped twice, always with gzip, as Prometheus does."""
+empty; the difference, divided by the nodes, is a node's. The registry holds once what nodes state alike, and these
+state much alike, as those of one fleet do: only names, addresses and 100 sites differ. The peers hold the same series,
+and only those: not what the registry answers over REST. Each is scraped twice, always with gzip, as Prometheus does."""
 KB = 1000
 
 

@@ -23,7 +23,7 @@ class Plan:
     wait_seconds: int = 20
     limit_nodes: int = 10_000
     limit_scrapes: int = 60
-    limit_rounds: int = 5
+    limit_rounds: int = 9
     attack_nodes: int = 20_000
     attack_connections: int = 500
     attack_seconds: int = 8

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from demo.ports import HOST
 from demo.process import Child, clean_env
 
-_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_CLOCK_OF_PROCESS = 2
+"""Among the clocks that the low three bits of a clock's id distinguish; the others are the process' id, inverted."""
 
 
 @contextlib.contextmanager
@@ -41,6 +43,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that the process has used so far, in user and kernel mode; in steps of a clock tick (10 ms)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+    """CPU time that the process has used so far, in user and kernel mode, to the nanosecond: of all its threads, ended
+    ones too. Source: clock_getcpuclockid(3), whose ids on Linux are made so.
+    """  # noqa: D205 - one sentence
+    return time.clock_gettime(~pid << 3 | _CLOCK_OF_PROCESS)

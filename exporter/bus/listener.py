@@ -172,6 +172,7 @@ class BusListener:
                     raise ValueError(f"expected an event or the answer to a ping, got {shown(reply)}")
                 self._replies += 1
                 left -= 1
+            self._source.mark_heard(self._clock.monotonic_ns(), self._thresholds().gap)
             await self._consumer.room()
             await asyncio.sleep(0)
 
@@ -206,11 +207,13 @@ class BusListener:
             )
 
     def _prove(self, sent_ns: int) -> None:
-        """All that was published until then was received."""
+        """All that was published until then was received, however long ago: many answers wait where many events do."""
         self._proven_ns = min(sent_ns, self._clock.monotonic_ns())
         if not self.up:
             self._reception_returns()
         self._source.mark_alive(self._proven_ns)
+        with contextlib.suppress(StillLoading):
+            self._node_map().take_proofs()
 
     def _reception_returns(self) -> None:
         """Reception returned: close the outage before the first new event is taken in."""

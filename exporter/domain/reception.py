@@ -2,7 +2,8 @@
 
 Being blind is not a node's fault. While we cannot receive over a transport, the counted age of its nodes stands still.
 It goes on once we receive again and each node had a grace to send. Time that no proof of reception covers does not
-count yet: the age is measured up to the last proof, so that an outage that is noticed late does no harm.
+count yet: the age is measured up to the last proof, so that an outage that is noticed late does no harm. Where much
+waits to be read, the proofs are late, but nothing is missed: that is no outage.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from dataclasses import dataclass, field
 class Source:
     """Something that a transport needs to receive: the process itself, the bus subscription, a shared store."""
 
-    __slots__ = ("interruptions", "lost", "name", "proof_ns")
+    __slots__ = ("heard_ns", "interruptions", "lost", "name", "proof_ns")
 
     def __init__(self, name: str, now_ns: int, *, lost: bool = False) -> None:
         self.name = name
         self.proof_ns = now_ns
-        """When it last proved to work: a message, a pong, an answered write."""
+        """When it last proved to work: what was sent until then was received."""
+        self.heard_ns = now_ns
+        """Until when it brought something again and again, however long ago that was sent."""
         self.lost = lost
         """Known not to work now."""
         self.interruptions = int(lost)
@@ -32,7 +35,13 @@ class Source:
     def mark_alive(self, now_ns: int) -> None:
         """The source works: what was sent until now has been received, unless the source was down before."""
         self.proof_ns = max(self.proof_ns, now_ns)
+        self.heard_ns = max(self.heard_ns, now_ns)
         self.lost = False
+
+    def mark_heard(self, now_ns: int, gap_ns: int) -> None:
+        """It brought something: hearing goes on, unless it was broken by a gap, which only a proof ends."""
+        if now_ns - self.heard_ns <= gap_ns:
+            self.heard_ns = now_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +104,15 @@ class Reception:
         while self.outages and self.outages[0].to_ns <= before_ns:
             del self.outages[0]
 
-    def blind(self, now_ns: int) -> bool:
-        """Whether we cannot receive now, as far as we know."""
+    def unproven(self, now_ns: int) -> bool:
+        """Whether nothing proves that we received what was sent within a gap."""
         return now_ns - self.until_ns > self.gap_ns or any(source.lost for source in self.sources)
+
+    def blind(self, now_ns: int) -> bool:
+        """Whether we cannot receive now, as far as we know: nothing comes, be it only what has waited."""
+        return self.unproven(now_ns) and any(
+            source.lost or now_ns - source.heard_ns > self.gap_ns for source in self.sources
+        )
 
     def counted_age_ns(self, last_heartbeat_ns: int) -> int:
         """The age of a heartbeat of that time, up to the last proof, less outages and grace."""

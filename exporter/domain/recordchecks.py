@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
@@ -13,6 +12,7 @@ from exporter.domain import strictjson
 from exporter.domain.clock import HOUR, SECOND
 from exporter.domain.durable import LastHeartbeat, Mark
 from exporter.domain.errors import Invalid
+from exporter.domain.lifecycle import Lifecycle
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.registration import GIB, MAX_FREE_BYTES, MAX_LINKS, Registration
 from exporter.domain.text import address_fault, is_name, shown, text_fault
@@ -28,6 +28,11 @@ UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
 """What reading a record raises that is none of ours; the last one of values that are nested by the thousand."""
 MAX_COUNT = 1_000_000
 MAX_OUTAGES = 1_000
+_NUMBERS = {
+    kind: tuple(field for field, stated in get_type_hints(kind).items() if stated is int)
+    for kind in (NodeRecord, Lifecycle, Tombstone, Transition, LastHeartbeat, Mark)
+}
+"""Of each kind of record, the fields that are whole numbers."""
 _TEXTS = ("node_id", "gpu_type", "os", "environment", "site")
 
 
@@ -121,15 +126,9 @@ def _check_key(name: str, key: str) -> None:
 
 def _check_times(value: Any) -> None:
     """All whole numbers of the record are times, or counters that stand for one."""
-    fields = (
-        value.__struct_fields__
-        if isinstance(value, msgspec.Struct)
-        else [field.name for field in dataclasses.fields(value)]
-    )
-    for field in fields:
-        number = getattr(value, field)
-        if isinstance(number, int) and not isinstance(number, bool):
-            check_time(field, number)
+    for field in _NUMBERS[type(value)]:
+        if not 0 <= getattr(value, field) <= MAX_TIME_NS:
+            check_time(field, getattr(value, field))
 
 
 def _check_registration(registration: Registration) -> None:

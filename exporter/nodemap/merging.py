@@ -10,15 +10,17 @@ each. Whatever happens to the map in between is as if it had happened before or 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 
+from exporter.domain.clock import SECOND
 from exporter.domain.command import Register
 from exporter.domain.durable import Batch, LastHeartbeat, Mark, Snapshot, StoredNode
 from exporter.domain.node import Node, NodeRecord, Tombstone
 from exporter.domain.registration import with_held_id
-from exporter.domain.status import Transport
+from exporter.domain.status import Status, Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap.loading import put_stored
 from exporter.nodemap.nodemap import NodeMap
@@ -31,6 +33,8 @@ Value = TypeVar("Value")
 
 STEP = 200
 """Nodes, a few milliseconds of work."""
+SAME_HEARTBEAT_NS = 1 * SECOND
+"""Last heartbeats are written about once a second."""
 MAX_OUTAGES = 64
 """Older outages are dropped from the mark: an age through so many of them has had all the grace there is."""
 
@@ -61,7 +65,7 @@ def _merge_node(node_map: NodeMap, stored: StoredNode, late: list[Node]) -> None
     if node.record.revision_ns > stored.record.revision_ns:
         node_map.pending.keep(node.record, retold=True)
     if node_map.mesh_time.at(node.last_heartbeat_ns) > stored.last_heartbeat.stamp_ns:
-        node_map.pending.heartbeats.add(node)
+        node_map.pending.note_heartbeat(node)
 
 
 def adopt(node_map: NodeMap, batch: Batch) -> Iterator[None]:
@@ -83,8 +87,10 @@ def adopt(node_map: NodeMap, batch: Batch) -> Iterator[None]:
         node_map.queues.arrange(late)
         yield
     for transitions in _steps([*batch.history, *batch.transitions]):
+        late = []
         for transition in transitions:
-            _adopt_transition(node_map, transition)
+            _adopt_transition(node_map, transition, late)
+        node_map.queues.arrange(late)
         yield
 
 
@@ -130,18 +136,34 @@ def mark_of(node_map: NodeMap) -> Mark:
     for transport, reception in node_map.reception.items():
         ended = [(at(outage.from_ns), at(outage.to_ns)) for outage in reception.outages[-MAX_OUTAGES:]]
         until_ns = at(reception.until_ns)
-        if reception.blind(ticked_ns) and until_ns < alive_ns:
+        # What waits to be read is lost if we end now.
+        if reception.unproven(ticked_ns) and until_ns < alive_ns:
             ended.append((until_ns, alive_ns))
         outages[transport] = sorted(ended)
     return Mark(alive_ns, outages, node_map.wall_time.at(ticked_ns))
 
 
+def take(node_map: NodeMap, at_most: int) -> PendingChanges:
+    """The next of the pending changes, without what another registry recorded before us.
+
+    A return goes with the heartbeat that it is by, so that a start finds both or neither.
+    """
+    pending = node_map.pending
+    now_ns = node_map.clock.monotonic_ns()
+    taken = pending.take(at_most, now_ns=now_ns, is_needless=partial(_is_recorded, node_map))
+    for transition in taken.transitions:
+        node = node_map.find(transition.node) if transition.to is Status.ACTIVE else None
+        if node is not None and pending.has_heartbeat(node):
+            pending.forget_heartbeat(node)
+            taken.heartbeats.add(node)
+    return taken
+
+
 def batch_of(node_map: NodeMap, taken: PendingChanges) -> Batch:
-    """What a store has to save of the pending changes, with the mark."""
+    """What a store has to save of what was taken, with the mark."""
     heartbeats = {node.name: _last_heartbeat(node_map, node) for node in taken.heartbeats}
-    transitions = [transition for transition in taken.transitions if not _is_recorded(node_map, transition)]
     mark = mark_of(node_map)
-    return Batch(taken.records, taken.tombstones, transitions, heartbeats, mark, taken.history, taken.bases)
+    return Batch(taken.records, taken.tombstones, taken.transitions, heartbeats, mark, taken.history, taken.bases)
 
 
 def heartbeats_of(node_map: NodeMap, planned: list[PlannedWrite]) -> dict[str, LastHeartbeat]:
@@ -182,7 +204,7 @@ def _adopt_node(node_map: NodeMap, stored: StoredNode, late: list[Node]) -> Node
     _adopt_record(node_map, stored.record)
     _adopt_heartbeat(node_map, node, stored.last_heartbeat, late)
     if stored.last_transition is not None:
-        _adopt_transition(node_map, stored.last_transition)
+        _adopt_transition(node_map, stored.last_transition, late)
     return node
 
 
@@ -230,13 +252,21 @@ def _adopt_heartbeat(node_map: NodeMap, node: Node, heartbeat: LastHeartbeat, la
         late.append(node)
 
 
-def _adopt_transition(node_map: NodeMap, transition: Transition) -> None:
+def _adopt_transition(node_map: NodeMap, transition: Transition, late: list[Node]) -> None:
     """What was recorded stands; it changes a node of ours unless we know of a later heartbeat."""
     node_map.recent.note(transition)
+    node_map.pending.left.note_recorded(transition)
     node = node_map.find(transition.node)
-    if node is None or transition.sequence <= node.record.epoch or transition.sequence < node.sequence_now:
+    if node is None:
         return
-    node_map.adopt_transition(node, transition)
+    if transition.to is Status.ACTIVE and node.transport is Transport.BUS and node_map.pending.has_heartbeat(node):
+        # One was saved with it, and all receive from the bus: ours is the same, or hardly later.
+        node_map.pending.forget_heartbeat(node)
+        if node_map.mesh_time.at(node.last_heartbeat_ns) - transition.stamp_ns >= SAME_HEARTBEAT_NS:
+            node_map.pending.note_heartbeat(node)
+    is_latest = transition.sequence > node.record.epoch and transition.sequence >= node.sequence_now
+    if is_latest and node_map.adopt_transition(node, transition):
+        late.append(node)
 
 
 def _write_again_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Snapshot) -> Iterator[None]:
@@ -246,7 +276,7 @@ def _write_again_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Sn
         for node in ours:
             if node.name not in recorded and node_map.find(node.name) is node:
                 pending.keep(node.record, retold=True)
-                pending.heartbeats.add(node)
+                pending.note_heartbeat(node)
         yield
     stored_tombstones = {tombstone.name: tombstone.revision_ns for tombstone in snapshot.tombstones}
     for gone in _steps([*node_map.departed.values()]):
@@ -259,7 +289,8 @@ def _write_again_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Sn
 
 def _write_again_history(node_map: NodeMap, recorded: dict[str, int], *, everything: bool) -> Iterator[None]:
     """Write what was recorded before and is not in the store: all that memory has, or what came after its last."""
-    new = {id(transition) for transition in node_map.pending.transitions}
+    pending = node_map.pending
+    new = {id(transition) for transition in (*pending.transitions, *pending.left)}
     kept: dict[tuple[str, int], Transition] = {}
     lasts = [node.last_transition for node in node_map.nodes() if node.last_transition is not None]
     for transitions in _steps([*node_map.recent, *lasts]):
@@ -268,7 +299,7 @@ def _write_again_history(node_map: NodeMap, recorded: dict[str, int], *, everyth
             if missing and id(transition) not in new:
                 kept.setdefault((transition.node, transition.sequence), transition)
         yield
-    node_map.pending.history[:] = sorted(kept.values(), key=lambda transition: transition.sequence)
+    pending.history[:] = sorted(kept.values(), key=lambda transition: transition.sequence)
 
 
 def _steps(items: list[Value]) -> Iterator[list[Value]]:

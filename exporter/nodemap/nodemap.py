@@ -10,6 +10,7 @@ from collections.abc import ValuesView
 
 from msgspec.structs import replace
 
+from exporter.domain.alike import hold_once
 from exporter.domain.clock import Clock
 from exporter.domain.config import Limits
 from exporter.domain.errors import UnknownNode
@@ -116,6 +117,7 @@ class NodeMap:
         self.plan, self.commit = commands.plan, commands.commit
         self.heartbeat, self.waited_on_bus = intake.heartbeat, intake.waited_on_bus
         self.tick, self.reconfigure = timekeeper.tick, timekeeper.reconfigure
+        self.take_proofs = timekeeper.take_proofs
 
     # Reading
 
@@ -150,6 +152,7 @@ class NodeMap:
     def put(self, record: NodeRecord, live: Live | None = None) -> Node:
         """Take the record as the node's own; one that is new stands as `live` says, or as after a heartbeat now."""
         node = self._nodes.get(record.name)
+        hold_once(record.registration)
         self.room.exchange(node.facts if node else None, record.registration)
         if node is None:
             now_ns = self.clock.monotonic_ns()
@@ -184,7 +187,7 @@ class NodeMap:
         self.aggregates.discard(node)
         Queue.discard(node)
         self.deadlines.drop(node.name)
-        self.pending.heartbeats.discard(node)
+        self.pending.forget_heartbeat(node)
         self.pending.forget_record(node.name)
         self.version += 1
         self.facts_version += 1
@@ -204,7 +207,10 @@ class NodeMap:
         else:
             current.push(node)
             self.version += 1
-        self.pending.heartbeats.add(node)
+        if path.transport is Transport.BUS:
+            self.pending.heartbeats.add(node)
+        else:
+            self.pending.heartbeats_over_http.add(node)
         if node.status is not _ACTIVE:
             self.set_status(node, _ACTIVE, last_heartbeat_ns)
 
@@ -220,7 +226,7 @@ class NodeMap:
             self.version += 1
             return False
         self.record_heartbeat(node, last_heartbeat_ns, last_seen_ns, path)
-        self.pending.heartbeats.discard(node)
+        self.pending.forget_heartbeat(node)
         return True
 
     def set_status(self, node: Node, status: Status, at_ns: int, *, recorded: bool = True) -> None:
@@ -253,11 +259,14 @@ class NodeMap:
             self.pending.keep(record, node.record.revision_ns)
             self.put(record)
 
-    def adopt_transition(self, node: Node, transition: Transition) -> None:
-        """What was recorded stands; it changes the node's status unless we know of a later heartbeat."""
+    def adopt_transition(self, node: Node, transition: Transition) -> bool:
+        """What was recorded stands; it changes the node's status unless we know of a later heartbeat.
+
+        Whether the node has a heartbeat by it, so that it has to be queued again (`Queues.arrange`).
+        """
         before, node.last_transition = node.last_transition, transition
         if transition.to is node.status:
-            return
+            return False
         at_ns = min(self.mesh_time.local(transition.stamp_ns), self.clock.monotonic_ns())
         if transition.to is _ACTIVE and before is not None and transition.stamp_ns == before.stamp_ns + 1:
             # By new limits, and no heartbeat: its stamp is later than the one before for the order's sake alone.
@@ -265,17 +274,19 @@ class NodeMap:
             Queue.to_front(node)
         elif transition.to is _ACTIVE:
             # It was made by a heartbeat, which we may not have received.
-            if at_ns > node.last_heartbeat_ns:
+            is_later = at_ns > node.last_heartbeat_ns
+            if is_later:
                 node.last_seen_ns = max(node.last_seen_ns, transition.at_ns)
                 node.last_heartbeat_ns = at_ns
-                self.queues.arrange([node])
             self.set_status(node, _ACTIVE, at_ns, recorded=False)
+            return is_later
         elif at_ns > node.last_heartbeat_ns:
             self.set_status(node, transition.to, at_ns, recorded=False)
         else:
             # We received a heartbeat since: record the node's status as we know it.
             self._make_transition(node, transition.to, node.last_heartbeat_ns)
-            self.pending.heartbeats.add(node)
+            self.pending.note_heartbeat(node)
+        return False
 
     def note_conflict(self, name: str) -> None:
         """Somebody else claimed the node's name and was refused."""
@@ -308,7 +319,8 @@ class NodeMap:
 
     def _make_transition(self, node: Node, before: Status, at_ns: int) -> None:
         node.last_transition = transition = self._recorder.make(node, before, at_ns)
-        self.pending.note_transition(transition, len(self._nodes))
+        back = node if node.status is Status.ACTIVE else None
+        self.pending.note_transition(transition, len(self._nodes), self.clock.monotonic_ns(), back=back)
         self.recent.note(transition)
 
     def _note_suppression(self, node: Node) -> None:

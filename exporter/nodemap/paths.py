@@ -53,20 +53,30 @@ class Peers:
         """The proof that it receives, or that there is nothing to wait for: it stopped, or its lease ended."""
         return self._peer(name, now_ns).source
 
-    def observe(self, now_ns: int, writes: Mapping[str, int]) -> None:
-        """Take note of how often each has written, as the store said just now."""
+    def observe(self, now_ns: int, writes: Mapping[str, int]) -> list[Source]:
+        """Take note of how often each has written, as the store said just now.
+
+        The sources that this proves, once all is known that was written until now.
+        """
         for name, count in writes.items():
             peer = self._peer(name, now_ns)
             if count != peer.writes:
                 peer.writes = count
                 peer.changed_ns = now_ns
-        for peer in self._peers.values():
-            if peer.changed_ns == now_ns or not self._may_acknowledge(peer, now_ns):
-                peer.source.mark_alive(now_ns)
+        return [
+            peer.source
+            for peer in self._peers.values()
+            if peer.changed_ns == now_ns or not self._may_acknowledge(peer, now_ns)
+        ]
 
-    def any_alive(self, now_ns: int) -> bool:
-        """Whether another registry receives heartbeats now, as far as we know."""
-        return any(self._may_acknowledge(peer, now_ns) for peer in self._peers.values())
+    def mark_heard(self, now_ns: int, gap_ns: int) -> None:
+        """What others wrote is being read."""
+        for peer in self._peers.values():
+            peer.source.mark_heard(now_ns, gap_ns)
+
+    def alive(self, now_ns: int) -> list[str]:
+        """The other registries that receive heartbeats now, as far as we know."""
+        return [name for name, peer in self._peers.items() if self._may_acknowledge(peer, now_ns)]
 
     def _may_acknowledge(self, peer: _Peer, now_ns: int) -> bool:
         return peer.writes != STOPPED and now_ns - peer.changed_ns <= self.lease_ns

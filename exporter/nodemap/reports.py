@@ -42,9 +42,10 @@ def take_report(
         node.clock_offset_ns = None if sent_ns is None else sent_ns - wall_ns
         changed = True
     if beat.gpus is not None:
-        node.readings = tuple(_current(reading, stale_after_ns) for reading in beat.gpus)
+        # List comprehensions, here and below: a generator for each heartbeat costs more than its one or two readings.
+        node.readings = tuple([_current(reading, stale_after_ns) for reading in beat.gpus])
         node.readings_ns = now_ns
-        node.gpus_observed = sum(not reading.lost for reading in beat.gpus)
+        node.gpus_observed = len([reading for reading in beat.gpus if not reading.lost])
         changed = True
     elif node.readings and now_ns - node.readings_ns > stale_after_ns:
         # These are too old to show anything about now.
@@ -82,8 +83,10 @@ def is_clone(node: Node, identity: str, now_ns: int, within_ns: int) -> bool:
 
 def without_impossible(beat: Heartbeat, total_bytes: int) -> Heartbeat:
     """The heartbeat without readings of more memory in use than all of the node's GPUs have together."""
+    if not beat.gpus or not total_bytes:
+        return beat
     limit = total_bytes * TOLERANCE
-    if not beat.gpus or not total_bytes or all((reading.memory_used_bytes or 0) <= limit for reading in beat.gpus):
+    if max([reading.memory_used_bytes or 0 for reading in beat.gpus]) <= limit:
         return beat
     ignored, gpus = [], []
     for position, reading in enumerate(beat.gpus):
@@ -98,7 +101,7 @@ def without_impossible(beat: Heartbeat, total_bytes: int) -> Heartbeat:
 
 def note_health(node: Node) -> bool:
     """Take over what the node's readings say of its GPUs' health; whether that is news."""
-    health = tuple((each.index, each.uuid, each.health) for each in node.readings if each.health is not None)
+    health = tuple([(each.index, each.uuid, each.health) for each in node.readings if each.health is not None])
     if health == node.gpu_health:
         return False
     node.gpu_health = health

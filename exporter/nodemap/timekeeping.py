@@ -72,14 +72,19 @@ class Timekeeper:
         node_map.paths.process.mark_alive(now_ns)
         node_map.wall_time.follow(now_ns, wall_ns)
         node_map.freshness.tick(now_ns)
-        for path in node_map.paths:
-            if path.reception.advance():
-                path.reception.prune(node_map.queues.earliest_heartbeat(path, now_ns))
-                node_map.queues.new_generation(path)
+        self.take_proofs()
         hold = [(path.reception.blind(now_ns), path.reception.holding) for path in node_map.paths]
         if hold != self._hold:
             self._hold = hold
             node_map.version += 1
+
+    def take_proofs(self) -> None:
+        """Take in what was received until when. Call it at each proof: two that are taken together look like a gap."""
+        node_map = self._node_map
+        for path in node_map.paths:
+            if path.reception.advance():
+                path.reception.prune(node_map.queues.earliest_heartbeat(path, node_map.clock.monotonic_ns()))
+                node_map.queues.new_generation(path)
 
     def _make_transitions(self, now_ns: int, left: int | None) -> int | None:
         """By new rules and by time, `left` at most; how many more may be made (None: any number)."""

@@ -22,6 +22,8 @@ which 32 MiB wait."""
 MAX_REPLY_LINES = 500_000
 """Of one answer: each value has one, a text has two. Our most are those of a cluster whose slots are all scattered."""
 MAX_ARRAY = 99_999
+CLOSED = "Connection closed by server."
+"""As redis-py says it."""
 MAX_REFUSAL = 500
 _LARGE_ARRAY = re.compile(rb"\*(?:(\d{6})|\d{0,5}\Z)")
 """The header of more values than that; or, at the end of what is there, one that may become it."""
@@ -87,6 +89,8 @@ class BoundedParser(_AsyncHiredisParser):
 
         That is four coroutines of redis-py's, which of many small answers take longer than all else.
         """
+        if self._reader is None:
+            raise RedisConnectionError(CLOSED)
         answer = self._reader.gets()
         if isinstance(answer, Exception):
             raise answer
@@ -118,7 +122,7 @@ class BoundedParser(_AsyncHiredisParser):
     async def _read(self) -> None:
         more = await self._stream.read(self._read_size)
         if not (more and self._connected):
-            raise RedisConnectionError("Connection closed by server.")
+            raise RedisConnectionError(CLOSED)
         self._chunk, self._fed = self._chunk[self._fed :] + more, 0
         self._large = _LARGE_OF_RESP3 if any(mark in self._chunk for mark in b"%~>|") else _LARGE_ARRAY
         self._bytes_left -= len(more)

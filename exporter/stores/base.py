@@ -87,6 +87,10 @@ class Saved:
     """Of each registry on this store, ours among them, how often it wrote; 0 for one that stopped in good order."""
     mesh_ns: int = field(default=0, compare=False)
     """The latest mesh time that any registry wrote."""
+    changes_before: int = field(default=0, compare=False)
+    """The last of all changes that were saved before; `Store.changes_taken` says how far we know them."""
+    changes_after: int = field(default=0, compare=False)
+    """The last of ours."""
 
 
 OnRejected = Callable[[str, RecordFault, str], None]
@@ -111,6 +115,8 @@ class Store(Protocol):
 
     instance: str
     """Our identity among the registries on a shared store; empty where it is not shared."""
+    changes_taken: int
+    """Up to this one, `changes` has brought what others saved, and its caller asked for more."""
     durable: bool | None
     """Whether what is acknowledged outlives a crash of the server that stores it; None where that is not known yet."""
 

@@ -31,6 +31,7 @@ class MemoryStore:
     """Keeps nothing beyond the process: it follows every rule of a store but durability."""
 
     shared = False
+    changes_taken = 0
     instance = ""
     durable: bool | None = False
 

@@ -20,7 +20,7 @@ from exporter.stores import rediscodec as codec
 from exporter.stores.base import Batch, OnRejected, Recent, Saved, Snapshot
 from exporter.stores.redisdata import RedisData, Unusable
 from exporter.stores.redisscripts import PERSISTENCE, SAVE
-from exporter.stores.rules import newest_first
+from exporter.stores.rules import MAX_TRANSITIONS, newest_first
 
 LISTEN_MILLISECONDS = 400
 """How long `changes` waits at a time: well within the time that an answer may take."""
@@ -36,7 +36,7 @@ _log = logging.getLogger("aurora.store")
 class RedisStore:
     """Hashes by node name, a list of transitions a node, and a stream of what is new for other registries.
 
-    Of a large batch, each part (1,000 nodes at most) is applied whole or not at all; to save it again completes it.
+    Of a large batch, each part (500 nodes at most) is applied whole or not at all; to save it again completes it.
     Redis keeps what it acknowledged as well as its own settings say (`appendonly`, replicas); what a restart or a
     failover may have lost is noticed by the next `save`, which raises DatasetLost.
     """
@@ -58,6 +58,7 @@ class RedisStore:
         self._persistence = self._client.register_script(PERSISTENCE)
         self._known: codec.State | None = None
         """What stood in Redis when it was last loaded."""
+        self.changes_taken = 0
 
     @property
     def on_rejected(self) -> OnRejected:
@@ -89,6 +90,7 @@ class RedisStore:
             snapshot = replace(snapshot, lost=True)
         # Only now: until the caller knows what is there, `save` must go on saying that it was lost.
         self._known = known
+        self.changes_taken = known.last_change
         return snapshot
 
     async def save(self, batch: Batch) -> Saved:
@@ -103,6 +105,8 @@ class RedisStore:
                 async with self._data.asking():
                     answer = await self._save(keys, [*who, *arguments])
                     codec.read_saved(answer, part, saved)
+                if self.changes_taken >= saved.changes_before:
+                    self.changes_taken = max(self.changes_taken, saved.changes_after)
             except BaseException:
                 self._unconfirmed.append(self._saves)
                 raise
@@ -139,7 +143,8 @@ class RedisStore:
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """Newest first."""
         async with self._data.asking():
-            items = await self._client.zrevrange(codec.history(name), 0, limit - 1) if limit else []
+            last = min(limit, MAX_TRANSITIONS) - 1
+            items = await self._client.zrevrange(codec.history(name), 0, last) if limit else []
         return [*self._data.readable(codec.history(name), codec.read_transition, [(name, item) for item in items])]
 
     async def recent(self, since_ns: int, limit: int) -> Recent:
@@ -185,6 +190,7 @@ class RedisStore:
                     raise StoreUnavailable(f"Redis at {self.url.safe}: changes were missed, since we were slow: reload")
                 position = number
                 if self._is_ours(fields.get(b"o", b"")):
+                    self._take_up_to(number)
                     continue
                 batch = codec.read_change(fields, self._reject_change)
                 if unfinished is not None:
@@ -193,11 +199,15 @@ class RedisStore:
                 unfinished = batch if b"more" in fields else None
                 if unfinished is None:
                     yield batch
+                    self._take_up_to(number)
             if not answer:
                 state = await self._data.state()
                 self._data.check_same(state, known)
                 if state.last_change < position:
                     raise self._data.lost()
+
+    def _take_up_to(self, number: int) -> None:
+        self.changes_taken = max(self.changes_taken, number)
 
     def _is_ours(self, origin: bytes) -> bool:
         """Whether we know all that the entry says, since it is of a save that was answered."""

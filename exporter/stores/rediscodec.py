@@ -49,7 +49,7 @@ TYPES = {
     DEPARTURES: "zset",
     ASIDE: "hash",
 }
-PART = 1_000
+PART = 500
 """So many nodes at most are one call of a script, which holds Redis up for a few milliseconds."""
 PART_BYTES = 4_000_000
 """Of what nodes say about themselves; where it is much, fewer nodes are one call."""
@@ -140,26 +140,30 @@ def _size(record: NodeRecord | None) -> int:
     return memoryview(record.registration.capabilities).nbytes + memoryview(record.registration.metadata).nbytes
 
 
-def write_part(batch: Batch) -> tuple[list[str], list[str | bytes | int]]:
-    """Keys and arguments of the script SAVE, but for the first three arguments."""
+def write_part(batch: Batch) -> tuple[list[str], list[bytes]]:
+    """Keys and arguments of the script SAVE, but for the first four arguments."""
     keys = [DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT, PEERS, TIME, DEPARTURES]
-    arguments: list[str | bytes | int] = [
-        _encode(batch.mark) if batch.mark else b"",
-        _head(batch.mark.alive_ns) if batch.mark else b"",
-        *(len(batch.records), len(batch.tombstones), len(batch.transitions), len(batch.history), len(batch.heartbeats)),
-    ]
+    keys += [history(transition.node) for transition in (*batch.transitions, *batch.history)]
+    records: list[str] = []
     for name, record in batch.records.items():
-        base = _head(batch.bases[name]) if name in batch.bases else b""
-        arguments += name, _head(record.revision_ns, record.epoch) + _encode(record), base
-    for name, tombstone in batch.tombstones.items():
-        arguments += name, _head(tombstone.revision_ns, tombstone.epoch) + _encode(tombstone)
-    for transition in (*batch.transitions, *batch.history):
-        keys.append(history(transition.node))
-        heads = _head(transition.sequence), _head(transition.stamp_ns)
-        arguments += transition.node, transition.to, *heads, _encode(transition)
+        base = f"{batch.bases[name]:020d}" if name in batch.bases else ""
+        records += name, f"{record.revision_ns:020d}{record.epoch:020d}{_encode(record).decode()}", base
+    tombstones: list[str] = []
+    for name, gone in batch.tombstones.items():
+        tombstones += name, f"{gone.revision_ns:020d}{gone.epoch:020d}{_encode(gone).decode()}"
+    heartbeats: list[str] = []
     for name, heartbeat in batch.heartbeats.items():
-        arguments += name, _head(heartbeat.stamp_ns, heartbeat.last_seen_ns) + _way(heartbeat)
-    return keys, arguments
+        heartbeats += name, f"{heartbeat.stamp_ns:020d}{heartbeat.last_seen_ns:020d}{_way(heartbeat)}"
+    given = records, tombstones, _written(batch.transitions), _written(batch.history), heartbeats
+    mark = (_encode(batch.mark), _head(batch.mark.alive_ns)) if batch.mark else (b"", b"")
+    return keys, [*mark, msgspec.msgpack.encode(given)]
+
+
+def _written(transitions: list[Transition]) -> list[str]:
+    written: list[str] = []
+    for each in transitions:
+        written += each.node, f"{each.sequence:020d}{each.stamp_ns:020d}{_encode(each).decode()}"
+    return written
 
 
 def departure(tombstone: Tombstone) -> bytes:
@@ -174,7 +178,8 @@ def departed(member: bytes) -> bytes:
 
 def read_saved(answer: list[list[bytes]], batch: Batch, saved: Saved) -> None:
     """Add what the script SAVE answered about a part."""
-    records, tombstones, transitions, refused, peers, time, missing = answer
+    records, tombstones, transitions, refused, peers, time, missing, (before, after) = answer
+    saved.changes_before, saved.changes_after = int(before), int(after)
     # What is there may have been altered by others: what cannot be a count or a time counts as nothing.
     for name, writes in zip(peers[::2], peers[1::2], strict=True):
         if writes.isdigit() and is_name(name.decode(errors="replace")):
@@ -257,8 +262,8 @@ def extend(batch: Batch, more: Batch) -> None:
     batch.heartbeats.update(more.heartbeats)
 
 
-def _way(heartbeat: LastHeartbeat) -> bytes:
-    return f"{heartbeat.transport} {heartbeat.via}".encode() if heartbeat.via else heartbeat.transport.encode()
+def _way(heartbeat: LastHeartbeat) -> str:
+    return f"{heartbeat.transport} {heartbeat.via}" if heartbeat.via else heartbeat.transport
 
 
 def _read_part(kind: bytes, text: bytes, batch: Batch) -> None:

@@ -79,27 +79,28 @@ if redis.call('GET', dataset) ~= ARGV[1] or run ~= ARGV[2] then
     return redis.error_reply('DATASETLOST')
 end
 
-local origin, instance, next_argument = ARGV[3], ARGV[4], 12
-local counts = {}
-for index = 1, 5 do counts[index] = tonumber(ARGV[6 + index]) end
-local function take(count)
-    local first = next_argument
-    next_argument = first + count
-    return unpack(ARGV, first, first + count - 1)
+local origin, instance = ARGV[3], ARGV[4]
+local given_records, given_tombstones, given_transitions, given_history, given_heartbeats =
+    unpack(cmsgpack.unpack(ARGV[7]))
+
+-- The stream takes no id that is not later than its last; that may be another than the last entry's, which was removed.
+local function last_given()
+    local stream = redis.call('EXISTS', changes) == 1 and redis.call('XINFO', 'STREAM', changes) or {}
+    for index = 1, #stream, 2 do
+        if stream[index] == 'last-generated-id' then return tonumber(string.match(stream[index + 1], '^%d+')) end
+    end
 end
+-- XINFO would bring the first entry as well.
+local last_entry = redis.call('XREVRANGE', changes, '+', '-', 'COUNT', 1)[1]
+local last_before = last_entry and tonumber(string.match(last_entry[1], '^%d+')) or last_given()
+local now = redis.call('TIME')
+-- A new stream begins after whatever anybody has read of the one before.
+local position = last_before or tonumber(now[1]) * 1e6 + tonumber(now[2]) - 1
 
 local entry = {}
 local function announce(last_of_batch)
     if #entry >= 2000 or (last_of_batch and #entry > 0) then
-        -- Not the last entry's: the stream may have been cut to nothing, and takes no id that is not later.
-        local last = redis.call('EXISTS', changes) == 1 and redis.call('XINFO', 'STREAM', changes)
-        -- A new stream begins after whatever anybody has read of the one before.
-        local now = redis.call('TIME')
-        local id = tonumber(now[1]) * 1e6 + tonumber(now[2])
-        for index = 1, last and #last or 0, 2 do
-            if last[index] == 'last-generated-id' then id = tonumber(string.match(last[index + 1], '^%d+')) + 1 end
-        end
-        if not last then
+        if redis.call('EXISTS', changes) == 0 then
             entry[#entry + 1] = 'first'
             entry[#entry + 1] = '1'
         end
@@ -107,7 +108,16 @@ local function announce(last_of_batch)
             entry[#entry + 1] = 'more'
             entry[#entry + 1] = '1'
         end
-        redis.call('XADD', changes, 'MAXLEN', '~', MAX_CHANGES, string.format('%d-0', id), 'o', origin, unpack(entry))
+        local function add(call)
+            local id = string.format('%d-0', position + 1)
+            return call('XADD', changes, 'MAXLEN', '~', MAX_CHANGES, id, 'o', origin, unpack(entry))
+        end
+        local added = add(redis.pcall)
+        if type(added) == 'table' and added.err then
+            position = last_given() or position
+            add(redis.call)
+        end
+        position = position + 1
         entry = {}
     end
 end
@@ -117,8 +127,8 @@ local function add_change(kind, text)
     entry[#entry + 1] = text
     announce(false)
 end
-local function head(value, position)
-    return value and string.sub(value, 20 * position + 1, 20 * position + 20)
+local function head(value, position, numbers)
+    return value and string.sub(value, 20 * position + 1, 20 * (position + (numbers or 1)))
 end
 
 -- What is there may have been altered by others: what has no head of ours counts as nothing, and is written over.
@@ -134,6 +144,28 @@ local function get(hash, name, numbers)
     return sound(redis.call('HGET', hash, name), numbers)
 end
 
+-- Many at a time, since a call costs more than what it does; not all, since records may be large.
+local function get_many(hash, names, numbers)
+    local found = {}
+    for first = 1, #names, 100 do
+        local values = redis.call('HMGET', hash, unpack(names, first, math.min(first + 99, #names)))
+        for index, value in ipairs(values) do
+            found[names[first + index - 1]] = value and numbers and head(value, 0, numbers) or value
+        end
+    end
+    return found
+end
+local function put_many(command, key, values)
+    for first = 1, #values, 1000 do
+        redis.call(command, key, unpack(values, first, math.min(first + 999, #values)))
+    end
+end
+local function names_in(pairs)
+    local names = {}
+    for index = 1, #pairs, 2 do names[#names + 1] = pairs[index] end
+    return names
+end
+
 local writes = tonumber(redis.call('HGET', peers, instance)) or 0
 redis.call('HSET', peers, instance, string.format('%d', writes % 1e15 + 1))
 if ARGV[5] ~= '' then
@@ -142,8 +174,8 @@ if ARGV[5] ~= '' then
 end
 
 local new_records, new_tombstones, new_transitions, refused, is_refused = {}, {}, {}, {}, {}
-for _ = 1, counts[1] do
-    local name, value, base = take(3)
+for index = 1, #given_records, 3 do
+    local name, value, base = unpack(given_records, index, index + 2)
     local before, gone = get(nodes, name, 2), get(tombstones, name, 2)
     local latest = before or gone
     if latest and base ~= '' and head(latest, 0) > base and value ~= before then
@@ -160,8 +192,8 @@ for _ = 1, counts[1] do
     end
 end
 
-for _ = 1, counts[2] do
-    local name, value = take(2)
+for index = 1, #given_tombstones, 2 do
+    local name, value = unpack(given_tombstones, index, index + 1)
     local before, gone = get(nodes, name, 2), get(tombstones, name, 2)
     local latest = before or gone
     if not latest or head(value, 0) > head(latest, 0) then
@@ -189,59 +221,81 @@ if excess > 0 then
     end
 end
 
-local kept, removed = false, {}
-for index = 1, counts[3] + counts[4] do
-    local name, to, sequence, stamp, text = take(5)
-    local owner = get(nodes, name, 2) or get(tombstones, name, 2)
-    if owner then
-        -- Of one score, members stand by their text, and so by sequence or stamp: a score has no room for them.
-        local history, value = KEYS[11 + index], sequence .. text
-        local kind = redis.call('TYPE', history).ok
-        if kind ~= 'zset' and kind ~= 'none' then redis.call('RENAME', history, history .. ':aside') end
-        local last = get(recorded, name, 1)
-        local later = not last or sequence > head(last, 0)
-        local news, missing = index <= counts[3], false
-        if news then
-            local status = 'active'
-            if last and head(last, 0) > head(owner, 1) then status = string.match(last, '"to":"(%a+)"') end
-            missing = not last or (later and to ~= status)
-            news = missing or redis.call('ZSCORE', history, value)
-        else
-            missing = redis.call('ZLEXCOUNT', history, '[' .. sequence, '(' .. sequence .. '~') == 0
+-- A key may hold another type than ours: to ask beforehand would take as long as to write.
+local function ask_history(command, history, ...)
+    local answer = redis.pcall(command, history, ...)
+    if type(answer) ~= 'table' or not answer.err then return answer end
+    local kind = redis.call('TYPE', history).ok
+    if kind ~= 'zset' and kind ~= 'none' then redis.call('RENAME', history, history .. ':aside') end
+    return redis.call(command, history, ...)
+end
+
+local histories = 11
+local function take_transitions(given, is_news)
+    local names, latest, late = names_in(given), {}, {}
+    local owners, lasts = get_many(nodes, names, 2), get_many(recorded, names)
+    for index, name in ipairs(names) do
+        local history, owner = KEYS[histories + index], sound(owners[name], 2) or get(tombstones, name, 2)
+        if owner then
+            -- Of one score, members stand by their text, and so by sequence or stamp: a score has no room for them.
+            local sequence, text = head(given[2 * index], 0), string.sub(given[2 * index], 41)
+            local value, last = sequence .. text, sound(lasts[name], 1)
+            local later, missing = not last or sequence > head(last, 0), false
+            if is_news then
+                local status = 'active'
+                if last and head(last, 0) > head(owner, 1) then status = string.match(last, '"to":"(%a+)"') end
+                missing = not last or (later and string.match(text, '"to":"(%a+)"') ~= status)
+            else
+                missing = ask_history('ZLEXCOUNT', history, '[' .. sequence, '(' .. sequence .. '~') == 0
+            end
+            if missing then
+                ask_history('ZADD', history, 0, value)
+                -- Not each time: sequences count on by one.
+                if not is_news or string.sub(sequence, -1) == '0' then
+                    redis.call('ZREMRANGEBYRANK', history, 0, -MAX_TRANSITIONS - 1)
+                end
+                late[#late + 1] = 0
+                late[#late + 1] = head(given[2 * index], 1) .. text
+                if later then
+                    lasts[name] = value
+                    latest[#latest + 1] = name
+                    latest[#latest + 1] = value
+                end
+                add_change(is_news and 's' or 'p', text)
+            end
+            if is_news and (missing or ask_history('ZSCORE', history, value)) then
+                new_transitions[#new_transitions + 1] = index - 1
+            end
         end
-        if missing then
-            if later then redis.call('HSET', recorded, name, value) end
-            add_change(index <= counts[3] and 's' or 'p', text)
-            redis.call('ZADD', history, 0, value)
-            redis.call('ZREMRANGEBYRANK', history, 0, -MAX_TRANSITIONS - 1)
-            redis.call('ZADD', recent, 0, stamp .. text)
-            kept = true
-        end
-        if news then new_transitions[#new_transitions + 1] = index - 1 end
     end
+    histories = histories + #names
+    put_many('ZADD', recent, late)
+    put_many('HSET', recorded, latest)
+    if #late > 0 then redis.call('ZREMRANGEBYRANK', recent, 0, -MAX_RECENT - 1) end
 end
+take_transitions(given_transitions, true)
+take_transitions(given_history, false)
 
-if kept then
-    redis.call('ZREMRANGEBYRANK', recent, 0, -MAX_RECENT - 1)
-end
-
-for _ = 1, counts[5] do
-    local name, value = take(2)
-    local before = get(heard, name, 1)
-    local later = not before or head(value, 0) > head(before, 0)
-    local here = redis.call('HEXISTS', nodes, name) == 1
-    if not here and not get(tombstones, name, 2) then removed[#removed + 1] = name end
-    if later and not is_refused[name] and here then
-        redis.call('HSET', heard, name, value)
+local names, removed, latest = names_in(given_heartbeats), {}, {}
+local before = get_many(heard, names)
+for index, name in ipairs(names) do
+    local value, last = given_heartbeats[2 * index], sound(before[name], 1)
+    if redis.call('HEXISTS', nodes, name) == 0 then
+        if not get(tombstones, name, 2) then removed[#removed + 1] = name end
+    elseif not is_refused[name] and (not last or head(value, 0) > head(last, 0)) then
+        latest[#latest + 1] = name
+        latest[#latest + 1] = value
         -- Every registry receives from the bus itself; but it may not know the node yet.
-        if not before or string.sub(value, 41, 44) == 'http' then add_change('h', name .. ' ' .. value) end
+        if not last or string.sub(value, 41, 44) == 'http' then add_change('h', name .. ' ' .. value) end
     end
 end
+put_many('HSET', heard, latest)
 
 announce(true)
 return {
     new_records, new_tombstones, new_transitions, refused,
     redis.call('HGETALL', peers), {redis.call('GET', time) or nil}, removed,
+    {string.format('%d', last_before or 0), string.format('%d', position)},
 }
 """.replace("MAX_TRANSITIONS", str(MAX_TRANSITIONS))
     .replace("MAX_TOMBSTONES", str(MAX_TOMBSTONES))
@@ -252,9 +306,9 @@ return {
 """KEYS: dataset, nodes, tombstones, heard, recorded, marks, changes, recent, peers, time, departures, each transition's
 history.
 
-ARGV: dataset, run id, origin, instance, mark and its mesh time or nothing, and how many records, tombstones,
-transitions, transitions of the past and heartbeats follow: name and value of each. Records and tombstones: revision,
-epoch, JSON; of a record also the revision of its base, or nothing. Transitions: name, status entered,
+ARGV: dataset, run id, origin, instance, mark and its mesh time or nothing, and as MessagePack, since many arguments
+take long to read, the records, tombstones, transitions, transitions of the past and heartbeats: name and value of each.
+Records and tombstones: revision, epoch, JSON; of a record also the revision of its base, or nothing. Transitions:
 sequence, stamp, JSON. Heartbeats: stamp, last seen, transport, and the registry that received it. The ids of `changes`
 count up without a gap, so that a reader sees when it missed one; `first` stands in the first entry of a stream, `more`
 in one that the next goes on.

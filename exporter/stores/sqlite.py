@@ -36,6 +36,7 @@ class SqliteStore:
     """
 
     shared = False
+    changes_taken = 0
     instance = ""
     durable: bool | None = True
 
@@ -132,8 +133,6 @@ class _Opened:
             self._opening = opening.pop_all()
         self._left = _state(path)
         """As our last transaction left the file."""
-        self._lost = False
-        """What we wrote is not in it any more: others wrote to it since."""
         self._rows = SqliteRows(path, self._connection, on_rejected)
 
     def load(self) -> Snapshot:
@@ -142,9 +141,9 @@ class _Opened:
             # In mesh time, as revisions are: whatever the wall clock says, what left just now is kept.
             now_ns = mark.alive_ns if mark else time.time_ns()
             self._transaction(lambda: self._rows.prune(now_ns - KEEP_TOMBSTONES))
-            snapshot = replace(self._rows.snapshot(), lost=self._lost)
+            snapshot = replace(self._rows.snapshot(), lost=self._rows.altered)
         self._note()
-        self._lost = False
+        self._rows.altered = False
         return snapshot
 
     def save(self, batch: Batch) -> Saved:
@@ -184,7 +183,7 @@ class _Opened:
             raise StoreUnavailable(
                 f"the store {self._path} failed: another database was copied over it: put the right one back"
             )
-        self._lost = True
+        self._rows.altered = True
         raise DatasetLost(
             f"the store {self._path} was altered by others, or an older copy was put in its place: what it lacks is "
             "saved again"

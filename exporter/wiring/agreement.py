@@ -33,10 +33,11 @@ async def merge(store: Store, sharing: Sharing, node_map: NodeMap) -> None:
     await _complete(merging.merge(node_map, snapshot))
 
 
-async def follow(store: Store, node_map: NodeMap) -> None:
+async def follow(store: Store, sharing: Sharing, node_map: NodeMap) -> None:
     """Take in what other registries save, until cancelled; raises StoreUnavailable where that breaks."""
     async for batch in store.changes():
         await _complete(merging.adopt(node_map, batch))
+        sharing.followed(node_map)
 
 
 async def _complete(steps: Iterator[None]) -> None:

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 
 from exporter.bus.publisher import BusPublisher
+from exporter.domain.clock import SECOND, Clock
 from exporter.domain.durable import Batch
 from exporter.domain.eventnames import DEREGISTERED, FORGOTTEN, REGISTERED, STATUS_CHANGED
 from exporter.domain.node import Removal
@@ -17,16 +18,19 @@ from exporter.exposition.yielder import Yielder
 from exporter.stores.base import Saved
 
 LOGGED_EACH = 500
-"""Transitions of one batch that have a log line each; more are counted by status in one line."""
+"""Transitions of one second that have a log line each; of a batch with more, they are counted by status."""
 log = logging.getLogger("aurora.nodes")
 
 
 class EventPublisher:
     """Called with each saved batch; logs and publishes what this registry was the first to write."""
 
-    def __init__(self, publisher: BusPublisher | None) -> None:
+    def __init__(self, publisher: BusPublisher | None, clock: Clock) -> None:
         """Without a publisher, it is only logged."""
         self._publisher = publisher
+        self._clock = clock
+        self._second_ends_ns = 0
+        self._this_second = 0
         self._saved: deque[tuple[Batch, Saved]] = deque()
         self._events: Iterator[tuple[str, dict[str, str]]] = iter(())
         self._log_each = True
@@ -58,7 +62,7 @@ class EventPublisher:
             if not self._saved:
                 return False
             batch, saved = self._saved.popleft()
-            self._log_each = len(saved.transitions) <= LOGGED_EACH
+            self._log_each = self._may_log_each(len(saved.transitions))
             if not self._log_each:
                 _log_summary(saved.transitions)
             self._events = _events(batch, saved)
@@ -68,6 +72,13 @@ class EventPublisher:
         if self._publisher is not None:
             self._publisher.publish(event_type, data)
         return True
+
+    def _may_log_each(self, transitions: int) -> bool:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns >= self._second_ends_ns:
+            self._second_ends_ns, self._this_second = now_ns + SECOND, 0
+        self._this_second += transitions
+        return self._this_second <= LOGGED_EACH
 
 
 def _events(batch: Batch, saved: Saved) -> Iterator[tuple[str, dict[str, str]]]:

@@ -90,7 +90,7 @@ class Registry:
             telemetry=self.telemetry,
             clock=self.clock,
         )
-        self._announce = EventPublisher(self._publisher)
+        self._announce = EventPublisher(self._publisher, self.clock)
         self._store_writer = StoreWriter(
             store,
             self.clock,
@@ -243,7 +243,7 @@ class Registry:
             while self.node_map.tick(TOGETHER):  # noqa: ASYNC110 - it waits for nothing, it gives way
                 await asyncio.sleep(0)
             self._notifier.look(self.node_map)
-            if self.node_map.pending.transitions and self.store_up:
+            if self.node_map.pending.waiting_transitions and self.store_up:
                 self._store_writer.hurry()
             if len(self.node_map) > settled + SETTLE_EVERY:
                 # Nodes live long: the garbage collector need not look at them again and again while heartbeats wait.

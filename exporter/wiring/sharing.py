@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from exporter.domain.clock import SECOND
 from exporter.domain.reception import Source
 from exporter.domain.status import Transport
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.paths import NEVER
+from exporter.nodemap.shares import Share
 from exporter.stores.base import Saved, Store
 from exporter.wiring.clock import SystemClock
 
 READ_TIME_EVERY = 10 * SECOND
+MAX_UNPROVEN = 1_000
+"""Saves, some minutes of them."""
 
 
 class Sharing:
@@ -22,6 +27,9 @@ class Sharing:
         self._clock = clock
         self._source = source
         self._time_read_ns = 0
+        self._saved = Saved()
+        self._unproven: deque[tuple[int, int, list[Source]]] = deque(maxlen=MAX_UNPROVEN)
+        """Up to which change all must be known, so that these sources worked until when."""
 
     async def read_time(self, *, at_once: bool = False) -> None:
         """Take over the store's wall clock, now and then."""
@@ -30,25 +38,48 @@ class Sharing:
             self._clock.follow(await self._store.time_ns())
             self._time_read_ns = now_ns
 
-    def lost(self) -> None:
-        """The store failed: others may receive what we do not know."""
+    def lost(self, node_map: NodeMap | None) -> None:
+        """The store failed: others may receive what we do not know, and who else writes is not known either."""
+        self._unproven.clear()
         if self._source is not None:
             self._source.mark_down()
-
-    def reached(self, node_map: NodeMap, asked_ns: int) -> None:
-        """The store answered what was asked then: whatever other registries received before, we can know."""
-        if self._source is not None:
-            was_lost = self._source.lost
-            self._source.mark_alive(asked_ns)
-            if was_lost:
-                node_map.tick()
+        if node_map is not None:
+            node_map.pending.divide(Share())
 
     def saved(self, node_map: NodeMap, saved: Saved, asked_ns: int) -> None:
         """Who else writes to the store: our lease began when we asked, theirs is seen now."""
         if not self._store.shared:
             return
+        self._saved = saved
         now_ns = self._clock.monotonic_ns()
         node_map.mesh_time.advance(now_ns, saved.mesh_ns)
-        node_map.peers.observe(now_ns, {name: n for name, n in saved.peers.items() if name != self._store.instance})
-        shared = node_map.peers.any_alive(now_ns)
-        node_map.paths[Transport.HTTP].lease_until_ns = asked_ns + node_map.peers.lease_ns if shared else NEVER
+        writes = {name: count for name, count in saved.peers.items() if name != self._store.instance}
+        self._unproven.append((saved.changes_before, now_ns, node_map.peers.observe(now_ns, writes)))
+        others = node_map.peers.alive(now_ns)
+        node_map.pending.divide(Share(self._store.instance, others))
+        node_map.paths[Transport.HTTP].lease_until_ns = asked_ns + node_map.peers.lease_ns if others else NEVER
+        self._prove(node_map)
+
+    def reached(self, node_map: NodeMap, asked_ns: int) -> None:
+        """The store answered what was asked then: what other registries received before, we know or will read."""
+        if self._source is not None:
+            self._unproven.append((self._saved.changes_before, asked_ns, [self._source]))
+            self._prove(node_map)
+
+    def followed(self, node_map: NodeMap) -> None:
+        """Some of what others saved was taken in."""
+        if self._source is not None:
+            now_ns, gap_ns = self._clock.monotonic_ns(), node_map.thresholds.gap
+            self._source.mark_heard(now_ns, gap_ns)
+            node_map.peers.mark_heard(now_ns, gap_ns)
+
+    def _prove(self, node_map: NodeMap) -> None:
+        """A save proves something of others once all is known that they saved before it: much may wait to be read."""
+        while self._unproven and self._unproven[0][0] <= self._store.changes_taken:
+            _, moment_ns, sources = self._unproven.popleft()
+            was_lost = any(source.lost for source in sources)
+            for source in sources:
+                source.mark_alive(moment_ns)
+            node_map.take_proofs()
+            if was_lost:
+                node_map.tick()

@@ -19,6 +19,7 @@ from exporter.nodemap import merging
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.planning import PlannedWrite
 from exporter.nodemap.room import Growth
+from exporter.nodemap.shares import Share
 from exporter.process.tasks import end_tasks
 from exporter.stores.base import DatasetLost, Saved, Store, Unconfirmed
 from exporter.telemetry.metrics import Telemetry
@@ -181,7 +182,7 @@ class StoreWriter:
     # Outage and merge
 
     def _lose(self, error: StoreUnavailable | StoreRefused) -> None:
-        self._sharing.lost()
+        self._sharing.lost(self._map)
         if self._store.shared or isinstance(error, (Unconfirmed, DatasetLost)):
             self._out_of_line = True
         self._health.mark_down(error)
@@ -216,7 +217,7 @@ class StoreWriter:
 
     async def _follow_others(self) -> None:
         try:
-            await agreement.follow(self._store, self.node_map)
+            await agreement.follow(self._store, self._sharing, self.node_map)
         except StoreUnavailable as error:
             self._lose(error)
             self._wake.set()
@@ -270,10 +271,12 @@ class StoreWriter:
                 done.set_result(node)
 
     async def _write_all(self) -> None:
-        """The mark at least, and all that waits now."""
-        await self._write_behind(mark=True)
+        """The mark at least, and all that waits now, also what other registries may write."""
         pending = self.node_map.pending
-        for _ in range((pending.count + len(pending.heartbeats)) // MAX_BEHIND + 2):
+        pending.divide(Share())
+        await self._write_behind(mark=True)
+        waiting = pending.count + len(pending.heartbeats) + len(pending.heartbeats_over_http)
+        for _ in range(waiting // MAX_BEHIND + 2):
             if pending:
                 await self._write_behind()
 
@@ -285,8 +288,8 @@ class StoreWriter:
         marked = now_ns - self._marked_ns < min(MARK_EVERY, warning_after_ns // 10) and not mark
         if marked and self._health.up and not self._store.shared and not node_map.pending:
             return
-        taken = node_map.pending.take(MAX_BEHIND)
-        if node_map.pending:
+        taken = merging.take(node_map, MAX_BEHIND)
+        if node_map.pending.in_haste:
             self.hurry()
         self._in_flight = taken.count
         try:
@@ -301,7 +304,7 @@ class StoreWriter:
         for name in saved.missing:
             if (node := node_map.find(name)) is not None:
                 node_map.pending.keep(node.record, retold=True)
-                node_map.pending.heartbeats.add(node)
+                node_map.pending.note_heartbeat(node)
         recorded = {id(transition) for transition in saved.transitions}
         for transition in taken.transitions:
             if id(transition) not in recorded:
@@ -317,7 +320,7 @@ class StoreWriter:
             else:
                 self._unreadable.add(name)
             if (node := node_map.find(name)) is not None:
-                node_map.pending.heartbeats.add(node)
+                node_map.pending.note_heartbeat(node)
                 if standing is None:
                     node_map.pending.keep(node.record)
 

@@ -19,6 +19,7 @@ from exporter.domain.clock import MILLISECOND, SECOND
 from exporter.domain.command import Command
 from exporter.domain.config import Auth
 from exporter.domain.errors import StillLoading
+from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.node import Node
 from exporter.domain.reception import Source
 from exporter.domain.status import Status, Thresholds, Transport
@@ -60,11 +61,12 @@ class SystemClock:
 class Listening:
     """A listener with its map, which a task ticks as the wiring does."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, thresholds: Thresholds = THRESHOLDS) -> None:
         self.loaded = True
+        self.thresholds = thresholds
         clock = SystemClock()
         self.source = Source("bus", clock.monotonic_ns(), lost=True)
-        self.map = NodeMap(clock, THRESHOLDS, sources={Transport.BUS: (self.source,)})
+        self.map = NodeMap(clock, thresholds, sources={Transport.BUS: (self.source,)})
         self.telemetry = Telemetry(
             version="1", revision="r", started_ns=0, store_up=lambda: True, event_bus_up=lambda: self.listener.up
         )
@@ -77,7 +79,7 @@ class Listening:
             submit=self._submit,
             telemetry=self.telemetry,
             clock=clock,
-            thresholds=lambda: THRESHOLDS,
+            thresholds=lambda: thresholds,
             signatures=SignatureCheck(lambda: Keyring(Auth()), lambda: False, clock),
             audit=AuditLog(clock),
         )
@@ -91,6 +93,11 @@ class Listening:
     def blind_ns(self) -> int:
         """How long the bus was not received, in outages that ended."""
         return self.map.reception[Transport.BUS].blind_total_ns
+
+    @property
+    def stalled_ns(self) -> int:
+        """How long this process itself was stopped by others, so that it is blind to everything."""
+        return self.map.reception[Transport.HTTP].blind_total_ns
 
     def held(self, node: Node) -> bool:
         """Whether the node's status is frozen."""
@@ -106,7 +113,7 @@ class Listening:
         """Until cancelled."""
         while True:
             self.map.tick()
-            await asyncio.sleep(THRESHOLDS.tick / SECOND)
+            await asyncio.sleep(self.thresholds.tick / SECOND)
 
     def _node_map(self) -> NodeMap:
         if not self.loaded:
@@ -118,9 +125,9 @@ class Listening:
 
 
 @asynccontextmanager
-async def listening(url: str) -> AsyncIterator[Listening]:
+async def listening(url: str, thresholds: Thresholds = THRESHOLDS) -> AsyncIterator[Listening]:
     """A listener that runs and is subscribed."""
-    desk = Listening(url)
+    desk = Listening(url, thresholds)
     tasks = [asyncio.create_task(desk.listener.run()), asyncio.create_task(desk.tick())]
     try:
         await desk.until(lambda: desk.listener.up or tasks[0].done())
@@ -369,6 +376,40 @@ def test_behind_sentinels_the_new_master_is_found(server, measured):
 
     with replica, sentinel:
         asyncio.run(scenario())
+
+
+def test_what_waits_unread_is_no_outage(server):
+    """Heartbeats that come at one moment, and take several times as long to be taken in as would be a gap."""
+    thresholds = Thresholds(warning_after=10 * SECOND)
+    burst = """
+        for number = 1, 10000 do
+            local name = 'n' .. number % 100
+            redis.call('PUBLISH', ARGV[1], '{"type": "node_heartbeat", "data": {"node": "' .. name .. '"}}')
+        end
+    """
+
+    async def scenario() -> None:
+        async with listening(server.url, thresholds) as desk:
+            heartbeat, reception, blind_ns = desk.map.heartbeat, desk.map.reception[Transport.BUS], desk.blind_ns
+            stalled_ns = desk.stalled_ns
+
+            def slowly(beat: Heartbeat, transport: Transport, *, appear: bool = False) -> Node:
+                enough_ns = time.monotonic_ns() + MILLISECOND // 2
+                while time.monotonic_ns() < enough_ns:
+                    pass
+                return heartbeat(beat, transport, appear=appear)
+
+            desk.map.heartbeat = slowly
+            await asyncio.to_thread(server.cli, "EVAL", burst, 0, CHANNEL)
+            await desk.until(lambda: reception.unproven(time.monotonic_ns()))
+            blind = reception.blind(time.monotonic_ns())
+            await desk.until(lambda: desk.heartbeats == 10_000)
+            await desk.until(lambda: not reception.unproven(time.monotonic_ns()))
+
+            assert (blind, desk.blind_ns) == (False, blind_ns) or desk.stalled_ns > stalled_ns
+            assert desk.listener.up
+
+    asyncio.run(scenario())
 
 
 def test_a_flood_drowns_nobody(server):

@@ -152,7 +152,7 @@ def _written(batch: Batch) -> dict[str, dict[str, bytes]]:
             for number, each in enumerate(batch.transitions)
         },
         "heartbeats": {
-            name: codec._head(each.stamp_ns, each.last_seen_ns) + codec._way(each)
+            name: codec._head(each.stamp_ns, each.last_seen_ns) + codec._way(each).encode()
             for name, each in batch.heartbeats.items()
         },
         "mark": {"other": codec._encode(batch.mark)},

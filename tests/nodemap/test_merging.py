@@ -162,7 +162,7 @@ def test_another_registrys_record_is_adopted_once_and_not_written_back() -> None
     assert [(reported.node, reported.from_, reported.to) for reported in node_map.pending.transitions] == [
         ("b", "offline", "active")
     ]
-    assert {node.name for node in node_map.pending.heartbeats} == {"b"}
+    assert {node.name for node in node_map.pending.heartbeats_over_http} == {"b"}
 
 
 def test_a_held_node_id_outlives_a_record_of_a_registry_that_did_not_know_it() -> None:

@@ -90,9 +90,9 @@ class Store:
 
     def flush(self, node_map: NodeMap) -> None:
         """All that waits, a few at a time."""
-        self.save(merging.batch_of(node_map, node_map.pending.take(2)))
+        self.save(merging.batch_of(node_map, merging.take(node_map, 2)))
         while node_map.pending:
-            self.save(merging.batch_of(node_map, node_map.pending.take(2)))
+            self.save(merging.batch_of(node_map, merging.take(node_map, 2)))
 
     def save(self, batch: Batch) -> None:
         for record in batch.records.values():

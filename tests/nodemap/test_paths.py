@@ -42,7 +42,8 @@ def pass_time(node_map: NodeMap, clock: ManualClock, seconds: int, *, writes: in
     for _ in range(seconds):
         clock.advance(1)
         count = int(clock.monotonic_ns() // SECOND) if writes is None else writes
-        node_map.peers.observe(clock.monotonic_ns(), {"theirs": count})
+        for source in node_map.peers.observe(clock.monotonic_ns(), {"theirs": count}):
+            source.mark_alive(clock.monotonic_ns())
         node_map.tick()
 
 
@@ -57,13 +58,13 @@ def reported(node_map: NodeMap, clock: ManualClock, name: str = "x") -> None:
 def test_a_peer_is_alive_while_its_count_grows() -> None:
     """For the lease after that, and not once it stopped cleanly."""
     peers = Peers(10)
-    assert not peers.any_alive(0)
+    assert not peers.alive(0)
     peers.observe(0, {"a": 7})
-    assert (peers.any_alive(10), peers.any_alive(11)) == (True, False)
+    assert (peers.alive(10), peers.alive(11)) == (["a"], [])
     peers.observe(20, {"a": 8})
-    assert peers.any_alive(25)
+    assert peers.alive(25)
     peers.observe(26, {"a": STOPPED})
-    assert not peers.any_alive(26)
+    assert not peers.alive(26)
 
 
 def test_nodes_of_a_registry_that_is_cut_off_are_held_for_its_lease(node_map: NodeMap, clock: ManualClock) -> None:
@@ -116,7 +117,7 @@ def test_merging_makes_no_heartbeat(node_map: NodeMap, clock: ManualClock) -> No
     node = node_map.get("x")
     assert (node.status, node.last_seen_ns) == (Status.OFFLINE, record.registered_at_ns)
     assert not node_map.pending.transitions
-    assert not node_map.pending.heartbeats
+    assert not node_map.pending.heartbeats_over_http
 
 
 def test_a_node_learned_of_late_meets_its_thresholds_in_time(node_map: NodeMap, clock: ManualClock) -> None:
@@ -254,6 +255,47 @@ def test_events_that_come_late_date_from_the_last_proof(on_bus: NodeMap, clock: 
     bus.mark_alive(clock.monotonic_ns() - 1 * SECOND)
     on_bus.heartbeat(Heartbeat("n"), Transport.BUS)
     assert on_bus.get("n").last_heartbeat_ns == clock.monotonic_ns()
+
+
+def read_behind(node_map: NodeMap, clock: ManualClock, bus: Source, seconds: int) -> list[bool]:
+    """A flood, in which the bus is read without end and no ping of its time is answered; whether we were blind."""
+    blind = []
+    for _ in range(seconds):
+        clock.advance(1)
+        bus.mark_heard(clock.monotonic_ns(), node_map.thresholds.gap)
+        node_map.tick()
+        blind.append(node_map.reception[Transport.BUS].blind(clock.monotonic_ns()))
+    return blind
+
+
+def test_what_waits_unread_makes_nobody_blind(on_bus: NodeMap, clock: ManualClock, bus: Source) -> None:
+    """All of it is received, if late: no age grows meanwhile, and none is spared afterwards."""
+    reception = on_bus.reception[Transport.BUS]
+    assert not any(read_behind(on_bus, clock, bus, WARNING_AFTER + 60))
+    assert on_bus.get("n").status is Status.ACTIVE
+    assert on_bus.held_since_ns(on_bus.get("n"), clock.monotonic_ns()) is None
+    [_, [(from_ns, to_ns)]] = merging.mark_of(on_bus).outages.values()
+    assert to_ns - from_ns == (WARNING_AFTER + 60) * SECOND, "if we end now"
+
+    for ago in range(WARNING_AFTER + 60, -1, -1):
+        bus.mark_alive(clock.monotonic_ns() - ago * SECOND)
+        on_bus.take_proofs()
+    on_bus.tick()
+    assert (reception.outages, reception.blind_total_ns) == ([], 0)
+    assert on_bus.get("n").status is Status.WARNING
+
+
+def test_a_stop_amid_what_waits_unread_is_an_outage(on_bus: NodeMap, clock: ManualClock, bus: Source) -> None:
+    """Until a ping that was sent after it is answered, whatever comes before."""
+    read_behind(on_bus, clock, bus, 20)
+    clock.advance(10)
+    assert read_behind(on_bus, clock, bus, 10) == [True] * 10
+
+    for ago in [*range(40, 19, -1), *range(10, -1, -1)]:
+        bus.mark_alive(clock.monotonic_ns() - ago * SECOND)
+        on_bus.take_proofs()
+    assert on_bus.reception[Transport.BUS].blind_total_ns == 10 * SECOND
+    assert not on_bus.reception[Transport.BUS].blind(clock.monotonic_ns())
 
 
 def test_over_http_nothing_is_taken_for_a_moment_after_a_stop(node_map: NodeMap, clock: ManualClock) -> None:

@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import pytest
+from redis._parsers import Encoder
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from exporter.redislink.connecting import MasterPool, connect, subscriber
 from exporter.redislink.errors import REDIS_ERRORS, explain
-from exporter.redislink.parser import MAX_ARRAY, MAX_REPLY_BYTES, BoundedParser
+from exporter.redislink.parser import MAX_ARRAY, MAX_REPLY_BYTES, NOT_ENOUGH_DATA, BoundedParser
 from exporter.redislink.url import parse_redis_url
 from tests.support.redis_server import RedisServer
 
@@ -234,3 +237,30 @@ def test_a_sentinel_that_says_too_much_hides_no_other():
         finally:
             sentinel.close()
     assert said is None
+
+
+def test_answers_that_are_here_are_taken_without_waiting():
+    """Each whole one; half of one is waited for, a refusal is raised, and after the end there is none."""
+
+    async def take():
+        stream, encoder = asyncio.StreamReader(), Encoder("utf-8", "strict", decode_responses=False)
+        writer = SimpleNamespace(transport=asyncio.WriteTransport())
+        parser = BoundedParser(65_536)
+        parser.on_connect(SimpleNamespace(_reader=stream, _writer=writer, encoder=encoder))
+        assert parser.received() is NOT_ENOUGH_DATA
+
+        stream.feed_data(b"+one\r\n*2\r\n:2\r\n:3\r\n-ERR no\r\n+fo")
+        assert await parser.read_response() == b"one"
+        assert parser.received() == [2, 3]
+        with pytest.raises(ResponseError, match="no"):
+            parser.received()
+        assert parser.received() is NOT_ENOUGH_DATA
+
+        stream.feed_data(b"ur\r\n+five\r\n")
+        assert await parser.read_response() == b"four"
+        with contextlib.suppress(NotImplementedError):  # of the transport, which has no socket to abort
+            parser.on_disconnect()
+        with pytest.raises(RedisConnectionError, match="closed"):
+            parser.received()
+
+    asyncio.run(take())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 
@@ -84,6 +85,36 @@ def test_a_registry_does_not_read_back_what_it_saved_itself(open_redis, run):
 
     assert run(first(one.changes())) == [Batch({"b": record("b")})]
     assert run(first(other.changes())) == [Batch({"a": record("a")})]
+
+
+def test_how_far_the_changes_of_others_are_known(open_redis, run):
+    """Those up to the batch before which the reader asks for more; our own need not be read back."""
+    one, other = open_redis(), open_redis()
+    revisions = itertools.count(1)
+
+    async def all_known() -> bool:
+        saved = await one.save(Batch({"a": record("a", revision=next(revisions))}))
+        return bool(saved.changes_before <= one.changes_taken)
+
+    async def scenario() -> None:
+        assert [await all_known(), await all_known()] == [True, True]
+        await other.save(Batch({"b": record("b")}))
+        changes = one.changes()
+        assert [await all_known(), await all_known()] == [False, False]
+        assert await anext(changes) == Batch({"b": record("b")})
+        assert not await all_known()
+        await other.save(Batch({"c": record("c")}))
+        assert await anext(changes) == Batch({"c": record("c")})
+        assert not await all_known()
+        reading = asyncio.create_task(anext(changes))
+        async with asyncio.timeout(10):
+            while not await all_known():
+                pass
+        await other.save(Batch({"d": record("d")}))
+        assert await reading == Batch({"d": record("d")})
+        await changes.aclose()
+
+    run(scenario())
 
 
 def test_what_was_saved_before_the_load_is_not_announced(open_redis, run):

@@ -13,7 +13,7 @@ from exporter.domain.durable import Mark
 from exporter.domain.errors import StoreRefused, StoreUnavailable
 from exporter.domain.recordchecks import BadRecord, RecordFault, check_record
 from exporter.redislink.url import parse_redis_url
-from exporter.stores.base import Batch
+from exporter.stores.base import Batch, DatasetLost
 from exporter.stores.redis import RedisStore
 from exporter.stores.sqlite import SqliteStore
 from tests.support.durables import NOW, heartbeats, record, tombstone, transition
@@ -220,13 +220,18 @@ def test_a_row_of_sqlite_altered_while_running_ends_nothing(sqlite_file, run, st
         connection.execute(statement)
     connection.close()
 
-    for call in (
-        sqlite_file.save(Batch({"good": record("good", revision=9)}, {}, [transition("good", at=20, to="offline")])),
-        sqlite_file.save(Batch({"next": record("next")}, {}, [], {"good": heartbeats(30)}, Mark(NOW))),
-        sqlite_file.transitions("good", 10),
-        sqlite_file.recent(0, 10),
+    for batch in (
+        Batch({"good": record("good", revision=9)}, {}, [transition("good", at=20, to="offline")]),
+        Batch({"next": record("next")}, {}, [], {"good": heartbeats(30)}, Mark(NOW)),
     ):
-        run(call)
+        try:
+            run(sqlite_file.save(batch))
+        except DatasetLost:
+            # A row more than we wrote: what stands is read again, but for that row.
+            assert [each.record.name for each in run(sqlite_file.load()).nodes] == ["good"]
+            run(sqlite_file.save(batch))
+    run(sqlite_file.transitions("good", 10))
+    run(sqlite_file.recent(0, 10))
     assert transition("good", at=20, to="offline") in run(sqlite_file.transitions("good", 10))
 
 

@@ -238,7 +238,7 @@ def test_a_change_of_the_whole_mesh_is_written_in_parts(monkeypatch: pytest.Monk
                 desk.beat(name)
             desk.pass_time(121)
             await desk.until(lambda: len(desk.announced) == 2 * len(names))
-            assert not desk.writer.node_map.pending
+            await desk.until(lambda: not desk.writer.node_map.pending)
             parts = [(batch.records, batch.transitions, batch.heartbeats) for batch in store.batches]
             assert max(len(kind) for part in parts for kind in part) == 10
             assert Counter(desk.announced) == Counter([*names, *(f"{name} warning" for name in names)])
