@@ -240,5 +240,6 @@ def checksum_of(*cells: Cell) -> int:
     return zlib.crc32(b"\0".join([cell if isinstance(cell, bytes) else str(cell).encode() for cell in cells]))
 
 
-def _with_checksums(rows: Iterable[tuple[Cell, ...]]) -> list[tuple[Cell, ...]]:
-    return [(*row, checksum_of(*row)) for row in rows]
+def _with_checksums(rows: Iterable[tuple[str | int, ...]]) -> list[tuple[Cell, ...]]:
+    """By name, as the tables are: a mesh whose nodes come in any order else takes half as long again on the disk."""
+    return [(*row, checksum_of(*row)) for row in sorted(rows)]
