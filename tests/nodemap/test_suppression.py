@@ -89,7 +89,8 @@ def test_what_is_kept_of_a_whole_mesh_that_is_missing_is_nothing_for_the_garbage
 
     assert disruptions.of(MESH)
     assert all(len(each) > 1 for each in kept)
-    assert not any(gc.is_tracked(each) for each in kept)
+    # From Python 3.14 on a dictionary itself always is.
+    assert not any(gc.is_tracked(part) for each in kept for pair in each.items() for part in pair)
 
 
 def test_a_straggler_joins_and_one_that_dies_later_does_not(office: Office) -> None:
