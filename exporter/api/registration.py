@@ -53,7 +53,7 @@ def register(service: Service) -> Handler:
         interval = encode(seconds(service.config.thresholds.heartbeat_interval))
         document = Renderer(node_map).document(node)
         answer = b'%b,"heartbeat_interval_seconds":%b' % (document[:-1], interval)
-        if upgrade := upgrade_of(registration.agent):
+        if upgrade := await upgrade_of(registration.agent):
             answer += b',"agent_upgrade":' + encode(upgrade)
         headers = {} if facts else {"Location": f"/nodes/{registration.name}"}
         if actor.principal and actor.principal.kind in _OWNERS and (token := service.keyring.node_token(node.name)):

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from exporter.domain.errors import Fault, Invalid
+from exporter.configuration.inputfile import read_file
+from exporter.domain.errors import Fault, Invalid, below
 from exporter.domain.text import shown
 
 VERSIONS = {
@@ -24,6 +25,8 @@ CLIENT_AUTH = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
+MAX_BYTES = 2**22
+"""Of a file: all authorities of a system are some 200 KB."""
 UNVERIFIED = frozenset({"RequestClientCert", "RequireAnyClientCert", "RequireClientCert"})
 CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 CIPHERS = {
@@ -63,9 +66,9 @@ class TlsFiles:
         path = self._directory / name
         self.read.append(str(path))
         try:
-            return path.read_text(encoding="ascii")
-        except OSError as error:
-            raise Invalid.of(f"{key}_file", f"cannot read {path}: {error.strerror}") from None
+            return read_file(str(path), MAX_BYTES).decode("ascii")
+        except Invalid as error:
+            raise Invalid(below(f"{key}_file", error.faults)) from None
         except UnicodeDecodeError:
             raise Invalid.of(f"{key}_file", f"{path} is not PEM") from None
 

@@ -8,6 +8,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from exporter.configuration.inputfile import read_file
 from exporter.domain.errors import Invalid
 from exporter.domain.signing import NODE_TOKEN
 from exporter.domain.text import text_fault
@@ -36,15 +37,8 @@ class Token:
 
 def read_tokens(path: str) -> tuple[Token, ...]:
     """The file's tokens, at least one. Raises Invalid, which names the line and never repeats it."""
-    try:
-        with Path(path).open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise Invalid.of("", f"cannot read {path}: {error.strerror}") from None
-    if len(content) > MAX_BYTES:
-        raise Invalid.of("", f"{path} has more than {MAX_BYTES} bytes: expected one token a line")
     tokens: dict[str, Token] = {}
-    for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
+    for number, line in enumerate(read_file(path, MAX_BYTES).decode("utf-8", "replace").splitlines(), 1):
         secret, _, label = (part.strip() for part in line.partition("#"))
         if not secret:
             continue

@@ -14,7 +14,8 @@ from typing import Any
 
 from exporter.auth.tls import TLS_KEYS, TlsFiles, server_context
 from exporter.configuration.faults import refused, unknown_key
-from exporter.configuration.yamlfile import read_yaml
+from exporter.configuration.inputfile import read_file
+from exporter.configuration.yamlfile import MAX_BYTES, read_yaml
 from exporter.domain.errors import Fault, Invalid, below
 from exporter.domain.text import shown
 
@@ -49,10 +50,11 @@ def read_web_config(path: str) -> WebConfig:
     if not path:
         return WebConfig()
     try:
-        document = read_yaml(Path(path).read_text(encoding="utf-8"))
-        return _parsed(document, path)
-    except OSError as error:
-        raise Invalid.of("web.config_file", f"cannot read {path}: {error.strerror}") from None
+        content = read_file(path, MAX_BYTES)
+    except Invalid as error:
+        raise Invalid(below("web.config_file", error.faults)) from None
+    try:
+        return _parsed(read_yaml(content.decode()), path)
     except UnicodeDecodeError:
         raise Invalid.of("web.config_file", f"{path} is not UTF-8") from None
     except Invalid as error:

@@ -17,7 +17,7 @@ from exporter.configuration.settings import (
     environment_name,
     flatten,
 )
-from exporter.configuration.yamlfile import read_yaml
+from exporter.configuration.yamlfile import read_yaml_file
 from exporter.domain.config import Config
 from exporter.domain.duration import format_duration
 from exporter.domain.errors import Fault, Invalid, below, closest
@@ -65,7 +65,7 @@ def refused_at_reload(old: Config, new: Config) -> list[Fault]:
 
 def _in_file(path: Path | None, faults: list[Fault]) -> Iterator[Stated]:
     try:
-        document = None if path is None else _read(path)
+        document = None if path is None else read_yaml_file(str(path))
     except Invalid as error:
         faults += error.faults
         return
@@ -99,15 +99,6 @@ def _in_environment(environ: Mapping[str, str]) -> Iterator[Stated]:
 def _in_flags(flags: Mapping[str, str]) -> Iterator[Stated]:
     for key, written in flags.items():
         yield key, written, " (from its flag)"
-
-
-def _read(path: Path) -> Any:
-    try:
-        return read_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Invalid.of("", f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise Invalid.of("", f"{path} is not UTF-8 (byte {error.start})") from None
 
 
 def _misspelt(environ: Mapping[str, str]) -> list[Fault]:

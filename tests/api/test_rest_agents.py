@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from exporter import __version__
@@ -110,5 +112,5 @@ def test_a_registration_by_hand_is_no_second_machine(client, register, service):
 def test_an_older_agent_learns_of_the_newer(register, agent, reported):
     """Where to fetch it, and what it must be."""
     upgrade = register("n1", agent=agent).get("agent_upgrade")
-    expected = {"version": __version__, "path": "/agent/aurora-agent.pyz", "sha256": agent_file()[1]}
+    expected = {"version": __version__, "path": "/agent/aurora-agent.pyz", "sha256": asyncio.run(agent_file())[1]}
     assert upgrade == (expected if reported else None)

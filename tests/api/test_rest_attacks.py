@@ -13,7 +13,7 @@ import requests
 from exporter.api import renderings as renderings_module
 from exporter.api.app import create_app
 from exporter.api.connections import source_of
-from exporter.api.framing import MAX_HEAD, MAX_HEADERS
+from exporter.api.framing import MAX_ESCAPES, MAX_HEAD, MAX_HEADERS
 from exporter.api.problems import Problem
 from exporter.api.rates import Buckets
 from exporter.api.renderings import Body, Renderings
@@ -126,6 +126,20 @@ def test_headers_have_a_number(port):
     with connect(port) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * MAX_HEADERS + b"\r\n")
         assert rest_of(connection).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("target", [b"/nodes?site=%b", b"/metrics?name[]=%b", b"/%b", b"/nodes/%b/heartbeat"])
+@pytest.mark.parametrize("escape", [b"%", b"%41", b"%ff"])
+def test_escapes_have_a_number(port, refused, target, escape):
+    """Taken apart, 60 KB of them would hold up everybody else for 20 ms."""
+    with connect(port) as connection:
+        request = b"GET " + target % (escape * (MAX_ESCAPES + 1)) + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+        connection.sendall(request)
+        assert rest_of(connection).startswith(b"HTTP/1.1 414 ")
+    assert refused == ["malformed"]
+    with connect(port) as connection:
+        connection.sendall(request.replace(escape, b"", 1).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert not rest_of(connection).startswith(b"HTTP/1.1 414 ")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ DURATION = "expected a duration as Prometheus writes it, such as 90s, 2m or 1h30
 NAME = "expected 1 to 63 letters, digits, dots, underscores and hyphens, a letter or digit at each end"
 SIZE = "expected a size such as 1MiB, 512KiB or a number of bytes"
 QUOTES = "a value with special characters stands in quotes"
+VALUES = "expected at most 100000 values, with each alias counted as what it stands for"
 PATH = BAD / "not_utf8.yaml"
 
 MESSAGES = {
@@ -29,6 +30,8 @@ MESSAGES = {
     "alertmanager_no_list": ["alertmanager.urls: expected a list, got 'http://..."],
     "alertmanager_port": ["alertmanager.urls[0]: expected http://host:port or https://host:port, got http://..."],
     "alertmanager_scheme": ["alertmanager.urls[0]: expected http://host:port or https://host:port, got ftp://..."],
+    "alias_of_itself": [VALUES],
+    "aliases": [VALUES],
     "channel_control": ["event_bus.channel: expected no control, bidi-override or surrogate characters, got '\\n'"],
     "channel_empty": ["event_bus.channel: expected the name of a channel, got ''"],
     "channel_number": ["event_bus.channel: expected text, got 7"],
@@ -75,6 +78,7 @@ MESSAGES = {
     "listen_address_without_port": [f"web.listen_address: {ADDRESS}, got '0.0.0.0'"],
     "log_format": ["log.format: expected logfmt or json, got ['json']"],
     "log_level": ["log.level: expected debug, info, warn, warning or error, got 'loud'"],
+    "long_text": ["expected texts of at most 65536 characters, got one of 80001"],
     "looks_like_date": ["a value looks like a date or a number and is none: put it in quotes"],
     "many": [
         "mertics: unknown key; did you mean metrics?",
@@ -92,6 +96,7 @@ MESSAGES = {
     "min_nodes_true": ["site.min_nodes: expected a whole number, at least 1, got true"],
     "min_nodes_zero": ["site.min_nodes: expected a whole number, at least 1, got 0"],
     "nested_too_deep": ["not YAML that we can read: nested too deep"],
+    "merged_aliases": [VALUES],
     "network_host_bits": [
         (
             "auth.trusted_networks[1]: expected a network such as 10.0.0.0/8 (no bits set behind the prefix), "

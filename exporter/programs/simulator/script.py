@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from exporter.configuration import kinds
 from exporter.configuration.faults import refused, unknown_key
-from exporter.configuration.yamlfile import read_yaml
+from exporter.configuration.yamlfile import read_yaml, read_yaml_file
 from exporter.domain.duration import parse_duration
 from exporter.domain.errors import Fault, Invalid, below
 from exporter.programs.simulator.incident import Incident, Kind
@@ -73,17 +72,15 @@ def read_script(name: str) -> tuple[Incident, ...]:
     """The incidents of a file, or of the built-in script (`default`); Invalid with every fault."""
     if name == DEFAULT:
         return parse_script(resources.files(__package__).joinpath("default.yaml").read_text(encoding="utf-8"))
-    try:
-        return parse_script(Path(name).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Invalid.of("", f"cannot read {name}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise Invalid.of("", f"{name} is not UTF-8 (byte {error.start})") from None
+    return _incidents(read_yaml_file(name))
 
 
 def parse_script(text: str) -> tuple[Incident, ...]:
     """The incidents of a script's text, in its order; Invalid with every fault that there is."""
-    document = read_yaml(text)
+    return _incidents(read_yaml(text))
+
+
+def _incidents(document: Any) -> tuple[Incident, ...]:
     if not isinstance(document, list):
         raise refused("a list of incidents such as - {kind: node_dies, at: 1m, for: 5m}", document)
     faults: list[Fault] = []
