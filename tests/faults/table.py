@@ -465,7 +465,6 @@ FAULTS = (
         (
             "faults/test_altered_files.py::test_files_that_others_alter",
             "faults/test_altered_files.py::test_what_others_take_from_the_file_is_written_again",
-            "faults/test_altered_files.py::test_another_database_in_place_of_the_file_is_not_written_to",
         ),
     ),
     Fault(

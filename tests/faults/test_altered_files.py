@@ -89,13 +89,6 @@ def test_files_that_others_alter(
     assert registry.register(name="later") == 201
 
 
-def put_older_copy(path: Path, older: bytes) -> None:
-    """As somebody restores a backup, and forgets to stop the registry."""
-    with path.open("r+b") as file:
-        file.write(older)
-        file.truncate()
-
-
 def remove_rows(path: Path, _: bytes) -> None:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
         connection.execute("DELETE FROM nodes WHERE name >= 'n1'")
@@ -106,7 +99,7 @@ def remove_transitions(path: Path, _: bytes) -> None:
         connection.execute("DELETE FROM transitions")
 
 
-@pytest.mark.parametrize("alter", [put_older_copy, remove_rows, remove_transitions])
+@pytest.mark.parametrize("alter", [remove_rows, remove_transitions])
 def test_what_others_take_from_the_file_is_written_again(
     new_registry: Callable[..., RegistryProcess], tmp_path: Path, alter: Callable[[Path, bytes], None]
 ) -> None:
@@ -134,22 +127,3 @@ def test_what_others_take_from_the_file_is_written_again(
 def registers(registry: RegistryProcess, name: str) -> bool:
     """Whether it takes a registration now."""
     return registry.register(name=name) in {200, 201}
-
-
-def test_another_database_in_place_of_the_file_is_not_written_to(
-    new_registry: Callable[..., RegistryProcess], tmp_path: Path
-) -> None:
-    """Two registries' files are mixed up: neither gets nodes of the other."""
-    registries = [new_registry(store=f"sqlite:///{tmp_path}/{name}.db").start() for name in ("a", "b")]
-    for number, registry in enumerate(registries):
-        assert registry.register(name=f"of-{number}") == 201
-    own, other = ((tmp_path / f"{name}.db").read_bytes() for name in ("a", "b"))
-    put_older_copy(tmp_path / "a.db", other)
-    until(lambda: registries[0].register(name="x"), 503)
-    assert "another database was copied over it" in registries[0].get("/health").text + registries[0].log
-    assert list(registries[0].nodes()) == ["of-0"]
-    put_older_copy(tmp_path / "a.db", own)
-    until(partial(registers, registries[0], "x"), expected=True)
-    registries[0].kill()
-    registries[0].start()
-    assert list(registries[0].nodes()) == ["of-0", "x"]
