@@ -66,7 +66,7 @@ class PendingChanges:
         return len(self.transitions) + len(self.left)
 
     def keep(self, result: NodeRecord | Tombstone, base_ns: int | None = None, *, rewrite: bool = False) -> None:
-        """A node's record is new or changed, or the node is gone. `rewrite`: the store lost it; others are not notified.
+        """A node's record is new or changed, or the node is gone. `rewrite`: the store lost it; nobody is notified.
 
         `base_ns`: the revision that the store has, unless a change of the record waits already.
         """

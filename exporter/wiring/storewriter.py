@@ -325,7 +325,7 @@ class StoreWriter:
                     node_map.pending.keep(node.record)
 
     async def _save(self, batch: Batch, rewrites: set[str] | None = None) -> Saved:
-        """Save and announce, except these: nodes whose records are only `rewrites`."""
+        """Save and announce; of nodes whose records are only `rewrites`, nothing is announced."""
         asked_ns = self._clock.monotonic_ns()
         saved = await self._store.save(batch)
         if rewrites:
