@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from exporter.client.http import Cause, NoAnswer, Response
+from exporter.client.http import Cause, NoAnswer
 from exporter.client.problems import problem_of, retry_after_seconds
-from exporter.client.protocol import Reply
-from exporter.domain.requestoutcome import Outcome, outcome_of
+from exporter.domain.requestoutcome import Outcome, Reply, Response, outcome_of
 from exporter.domain.text import shown
 
 _NEXT_STEP = {

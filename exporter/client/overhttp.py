@@ -10,11 +10,10 @@ import msgspec
 from exporter import __version__
 from exporter.client.credentials import Credentials
 from exporter.client.endpoint import REGISTRY_PORT, node_path, parse_endpoint
-from exporter.client.http import HttpService, NoAnswer, Response, no_answer
+from exporter.client.http import HttpService, NoAnswer, no_answer
 from exporter.client.outcomes import refusal, unreachable
-from exporter.client.protocol import OK, Reply
 from exporter.client.workers import Workers
-from exporter.domain.requestoutcome import Outcome
+from exporter.domain.requestoutcome import OK, Outcome, Reply, Response
 
 TIMEOUT_SECONDS = 5.0
 GRACE_SECONDS = 0.5
@@ -66,7 +65,7 @@ class HttpClient:
             interval = msgspec.json.decode(response.body, type=_Registered).heartbeat_interval_seconds
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return refusal(response, self.endpoint)
-        return Reply(Outcome.OK, heartbeat_interval_seconds=interval)
+        return Reply(Outcome.OK, document={"heartbeat_interval_seconds": interval})
 
     async def heartbeat(self, node: str, report: Mapping[str, Any]) -> Reply:
         """OK, or UNKNOWN, DEPARTED, ... with the registry's reason."""

@@ -63,7 +63,7 @@ def _merge_node(node_map: NodeMap, stored: StoredNode, late: list[Node]) -> None
         return
     node = _adopt_node(node_map, stored, late)
     if node.record.revision_ns > stored.record.revision_ns:
-        node_map.pending.keep(node.record, retold=True)
+        node_map.pending.keep(node.record, rewrite=True)
     if node_map.mesh_time.at(node.last_heartbeat_ns) > stored.last_heartbeat.stamp_ns:
         node_map.pending.note_heartbeat(node)
 
@@ -278,7 +278,7 @@ def _write_again_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Sn
     for ours in _steps([*node_map.nodes()]):
         for node in ours:
             if node.name not in recorded and node_map.find(node.name) is node:
-                pending.keep(node.record, retold=True)
+                pending.keep(node.record, rewrite=True)
                 pending.note_heartbeat(node)
         yield
     stored_tombstones = {tombstone.name: tombstone.revision_ns for tombstone in snapshot.tombstones}
@@ -286,7 +286,7 @@ def _write_again_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Sn
         for tombstone in gone:
             missing = stored_tombstones.get(tombstone.name, 0) < tombstone.revision_ns
             if missing and node_map.departed.get(tombstone.name) is tombstone:
-                pending.keep(tombstone, retold=True)
+                pending.keep(tombstone, rewrite=True)
         yield
 
 

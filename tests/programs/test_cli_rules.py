@@ -10,7 +10,7 @@ import yaml
 
 from demo.servers import newest
 from exporter.alerting.files import rule_files
-from exporter.alerting.setting import Setting
+from exporter.alerting.parameters import RuleParameters
 from exporter.domain.config import Config
 
 ALERTS = Path(__file__).parents[2] / "alerts"
@@ -26,7 +26,7 @@ def alert(directory, file, name):
 def test_the_shipped_rules_are_those_of_the_defaults():
     """Who changes a default, or a rule, renders the files again."""
     shipped = {path.name: path.read_text() for path in ALERTS.glob("*.rules.yml")}
-    assert shipped == rule_files(Setting.of(Config()))
+    assert shipped == rule_files(RuleParameters.of(Config()))
 
 
 def test_the_files_are_written_and_named(cli, registry, tmp_path):

@@ -73,7 +73,7 @@ def _test_alert(arguments: Namespace) -> TestAlert | None:
 def report(finding: Finding, terminal: Terminal) -> Iterator[str]:
     """The finding in a line or a few of at most 80 columns, its state first."""
     text = f"{finding.check}: {finding.text}" + (f". {finding.next}" if finding.next else "")
-    narrower = Terminal(width=terminal.prose_width - LEFT + 2)
+    narrower = Terminal(width=terminal.wrap_width - LEFT + 2)
     first, *further = (line[2:] for line in hanging(text, narrower))
     yield f"{terminal.status(finding.state.ljust(LEFT - 2))}  {first}"
     for line in further:
