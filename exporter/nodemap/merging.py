@@ -260,9 +260,12 @@ def _adopt_transition(node_map: NodeMap, transition: Transition, late: list[Node
     if node is None:
         return
     if transition.to is Status.ACTIVE and node.transport is Transport.BUS and node_map.pending.has_heartbeat(node):
-        # One was saved with it, and all receive from the bus: ours is the same, or hardly later.
+        # One was saved with it, and all receive from the bus: ours is the same, or hardly later. The one that the node
+        # is back by may have waited here for as long as a heartbeat on the bus may.
         node_map.pending.forget_heartbeat(node)
-        if node_map.mesh_time.at(node.last_heartbeat_ns) - transition.stamp_ns >= SAME_HEARTBEAT_NS:
+        is_first = node.last_heartbeat_ns == node.status_since_ns
+        same_ns = max(SAME_HEARTBEAT_NS, node_map.thresholds.gap if is_first else 0)
+        if node_map.mesh_time.at(node.last_heartbeat_ns) - transition.stamp_ns >= same_ns:
             node_map.pending.note_heartbeat(node)
     is_latest = transition.sequence > node.record.epoch and transition.sequence >= node.sequence_now
     if is_latest and node_map.adopt_transition(node, transition):
