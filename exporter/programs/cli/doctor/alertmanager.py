@@ -11,8 +11,7 @@ from typing import Any
 from exporter.domain.clock import MINUTE, SECOND
 from exporter.domain.duration import format_duration, parse_duration
 from exporter.domain.timestamp import format_timestamp
-from exporter.programs.cli.doctor.endpoint import HttpEndpoint, UnusableAnswer
-from exporter.programs.cli.doctor.finding import Finding
+from exporter.programs.cli.doctor.endpoint import Finding, HttpEndpoint, UnusableAnswer
 from exporter.programs.cli.doctor.samples import parse_samples
 from exporter.programs.cli.humanize import listed
 
@@ -49,20 +48,13 @@ def check_alertmanager(
 
     `watchdog_is_coming`: Prometheus has the rule, so one that is missing is waited for where something is young.
     """
-    try:
-        status = alertmanager.document("/api/v2/status")
-        version = status["versionInfo"]["version"]
-        yield Finding("ok", "Alertmanager", f"{alertmanager.where} is version {version}")
-        yield _watchdog(alertmanager, YOUNG_LOOKS if watchdog_is_coming else 1)
-        if test is not None:
-            config = str(status.get("config", {}).get("original", ""))
-            yield from _test(alertmanager, test, _hold_ns(test, config))
-    except UnusableAnswer as error:
-        text = f"{alertmanager.where}: {error}"
-        yield Finding("wrong", "Alertmanager", text, "Check that it runs, and --alertmanager.")
-    except (KeyError, TypeError, AttributeError):
-        text = f"what answers at {alertmanager.where} is no Alertmanager"
-        yield Finding("wrong", "Alertmanager", text, "Check --alertmanager.")
+    status = alertmanager.document("/api/v2/status")
+    version = status["versionInfo"]["version"]
+    yield Finding("ok", "Alertmanager", f"{alertmanager.where} is version {version}")
+    yield _watchdog(alertmanager, YOUNG_LOOKS if watchdog_is_coming else 1)
+    if test is not None:
+        config = str(status.get("config", {}).get("original", ""))
+        yield from _test(alertmanager, test, _hold_ns(test, config))
 
 
 def _watchdog(alertmanager: HttpEndpoint, looks: int) -> Finding:

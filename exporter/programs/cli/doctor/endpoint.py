@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from exporter import __version__
@@ -18,6 +19,16 @@ from exporter.programs.cli.terminal import escape_control
 
 class UnusableAnswer(Exception):
     """Nothing usable came back; the message says what did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`next` says what to do where `state` is not ok; what was not looked at is `not checked`."""
+
+    state: Literal["ok", "warning", "wrong", "not checked"]
+    check: str
+    text: str
+    next: str = ""
 
 
 class HttpEndpoint:
@@ -51,6 +62,15 @@ class HttpEndpoint:
             return json.loads(response.body)
         except (ValueError, RecursionError):
             raise UnusableAnswer("it answered with something that is not JSON") from None
+
+    def findings(self, name: str, option: str, checks: Iterator[Finding]) -> Iterator[Finding]:
+        """What the checks find, and one more finding where an answer is unusable, or another program's."""
+        try:
+            yield from checks
+        except UnusableAnswer as error:
+            yield Finding("wrong", name, f"{self.where}: {error}", f"Check that it runs, and {option}.")
+        except (KeyError, TypeError, AttributeError):
+            yield Finding("wrong", name, f"what answers at {self.where} is no {name}", f"Check {option}.")
 
     def _ask(self, method: str, path: str, body: bytes | None) -> Response:
         try:

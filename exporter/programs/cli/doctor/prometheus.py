@@ -13,8 +13,7 @@ from exporter.alerting.parameters import RuleParameters
 from exporter.domain.clock import MINUTE
 from exporter.domain.config import Config
 from exporter.domain.timestamp import parse_timestamp
-from exporter.programs.cli.doctor.endpoint import HttpEndpoint, UnusableAnswer
-from exporter.programs.cli.doctor.finding import Finding
+from exporter.programs.cli.doctor.endpoint import Finding, HttpEndpoint
 from exporter.programs.cli.humanize import count, listed
 
 JOB = "node-registry"
@@ -38,24 +37,17 @@ class Sending:
 
 def check_prometheus(prometheus: HttpEndpoint, sending: Sending) -> Iterator[Finding]:
     """Its targets, its rules, and its Alertmanagers; `sending` is filled in."""
-    try:
-        young = _is_young(prometheus)
-        if young:
-            yield from _settle(prometheus)
-        targets = _data(prometheus, "targets?state=active")["activeTargets"]
-        groups = _data(prometheus, "rules?type=alert")["groups"]
-        yield from _scraping(prometheus, targets)
-        yield _discovery(targets)
-        yield from _rules([rule for group in groups for rule in group["rules"]])
-        yield _sending(prometheus, sending)
-        loaded = any(rule["name"] == WATCHDOG for group in groups for rule in group["rules"])
-        sending.watchdog_is_coming = loaded and young
-    except UnusableAnswer as error:
-        text = f"{prometheus.where}: {error}"
-        yield Finding("wrong", "Prometheus", text, "Check that it runs, and --prometheus.")
-    except (KeyError, TypeError, AttributeError):
-        text = f"what answers at {prometheus.where} is no Prometheus"
-        yield Finding("wrong", "Prometheus", text, "Check --prometheus.")
+    young = _is_young(prometheus)
+    if young:
+        yield from _settle(prometheus)
+    targets = _data(prometheus, "targets?state=active")["activeTargets"]
+    groups = _data(prometheus, "rules?type=alert")["groups"]
+    yield from _scraping(prometheus, targets)
+    yield _discovery(targets)
+    yield from _rules([rule for group in groups for rule in group["rules"]])
+    yield _sending(prometheus, sending)
+    loaded = any(rule["name"] == WATCHDOG for group in groups for rule in group["rules"])
+    sending.watchdog_is_coming = loaded and young
 
 
 def shipped_alerts() -> list[str]:

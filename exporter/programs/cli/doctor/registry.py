@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterator
 
 from exporter.domain.errors import Invalid
-from exporter.programs.cli.doctor.endpoint import HttpEndpoint, UnusableAnswer
-from exporter.programs.cli.doctor.finding import Finding
+from exporter.programs.cli.doctor.endpoint import Finding, HttpEndpoint, UnusableAnswer
 from exporter.programs.cli.doctor.samples import Sample, parse_samples, total
 from exporter.programs.cli.humanize import count, duration
 
