@@ -127,22 +127,3 @@ def test_what_others_take_from_the_file_is_written_again(
 def registers(registry: RegistryProcess, name: str) -> bool:
     """Whether it takes a registration now."""
     return registry.register(name=name) in {200, 201}
-
-
-def test_text_that_is_no_utf8_is_set_aside(new_registry: Callable[..., RegistryProcess], tmp_path: Path) -> None:
-    """By itself: the node's other transitions are served, and those of others; it is counted and named."""
-    quick = {"thresholds": {"heartbeat_interval": "500ms", "warning_after": "2s", "offline_after": "3s"}}
-    registry = new_registry(store=f"sqlite:///{tmp_path}/nodes.db", settings=quick).start()
-    for name in ("n1", "n2"):
-        assert registry.register(name=name) == 201
-    until(lambda: {registry.statuses()[name] for name in ("n1", "n2")}, {"offline"})
-    whole = [("active", "warning"), ("warning", "offline")]
-    until(lambda: [registry.transitions(name) for name in ("n1", "n2")], [whole, whole])
-    with contextlib.closing(sqlite3.connect(tmp_path / "nodes.db", isolation_level=None, timeout=30)) as connection:
-        connection.execute(
-            "UPDATE transitions SET to_status = CAST(X'ff' AS TEXT) WHERE name = 'n1' AND to_status = 'offline'"
-        )
-    assert [registry.transitions(name) for name in ("n1", "n2")] == [whole[:1], whole]
-    assert len(registry.get("/transitions").json()["transitions"]) == 3
-    assert registry.metric('aurora_registry_store_records_rejected_total{reason="checksum"}') == 2
-    assert "'n1' in transitions" in registry.log
