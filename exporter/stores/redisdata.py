@@ -14,6 +14,7 @@ from redis.exceptions import ResponseError
 
 from exporter.domain.clock import HOUR
 from exporter.domain.errors import StoreUnavailable
+from exporter.domain.largelists import sorted_in_parts
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.recordchecks import UNREADABLE, BadRecord, RecordFault, fault_of
 from exporter.domain.text import shown
@@ -254,4 +255,4 @@ def _snapshot(
         else:
             del tombstones[name]
     nodes = [stored_node(record, heartbeats.get(name), recorded.get(name)) for name, record in records.items()]
-    return Snapshot(sorted(nodes, key=registration_order), list(tombstones.values()), mark)
+    return Snapshot(sorted_in_parts(nodes, registration_order), list(tombstones.values()), mark)
