@@ -177,7 +177,7 @@ class RedisData:
         def read(instance: str, value: bytes) -> Mark:
             mark = codec.read_mark(instance, value)
             if mark.alive_ns > now_ns + MARK_AHEAD:
-                raise BadRecord(RecordFault.TIME, "it is of a time that has not come")
+                raise BadRecord(RecordFault.TIME, "its time is in the future")
             return mark
 
         marks = await self._load_hash(codec.MARKS, read)

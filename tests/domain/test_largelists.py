@@ -32,7 +32,7 @@ def test_what_was_given_out_is_freed():
     """One by one, and not all of it at the end."""
     values = [Value() for _ in range(3)]
     watched = [weakref.ref(value) for value in values]
-    alive = []
+    alive: list[int] = []
     for value in emptied(values):
         assert value is watched[len(alive)]()
         del value
