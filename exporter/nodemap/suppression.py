@@ -253,12 +253,12 @@ class Disruptions:
 
 
 def _sites(node: Node) -> tuple[str, ...]:
-    site = node.facts.site
+    site = node.record.registration.site
     return (site, MESH) if site else (MESH,)
 
 
 def _missing(node: Node) -> bool:
-    return node.status is not _ACTIVE and node.lifecycle.phase is _IN_SERVICE
+    return node.status is not _ACTIVE and node.record.lifecycle.phase is _IN_SERVICE
 
 
 def _together(since: dict[int, int], gap_ns: int, now_ns: int) -> dict[int, None]:

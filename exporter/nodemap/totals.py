@@ -43,7 +43,7 @@ class Totals:
 
     def restate(self, node: Node, before: Status) -> None:
         """The node was counted in with this status, not for long offline, and has another one now."""
-        facts, status = node.facts, node.status
+        facts, status = node.record.registration, node.status
         site, gpus, gpu_memory_bytes = facts.site, facts.gpus, facts.gpu_memory_bytes
         for counts in (self.statuses, self.by_role[facts.role], self.by_site[site] if site else None):
             if counts is not None:
@@ -56,7 +56,7 @@ class Totals:
             self.gpu_memory_bytes[before] -= gpu_memory_bytes
             self.gpu_memory_bytes[status] += gpu_memory_bytes
         step = (status is not _ACTIVE) - (before is not _ACTIVE)
-        if step and node.lifecycle.phase is _IN_SERVICE:
+        if step and node.record.lifecycle.phase is _IN_SERVICE:
             self._missing[MESH] += step
             if site:
                 self._missing[site] += step

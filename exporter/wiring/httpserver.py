@@ -66,7 +66,7 @@ class Server(uvicorn.Server):
         if left:
             peers = ", ".join("{}:{}".format(*each.client) for each in left[:NAMED] if each.client)
             log.warning(
-                "connections were cut whose peers did not take their answers",
+                "connections were closed: their peers did not read their answers",
                 extra={"connections": len(left), "peers": peers},
             )
         for connection in left:
