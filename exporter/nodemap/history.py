@@ -51,6 +51,13 @@ class RecentTransitions:
         if len(self._numbered) > MAX_RECENT:
             self._numbered.popitem(last=False)
 
+    def complete(self, recorded: list[Transition]) -> None:
+        """Take in what others recorded, or an earlier process: each by its stamp among those that we know."""
+        missing = [each for each in recorded if (each.node, each.sequence) not in self._numbered]
+        if missing:
+            both = sorted([*self, *missing], key=lambda each: (each.stamp_ns, each.sequence))
+            self._numbered = OrderedDict(((each.node, each.sequence), each) for each in both[-MAX_RECENT:])
+
     def drop(self, transition: Transition) -> None:
         """It was not recorded: another one has its place, or will have."""
         key = transition.node, transition.sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from exporter.domain.command import Register
-from exporter.domain.errors import DepartedNode, UnknownNode
+from exporter.domain.errors import DepartedNode, Superseded, UnknownNode
 from exporter.domain.heartbeat import Heartbeat, PartialHeartbeat, check_name
 from exporter.domain.lifecycle import ACTIVE, Phase, after_heartbeat
 from exporter.domain.node import Node
@@ -85,7 +85,7 @@ class HeartbeatIntake:
         if beat.status != ACTIVE or node.record.lifecycle.phase is not Phase.IN_SERVICE:
             sleep_max_ns = node_map.thresholds.sleep_max
             lifecycle = after_heartbeat(node.record.lifecycle, beat.status, now_ns + offset_ns, sleep_max_ns)
-            node_map.set_lifecycle(node, lifecycle)
+            node_map.set_lifecycle(node, lifecycle, sent_ns)
         return node
 
     def waited_on_bus(self) -> bool:
@@ -95,6 +95,14 @@ class HeartbeatIntake:
         """
         self._note_stall()
         return self._freshness.waited_on_bus()
+
+    def waited_since_ns(self) -> int | None:
+        """After when (mesh time) it was sent, where what the bus brings now may have waited; None where it is of now.
+
+        It may, after a time longer than a gap in which the bus brought nothing: we were stopped, or it stood still.
+        """
+        proof_ns = self._freshness.bus_silent_since_ns()
+        return None if proof_ns is None else self._node_map.mesh_time.at(proof_ns)
 
     def _is_behind(self, path: Path, now_ns: int) -> bool:
         self._note_stall()
@@ -112,7 +120,11 @@ class HeartbeatIntake:
         if not appear:
             raise UnknownNode(name)
         check_name(name)
-        planned = node_map.plan(Register(Registration(name, role=beat.role), transport))
+        since_ns = self.waited_since_ns() if transport is Transport.BUS else None
+        try:
+            planned = node_map.plan(Register(Registration(name, role=beat.role), transport, since_ns=since_ns))
+        except Superseded:  # By its departure.
+            raise DepartedNode(name) from None
         node = node_map.commit(planned)
         node_map.pending.keep(planned.result, planned.base_ns)
         assert node is not None  # noqa: S101 - a registration leaves a node

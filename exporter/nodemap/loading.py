@@ -25,6 +25,7 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
     local = node_map.mesh_time.local
     for stored in snapshot.nodes:
         put_stored(node_map, stored)
+    node_map.recent.complete(snapshot.recent)
     # By the wall clock, which may be wrong: it counts for nothing.
     down_ns = max(0, now_ns - local(mark.alive_ns))
     for tombstone in sorted(snapshot.tombstones, key=lambda tombstone: tombstone.revision_ns):

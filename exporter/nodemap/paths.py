@@ -53,20 +53,22 @@ class Peers:
         """The proof that it receives, or that there is nothing to wait for: it stopped, or its lease ended."""
         return self._peer(name, now_ns).source
 
-    def observe(self, now_ns: int, writes: Mapping[str, int]) -> list[Source]:
+    def observe(self, now_ns: int, writes: Mapping[str, int]) -> list[tuple[int, list[Source]]]:
         """Take note of how often each has written, as the store said just now.
 
-        The sources that this proves, once all is known that was written until now.
+        The sources that this proves, and until when, once all is known that was written until now. What one received
+        that receives no more may since come to another, and be acknowledged there: it is proven as far as all others.
         """
         for name, count in writes.items():
             peer = self._peer(name, now_ns)
             if count != peer.writes:
                 peer.writes = count
                 peer.changed_ns = now_ns
+        receiving = [peer for peer in self._peers.values() if self._may_acknowledge(peer, now_ns)]
+        gone = [peer.source for peer in self._peers.values() if not self._may_acknowledge(peer, now_ns)]
         return [
-            peer.source
-            for peer in self._peers.values()
-            if peer.changed_ns == now_ns or not self._may_acknowledge(peer, now_ns)
+            (now_ns, [peer.source for peer in receiving if peer.changed_ns == now_ns]),
+            (min((peer.changed_ns for peer in receiving), default=now_ns), gone),
         ]
 
     def mark_heard(self, now_ns: int, gap_ns: int) -> None:

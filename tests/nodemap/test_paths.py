@@ -42,8 +42,9 @@ def pass_time(node_map: NodeMap, clock: ManualClock, seconds: int, *, writes: in
     for _ in range(seconds):
         clock.advance(1)
         count = int(clock.monotonic_ns() // SECOND) if writes is None else writes
-        for source in node_map.peers.observe(clock.monotonic_ns(), {"theirs": count}):
-            source.mark_alive(clock.monotonic_ns())
+        for moment_ns, sources in node_map.peers.observe(clock.monotonic_ns(), {"theirs": count}):
+            for source in sources:
+                source.mark_alive(moment_ns)
         node_map.tick()
 
 

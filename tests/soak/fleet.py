@@ -150,8 +150,11 @@ class Fleet:
             async with asyncio.timeout(1.0), client.pipeline(transaction=False) as pipeline:
                 for node in nodes:
                     pipeline.publish(CHANNEL, heartbeat_event(node.name))
-                answers = await pipeline.execute()
+                pipeline.execute_command("ROLE")
+                *answers, (role, *_) = await pipeline.execute()
         except (RedisError, OSError, TimeoutError):
+            role, answers = b"", []
+        if role != b"master":  # A replica passes nothing on to its master.
             await self._forget_master()
             # At their next look: by then there may be another master.
             for node in nodes:
@@ -268,7 +271,7 @@ class Fleet:
         bus, self._bus = self._bus, None
         if bus is not None:
             # Closing is given as long as an answer: more than a stall of this machine may leave.
-            with contextlib.suppress(RedisError):
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
                 await bus.aclose()
 
     def _start(self, work: Any) -> None:

@@ -224,7 +224,7 @@ class Oracle:
         calm = self.disturbances.undisturbed("", asked - self.limits.spread, answered)
         for node, subject in list(self._subjects.items()):
             history = list(histories.get(node, []))
-            self._chain(registry, node, history)
+            self._chain(registry, node, subject, history)
             if not calm or subject.epoch > asked - self.limits.spread or "absent" in subject.presence.values:
                 continue
             known = self._history.get(node)
@@ -354,9 +354,13 @@ class Oracle:
                 said = f"it sent nothing for {age:.1f} s, {counted:.1f} of them calm, and is {seen.status}"
                 self._say(look.registry, node, said, "dead")
 
-    def _chain(self, registry: str, node: str, history: Sequence[Transition]) -> None:
+    def _chain(self, registry: str, node: str, subject: Subject, history: Sequence[Transition]) -> None:
         status = None
+        # A node that left, whatever its status, and registered again began as active.
+        lives = subject.lives + ("absent" in subject.presence.values)
         for position, (from_, to, at) in enumerate(history):
+            if status is not None and from_ != status and from_ == ACTIVE and lives:
+                lives, status = lives - 1, ACTIVE
             if from_ not in LIVED[to] or (status is not None and from_ != status):
                 said = (
                     f"a transition from {from_} to {to} at {at} follows on {history[max(0, position - 4) : position]}"

@@ -28,6 +28,8 @@ SETTLE = 6.0
 """Seconds after a fault until all is as if it had not been: connected again, merged, and the grace over."""
 CALM = (SETTLE + 1.0, SETTLE + 9.0)
 PROGRESS_EVERY = 10.0
+TOLD = 5
+"""So many mismatches are said as they come; all of them at the end."""
 PATIENCE = 30
 """Seconds that a registry has at the end to be blind no more."""
 STALL = 0.7
@@ -139,8 +141,14 @@ async def _play(faults: Faults, fleet: Fleet, oracle: Oracle, end: float, say: C
 
 
 async def _progress(oracle: Oracle, fleet: Fleet, watch: Watch, began: float, say: Callable[[str], None]) -> None:
+    kinds = oracle.lost, oracle.mismatches, oracle.duplicates
+    told = [0, 0, 0]
     while True:
         await asyncio.sleep(PROGRESS_EVERY)
+        for kind, count in zip(kinds, told, strict=True):
+            for each in kind[count : count + TOLD]:
+                say(f"  ! {each}")
+        told = [len(kind) for kind in kinds]
         say(
             f"{time.monotonic() - began:5.0f} s: {fleet.heartbeats} heartbeats, {oracle.acknowledged_writes} writes, "
             f"{watch.looks} looks, {len(oracle.lost)} lost, {len(oracle.mismatches)} mismatches, "
