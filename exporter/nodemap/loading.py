@@ -23,6 +23,8 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
     node_map.mesh_time.restart(now_ns, mark.alive_ns + max(0, wall_ns - mark.wall_ns))
     node_map.mesh_time.advance(now_ns, max(_stamps(snapshot), default=0))
     local = node_map.mesh_time.local
+    others = {name: min(local(at_ns), now_ns) for name, at_ns in snapshot.alive.items() if name != node_map.instance}
+    node_map.peers.recall(others)
     for stored in snapshot.nodes:
         put_stored(node_map, stored)
     node_map.recent.complete(snapshot.recent)
@@ -36,7 +38,11 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
         if snapshot.nodes:
             # Until now, after the nodes were put: what came meanwhile was not received.
             outages.append((min(local(mark.alive_ns), now_ns), node_map.clock.monotonic_ns()))
+        # Another registry may have received all the time, or be cut off now: its next write, or its lease's end, tells.
+        until_ns = others.get(path.via)
+        outages = [outage for outage in outages if until_ns is None or outage[1] <= until_ns]
         _begin(node_map, path, outages, [node for node in waiting if node.path is path])
+        path.reception.until_ns = node_map.clock.monotonic_ns() if until_ns is None else until_ns
     node_map.aggregates.restore(node_map.nodes(), node_map.clock.monotonic_ns())
     node_map.tick()
 
@@ -66,7 +72,6 @@ def _begin(node_map: NodeMap, path: Path, outages: list[tuple[int, int]], nodes:
         queues.new_generation(path)
     for node in waiting:
         queues.current[path].enqueue(node)
-    path.reception.until_ns = node_map.clock.monotonic_ns()
 
 
 def _stamps(snapshot: Snapshot) -> chain[int]:

@@ -28,9 +28,11 @@ class Path:
 
 
 class _Peer:
-    __slots__ = ("changed_ns", "source", "writes")
+    __slots__ = ("changed_ns", "recalled", "source", "writes")
 
-    def __init__(self, name: str, now_ns: int) -> None:
+    def __init__(self, name: str, now_ns: int, *, recalled: bool = False) -> None:
+        self.recalled = recalled
+        """When it last wrote is known from an earlier process, which did not note its count."""
         self.source = Source(f"registry {name}", now_ns)
         self.writes: int | None = None
         self.changed_ns = now_ns
@@ -53,6 +55,12 @@ class Peers:
         """The proof that it receives, or that there is nothing to wait for: it stopped, or its lease ended."""
         return self._peer(name, now_ns).source
 
+    def recall(self, alive: Mapping[str, int]) -> None:
+        """What a start knows of them: until when (monotonic) each is known to have received, of those not known yet."""
+        for name, moment_ns in alive.items():
+            if name not in self._peers:
+                self._peers[name] = _Peer(name, moment_ns, recalled=True)
+
     def observe(self, now_ns: int, writes: Mapping[str, int]) -> list[tuple[int, list[Source]]]:
         """Take note of how often each has written, as the store said just now.
 
@@ -62,8 +70,9 @@ class Peers:
         for name, count in writes.items():
             peer = self._peer(name, now_ns)
             if count != peer.writes:
-                peer.writes = count
-                peer.changed_ns = now_ns
+                if not peer.recalled:
+                    peer.changed_ns = now_ns
+                peer.writes, peer.recalled = count, False
         receiving = [peer for peer in self._peers.values() if self._may_acknowledge(peer, now_ns)]
         gone = [peer.source for peer in self._peers.values() if not self._may_acknowledge(peer, now_ns)]
         return [

@@ -180,6 +180,7 @@ class RedisStore:
         position = known.last_change
         unfinished: Batch | None = None
         while True:
+            await self._data.check_master()
             async with self._data.asking():
                 answer = await self._client.xread(
                     {codec.CHANGES: f"{position}-0"}, count=READ_CHANGES, block=LISTEN_MILLISECONDS

@@ -18,7 +18,7 @@ from tests.support.server_process import until
 
 pytestmark = pytest.mark.servers
 
-PATIENT = {"thresholds": {"warning_after": "10s", "offline_after": "60s", "heartbeat_interval": "1s"}}
+PATIENT = {"thresholds": {"warning_after": "5s", "offline_after": "60s", "heartbeat_interval": "1s"}}
 DROPPED = [f'aurora_registry_events_rejected_total{{reason="{each}"}}' for each in ("superseded", "store_unavailable")]
 
 
@@ -51,7 +51,7 @@ def test_what_waited_through_a_stop_yields_to_what_was_written_since(
         assert first.register(name="changes", role="gateway") == 200
         assert first.ask("DELETE", "/nodes/leaves").status_code == 204
         # Longer than a tenth of `warning_after`; where the machine makes much more of it, the store is given up too.
-        time.sleep(1.3)
+        time.sleep(0.8)
         stopped.signal(signal.SIGCONT)
         until(lambda: sum(map(stopped.metric, DROPPED)) >= 3, expected=True)
         # A change that takes the whole way.

@@ -95,11 +95,15 @@ class Stack:
         now = asyncio.get_running_loop().time
         steady_since = began = now()
         while now() - steady_since < STEADY:
-            if not await asyncio.to_thread(self._is_settled):
+            if not await self.is_settled():
                 steady_since = now()
             if now() - began > PATIENCE:
                 raise TimeoutError(f"the two Redis did not settle within {PATIENCE:g} s")
             await asyncio.sleep(0.1)
+
+    async def is_settled(self) -> bool:
+        """Whether it is so now."""
+        return await asyncio.to_thread(self._is_settled)
 
     def _is_settled(self) -> bool:
         with contextlib.suppress(redis.RedisError, StopIteration):
