@@ -139,6 +139,9 @@ class Store(Protocol):
     async def save(self, batch: Batch) -> Saved:
         """Make the batch durable. After StoreUnavailable it may have been applied; to save it again is safe."""
 
+    async def agreed(self) -> None:
+        """Memory and store agree: after a `load`, all that the store lacked was saved."""
+
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """A node's recorded transitions, newest first; empty for a name that is unknown."""
 

@@ -140,6 +140,9 @@ class RedisStore:
             )
         self.durable = aof
 
+    async def agreed(self) -> None:
+        """Nothing to do."""
+
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """Newest first."""
         async with self._data.asking():

@@ -235,14 +235,15 @@ def test_a_row_of_sqlite_altered_while_running_ends_nothing(sqlite_file, run, st
     assert transition("good", at=20, to="offline") in run(sqlite_file.transitions("good", 10))
 
 
-def test_a_row_of_sqlite_altered_is_refused_at_a_start(sqlite_file, run):
+def test_a_row_of_sqlite_altered_is_refused_at_a_start(sqlite_file, run, opened):
     """Its checksum shows it; what else may be missing, nothing shows."""
+    run(sqlite_file.close())
     with sqlite3.connect(sqlite_file.path, isolation_level=None) as connection:
         connection.execute("UPDATE nodes SET record = '{}'")
     connection.close()
 
     with pytest.raises(StoreRefused, match="the checksum of 'good' in its table nodes does not match"):
-        run(sqlite_file.load())
+        opened(SqliteStore(sqlite_file.path))
 
 
 def test_every_reason_is_one_of_a_few():
