@@ -35,11 +35,16 @@ demo: $(VENV)/installed ## The registry, Prometheus, Alertmanager and a mesh tha
 	@exec $(BIN)/python -m demo
 
 .PHONY: test
-test: servers lint $(HARNESS)/node_modules/installed $(PAGE)/node_modules/installed ## Everything that must hold before a change goes in; installs the servers that tests start
-	$(BIN)/python -m pytest -n 2 --ignore tests/scenarios --ignore tests/grafana --ignore tests/faults/test_soak.py
+test: ## Everything that must hold before a change goes in; installs the servers that tests start
+	@$(MAKE) --no-print-directory --jobs=8 prepared lint
+	@$(MAKE) --no-print-directory --jobs=2 main-part environments
 	$(BIN)/python -m pytest -n 4 --dist worksteal tests/faults/test_soak.py tests/scenarios  # they wait far more than they work
 	$(BIN)/python -m pytest tests/grafana  # its meshes keep time in tenths of a second: alone
 	@$(MAKE) --no-print-directory pythons
+
+.PHONY: main-part
+main-part: # of make test: three at a time on two cores, for they wait for servers
+	$(BIN)/python -m pytest -n 3 --dist worksteal --ignore tests/scenarios --ignore tests/grafana --ignore tests/faults/test_soak.py
 
 .PHONY: check
 check: lint ## The quick look while you work: lint, types, and every test that starts no server
@@ -53,8 +58,12 @@ lowest: ## The quick tests with the lowest versions that pyproject.toml allows, 
 	.cache/lowest/bin/python -m pytest -q -n 2 -m "not servers" $(QUICK)
 	.cache/lowest/bin/python -m pytest -q tests/redislink tests/bus tests/stores/test_redis_store.py
 
+.PHONY: environments
+environments: $(VENV)/installed-dev newest-pythons # for make pythons; tests that run meanwhile go first
+	@nice scripts/other-pythons $(VENV)
+
 .PHONY: pythons
-pythons: $(VENV)/installed-dev ## The quick tests on other Pythons: the system's, and the newest that is here
+pythons: environments ## The quick tests on other Pythons: the system's, and the newest that is here
 	@scripts/other-pythons $(VENV) -n 2 -m "not servers" $(QUICK)
 	@scripts/other-pythons $(VENV) -n 2 tests/acceptance/test_operation.py
 
@@ -69,10 +78,22 @@ format: $(VENV)/installed-dev ## Let Ruff put the code in form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: prepared
+prepared: servers $(VENV)/installed-dev $(HARNESS)/node_modules/installed $(PAGE)/node_modules/installed # all that make test installs
+
 .PHONY: servers
-servers: # what the tests start, installed where it is missing
+servers: commands newest-servers newest-pythons # what the tests start, installed where it is missing
+
+.PHONY: commands
+commands:
 	@scripts/need $(SERVERS) $(CLIENTS)
+
+.PHONY: newest-servers
+newest-servers:
 	@scripts/newest-servers || test -z "$$CI"  # on a machine without Debian's packages, one generation must do
+
+.PHONY: newest-pythons
+newest-pythons:
 	@scripts/newest-pythons || true  # the agent is tried on those that are there
 
 .PHONY: incidents
@@ -131,12 +152,12 @@ $(VENV)/installed-dev: $(BIN)/python pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[registry,dev]'
 	@touch $@ $(VENV)/installed
 
-$(HARNESS)/node_modules/installed: $(HARNESS)/package.json $(HARNESS)/.npmrc | servers
+$(HARNESS)/node_modules/installed: $(HARNESS)/package.json $(HARNESS)/.npmrc | commands
 	@echo "Installing Grafana's front-end library into $(HARNESS)/node_modules ..."
 	@npm install --prefix $(HARNESS) --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
-$(PAGE)/node_modules/installed: $(PAGE)/package.json $(PAGE)/.npmrc | servers
+$(PAGE)/node_modules/installed: $(PAGE)/package.json $(PAGE)/.npmrc | commands
 	@echo "Installing what checks the status page into $(PAGE)/node_modules ..."
 	@npm install --prefix $(PAGE) --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@

@@ -20,7 +20,7 @@ from benchmarks.report import Section, Target
 from demo.ports import free_port
 from demo.servers import newest, version_of
 from exporter.alerting.files import rule_files
-from exporter.alerting.setting import Setting
+from exporter.alerting.parameters import RuleParameters
 from exporter.domain.config import Config
 
 GROUPS = ("aurora-nodes", "aurora-mesh", "aurora-recording")
@@ -58,7 +58,7 @@ def measure(plan: Plan, directory: Path) -> Section:
 def _evaluation_seconds(directory: Path, nodes: int, *, missing: float, joined: bool, plan: Plan) -> float:
     here = directory / f"rules-{nodes}-{missing}-{joined}"
     here.mkdir()
-    for name, text in rule_files(Setting.of(Config())).items():
+    for name, text in rule_files(RuleParameters.of(Config())).items():
         (here / name).write_text(_joined(text) if joined else text)
     port = free_port()
     with _exposing(exposition(nodes, missing)) as target:

@@ -11,7 +11,7 @@ import yaml
 from demo.process import ROOT
 from demo.speed import scaled_duration, scaled_routes, scaled_rules
 from exporter.alerting.files import rule_files
-from exporter.alerting.setting import SCRAPE_INTERVAL, Setting
+from exporter.alerting.parameters import SCRAPE_INTERVAL, RuleParameters
 from exporter.domain.clock import MILLISECOND
 from exporter.domain.config import Config
 from exporter.domain.duration import format_duration, parse_duration
@@ -58,7 +58,7 @@ def write_registry(path: Path, times: Times, *, prometheus: str = "") -> None:
 def write_rules(directory: Path, times: Times) -> None:
     """The rules of `aurora-cli rules`; their thresholds and their own waits are in the demo's time alike."""
     directory.mkdir(exist_ok=True)
-    for name, text in rule_files(Setting.of(Config(), min_active_vram_gb=MIN_ACTIVE_VRAM_GB)).items():
+    for name, text in rule_files(RuleParameters.of(Config(), min_active_vram_gb=MIN_ACTIVE_VRAM_GB)).items():
         (directory / name).write_text(text if times.speed == 1 else scaled_rules(text, times.speed))
 
 

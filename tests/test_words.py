@@ -6,8 +6,10 @@ CONTRIBUTING.md has the words. Here stand only those that mean nothing else: a `
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,11 @@ NAMES = {
     r"aurora_registry_notifications_waiting": "aurora_registry_notifications_queue_length",
     r"Mischief|_litter|_whom|Affliction|surroundings": "FaultInjector, ActiveFault, clean_env",
 }
+SHARED_NAMES = {
+    "exporter/client/documents.py": "a document of the API is called what it describes",
+    "exporter/domain/config.py": "a section of config.yaml is called what it configures",
+}
+"""Modules whose classes may have the name of another one, and why."""
 
 
 def tracked() -> list[str]:
@@ -61,3 +68,16 @@ def test_old_words_do_not_come_back():
             if (match := old.search(line.replace("_", " ") if spaced else line))
         ]
     assert found == []
+
+
+def test_a_class_name_means_one_thing():
+    """Defined once under exporter/."""
+    places = defaultdict(list)
+    for path in sorted((ROOT / "exporter").rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        if name not in SHARED_NAMES:
+            for each in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(each, ast.ClassDef):
+                    places[each.name].append(name)
+
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
-from benchmarks.exposition import Sample, samples
+from exporter.programs.cli.doctor.samples import Sample, parse_samples
 
 
 def main() -> None:
     """Hold every sample as a labelled gauge, and serve them as prometheus-client does."""
     registry = CollectorRegistry()
     gauges: dict[str, Gauge] = {}
-    for sample in samples(Path(sys.argv[2]).read_text()):
+    for sample in parse_samples(Path(sys.argv[2]).read_text()):
         gauge = gauges.get(sample.name)
         if gauge is None:
             gauge = gauges[sample.name] = _gauge(sample, registry)

@@ -13,10 +13,9 @@ from exporter.agent.busurl import CLUSTER, parse_bus_url
 from exporter.agent.checks import shown
 from exporter.agent.http import why_no_answer
 from exporter.agent.redis import Redis
-from exporter.agent.replies import OK, Reply
-from exporter.agent.resp import BusFault, Connection
+from exporter.agent.resp import BusFault, RespConnection
 from exporter.domain.eventnames import DEREGISTER, HEARTBEAT, REGISTER, REGISTER_REQUESTED
-from exporter.domain.requestoutcome import Outcome
+from exporter.domain.requestoutcome import OK, Outcome, Reply
 from exporter.domain.signing import signed_event
 
 TIMEOUT = 5.0
@@ -43,7 +42,7 @@ class BusRegistry:
         self.timeout = TIMEOUT
         self.answers = False
         self._listening = False
-        self._connection: Connection | None = None
+        self._connection: RespConnection | None = None
 
     def register(self, registration: Mapping[str, Any]) -> Reply:
         """Publish `node_register`."""

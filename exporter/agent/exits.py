@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from exporter.agent.replies import Reply
-from exporter.domain.requestoutcome import Outcome
+from exporter.domain.requestoutcome import Outcome, Reply
 
 
 class Exit(enum.IntEnum):

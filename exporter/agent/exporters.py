@@ -25,7 +25,7 @@ _LABEL = re.compile(r'\b(\w+)="((?:[^"\\]|\\.)*)"')
 _MAKER = re.compile(r"^(?:NVIDIA )?(?:GeForce )?(?=.)")
 
 
-class Sample(NamedTuple):
+class ExporterSample(NamedTuple):
     """One line of an exporter's answer."""
 
     name: str
@@ -79,7 +79,7 @@ class ExporterSource:
         self._http.close()
 
 
-def samples_of(text: str, names: Container[str]) -> Iterator[Sample]:
+def samples_of(text: str, names: Container[str]) -> Iterator[ExporterSample]:
     """The samples of these names in a text in Prometheus' format, one by one; other lines are skipped."""
     for line in io.StringIO(text):
         match = _SAMPLE.match(line)
@@ -89,10 +89,10 @@ def samples_of(text: str, names: Container[str]) -> Iterator[Sample]:
             value = float(match[3])
         except ValueError:
             continue
-        yield Sample(match[1], dict(_LABEL.findall(match[2] or "")), value)
+        yield ExporterSample(match[1], dict(_LABEL.findall(match[2] or "")), value)
 
 
-def read(mapping: Mapping[str, Any], samples: Iterable[Sample]) -> tuple[list[Gpu], dict[int, dict[str, Any]]]:
+def read(mapping: Mapping[str, Any], samples: Iterable[ExporterSample]) -> tuple[list[Gpu], dict[int, dict[str, Any]]]:
     """The GPUs, and their health by index."""
     cards: dict[str, dict[str, Any]] = {}
     for sample in samples:

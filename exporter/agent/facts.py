@@ -14,7 +14,7 @@ from exporter import __version__
 from exporter.agent.checks import check_address, check_name, check_text, clean_text, name_of
 from exporter.agent.exits import UsageError
 from exporter.agent.gpus import Inventory
-from exporter.agent.state import State
+from exporter.agent.state import StateFile
 
 MACHINE_ID = Path("/etc/machine-id")
 OS_RELEASE = (Path("/etc/os-release"), Path("/usr/lib/os-release"))
@@ -35,7 +35,7 @@ def check_arguments(arguments: argparse.Namespace, name: str) -> None:
     check_text(arguments.environment, "--environment (AURORA_ENVIRONMENT)")
 
 
-def node_id_of(state: State, machine_id: Path = MACHINE_ID) -> str:
+def node_id_of(state: StateFile, machine_id: Path = MACHINE_ID) -> str:
     """A stable id of this machine for this application alone, in hexadecimal.
 
     Where the machine has none, as in a container, one that is kept with the state; empty where nothing can be kept.
@@ -75,7 +75,7 @@ def os_of() -> str:
 class Facts:
     """What does not change while the agent runs, and the registration that it makes with what the GPUs are now."""
 
-    def __init__(self, arguments: argparse.Namespace, hostname: str, state: State) -> None:
+    def __init__(self, arguments: argparse.Namespace, hostname: str, state: StateFile) -> None:
         """Raises UsageError for what cannot be."""
         self.name: str = arguments.node_name or name_of(hostname)
         self.named_by_host = not arguments.node_name

@@ -11,15 +11,14 @@ import socket
 import time
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from exporter import __version__
 from exporter.agent.checks import shown
 from exporter.agent.exits import UsageError
-from exporter.agent.replies import Reply
 from exporter.agent.responsereader import BadAnswer, ResponseReader, time_left
-from exporter.domain.requestoutcome import Outcome, outcome_of
+from exporter.domain.requestoutcome import Outcome, Reply, Response, outcome_of
 
 REGISTRY_PORT = 9999
 """Where a registry listens by default."""
@@ -28,14 +27,6 @@ MAX_JSON = 2**20
 """Bytes of an answer that are taken apart: a registry's is a fraction of that, and what it takes is many times more."""
 UNAUTHORIZED = 401
 _PROBLEM = "application/problem+json"
-
-
-class Response(NamedTuple):
-    """An answer, whole."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class HttpRegistry:

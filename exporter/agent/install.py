@@ -20,7 +20,7 @@ from exporter.agent.checks import name_of
 from exporter.agent.exits import UsageError
 from exporter.agent.http import split_url
 from exporter.agent.options import CREDENTIALS
-from exporter.agent.places import COPIED, MARK, Files, Places, read_settings, write_settings
+from exporter.agent.places import COPIED, MARK, FileInstaller, Places, read_settings, write_settings
 from exporter.agent.supervisors import Systemd, supervisor_of
 from exporter.agent.unitfiles import WRAPPER, filled
 
@@ -109,7 +109,7 @@ class Installation:
                     f"expected absolute paths of letters, digits and any of . _ + @ - in place of {path!r}: "
                     "HOME, XDG_DATA_HOME, XDG_CONFIG_HOME and PYTHON name others"
                 )
-        self._files = Files(self._places, dry_run=arguments.dry_run)
+        self._files = FileInstaller(self._places, dry_run=arguments.dry_run)
         self._given: dict[str, bytes] = {}
         """Contents of the files that options name, by the settings' names."""
         self._supervisor = supervisor_of(self._places, live=self._live)

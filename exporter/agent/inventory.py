@@ -7,9 +7,9 @@ from typing import Any
 from exporter.agent.checks import clean_text
 from exporter.agent.facts import GIB, Facts
 from exporter.agent.gpus import Inventory
-from exporter.agent.replies import Reply
-from exporter.agent.state import State
+from exporter.agent.state import StateFile
 from exporter.agent.watch import GpuWatch
+from exporter.domain.requestoutcome import Reply
 
 MAX_GB, MAX_STATED = 10**9, 1_000_000
 """The registry's limits of what somebody may state."""
@@ -18,7 +18,7 @@ MAX_GB, MAX_STATED = 10**9, 1_000_000
 class RegisteredGpus:
     """What the registry knows of the node's GPUs, beside what is seen and what the state directory remembers."""
 
-    def __init__(self, facts: Facts, watch: GpuWatch, state: State) -> None:
+    def __init__(self, facts: Facts, watch: GpuWatch, state: StateFile) -> None:
         self._facts = facts
         self._watch = watch
         self._state = state

@@ -13,7 +13,7 @@ FORMATS = ("logfmt", "json")
 _PLAIN = re.compile(r"[^\s\"=\x00-\x1f\x7f-\x9f]+")
 
 
-class Log:
+class AgentLog:
     """Where the agent says what happens. A log that cannot be written ends nothing."""
 
     def __init__(self, level: str = "info", form: str = "logfmt") -> None:

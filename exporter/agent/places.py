@@ -55,7 +55,7 @@ class Places(NamedTuple):
         return self.root / path.lstrip("/")
 
 
-class Files:
+class FileInstaller:
     """Puts files in place, all of them or none, and knows whether any of them changed."""
 
     def __init__(self, places: Places, *, dry_run: bool) -> None:

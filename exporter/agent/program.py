@@ -17,13 +17,12 @@ from exporter.agent.drivers import Drivers
 from exporter.agent.exits import AgentExit, Exit, Stopped, UsageError
 from exporter.agent.facts import Facts
 from exporter.agent.http import HttpRegistry
-from exporter.agent.logs import Log
-from exporter.agent.replies import Reply
-from exporter.agent.session import Session, Transport
-from exporter.agent.state import State, default_directory
+from exporter.agent.logs import AgentLog
+from exporter.agent.session import BlockingRegistryClient, Session
+from exporter.agent.state import StateFile, default_directory
 from exporter.agent.tokens import Tokens
 from exporter.agent.watch import GpuWatch
-from exporter.domain.requestoutcome import Outcome
+from exporter.domain.requestoutcome import Outcome, Reply
 
 LEAVE_SECONDS = 0.7
 """A stop takes less than a second, whether or not the registry receives the deregistration."""
@@ -36,7 +35,7 @@ LEAVE = "leave"
 
 def run(arguments: argparse.Namespace) -> int:
     """The whole program after its arguments."""
-    log = Log(arguments.log_level, arguments.log_format)
+    log = AgentLog(arguments.log_level, arguments.log_format)
     try:
         return Program(arguments, log).run()
     except UsageError as error:
@@ -50,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 class Program:
     """The parts, put together as the arguments say; raises UsageError for what cannot be."""
 
-    def __init__(self, arguments: argparse.Namespace, log: Log) -> None:
+    def __init__(self, arguments: argparse.Namespace, log: AgentLog) -> None:
         self._arguments = arguments
         self._log = log
         self._wake = threading.Event()
@@ -59,7 +58,7 @@ class Program:
         self._statuses: list[str] = []
         self._at_once_from = 0.0
         directory = Path(arguments.state_dir) if arguments.state_dir else default_directory()
-        self._state = State(directory, log)
+        self._state = StateFile(directory, log)
         self._facts = Facts(arguments, socket.gethostname(), self._state)
         self._tokens = Tokens(arguments.token_file, self._state)
         self._http = self._http_registry()
@@ -191,7 +190,7 @@ class Program:
             return ExporterSource(url)
         return Drivers()
 
-    def _transport_of(self) -> Transport:
+    def _transport_of(self) -> BlockingRegistryClient:
         arguments = self._arguments
         if not arguments.event_bus:
             assert self._http is not None  # noqa: S101 - without a bus there is a registry

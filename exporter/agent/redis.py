@@ -10,7 +10,7 @@ from typing import TypeVar
 from exporter.agent.busurl import CLUSTER, SENTINEL, TLS, BusUrl
 from exporter.agent.checks import shown
 from exporter.agent.exits import UsageError
-from exporter.agent.resp import BusFault, Connection
+from exporter.agent.resp import BusFault, RespConnection
 
 Value = TypeVar("Value")
 Wrap = Callable[[socket.socket, str], socket.socket]
@@ -26,7 +26,7 @@ class Redis:
         self._url = url
         self._wrap = _wrapper(url) if url.scheme == TLS else None
 
-    def connect(self, deadline: float) -> Connection:
+    def connect(self, deadline: float) -> RespConnection:
         """Raises OSError and BusFault: of several servers, what the last one had to say."""
         url = self._url
         if url.scheme == SENTINEL:
@@ -51,13 +51,13 @@ class Redis:
         except (TypeError, ValueError, AttributeError):
             raise BusFault(f"a Sentinel answers {shown(master)}, which is no address") from None
 
-    def _open(self, place: tuple[str, int], login: Sequence[str], deadline: float) -> Connection:
+    def _open(self, place: tuple[str, int], login: Sequence[str], deadline: float) -> RespConnection:
         connected = socket.create_connection(place, timeout=max(0.001, deadline - time.monotonic()))
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._wrap:
                 connected = self._wrap(connected, place[0])
-            connection = Connection(connected)
+            connection = RespConnection(connected)
             if login:
                 connection.call(deadline, "AUTH", *login)
         except BaseException:

@@ -25,7 +25,7 @@ class BusFault(Exception):
     """What answers is no Redis, ended the connection, or refuses what was asked."""
 
 
-class Connection:
+class RespConnection:
     """One connection to a Redis. Every wait ends at the deadline that is given: seconds, monotonic.
 
     Everything raises BusFault and OSError; then the connection is of no use any more.

@@ -11,14 +11,13 @@ from exporter.agent.facts import Facts
 from exporter.agent.gpus import Inventory
 from exporter.agent.inventory import RegisteredGpus
 from exporter.agent.lean import give_back
-from exporter.agent.logs import Log
-from exporter.agent.replies import Reply
+from exporter.agent.logs import AgentLog
 from exporter.agent.schedule import Schedule, random
-from exporter.agent.state import State
+from exporter.agent.state import StateFile
 from exporter.agent.watch import GpuWatch
 from exporter.agent.worker import Call, Worker
 from exporter.domain.backoff import Backoff
-from exporter.domain.requestoutcome import Outcome
+from exporter.domain.requestoutcome import Outcome, Reply
 
 DEFAULT_INTERVAL = 30.0
 """Where neither the user nor the registry says, as over the bus."""
@@ -36,7 +35,7 @@ ACTIVE = "active"
 DISPENSABLE = frozenset({"capabilities", "agent"})
 
 
-class Transport(Protocol):
+class BlockingRegistryClient(Protocol):
     """A way to the registry. Each call ends within its timeout, and never raises for the way."""
 
     endpoint: str
@@ -60,11 +59,11 @@ class Session:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: BlockingRegistryClient,
         facts: Facts,
         watch: GpuWatch,
-        state: State,
-        log: Log,
+        state: StateFile,
+        log: AgentLog,
         *,
         interval: float | None,
         sleep: Callable[[float], None],
@@ -88,7 +87,7 @@ class Session:
         self._registered_at = 0.0
         self._renew_at = 0.0
         self._sequence = 0
-        self._lost_at: float | None = None
+        self._down_since: float | None = None
         self._ever_received = False
         self._schedule = Schedule(0, DEFAULT_INTERVAL)
         self.status = ACTIVE
@@ -144,10 +143,10 @@ class Session:
                 break
             if reply.outcome is Outcome.DEPARTED or (reply.outcome is Outcome.REFUSED and not self._ever_received):
                 raise AgentExit(reply)
-            self._lose(reply)
+            self._mark_down(reply)
             self._sleep(backoff.next(reply.retry_after_seconds or 0.0))
             self._watch.update(0)
-        self._found()
+        self._mark_up()
         self._settle(reply, inventory)
 
     def _renew(self) -> None:
@@ -168,7 +167,7 @@ class Session:
     def _settle(self, reply: Reply, inventory: Inventory | None) -> None:
         """Take up a registration's answer."""
         self._take_registered(reply, inventory)
-        said = reply.document.get("heartbeat_interval_seconds")
+        said = reply.heartbeat_interval_seconds
         if not isinstance(said, (int, float)) or not SHORTEST <= said <= LONGEST:
             said = DEFAULT_INTERVAL
         interval = self._interval or float(said)
@@ -214,12 +213,12 @@ class Session:
             if ignored:
                 self._log.debug("the registry left out a part of the heartbeat", ignored=ignored)
             # Nobody answers on the bus: whatever was missed is said again.
-            self.again |= self._found() and not self._transport.answers
+            self.again |= self._mark_up() and not self._transport.answers
             refresh = REFRESH if self._transport.answers else REFRESH_UNANSWERED
             if self.again or self._gpus.outdated() or time.monotonic() - self._registered_at > refresh:
                 self._renew()
         else:
-            self._lose(reply)
+            self._mark_down(reply)
 
     def _send_heartbeat(self) -> Reply:
         self._sequence += 1
@@ -256,17 +255,17 @@ class Session:
             raise Stopped
         return False
 
-    def _lose(self, reply: Reply) -> None:
-        if self._lost_at is None:
-            self._lost_at = time.monotonic()
+    def _mark_down(self, reply: Reply) -> None:
+        if self._down_since is None:
+            self._down_since = time.monotonic()
             self._log.warning("the registry does not receive this node: still retrying", reason=reply.reason)
         else:
             self._log.debug("still not received", reason=reply.reason)
 
-    def _found(self) -> bool:
-        """Whether it had been lost."""
-        if self._lost_at is None:
+    def _mark_up(self) -> bool:
+        """Whether it had been down."""
+        if self._down_since is None:
             return False
-        seconds, self._lost_at = time.monotonic() - self._lost_at, None
+        seconds, self._down_since = time.monotonic() - self._down_since, None
         self._log.info("the registry receives this node again", lost_seconds=round(seconds, 1))
         return True

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from exporter.agent.logs import Log
+from exporter.agent.logs import AgentLog
 
 MAX_BYTES = 65_536
 
@@ -23,10 +23,10 @@ def default_directory() -> Path:
     return Path(base) / "aurora-agent"
 
 
-class State:
+class StateFile:
     """A small JSON object in a file of its own for each registry and node, readable by us alone."""
 
-    def __init__(self, directory: Path, log: Log) -> None:
+    def __init__(self, directory: Path, log: AgentLog) -> None:
         self.directory = directory
         self._log = log
         self._path: Path | None = None

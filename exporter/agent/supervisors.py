@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from exporter.agent.places import Files, Places
+from exporter.agent.places import FileInstaller, Places
 from exporter.agent.unitfiles import LOOP, SLEEP_HOOK, UNIT, USER_UNIT, credentials, filled
 
 UNIT_FILE = "/etc/systemd/system/aurora-agent.service"
@@ -32,7 +32,7 @@ class Systemd:
         self._places = places
         self._live = live
 
-    def place(self, files: Files, secrets: Sequence[str]) -> None:
+    def place(self, files: FileInstaller, secrets: Sequence[str]) -> None:
         """Write its files. `secrets`: the paths of those that root alone may read."""
         places = self._places
         files.place(UNIT_FILE, filled(UNIT, bin=places.binary, settings=places.settings).encode())
@@ -53,7 +53,7 @@ class Systemd:
             _run("systemctl", "restart", "aurora-agent.service")
         return ["the agent runs under systemd", "look:   journalctl -u aurora-agent -f"]
 
-    def remove(self, files: Files) -> None:
+    def remove(self, files: FileInstaller) -> None:
         """End it, and remove its files."""
         if self._live:
             subprocess.run(["systemctl", "disable", "--now", "aurora-agent.service"], check=False)
@@ -71,7 +71,7 @@ class UserSystemd:
         config = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
         self._unit = f"{config}/systemd/user/aurora-agent.service"
 
-    def place(self, files: Files, secrets: Sequence[str]) -> None:
+    def place(self, files: FileInstaller, secrets: Sequence[str]) -> None:
         """Write its file; the secrets are the user's own."""
         del secrets
         files.place(self._unit, filled(USER_UNIT, bin=self._places.binary).encode())
@@ -86,7 +86,7 @@ class UserSystemd:
             "look:   journalctl --user -u aurora-agent -f",
         ]
 
-    def remove(self, files: Files) -> None:
+    def remove(self, files: FileInstaller) -> None:
         """As above."""
         subprocess.run(["systemctl", "--user", "disable", "--now", "aurora-agent.service"], check=False)
         files.remove(self._unit)
@@ -101,7 +101,7 @@ class Loop:
         self._pid = Path(places.home) / "supervisor.pid"
         self._log = Path(places.home) / "agent.log"
 
-    def place(self, files: Files, secrets: Sequence[str]) -> None:
+    def place(self, files: FileInstaller, secrets: Sequence[str]) -> None:
         """Write the loop."""
         del secrets
         places = self._places
@@ -124,7 +124,7 @@ class Loop:
             f"look:   tail -f {self._log}",
         ]
 
-    def remove(self, files: Files) -> None:
+    def remove(self, files: FileInstaller) -> None:
         """As above."""
         del files
         self._schedule(wanted=False)

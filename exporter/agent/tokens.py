@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.agent.exits import UsageError
-from exporter.agent.state import State
+from exporter.agent.state import StateFile
 from exporter.domain.signing import first_token, node_token
 
 MAX_TOKEN = 4096
@@ -16,7 +16,7 @@ MAX_TOKEN = 4096
 class Tokens:
     """The token of the next request. The file is read each time, so that it may be exchanged."""
 
-    def __init__(self, path: str, state: State) -> None:
+    def __init__(self, path: str, state: StateFile) -> None:
         """Raises UsageError for a file that cannot be read, since a person is watching now and not later."""
         self._path = path
         self._state = state

@@ -13,7 +13,7 @@ from typing import Any
 
 from exporter.agent import archive
 from exporter.agent.http import HttpRegistry
-from exporter.agent.logs import Log
+from exporter.agent.logs import AgentLog
 from exporter.agent.responsereader import BadAnswer
 
 TRY_SECONDS = 20
@@ -24,7 +24,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class Upgrade:
     """Takes up what registrations are answered with."""
 
-    def __init__(self, http: HttpRegistry | None, state_directory: Path, log: Log, *, wanted: bool) -> None:
+    def __init__(self, http: HttpRegistry | None, state_directory: Path, log: AgentLog, *, wanted: bool) -> None:
         """`wanted`: take it; else only say in the log that there is one."""
         self._http = http
         self._directory = state_directory

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from exporter.agent.gpus import Inventory, Look, Sight
-from exporter.agent.logs import Log
+from exporter.agent.logs import AgentLog
 from exporter.agent.worker import Call, Worker
 
 WAIT = 1.5
@@ -31,7 +31,7 @@ class GpuWatch:
         self,
         look: Callable[[], Look],
         close: Callable[[], None],
-        log: Log,
+        log: AgentLog,
         *,
         every: float | None,
         health: Callable[[], Health] = dict,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from exporter.alerting.gpuhealth import FATAL, GRAVITY, problems
 from exporter.alerting.nodealert import NodeAlert, about, received, routed
+from exporter.alerting.parameters import SHORT_WAIT, RuleParameters
 from exporter.alerting.rule import indented
-from exporter.alerting.setting import SHORT_WAIT, Setting
 
 
-def gpus(setting: Setting) -> list[NodeAlert]:
+def gpus(parameters: RuleParameters) -> list[NodeAlert]:
     """In the order of the rule file."""
     return [
         about(
@@ -16,7 +16,7 @@ def gpus(setting: Setting) -> list[NodeAlert]:
             received("node", "(aurora_node_gpus - aurora_node_gpus_observed > 0)"),
             severity=routed("warning"),
             wait=SHORT_WAIT,
-            keep=setting.keep,
+            keep=parameters.keep,
             summary="Node {{ $labels.node }} sees fewer GPUs than it has",
             description="{{ if $value }}{{ $value }}{{ else }}Some{{ end }} of the GPUs that {{ $labels.node }}"
             " ({{ $labels.role }},"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from exporter.alerting.nodealert import NON_PRODUCTION_PATTERN, PLANNED, SCRAPED
-from exporter.alerting.rule import Alert, Recording, block, file, indented
-from exporter.alerting.setting import Setting
+from exporter.alerting.parameters import RuleParameters
+from exporter.alerting.rule import AlertingRule, RecordingRule, block, file, indented
 from exporter.domain.duration import format_duration
 
 HEAD = """\
@@ -25,30 +25,30 @@ RECEIVING = "(min by (job, instance) (aurora_registry_blind) == 0)"
 SUSPECT = "(mesh:aurora_mesh_disruption_start_timestamp_seconds:max > 0)"
 
 
-def mesh(setting: Setting) -> str:
+def mesh(parameters: RuleParameters) -> str:
     """The text of mesh.rules.yml."""
-    alerts = [_site(setting), _suspect(setting), _no_lead(setting)]
-    if setting.min_active_vram_gb:
-        alerts.append(_low(setting))
-    return file(HEAD, "aurora-mesh", [_mesh_disruption(), *alerts], setting.runbooks)
+    alerts = [_site(parameters), _suspect(parameters), _no_lead(parameters)]
+    if parameters.min_active_vram_gb:
+        alerts.append(_low(parameters))
+    return file(HEAD, "aurora-mesh", [_mesh_disruption(), *alerts], parameters.runbooks)
 
 
-def recording(setting: Setting) -> str:
+def recording(parameters: RuleParameters) -> str:
     """The text of recording.rules.yml."""
     rules = [
-        Recording(f"{level}:{family}:max", _of_receiving("max", family, labels))
+        RecordingRule(f"{level}:{family}:max", _of_receiving("max", family, labels))
         for level, family, labels in (
             ("mesh", "aurora_mesh_nodes", "role, status"),
             ("mesh", "aurora_mesh_gpus", "status"),
             ("mesh", "aurora_mesh_gpu_memory_bytes", "status"),
         )
     ]
-    return file(RECORDING_HEAD, "aurora-recording", rules, setting.runbooks)
+    return file(RECORDING_HEAD, "aurora-recording", rules, parameters.runbooks)
 
 
-def _mesh_disruption() -> Recording:
+def _mesh_disruption() -> RecordingRule:
     family = "aurora_mesh_disruption_start_timestamp_seconds"
-    return Recording(f"mesh:{family}:max", _of_receiving("max", family))
+    return RecordingRule(f"mesh:{family}:max", _of_receiving("max", family))
 
 
 def _of_receiving(aggregation: str, family: str, by: str = "") -> str:
@@ -85,7 +85,7 @@ def _unless_suspect(name: str, condition: str, by: str = "") -> str:
     )
 
 
-def _site(setting: Setting) -> Alert:
+def _site(parameters: RuleParameters) -> AlertingRule:
     name = "AuroraSiteDisrupted"
     # While the registry cannot be scraped nothing is known of its nodes: then it is what it was.
     own = (
@@ -93,29 +93,29 @@ def _site(setting: Setting) -> Alert:
         ' or ALERTS{alertname=\\"AuroraSiteDisrupted\\",site=%q,severity=\\"critical\\"}'
     )
     condition = _of_receiving("max", "aurora_site_disruption_start_timestamp_seconds", "site") + " > 0"
-    return Alert(
+    return AlertingRule(
         name,
         f"{_unless_suspect(name, condition, 'site')}\n{_goes_on(name)}",
         severity=f'{{{{ if query (printf "{own}" $labels.site $labels.site) }}}}critical{{{{ else }}}}info'
         "{{ end }}",
-        wait=setting.site_wait,
-        keep=setting.keep,
+        wait=parameters.site_wait,
+        keep=parameters.keep,
         summary="Site {{ $labels.site }} is disrupted",
         description="Most nodes of the site {{ $labels.site }} went missing together: suspect its power or its"
         " network, not the nodes. The nodes that went with it have no alerts of their own meanwhile.",
         why=f"The wait is for AuroraMeshSuspect, which stands for sites that fail together. It goes on until most nodes"
-        f" are back, for {format_duration(setting.site.lasting)} at most; nodes that are still missing then are alerted"
-        " on by name. Only info where all its nodes are for testing.",
+        f" are back, for {format_duration(parameters.site.lasting)} at most; nodes that are still missing then are"
+        " alerted on by name. Only info where all its nodes are for testing.",
     )
 
 
-def _suspect(setting: Setting) -> Alert:
+def _suspect(parameters: RuleParameters) -> AlertingRule:
     name = "AuroraMeshSuspect"
-    return Alert(
+    return AlertingRule(
         name,
         f"{SUSPECT}\n{_goes_on(name)}",
         severity="critical",
-        keep=setting.keep,
+        keep=parameters.keep,
         summary="Most of the mesh is missing",
         description="Most nodes of the mesh went missing together. The registry's own connection is the likeliest"
         " cause, or the bus that nodes publish on. Sites and the nodes that went with them have no alerts of their own"
@@ -124,7 +124,7 @@ def _suspect(setting: Setting) -> Alert:
     )
 
 
-def _no_lead(setting: Setting) -> Alert:
+def _no_lead(parameters: RuleParameters) -> AlertingRule:
     name = "AuroraMeshNoLead"
     condition = block(f"""
         (
@@ -137,12 +137,12 @@ def _no_lead(setting: Setting) -> Alert:
             )
         )
     """)
-    return Alert(
+    return AlertingRule(
         name,
         f"{_unless_suspect(name, condition)}\n{_goes_on(name)}",
         severity="critical",
-        wait=setting.lead_wait,
-        keep=setting.keep,
+        wait=parameters.lead_wait,
+        keep=parameters.keep,
         summary="The mesh has no active lead",
         description="A lead is registered, and none is active: nodes reach nobody to coordinate them.",
         why="A lead in warning may be back before it counts as offline, and wakes nobody. The wait is for what other"
@@ -150,24 +150,24 @@ def _no_lead(setting: Setting) -> Alert:
     )
 
 
-def _low(setting: Setting) -> Alert:
+def _low(parameters: RuleParameters) -> AlertingRule:
     name = "AuroraMeshLowGpuCapacity"
     condition = block(f"""
         (
-            max(mesh:aurora_mesh_gpu_memory_bytes:max{{status="active"}}) < {setting.min_active_vram_gb} * 2^30
+            max(mesh:aurora_mesh_gpu_memory_bytes:max{{status="active"}}) < {parameters.min_active_vram_gb} * 2^30
           and on ()
             sum(mesh:aurora_mesh_gpus:max) > 0
         )
     """)
-    return Alert(
+    return AlertingRule(
         name,
         f"{_unless_suspect(name, condition)}\n{_goes_on(name)}",
         severity="warning",
-        wait=setting.reboot,
-        keep=setting.keep,
+        wait=parameters.reboot,
+        keep=parameters.keep,
         summary="Little GPU memory is left in the mesh",
         description="Active nodes have {{ if $value }}{{ $value | humanize1024 }}B of VRAM together, {{ end }}less than"
-        f" {setting.min_active_vram_gb} GB.",
+        f" {parameters.min_active_vram_gb} GB.",
         why="Long enough for a reboot of the largest node. Which capacity is low is each mesh's own matter, so this"
         " alert is there only with aurora-cli rules --min-active-vram-gb.",
     )

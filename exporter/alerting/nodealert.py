@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from exporter.alerting.rule import Alert, Recording, block, indented
-from exporter.alerting.setting import NON_PRODUCTION
+from exporter.alerting.parameters import NON_PRODUCTION
+from exporter.alerting.rule import AlertingRule, RecordingRule, block, indented
 
 NON_PRODUCTION_PATTERN = f"^({'|'.join(NON_PRODUCTION)})$"
 """Environments in which nothing pages; a node that states none is in production."""
@@ -19,7 +19,7 @@ FROZEN = "node:aurora_node_status_held:frozen"
 DISRUPTED = "node:aurora_node_disruption_start_timestamp_seconds:max"
 RENAMED = "max by (node) (aurora_node_renamed_info)"
 LABELS = "node:aurora_node_info:topk"
-NodeAlert = tuple[Recording, Alert]
+NodeAlert = tuple[RecordingRule, AlertingRule]
 """Its condition, recorded, and the alert."""
 
 
@@ -37,7 +37,7 @@ def about(
     suppressed: str = "",
 ) -> NodeAlert:
     """A node alert: its condition by node, and all that each of them has. `suppressed`: nodes it does not begin for."""
-    recorded = Recording(f"node:{name}:condition", condition)
+    recorded = RecordingRule(f"node:{name}:condition", condition)
     parts = [indented(recorded.name, 4)]
     if planned:
         parts.append(f"  unless on (node)\n{indented(planned, 4)}")
@@ -56,7 +56,7 @@ def about(
     """)
     if planned:
         kept = kept.replace(f"    {FROZEN}", f"    {FROZEN}\n  unless on (node)\n{indented(planned, 4)}")
-    return recorded, Alert(
+    return recorded, AlertingRule(
         name,
         f"{fresh}\n{kept}",
         severity=severity,
@@ -73,10 +73,10 @@ def grouped(expr: str) -> str:
     return f"(\n{indented(expr, 2)}\n)" if "\nor\n" in expr else expr
 
 
-def labels(conditions: Sequence[Recording]) -> Recording:
+def labels(conditions: Sequence[RecordingRule]) -> RecordingRule:
     """Labels for routing, of the nodes of which some condition holds."""
     anywhere = "\nor on (node)\n".join(condition.name for condition in conditions)
-    return Recording(
+    return RecordingRule(
         LABELS,
         block("""
             topk by (node) (1,

@@ -18,8 +18,8 @@ from exporter.alerting.nodealert import (
     received,
     routed,
 )
-from exporter.alerting.rule import Recording, block, file, indented
-from exporter.alerting.setting import Setting
+from exporter.alerting.parameters import RuleParameters
+from exporter.alerting.rule import RecordingRule, block, file, indented
 from exporter.domain.duration import format_duration
 
 HEAD = """\
@@ -43,20 +43,22 @@ Made by `aurora-cli rules`, which makes these files for another configuration as
 """
 
 
-def nodes(setting: Setting) -> str:
+def nodes(parameters: RuleParameters) -> str:
     """The text of nodes.rules.yml."""
-    pairs = [*_missing(setting), *_unsteady(setting), *gpus(setting), *_others(setting)]
+    pairs = [*_missing(parameters), *_unsteady(parameters), *gpus(parameters), *_others(parameters)]
     conditions, alerts = [condition for condition, _ in pairs], [alert for _, alert in pairs]
-    return file(HEAD, "aurora-nodes", [*_recorded(setting), *conditions, labels(conditions), *alerts], setting.runbooks)
+    return file(
+        HEAD, "aurora-nodes", [*_recorded(parameters), *conditions, labels(conditions), *alerts], parameters.runbooks
+    )
 
 
-def _recorded(setting: Setting) -> list[Recording]:
+def _recorded(parameters: RuleParameters) -> list[RecordingRule]:
     return [
-        Recording(HELD, "aurora_node_status_held == 1"),
-        Recording(MISSING, 'aurora_node_status{status!="active"} == 1'),
-        Recording(OUT_OF_SERVICE, 'aurora_node_lifecycle{lifecycle!="in_service"} == 1'),
-        Recording(PLANNED, f"max by (node) ({OUT_OF_SERVICE})"),
-        Recording(
+        RecordingRule(HELD, "aurora_node_status_held == 1"),
+        RecordingRule(MISSING, 'aurora_node_status{status!="active"} == 1'),
+        RecordingRule(OUT_OF_SERVICE, 'aurora_node_lifecycle{lifecycle!="in_service"} == 1'),
+        RecordingRule(PLANNED, f"max by (node) ({OUT_OF_SERVICE})"),
+        RecordingRule(
             FROZEN,
             block(f"""
                 (
@@ -68,12 +70,12 @@ def _recorded(setting: Setting) -> list[Recording]:
                 (
                     max by (node) (ALERTS{{alertname=~"Aurora.+", alertstate="firing", node!=""}})
                   unless on ()
-                    (up{{job="{setting.job}"}} == 1)
+                    (up{{job="{parameters.job}"}} == 1)
                 )
             """),
             why="Nodes that no registry receives, and those with alerts while no registry can be scraped.",
         ),
-        Recording(
+        RecordingRule(
             DISRUPTED,
             block(f"""
                 max by (node) (
@@ -87,7 +89,7 @@ def _recorded(setting: Setting) -> list[Recording]:
     ]
 
 
-def _missing(setting: Setting) -> list[NodeAlert]:
+def _missing(parameters: RuleParameters) -> list[NodeAlert]:
     missing = "No heartbeat of {{ $labels.node }} ({{ $labels.role }}, {{ $labels.environment }}) came for longer than"
     return [
         about(
@@ -95,8 +97,8 @@ def _missing(setting: Setting) -> list[NodeAlert]:
             f"{_in_status('warning')}\nor\n(\n{indented(_in_status('offline'), 4)}\n  and on (node)\n"
             '    ALERTS{alertname="AuroraNodeWarning", alertstate="firing"}\n)',
             severity=routed("warning"),
-            wait=setting.node_wait,
-            keep=setting.keep,
+            wait=parameters.node_wait,
+            keep=parameters.keep,
             suppressed=f'{DISRUPTED}\nor\n{RENAMED}\nor\nALERTS{{alertname="AuroraNodeFlapping", alertstate="firing"}}',
             summary="Node {{ $labels.node }} is missing heartbeats",
             description=f"{missing} thresholds.warning_after. If none comes, it will be offline.",
@@ -106,8 +108,8 @@ def _missing(setting: Setting) -> list[NodeAlert]:
             "AuroraNodeOffline",
             _in_status("offline"),
             severity=routed("critical"),
-            wait=setting.node_wait,
-            keep=setting.keep,
+            wait=parameters.node_wait,
+            keep=parameters.keep,
             suppressed=block(f"""
                 {DISRUPTED}
                 or
@@ -127,8 +129,8 @@ def _missing(setting: Setting) -> list[NodeAlert]:
     ]
 
 
-def _unsteady(setting: Setting) -> list[NodeAlert]:
-    window_ns = setting.ten_beats_ns
+def _unsteady(parameters: RuleParameters) -> list[NodeAlert]:
+    window_ns = parameters.ten_beats_ns
     window = format_duration(window_ns)
     return [
         about(
@@ -141,7 +143,7 @@ def _unsteady(setting: Setting) -> list[NodeAlert]:
             planned=f"max_over_time({PLANNED}[1h])",
             suppressed=f"max_over_time({DISRUPTED}[1h])",
             severity=routed("warning"),
-            keep=setting.keep,
+            keep=parameters.keep,
             summary="Node {{ $labels.node }} goes missing again and again",
             description="{{ $labels.node }} ({{ $labels.role }}, {{ $labels.environment }}) entered warning three"
             " times or more within an hour, and came back each time.",
@@ -158,29 +160,29 @@ def _unsteady(setting: Setting) -> list[NodeAlert]:
                     increase(aurora_node_heartbeats_missed_total[{window}])
                   unless on ({SCRAPED}, node)
                     {HELD}
-                ) / {setting.beats(window_ns)} > 0.25
+                ) / {parameters.beats(window_ns)} > 0.25
             """),
             severity=routed("warning"),
             wait="15m",
-            keep=setting.keep,
+            keep=parameters.keep,
             summary="A quarter of the heartbeats of {{ $labels.node }} are lost",
             description="{{ if $value }}{{ $value | humanizePercentage }}{{ else }}Many{{ end }} of the heartbeats that"
             " {{ $labels.node }} ({{ $labels.role }}, {{ $labels.environment }}) sent did not arrive. Its status hides"
             " this: it takes several in a row to change it.",
-            why=f"{window} are {setting.beats(window_ns)} heartbeats. For a while, since one burst on a radio link is"
-            " nobody's business. min, as a heartbeat that any registry received did arrive.",
+            why=f"{window} are {parameters.beats(window_ns)} heartbeats. For a while, since one burst on a radio link"
+            " is nobody's business. min, as a heartbeat that any registry received did arrive.",
         ),
     ]
 
 
-def _others(setting: Setting) -> list[NodeAlert]:
+def _others(parameters: RuleParameters) -> list[NodeAlert]:
     return [
         about(
             "AuroraNodeClockSkew",
             received("node", "(abs(aurora_node_clock_offset_seconds) > 5)"),
             severity=routed("warning"),
             wait="10m",
-            keep=setting.keep,
+            keep=parameters.keep,
             summary="The clock of {{ $labels.node }} is wrong",
             description="The clock of {{ $labels.node }} ({{ $labels.role }}, {{ $labels.environment }}) and the"
             " registry's are"
@@ -196,7 +198,7 @@ def _others(setting: Setting) -> list[NodeAlert]:
                 ) > 0
             """),
             severity=routed("warning"),
-            keep=setting.keep,
+            keep=parameters.keep,
             summary="Another machine claims to be {{ $labels.node }}",
             description="A machine with another node_id tried to register as {{ $labels.node }} ({{ $labels.role }},"
             " {{ $labels.environment }}) and was refused, or two with one disk image take turns under its name.",
@@ -218,7 +220,7 @@ def _others(setting: Setting) -> list[NodeAlert]:
             planned="",
             severity=routed('{{ if eq $labels.lifecycle "draining" }}critical{{ else }}warning{{ end }}'),
             wait="15m",
-            keep=setting.keep,
+            keep=parameters.keep,
             summary="Node {{ $labels.node }} did not come back from planned work",
             description="The planned work on {{ $labels.node }} ({{ $labels.role }}, {{ $labels.environment }}) was"
             " to end, and the node is not active ({{ $labels.lifecycle }}). Its other alerts stay suppressed until"

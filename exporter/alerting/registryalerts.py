@@ -2,48 +2,48 @@
 
 from __future__ import annotations
 
-from exporter.alerting.rule import Alert, block, file
-from exporter.alerting.setting import SHORT_WAIT, Setting
+from exporter.alerting.parameters import SHORT_WAIT, RuleParameters
+from exporter.alerting.rule import AlertingRule, block, file
 from exporter.domain.clock import MINUTE
 
 SLOW_SECONDS = 5
 _WINDOW = 10 * MINUTE
 
 
-def registry(setting: Setting) -> str:
+def registry(parameters: RuleParameters) -> str:
     """The text of registry.rules.yml."""
     head = f"""\
-Alerts about the registry itself, as Prometheus sees it. The job is named {setting.job} in alerts/prometheus.yml.
+Alerts about the registry itself, as Prometheus sees it. The job is named {parameters.job} in alerts/prometheus.yml.
 
 Made by `aurora-cli rules`, which makes these files for another configuration as well.
 """
-    alerts = [_down(setting), *_connections(setting), _rejecting(setting), *_itself(setting), _watchdog()]
-    return file(head, "aurora-registry", alerts, setting.runbooks)
+    alerts = [_down(parameters), *_connections(parameters), _rejecting(parameters), *_itself(parameters), _watchdog()]
+    return file(head, "aurora-registry", alerts, parameters.runbooks)
 
 
-def _down(setting: Setting) -> Alert:
-    return Alert(
+def _down(parameters: RuleParameters) -> AlertingRule:
+    return AlertingRule(
         "AuroraRegistryDown",
-        f'absent(up{{job="{setting.job}"}} == 1)',
+        f'absent(up{{job="{parameters.job}"}} == 1)',
         severity="critical",
-        labels={"job": setting.job},
+        labels={"job": parameters.job},
         wait=SHORT_WAIT,
         summary="No node registry can be scraped",
-        description=f"Prometheus reaches no instance of the job {setting.job}, or knows of none. Nothing is known of"
+        description=f"Prometheus reaches no instance of the job {parameters.job}, or knows of none. Nothing is known of"
         " the nodes, and no alert about them will come.",
         why="absent(... == 1) covers both: no instance answers, and there is no target at all. It has no labels,"
         " hence job.",
     )
 
 
-def _connections(setting: Setting) -> list[Alert]:
+def _connections(parameters: RuleParameters) -> list[AlertingRule]:
     return [
-        Alert(
+        AlertingRule(
             "AuroraRegistryEventBusDown",
             f"aurora_registry_event_bus_up == 0\n{_goes_on('AuroraRegistryEventBusDown')}",
             severity=_worst("aurora_registry_event_bus_up"),
             wait=SHORT_WAIT,
-            keep=setting.keep,
+            keep=parameters.keep,
             summary="The registry {{ $labels.instance }} does not receive from the event bus",
             description="{{ $labels.instance }} has lost the event bus. The statuses of nodes that send over it are"
             " frozen: none turns offline by mistake, and none that dies is noticed, unless another registry receives"
@@ -51,7 +51,7 @@ def _connections(setting: Setting) -> list[Alert]:
             why="Critical where no registry receives from the bus any more. Redis restarts or fails over within"
             " two minutes.",
         ),
-        Alert(
+        AlertingRule(
             "AuroraRegistryStoreDown",
             block("""
                 (
@@ -67,7 +67,7 @@ def _connections(setting: Setting) -> list[Alert]:
             + f"\n{_goes_on('AuroraRegistryStoreDown')}",
             severity=_worst("aurora_registry_store_up"),
             wait=SHORT_WAIT,
-            keep=setting.keep,
+            keep=parameters.keep,
             summary="The store of the registry {{ $labels.instance }} is down",
             description="{{ $labels.instance }} cannot use its store: registrations, departures and maintenance are"
             " answered with 503. Reads and scrapes go on from memory. A registry that shares a Redis is blind without"
@@ -78,9 +78,9 @@ def _connections(setting: Setting) -> list[Alert]:
     ]
 
 
-def _rejecting(setting: Setting) -> Alert:
-    sender = setting.beats(_WINDOW)
-    return Alert(
+def _rejecting(parameters: RuleParameters) -> AlertingRule:
+    sender = parameters.beats(_WINDOW)
+    return AlertingRule(
         "AuroraRegistryRejectingEvents",
         block(f"""
             max by (reason) (
@@ -89,7 +89,7 @@ def _rejecting(setting: Setting) -> Alert:
         """),
         severity="warning",
         wait="10m",
-        keep=setting.keep,
+        keep=parameters.keep,
         summary="Events on the bus are refused: {{ $labels.reason }}",
         description='{{ $value | printf "%.0f" }} events within ten minutes were refused ({{ $labels.reason }}): some'
         " node"
@@ -99,25 +99,25 @@ def _rejecting(setting: Setting) -> Alert:
     )
 
 
-def _itself(setting: Setting) -> list[Alert]:
+def _itself(parameters: RuleParameters) -> list[AlertingRule]:
     return [
-        Alert(
+        AlertingRule(
             "AuroraRegistryConfigReloadFailed",
             "aurora_registry_config_last_reload_successful == 0\n" + _goes_on("AuroraRegistryConfigReloadFailed"),
             severity="warning",
             wait="10m",
-            keep=setting.keep,
+            keep=parameters.keep,
             summary="The registry {{ $labels.instance }} refused its configuration",
             description="The latest reload of {{ $labels.instance }} failed; it goes on with the configuration from"
             " before. It may not start again.",
             why="Time for the editor of the file to see it and try again.",
         ),
-        Alert(
+        AlertingRule(
             "AuroraRegistrySlowScrape",
-            f'scrape_duration_seconds{{job="{setting.job}"}} > {SLOW_SECONDS}',
+            f'scrape_duration_seconds{{job="{parameters.job}"}} > {SLOW_SECONDS}',
             severity="warning",
             wait="10m",
-            keep=setting.keep,
+            keep=parameters.keep,
             summary="Scrapes of the registry {{ $labels.instance }} are slow",
             description='A scrape of {{ $labels.instance }} takes {{ $value | printf "%.1f" }} seconds. Past'
             " scrape_timeout"
@@ -128,8 +128,8 @@ def _itself(setting: Setting) -> list[Alert]:
     ]
 
 
-def _watchdog() -> Alert:
-    return Alert(
+def _watchdog() -> AlertingRule:
+    return AlertingRule(
         "AuroraWatchdog",
         "vector(1)",
         severity="info",

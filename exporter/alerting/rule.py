@@ -14,7 +14,7 @@ _SPACE = "\x00"
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class AlertingRule:
     """One alerting rule; `wait` and `keep` are durations as Prometheus writes them, empty for none."""
 
     name: str
@@ -45,7 +45,7 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class RecordingRule:
     """One recording rule, named `level:metric:operation`."""
 
     name: str
@@ -57,7 +57,7 @@ class Recording:
         return "\n".join([*_comment(self.why, _RULE), f"{_RULE}- record: {self.name}", *_expression(self.expr)]) + "\n"
 
 
-def file(head: str, group: str, rules: Sequence[Alert | Recording], runbooks: str) -> str:
+def file(head: str, group: str, rules: Sequence[AlertingRule | RecordingRule], runbooks: str) -> str:
     """A whole rule file of one group; `head` is its opening comment, lines as they stand."""
     opening = "".join(f"# {line}".rstrip() + "\n" for line in head.strip().splitlines())
     body = "\n".join(rule.text(runbooks) for rule in rules)

@@ -14,19 +14,19 @@ from exporter.api.problems import Problem
 from exporter.api.service import Service
 from exporter.api.trust import Caller
 from exporter.auth.audit import ACTOR, Actor
-from exporter.auth.keyring import Kind, Principal
+from exporter.auth.keyring import CredentialKind, Principal
 from exporter.auth.passwords import Passwords, TooMany
 
 OPEN = frozenset({"/health", "/-/healthy", "/-/ready", JOIN, AGENT})
 """Readable without a credential, since load balancers and new nodes have none. These show no node's data."""
 REGISTER = "/nodes/register"
 _READS = frozenset({HTTPMethod.GET, HTTPMethod.HEAD})
-_READERS = frozenset({Kind.READ, Kind.OPERATOR, Kind.USER})
+_READERS = frozenset({CredentialKind.READ, CredentialKind.OPERATOR, CredentialKind.USER})
 _WRITERS = {
-    REGISTER: frozenset({Kind.JOIN, Kind.NODE, Kind.OPERATOR}),
-    HEARTBEATS: frozenset({Kind.NODE, Kind.OPERATOR}),
+    REGISTER: frozenset({CredentialKind.JOIN, CredentialKind.NODE, CredentialKind.OPERATOR}),
+    HEARTBEATS: frozenset({CredentialKind.NODE, CredentialKind.OPERATOR}),
 }
-_OPERATORS = frozenset({Kind.OPERATOR})
+_OPERATORS = frozenset({CredentialKind.OPERATOR})
 _NEEDED = {
     REGISTER: "a join token, the node's own token or an operator token",
     HEARTBEATS: "a node's own token or an operator token",
@@ -56,7 +56,7 @@ class Access:
         if scheme == b"basic":
             user, password = _login(credential)
             if self._passwords.remembered(self._service.web.users, user, password):
-                return Principal(Kind.USER, user)
+                return Principal(CredentialKind.USER, user)
             return self._service.keyring.identify(password)
         return None
 
@@ -72,7 +72,7 @@ class Access:
             right = self._passwords.remembered(users, user, password)
             try:
                 if right is None and await self._passwords.check(users, user, password, trusted=trusted):
-                    return Principal(Kind.USER, user)
+                    return Principal(CredentialKind.USER, user)
             except TooMany:
                 detail = "too many passwords are being checked: try again soon"
                 raise Problem(503, detail, kind="busy", headers={"Retry-After": "1"}) from None
@@ -101,20 +101,24 @@ class Access:
                 raise Problem(403, caller.refusal, kind="untrusted")
             return
         node = node_in(path)
-        if principal is not None and principal.kind is Kind.NODE and path == f"/nodes/{principal.name}":
+        if principal is not None and principal.kind is CredentialKind.NODE and path == f"/nodes/{principal.name}":
             # The one write of this path is DELETE: a node may leave by itself.
             return
         needed = "the node's own token or an operator token" if node else _NEEDED.get(path, "an operator token")
         if principal is None:
             raise _unauthenticated(f"this needs {needed}, as Authorization: Bearer", _bearer(headers))
         if node:
-            if principal.kind is Kind.OPERATOR or (principal.kind is Kind.NODE and principal.name == node):
+            if principal.kind is CredentialKind.OPERATOR or (
+                principal.kind is CredentialKind.NODE and principal.name == node
+            ):
                 return
         elif principal.kind in _WRITERS.get(path, _OPERATORS):
             return
-        if principal.kind is Kind.USER:
+        if principal.kind is CredentialKind.USER:
             raise _forbidden(f"a password does not suffice to write once there are tokens: this needs {needed}")
-        whose = "another node's token" if node and principal.kind is Kind.NODE else f"a {principal.kind} token"
+        whose = (
+            "another node's token" if node and principal.kind is CredentialKind.NODE else f"a {principal.kind} token"
+        )
         raise _forbidden(f"{whose} does not suffice: this needs {needed}")
 
 

@@ -26,10 +26,10 @@ from exporter.api import (
     why,
 )
 from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, take_heartbeats
+from exporter.api.meshhealth import SharedMeshHealth
 from exporter.api.middleware import Middleware
 from exporter.api.renderings import Renderings
 from exporter.api.service import Service
-from exporter.api.verdict import Verdicts
 from exporter.domain.lifecycle import Phase
 
 LARGE_BODIES = 64
@@ -42,16 +42,16 @@ def create_app(service: Service) -> ASGIApp:
     take_heartbeat = TakeHeartbeat(service, bodies)
     # Scrapes do not wait for those who list nodes, nor for those who choose samples or targets.
     listings, choices, scrapes = (Renderings(at_once, service.telemetry.refuse) for at_once in (1, 1, 2))
-    verdicts = Verdicts(service)
-    files = ui.Files()
+    mesh_health = SharedMeshHealth(service)
+    files = ui.PageFiles()
     routes = [
         Route("/", ui.page(files)),
         Route("/ui/session", ui.session(service)),
         Route("/ui/nodes/{name}", ui.node_page(files, service)),
         Route("/ui/{file}", ui.asset(files)),
-        Route("/mesh", badges.show_mesh(verdicts)),
+        Route("/mesh", badges.show_mesh(mesh_health)),
         Route("/alerts", alerts.show_alerts(service)),
-        Route("/badge/mesh.svg", badges.mesh_badge(service, verdicts)),
+        Route("/badge/mesh.svg", badges.mesh_badge(service, mesh_health)),
         Route("/badge/{name}.svg", badges.node_badge(service)),
         Route("/nodes/register", registration.register(service), methods=["POST"]),
         Route(HEARTBEAT, take_heartbeat, methods=["POST"]),

@@ -8,9 +8,9 @@ from html import escape
 from starlette.requests import Request
 from starlette.responses import Response
 
+from exporter.api.meshhealth import MeshState, SharedMeshHealth
 from exporter.api.responses import Handler, document_response
 from exporter.api.service import Service
-from exporter.api.verdict import State, Verdicts
 from exporter.domain.errors import StillLoading
 from exporter.domain.lifecycle import Phase
 from exporter.domain.status import Status
@@ -22,15 +22,15 @@ REMEMBERED = 256
 """Pictures, which are drawn once while nothing changes."""
 GREY, PLANNED = "#59636e", "#5b53c0"
 COLOURS = {
-    State.EMPTY: GREY,
-    State.HEALTHY: "#1a7f37",
-    State.WARNING: "#9a6700",
-    State.OFFLINE: "#c0303a",
-    State.SITE_DISRUPTED: "#c0303a",
-    State.MESH_SUSPECT: PLANNED,
-    State.NOT_RECEIVING: PLANNED,
+    MeshState.EMPTY: GREY,
+    MeshState.HEALTHY: "#1a7f37",
+    MeshState.WARNING: "#9a6700",
+    MeshState.OFFLINE: "#c0303a",
+    MeshState.SITE_DISRUPTED: "#c0303a",
+    MeshState.MESH_SUSPECT: PLANNED,
+    MeshState.NOT_RECEIVING: PLANNED,
 }
-STATUSES = {Status.ACTIVE: State.HEALTHY, Status.WARNING: State.WARNING, Status.OFFLINE: State.OFFLINE}
+STATUSES = {Status.ACTIVE: MeshState.HEALTHY, Status.WARNING: MeshState.WARNING, Status.OFFLINE: MeshState.OFFLINE}
 BADGE = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="img" '
     'aria-label="{label}: {value}">'
@@ -46,25 +46,25 @@ HEADERS = {
 }
 
 
-def show_mesh(verdicts: Verdicts) -> Handler:
+def show_mesh(health: SharedMeshHealth) -> Handler:
     """Is the mesh healthy, and what is wrong: the worst first."""
 
     async def handle(_: Request) -> Response:
-        return document_response(await verdicts.get())
+        return document_response(await health.get())
 
     return handle
 
 
-def mesh_badge(service: Service, verdicts: Verdicts) -> Handler:
+def mesh_badge(service: Service, health: SharedMeshHealth) -> Handler:
     """The mesh's state as a picture; it is answered while we load, too, since pages show it as it is."""
 
     async def handle(_: Request) -> Response:
         try:
-            state = (await verdicts.get()).state
+            state = (await health.get()).state
         except StillLoading:
             return _badge("mesh", "loading", GREY)
         active, total = service.node_map.totals.statuses[Status.ACTIVE], len(service.node_map)
-        word = {State.EMPTY: "no nodes", State.HEALTHY: "healthy"}.get(state, state.replace("_", " "))
+        word = {MeshState.EMPTY: "no nodes", MeshState.HEALTHY: "healthy"}.get(state, state.replace("_", " "))
         return _badge("mesh", f"{word} {active}/{total}" if total else word, COLOURS[state])
 
     return handle

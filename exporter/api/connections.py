@@ -18,7 +18,7 @@ IPV6_SITE = 64
 """Bits of an IPv6 address that differ between customers."""
 
 
-class Connection(Protocol):
+class LimitedConnection(Protocol):
     """What is asked of a connection."""
 
     source: str
@@ -45,7 +45,7 @@ class ConnectionLimits:
     _of_server: ClassVar[WeakKeyDictionary[ServerState, ConnectionLimits]] = WeakKeyDictionary()
 
     def __init__(self) -> None:
-        self._idle: OrderedDict[Connection, None] = OrderedDict()
+        self._idle: OrderedDict[LimitedConnection, None] = OrderedDict()
         """Untrusted ones without a request, the one that waits longest first."""
         self._untrusted: Counter[str] = Counter()
         self._total = 0
@@ -55,7 +55,7 @@ class ConnectionLimits:
         """The limits that all connections of a server share."""
         return cls._of_server.setdefault(server, cls())
 
-    def admit(self, connection: Connection, limits: Limits, refused: Callable[[str], None]) -> str:
+    def admit(self, connection: LimitedConnection, limits: Limits, refused: Callable[[str], None]) -> str:
         """Count it in; why it may not stay, or nothing. `refused` gets the reason of each connection that is closed."""
         self._total += 1
         if connection.trusted:
@@ -71,7 +71,7 @@ class ConnectionLimits:
             return "too many connections (limits.max_connections): try again soon"
         return ""
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: LimitedConnection) -> None:
         """The connection is gone."""
         self._total -= 1
         self._idle.pop(connection, None)
@@ -80,16 +80,16 @@ class ConnectionLimits:
             if self._untrusted[connection.source] <= 0:
                 del self._untrusted[connection.source]
 
-    def busy(self, connection: Connection) -> None:
+    def busy(self, connection: LimitedConnection) -> None:
         """A request arrives whole, or is answered."""
         self._idle.pop(connection, None)
 
-    def idle(self, connection: Connection) -> None:
+    def idle(self, connection: LimitedConnection) -> None:
         """The connection waits for its next request."""
         if not connection.trusted:
             self._idle[connection] = None
 
-    def _close_one(self, refused: Callable[[str], None], spared: Connection | None = None) -> bool:
+    def _close_one(self, refused: Callable[[str], None], spared: LimitedConnection | None = None) -> bool:
         for connection in self._idle:
             if connection is not spared:
                 del self._idle[connection]

@@ -42,7 +42,7 @@ def ignore(_: str) -> None:
     """Nobody counts refusals."""
 
 
-class _Refused(Exception):
+class _RequestRefused(Exception):
     """The request was refused while it was parsed."""
 
 
@@ -142,7 +142,7 @@ class FramedProtocol(HttpToolsProtocol):
             if self._trailers > MAX_HEADERS:
                 # What a callback raises ends the parsing of this read.
                 self._too_large_a_head()
-                raise _Refused
+                raise _RequestRefused
             return
         name = name.lower()
         self.headers.append((name, value))
@@ -199,7 +199,7 @@ class FramedProtocol(HttpToolsProtocol):
             self._inflow.drop()
             detail = f"expected chunks of at least {SMALL_CHUNK} bytes on average: send larger ones"
             self.loop.call_later(REFUSED_AFTER, self._refuse_late, Problem(400, detail))
-            raise _Refused
+            raise _RequestRefused
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""

@@ -109,7 +109,7 @@ async def render(node_map: NodeMap, roster: Roster, listing: Listing, place: Pla
 
 
 @dataclass(slots=True)
-class _Chosen:
+class _Page:
     """The nodes of a page, whether more follow, and how many there are altogether."""
 
     nodes: list[Node]
@@ -118,8 +118,8 @@ class _Chosen:
     active: int = 0
 
 
-async def _in_order(nodes: list[Node], listing: Listing, place: Place, yielder: Yielder) -> _Chosen:
-    chosen, begin = _Chosen([]), place(nodes)
+async def _in_order(nodes: list[Node], listing: Listing, place: Place, yielder: Yielder) -> _Page:
+    chosen, begin = _Page([]), place(nodes)
     page: list[Node] = []
     for start in range(0, len(nodes), CHUNK):
         for position, node in enumerate(nodes[start : start + CHUNK], start):
@@ -133,10 +133,10 @@ async def _in_order(nodes: list[Node], listing: Listing, place: Place, yielder: 
     return chosen
 
 
-async def _by_free_vram(nodes: list[Node], listing: Listing, place: Place, yielder: Yielder) -> _Chosen:
+async def _by_free_vram(nodes: list[Node], listing: Listing, place: Place, yielder: Yielder) -> _Page:
     # As whole numbers, the position in the lower bits, since so many tuples would call the garbage collector. Sorted in
     # runs and merged, since one sort of 100,000 would hold the loop up; a short page keeps the best run alone.
-    chosen, begin = _Chosen([]), place(nodes)
+    chosen, begin = _Page([]), place(nodes)
     runs: list[list[int]] = [[]]
     for start in range(0, len(nodes), RUN):
         run: list[int] = []

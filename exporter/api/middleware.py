@@ -40,7 +40,7 @@ from exporter.api.service import Service
 from exporter.api.tracing import request_id_of, trace_id_of
 from exporter.api.trust import Caller, Trust
 from exporter.auth.audit import ACTOR, Actor
-from exporter.auth.keyring import Kind, Principal
+from exporter.auth.keyring import CredentialKind, Principal
 from exporter.domain.config import Config
 from exporter.telemetry.logs import log_context
 
@@ -126,7 +126,7 @@ class Middleware:
     def _identify(self, config: Config, headers: Mapping[bytes, bytes], caller: Caller) -> Principal | None:
         """Who sent it, by a token. Refuses what comes too often."""
         principal = self._access.identify(headers)
-        if caller.refusal and (principal is None or principal.kind is Kind.NODE):
+        if caller.refusal and (principal is None or principal.kind is CredentialKind.NODE):
             # Many nodes may share an address, so each has a rate of its own: a stolen token floods nobody.
             source = f"node {principal.name}" if principal else source_of(caller.address)
             self._rates.request(source, config.limits)

@@ -11,8 +11,8 @@ from exporter.api.alerts import Alerts
 from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, MAX_TOGETHER
 from exporter.api.lifecycle import Leave
 from exporter.api.listing import FREE_VRAM
+from exporter.api.meshhealth import MeshHealth
 from exporter.api.registration import GpusAccepted
-from exporter.api.verdict import Verdict
 from exporter.client import documents
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.registration import RegistrationBody
@@ -120,7 +120,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/events"): Operation("What happens, as server-sent events", {200: (STREAM,)}, FILTERS),
     ("GET", "/topology"): Operation("Nodes and their connections", {200: documents.Topology}),
     ("GET", "/stats"): Operation("Sums over all nodes", {200: documents.Stats}),
-    ("GET", "/mesh"): Operation("Whether the mesh is healthy, and what is wrong", {200: Verdict}),
+    ("GET", "/mesh"): Operation("Whether the mesh is healthy, and what is wrong", {200: MeshHealth}),
     ("GET", "/alerts"): Operation("The alerts that fire in Prometheus", {200: Alerts}),
     ("GET", "/sd/prometheus"): Operation(
         "Nodes as Prometheus' targets",

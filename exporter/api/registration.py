@@ -16,14 +16,14 @@ from exporter.api.rates import NEW_NODE
 from exporter.api.responses import Handler, encode, json_response, seconds
 from exporter.api.service import Service
 from exporter.auth.audit import ACCEPTED, CLAIM_REFUSED, DEREGISTERED
-from exporter.auth.keyring import Kind
+from exporter.auth.keyring import CredentialKind
 from exporter.domain.command import Depart, Register, SetGpuCount
 from exporter.domain.errors import Invalid, NameConflict, UnknownNode
 from exporter.domain.node import Removal
 from exporter.domain.registration import Count, parse_registration
 from exporter.domain.shape import shaped
 
-_OWNERS = frozenset({Kind.JOIN, Kind.NODE})
+_OWNERS = frozenset({CredentialKind.JOIN, CredentialKind.NODE})
 """Whose registration is answered with the node's token: an operator has no need of it."""
 
 

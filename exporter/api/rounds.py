@@ -93,7 +93,7 @@ class Rounds:
             heappop(self._waiting)[-1]()
 
 
-class Connection(Protocol):
+class ParsedConnection(Protocol):
     """What an Inflow needs of its connection."""
 
     trusted: bool
@@ -138,7 +138,7 @@ class Inflow(FlowControl):
     uvicorn's reads on, and keeps all it gets.
     """
 
-    def __init__(self, transport: asyncio.Transport, rounds: Rounds, connection: Connection) -> None:
+    def __init__(self, transport: asyncio.Transport, rounds: Rounds, connection: ParsedConnection) -> None:
         super().__init__(transport)
         self._transport = transport
         self._rounds = rounds

@@ -1,4 +1,4 @@
-"""What suppresses the alert of a node's status: one judgement for documents, `why` and the verdict on the mesh."""
+"""What suppresses the alert of a node's status: one judgement for documents, `why` and the health of the mesh."""
 
 from __future__ import annotations
 

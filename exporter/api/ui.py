@@ -39,7 +39,7 @@ HEADERS = {
 }
 
 
-class Files:
+class PageFiles:
     """The files by name, read once, each with its ETag."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Files:
         return Response(content, status, {**headers, "Content-Type": media_type})
 
 
-def page(files: Files) -> Handler:
+def page(files: PageFiles) -> Handler:
     """The page itself: what it shows follows from the address."""
 
     async def handle(request: Request) -> Response:
@@ -70,7 +70,7 @@ def page(files: Files) -> Handler:
     return handle
 
 
-def node_page(files: Files, service: Service) -> Handler:
+def node_page(files: PageFiles, service: Service) -> Handler:
     """The page of one node; where no node has this name it is a 404, and the page says so."""
 
     async def handle(request: Request) -> Response:
@@ -83,7 +83,7 @@ def node_page(files: Files, service: Service) -> Handler:
     return handle
 
 
-def asset(files: Files) -> Handler:
+def asset(files: PageFiles) -> Handler:
     """A script or a style sheet of the page."""
 
     async def handle(request: Request) -> Response:

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exporter.alerting.setting import NON_PRODUCTION
+from exporter.alerting.parameters import NON_PRODUCTION
 from exporter.api.documents import timestamp
 from exporter.api.responses import Handler, document_response, seconds
 from exporter.api.service import Service

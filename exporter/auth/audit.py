@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
-from exporter.auth.keyring import Kind, Principal
+from exporter.auth.keyring import CredentialKind, Principal
 from exporter.domain.clock import MINUTE, Clock
 from exporter.domain.registration import Registration
 from exporter.domain.timestamp import format_timestamp
@@ -48,7 +48,7 @@ class Actor:
 
     def may_act_for(self, node: str) -> bool:
         """Whether the credential is not another node's."""
-        return self.principal is None or self.principal.kind is not Kind.NODE or self.principal.name == node
+        return self.principal is None or self.principal.kind is not CredentialKind.NODE or self.principal.name == node
 
 
 LOCAL = Actor(otherwise="signal")

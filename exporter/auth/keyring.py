@@ -18,7 +18,7 @@ MAX_REMEMBERED = 100_000
 _log = logging.getLogger("aurora.auth")
 
 
-class Kind(enum.StrEnum):
+class CredentialKind(enum.StrEnum):
     """What a credential is for."""
 
     JOIN = "join"
@@ -33,14 +33,18 @@ class Kind(enum.StrEnum):
     """A user of web-config.yml: may do what needs no token, and read."""
 
 
-_FILES = {Kind.JOIN: "join_token_file", Kind.OPERATOR: "operator_token_file", Kind.READ: "read_token_file"}
+_FILES = {
+    CredentialKind.JOIN: "join_token_file",
+    CredentialKind.OPERATOR: "operator_token_file",
+    CredentialKind.READ: "read_token_file",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who showed a credential. `name`: the node's, the user's, or what the token is called in its file."""
 
-    kind: Kind
+    kind: CredentialKind
     name: str = ""
 
     def __str__(self) -> str:
@@ -49,7 +53,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class _Tokens:
-    by_kind: dict[Kind, tuple[Token, ...]] = field(default_factory=dict)
+    by_kind: dict[CredentialKind, tuple[Token, ...]] = field(default_factory=dict)
     known: tuple[tuple[bytes, Principal], ...] = ()
     derived: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     """A cache: nodes' tokens by name."""
@@ -115,7 +119,7 @@ class Keyring:
                 if len(tokens.derived) >= MAX_REMEMBERED:
                     tokens.derived.clear()
                 tokens.derived[name] = self._derive(name)
-            return Principal(Kind.NODE, name)
+            return Principal(CredentialKind.NODE, name)
         found = None
         for secret, principal in self._tokens.known:
             if hmac.compare_digest(secret, given):
@@ -124,18 +128,18 @@ class Keyring:
 
     def node_token(self, name: str) -> str | None:
         """The token of a node, derived from the current join token; None where there is no join token."""
-        joins = self._tokens.by_kind.get(Kind.JOIN)
+        joins = self._tokens.by_kind.get(CredentialKind.JOIN)
         return node_token(joins[0].secret, name) if joins else None
 
     def signers(self, name: str) -> list[tuple[Principal, str]]:
         """Who may sign an event about a node: the node itself, and operators."""
-        node = Principal(Kind.NODE, name)
+        node = Principal(CredentialKind.NODE, name)
         signers = [(node, token.decode("latin-1")) for token in self._derive(name)]
-        operators = self._tokens.by_kind.get(Kind.OPERATOR, ())
-        return signers + [(Principal(Kind.OPERATOR, token.label), token.secret) for token in operators]
+        operators = self._tokens.by_kind.get(CredentialKind.OPERATOR, ())
+        return signers + [(Principal(CredentialKind.OPERATOR, token.label), token.secret) for token in operators]
 
     def _derive(self, name: str) -> tuple[bytes, ...]:
-        joins = self._tokens.by_kind.get(Kind.JOIN, ())
+        joins = self._tokens.by_kind.get(CredentialKind.JOIN, ())
         return tuple(node_token(join.secret, name).encode("latin-1", "replace") for join in joins)
 
     def _read(self, auth: Auth) -> _Tokens:
@@ -143,8 +147,8 @@ class Keyring:
         # Noted before the files are read: a change meanwhile is noticed at the next look.
         self._seen = {path: seen(path) for path in paths.values()}
         faults: list[Fault] = []
-        by_kind: dict[Kind, tuple[Token, ...]] = {}
-        owners: dict[str, Kind] = {}
+        by_kind: dict[CredentialKind, tuple[Token, ...]] = {}
+        owners: dict[str, CredentialKind] = {}
         for kind, path in paths.items():
             try:
                 by_kind[kind] = read_tokens(path)

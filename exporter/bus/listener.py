@@ -29,7 +29,7 @@ from exporter.process.tasks import first_of
 from exporter.redislink.connecting import master_of, subscriber
 from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.parser import NOT_ENOUGH_DATA, parser_of
-from exporter.redislink.url import Kind, parse_redis_url
+from exporter.redislink.url import RedisScheme, parse_redis_url
 from exporter.telemetry.metrics import Telemetry
 
 CONNECT_SECONDS = 2.0
@@ -85,7 +85,7 @@ class BusListener:
             audit=audit,
             request_registration=request_registration,
         )
-        self._probe = ClusterProbe(self._url, channel, clock) if self._url.kind is Kind.CLUSTER else None
+        self._probe = ClusterProbe(self._url, channel, clock) if self._url.kind is RedisScheme.CLUSTER else None
         self._channels = (channel, self._probe.channel) if self._probe else (channel,)
         self._proven_ns = 0
         self._replies = 0

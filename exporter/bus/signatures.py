@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from exporter.auth.keyring import Keyring, Kind, Principal
+from exporter.auth.keyring import CredentialKind, Keyring, Principal
 from exporter.bus.events import Unreadable
 from exporter.domain.clock import MILLISECOND, MINUTE, SECOND, Clock
 from exporter.domain.command import Depart, Register
@@ -40,7 +40,7 @@ class SignatureCheck:
         self._required = required
         self._clock = clock
         self._started_ns = clock.monotonic_ns()
-        self._latest: dict[tuple[str, Kind], tuple[int, int]] = {}
+        self._latest: dict[tuple[str, CredentialKind], tuple[int, int]] = {}
         """When the last event of a signer about a node was sent (its clock, ms) and received (monotonic)."""
 
     def check(self, payload: bytes, event: Event) -> Principal | None:
@@ -77,7 +77,7 @@ class SignatureCheck:
                 found = principal
         return found
 
-    def _note(self, name: str, kind: Kind, at_ms: int) -> None:
+    def _note(self, name: str, kind: CredentialKind, at_ms: int) -> None:
         """Raise Unreadable unless the event is a new one: sent after the last one, and about now.
 
         About now is by our wall clock, or by the time since the last one: so no jump of our clock refuses a node. The

@@ -30,11 +30,12 @@ from exporter.client.documents import (
 from exporter.client.endpoint import DEFAULT_REGISTRY, REGISTRY_PORT, node_path, parse_endpoint
 from exporter.client.errors import NotARegistry, Refused, Unreachable
 from exporter.client.events import Event, parse_frames
-from exporter.client.http import HttpService, NoAnswer, Response
+from exporter.client.http import HttpService, NoAnswer
 from exporter.client.problems import problem_of
 from exporter.domain.backoff import Backoff
 from exporter.domain.clock import SECOND
 from exporter.domain.errors import Fault
+from exporter.domain.requestoutcome import Response
 
 T = TypeVar("T")
 TIMEOUT_SECONDS = 10.0

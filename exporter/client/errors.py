@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from exporter.client.endpoint import Endpoint
-from exporter.client.http import NoAnswer, Response
-from exporter.client.problems import Problem, retry_after_seconds
+from exporter.client.http import NoAnswer
+from exporter.client.problems import ProblemDocument, retry_after_seconds
 from exporter.domain.errors import AuroraError
-from exporter.domain.requestoutcome import UNKNOWN_NODE
+from exporter.domain.requestoutcome import UNKNOWN_NODE, Response
 
 
 class ClientError(AuroraError):
@@ -26,7 +26,7 @@ class Unreachable(ClientError):
 class Refused(ClientError):
     """The registry answered no. `status` is HTTP's; from 500 on, and with 429, the same request may succeed later."""
 
-    def __init__(self, response: Response, problem: Problem) -> None:
+    def __init__(self, response: Response, problem: ProblemDocument) -> None:
         super().__init__(problem.reason or f"the registry answered {response.status}")
         self.status = response.status
         self.problem = problem

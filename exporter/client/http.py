@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 from exporter.client.connection import TimedConnection
@@ -18,6 +17,7 @@ from exporter.client.credentials import Credentials
 from exporter.client.endpoint import Endpoint, parse_endpoint
 from exporter.domain.clock import SECOND
 from exporter.domain.duration import format_duration
+from exporter.domain.requestoutcome import Response
 
 MAX_BODY_BYTES = 512 * 2**20
 MAX_LINE_BYTES = 2**20
@@ -42,16 +42,6 @@ class NoAnswer(Exception):
     def __init__(self, cause: Cause, message: str) -> None:
         super().__init__(message)
         self.cause = cause
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A whole answer, whatever its status; header names in lower case."""
-
-    status: int
-    reason: str
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class HttpService:
@@ -212,4 +202,4 @@ def _whole(response: http.client.HTTPResponse, max_bytes: int) -> Response:
 
 def _head(response: http.client.HTTPResponse, body: bytes) -> Response:
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Response(response.status, response.reason, headers, body)
+    return Response(response.status, headers, body, response.reason)

@@ -10,11 +10,11 @@ import msgspec
 from exporter import __version__
 from exporter.client.credentials import Credentials
 from exporter.client.endpoint import REGISTRY_PORT, node_path, parse_endpoint
-from exporter.client.http import HttpService, NoAnswer, Response, no_answer
-from exporter.client.outcomes import refusal, unreachable
-from exporter.client.protocol import OK, Reply
+from exporter.client.http import Cause, HttpService, NoAnswer, no_answer
+from exporter.client.problems import problem_of, retry_after_seconds
 from exporter.client.workers import Workers
-from exporter.domain.requestoutcome import Outcome
+from exporter.domain.requestoutcome import OK, Outcome, Reply, Response, outcome_of
+from exporter.domain.text import shown
 
 TIMEOUT_SECONDS = 5.0
 GRACE_SECONDS = 0.5
@@ -23,6 +23,10 @@ REGISTERED = (200, 201)
 STATUS_OK = 200
 NO_CONTENT = 204
 _ANONYMOUS = Credentials()
+_NEXT_STEP = {
+    Cause.HOST_NAME: ": check it, and the resolver",
+    Cause.TLS: ": for a private authority, AURORA_CA_FILE names its certificate; http:// is for a registry without TLS",
+}
 
 
 class HttpClient:
@@ -61,12 +65,12 @@ class HttpClient:
         if isinstance(response, Reply):
             return response
         if response.status not in REGISTERED:
-            return refusal(response, self.endpoint)
+            return _refusal(response, self.endpoint)
         try:
             interval = msgspec.json.decode(response.body, type=_Registered).heartbeat_interval_seconds
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return refusal(response, self.endpoint)
-        return Reply(Outcome.OK, heartbeat_interval_seconds=interval)
+            return _refusal(response, self.endpoint)
+        return Reply(Outcome.OK, document={"heartbeat_interval_seconds": interval})
 
     async def heartbeat(self, node: str, report: Mapping[str, Any]) -> Reply:
         """OK, or UNKNOWN, DEPARTED, ... with the registry's reason."""
@@ -83,7 +87,7 @@ class HttpClient:
         response = await self._ask("PUT" if leave else "DELETE", f"{node_path(node)}/{phase}", leave)
         if isinstance(response, Reply):
             return response
-        return OK if response.status == STATUS_OK else refusal(response, self.endpoint)
+        return OK if response.status == STATUS_OK else _refusal(response, self.endpoint)
 
     async def aclose(self) -> None:
         """Close the connections that nobody uses; the others close when their calls end."""
@@ -94,7 +98,7 @@ class HttpClient:
         response = await self._ask(method, path, body)
         if isinstance(response, Reply):
             return response
-        return OK if response.status == NO_CONTENT or _is_partial(response) else refusal(response, self.endpoint)
+        return OK if response.status == NO_CONTENT or _is_partial(response) else _refusal(response, self.endpoint)
 
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Response | Reply:
         content = None if body is None else msgspec.json.encode(body)
@@ -103,9 +107,9 @@ class HttpClient:
                 lambda: self._http.request(method, path, content), within=self._timeout + GRACE_SECONDS
             )
         except NoAnswer as error:
-            return unreachable(error, self.endpoint)
+            return _unreachable(error, self.endpoint)
         except TimeoutError as error:
-            return unreachable(no_answer(error, self._timeout), self.endpoint)
+            return _unreachable(no_answer(error, self._timeout), self.endpoint)
 
 
 class _Registered(msgspec.Struct):
@@ -124,3 +128,25 @@ def _is_partial(response: Response) -> bool:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return response.status == STATUS_OK
+
+
+def _refusal(response: Response, endpoint: str) -> Reply:
+    """What a response that is no success means.
+
+    What no registry of ours says is UNAVAILABLE: a proxy whose registry is down, or the login page of a hotel's
+    network, is gone in a while.
+    """
+    status, problem = response.status, problem_of(response)
+    if problem is None:
+        moved = response.headers.get("location")
+        pointer = f" and points to {shown(moved)}" if moved else ""
+        return Reply(
+            Outcome.UNAVAILABLE, f"{endpoint} answers {status}{pointer}, which no registry says: check the address"
+        )
+    reason = problem.reason or f"{endpoint} answers {status}"
+    return Reply(outcome_of(status, problem.type), reason, retry_after_seconds(response))
+
+
+def _unreachable(error: NoAnswer, endpoint: str) -> Reply:
+    """Why no answer came."""
+    return Reply(Outcome.UNREACHABLE, f"{endpoint}: {error}{_NEXT_STEP.get(error.cause, '')}")

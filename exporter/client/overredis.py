@@ -8,13 +8,12 @@ from typing import Any
 
 import msgspec
 
-from exporter.client.protocol import OK, Reply
 from exporter.domain.eventnames import CHANNEL, DEREGISTER, HEARTBEAT, REGISTER
-from exporter.domain.requestoutcome import Outcome
+from exporter.domain.requestoutcome import OK, Outcome, Reply
 from exporter.domain.text import shown
 from exporter.redislink.connecting import TIMEOUT_SECONDS, connect
 from exporter.redislink.errors import REDIS_ERRORS, explain
-from exporter.redislink.url import Kind, parse_redis_url
+from exporter.redislink.url import RedisScheme, parse_redis_url
 
 
 class RedisClient:
@@ -66,7 +65,7 @@ class RedisClient:
                 listeners = await self._client.publish(self._channel, payload)
         except REDIS_ERRORS as error:
             return Reply(Outcome.UNREACHABLE, explain(error, self._url))
-        if not listeners and self._url.kind is not Kind.CLUSTER:
+        if not listeners and self._url.kind is not RedisScheme.CLUSTER:
             return Reply(
                 Outcome.UNAVAILABLE,
                 f"nobody listens on {shown(self._channel)} of {self._url.safe}: "

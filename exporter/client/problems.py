@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from exporter.client.http import Response
 from exporter.domain.errors import Fault
+from exporter.domain.requestoutcome import Response
 
 PROBLEM = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ProblemDocument:
     """What a problem document says; `errors` name the fields at fault."""
 
     type: str = ""
@@ -39,16 +39,16 @@ class _Shape(msgspec.Struct):
     errors: list[_FaultShape] = []
 
 
-def problem_of(response: Response) -> Problem | None:
+def problem_of(response: Response) -> ProblemDocument | None:
     """The problem that the response is; None where it is no problem document, or one that cannot be read."""
     if not response.headers.get("content-type", "").startswith(PROBLEM):
         return None
     try:
         shape = msgspec.json.decode(response.body, type=_Shape)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Problem()
+        return ProblemDocument()
     faults = tuple(Fault(fault.field, fault.message) for fault in shape.errors if fault.message)
-    return Problem(shape.type, shape.title, shape.detail, faults)
+    return ProblemDocument(shape.type, shape.title, shape.detail, faults)
 
 
 def retry_after_seconds(response: Response) -> float | None:

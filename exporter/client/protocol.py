@@ -3,31 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-from exporter.domain.requestoutcome import Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The registry's answer, or what takes its place where none came."""
-
-    outcome: Outcome
-    reason: str = ""
-    """A sentence for people without its full stop: what is wrong and what to do. Empty where it was received."""
-    retry_after_seconds: float | None = None
-    """When the registry thinks that it is worth trying again, if it said so."""
-    heartbeat_interval_seconds: float | None = None
-    """How often the registry expects heartbeats; only HTTP answers to a registration say so."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether all is well."""
-        return self.outcome is Outcome.OK
-
-
-OK = Reply(Outcome.OK)
+from exporter.domain.requestoutcome import Reply
 
 
 class RegistryClient(Protocol):

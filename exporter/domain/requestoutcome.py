@@ -1,4 +1,4 @@
-"""What comes of a request to a registry, classified by what its sender should do next.
+"""A request's response, and what comes of it, classified by what its sender should do next.
 
 The agent takes this with it, so it needs no more than Python 3.9.
 """
@@ -6,6 +6,23 @@ The agent takes this with it, so it needs no more than Python 3.9.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Response(NamedTuple):
+    """A whole HTTP response, whatever its status; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    reason: str = ""
+    """The phrase beside the status, where the reader keeps it."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is a success."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's successes
 
 
 class Outcome(enum.Enum):
@@ -26,6 +43,29 @@ class Outcome(enum.Enum):
     """No answer came, or none in time: it may have been received or not, and is safe to repeat."""
 
 
+class Reply(NamedTuple):
+    """The registry's answer, or what takes its place where none came."""
+
+    outcome: Outcome
+    reason: str = ""
+    """A sentence for people without its full stop: what is wrong and what to do. Empty where it was received."""
+    retry_after_seconds: float | None = None
+    """When the registry thinks that it is worth trying again, if it said so."""
+    document: Mapping[str, Any] = {}
+    """What the registry answered, where its sender needs it."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the registry took the request."""
+        return self.outcome is Outcome.OK
+
+    @property
+    def heartbeat_interval_seconds(self) -> Any:
+        """How often the registry expects heartbeats; only HTTP answers to a registration say so. None elsewhere."""
+        return self.document.get("heartbeat_interval_seconds")
+
+
+OK = Reply(Outcome.OK)
 UNKNOWN_NODE = "urn:aurora:problem:unknown-node"
 """The type of the problem that UNKNOWN is."""
 _BY_STATUS = {404: Outcome.UNKNOWN, 409: Outcome.CONFLICT, 410: Outcome.DEPARTED}

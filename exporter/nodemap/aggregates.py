@@ -8,11 +8,10 @@ from exporter.domain.node import Node, NodeRecord
 from exporter.domain.site import SiteRule
 from exporter.domain.status import Status, Thresholds
 from exporter.nodemap.disruption import RecentlyOffline
-from exporter.nodemap.meshtime import MeshTime
 from exporter.nodemap.renames import Renames
 from exporter.nodemap.suppression import Disruptions
+from exporter.nodemap.timelines import MeshTime, WallTime
 from exporter.nodemap.totals import Totals
-from exporter.nodemap.walltime import WallTime
 
 
 class Aggregates:

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from exporter.domain.node import Node
 from exporter.domain.status import Status
 from exporter.domain.transition import Transition
-from exporter.nodemap.meshtime import MeshTime
-from exporter.nodemap.walltime import WallTime
+from exporter.nodemap.timelines import MeshTime, WallTime
 
 MAX_RECENT = 10_000
 

@@ -64,7 +64,7 @@ def _merge_node(node_map: NodeMap, stored: StoredNode, late: list[Node]) -> None
         return
     node = _adopt_node(node_map, stored, late)
     if node.record.revision_ns > stored.record.revision_ns:
-        node_map.pending.keep(node.record, retold=True)
+        node_map.pending.keep(node.record, rewrite=True)
     if node_map.mesh_time.at(node.last_heartbeat_ns) > stored.last_heartbeat.stamp_ns:
         node_map.pending.note_heartbeat(node)
 
@@ -261,9 +261,12 @@ def _adopt_transition(node_map: NodeMap, transition: Transition, late: list[Node
     if node is None:
         return
     if transition.to is Status.ACTIVE and node.transport is Transport.BUS and node_map.pending.has_heartbeat(node):
-        # One was saved with it, and all receive from the bus: ours is the same, or hardly later.
+        # One was saved with it, and all receive from the bus: ours is the same, or hardly later. The one that the node
+        # is back by may have waited here for as long as a heartbeat on the bus may.
         node_map.pending.forget_heartbeat(node)
-        if node_map.mesh_time.at(node.last_heartbeat_ns) - transition.stamp_ns >= SAME_HEARTBEAT_NS:
+        is_first = node.last_heartbeat_ns == node.status_since_ns
+        same_ns = max(SAME_HEARTBEAT_NS, node_map.thresholds.gap if is_first else 0)
+        if node_map.mesh_time.at(node.last_heartbeat_ns) - transition.stamp_ns >= same_ns:
             node_map.pending.note_heartbeat(node)
     is_latest = transition.sequence > node.record.epoch and transition.sequence >= node.sequence_now
     if is_latest and node_map.adopt_transition(node, transition):
@@ -276,7 +279,7 @@ def _write_again_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Sn
     for ours in _steps([*node_map.nodes()]):
         for node in ours:
             if node.name not in recorded and node_map.find(node.name) is node:
-                pending.keep(node.record, retold=True)
+                pending.keep(node.record, rewrite=True)
                 pending.note_heartbeat(node)
         yield
     stored_tombstones = {tombstone.name: tombstone.revision_ns for tombstone in snapshot.tombstones}
@@ -284,7 +287,7 @@ def _write_again_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Sn
         for tombstone in gone:
             missing = stored_tombstones.get(tombstone.name, 0) < tombstone.revision_ns
             if missing and node_map.departed.get(tombstone.name) is tombstone:
-                pending.keep(tombstone, retold=True)
+                pending.keep(tombstone, rewrite=True)
         yield
 
 

@@ -28,15 +28,14 @@ from exporter.nodemap.deadlines import NodeDeadlines
 from exporter.nodemap.freshness import Freshness
 from exporter.nodemap.history import RecentTransitions, TransitionRecorder
 from exporter.nodemap.intake import HeartbeatIntake
-from exporter.nodemap.meshtime import MeshTime
 from exporter.nodemap.paths import Path, Paths
 from exporter.nodemap.pending import PendingChanges
 from exporter.nodemap.queues import Queue, Queues
 from exporter.nodemap.reports import is_clone
 from exporter.nodemap.room import Room
 from exporter.nodemap.timekeeping import Timekeeper
+from exporter.nodemap.timelines import MeshTime, WallTime
 from exporter.nodemap.tombstones import Tombstones
-from exporter.nodemap.walltime import WallTime
 
 _ACTIVE, _WARNING = Status.ACTIVE, Status.WARNING
 _STATUS, _SUPPRESSION = Change.STATUS, Change.SUPPRESSION

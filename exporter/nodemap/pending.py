@@ -41,7 +41,7 @@ class PendingChanges:
     """Recorded before, and lost by the store."""
     bases: dict[str, int] = field(default_factory=dict)
     """Of records, the revision that the store had before them; of those that it may have lost, nothing."""
-    retold: set[str] = field(default_factory=set)
+    rewrites: set[str] = field(default_factory=set)
     """Nodes whose record or tombstone the store had before, and lost: nobody else needs to know of it."""
     dropped: int = 0
     """Transitions that waited for the store too long, and will never be recorded."""
@@ -65,18 +65,18 @@ class PendingChanges:
         """How many there are."""
         return len(self.transitions) + len(self.left)
 
-    def keep(self, result: NodeRecord | Tombstone, base_ns: int | None = None, *, retold: bool = False) -> None:
-        """A node's record is new or changed, or the node is gone; `retold`: that is no news.
+    def keep(self, result: NodeRecord | Tombstone, base_ns: int | None = None, *, rewrite: bool = False) -> None:
+        """A node's record is new or changed, or the node is gone. `rewrite`: the store lost it; nobody is notified.
 
         `base_ns`: the revision that the store has, unless a change of the record waits already.
         """
         name = result.name
         if base_ns is not None and name not in self.records:
             self.bases[name] = base_ns
-        if not retold:
-            self.retold.discard(name)
+        if not rewrite:
+            self.rewrites.discard(name)
         elif name not in self.records and name not in self.tombstones:
-            self.retold.add(name)
+            self.rewrites.add(name)
         if isinstance(result, Tombstone):
             self.forget_record(name)
             self.tombstones[name] = result
@@ -112,8 +112,8 @@ class PendingChanges:
         transitions may be left to others. `is_needless`: a transition that need not be recorded any more.
         """
         taken = PendingChanges(_take(self.records, at_most), _take(self.tombstones, at_most))
-        taken.retold = self.retold & (taken.records.keys() | taken.tombstones.keys())
-        self.retold -= taken.retold
+        taken.rewrites = self.rewrites & (taken.records.keys() | taken.tombstones.keys())
+        self.rewrites -= taken.rewrites
         taken.bases = {name: self.bases.pop(name) for name in taken.records if name in self.bases}
         if not self.records and not self.tombstones:
             taken.transitions = self._take_transitions(at_most, now_ns, is_needless)
@@ -184,7 +184,7 @@ class PendingChanges:
                 self.bases.pop(name, None)
         self.records.update((name, record) for name, record in taken.records.items() if name not in changed)
         self.tombstones.update((name, gone) for name, gone in taken.tombstones.items() if name not in changed)
-        self.retold |= taken.retold - changed
+        self.rewrites |= taken.rewrites - changed
         self.transitions[:0] = taken.transitions
         for node in taken.heartbeats:
             self.note_heartbeat(node)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from exporter.domain.node import Node
 from exporter.domain.status import Status
-from exporter.nodemap.meshtime import MeshTime
+from exporter.nodemap.timelines import MeshTime
 
 
 class Renames:

@@ -16,6 +16,9 @@ from exporter.domain.transition import Transition
 
 PATIENCE = 5 * SECOND
 """So long a transition is left to others that go on recording, though the one that it falls to may have ended."""
+LULL = 1 * SECOND
+"""Others that recorded nothing for so long do not go on. Looks come much closer while we write one batch after the
+other, and what others wrote waits to be read meanwhile."""
 
 
 class Share:
@@ -39,8 +42,10 @@ class LeftToOthers:
         self.heartbeats: set[Node] = set()
         """Who is back by one of the transitions: who records that writes the heartbeat too, which all receive."""
         self.progress = False
-        """Whether others recorded some between the last two looks, so that it is worth while to leave them the rest."""
+        """Whether others recorded some of late, as of the last look: then it is worth while to leave them the rest."""
         self._recorded = False
+        """Since the last look."""
+        self._recorded_ns = 0
         self._waiting: dict[tuple[str, int], tuple[int, Transition]] = {}
         """By node and number, oldest first: since when, and what."""
 
@@ -68,9 +73,10 @@ class LeftToOthers:
 
     def look(self, now_ns: int) -> None:
         """See whether others go on."""
+        if self._recorded:
+            self._recorded, self._recorded_ns = False, now_ns
         oldest_ns = next((since_ns for since_ns, _ in self._waiting.values()), now_ns)
-        self.progress = self._recorded and now_ns - oldest_ns < PATIENCE
-        self._recorded = False
+        self.progress = now_ns - max(oldest_ns, self._recorded_ns) < LULL and now_ns - oldest_ns < PATIENCE
 
     def take(self, at_most: int) -> list[Transition]:
         """The oldest: they are not left to others any more."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from exporter.domain.lifecycle import Phase
 from exporter.domain.node import Disruption, Node, Scope
 from exporter.domain.status import Status, Thresholds
+from exporter.nodemap.timelines import WallTime
 from exporter.nodemap.totals import MESH, Totals
-from exporter.nodemap.walltime import WallTime
 
 _ACTIVE, _OFFLINE, _IN_SERVICE = Status.ACTIVE, Status.OFFLINE, Phase.IN_SERVICE
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.domain.node import Removal, Tombstone
 from exporter.domain.status import Thresholds
-from exporter.nodemap.meshtime import MeshTime
+from exporter.nodemap.timelines import MeshTime
 
 LATE_INTERVALS = 2
 """For so many heartbeat intervals the late heartbeats of a departed node are ignored."""

@@ -30,14 +30,12 @@ RETRY_SECONDS = (0.5, 30.0)
 MAX_BODY_BYTES = 65_536
 MAX_ANSWER = 512
 """Bytes of a refusal that are read, for the log."""
-SUCCESS = 2
-"""Hundreds of the status codes that say that all is well. Source: Prometheus' notifier."""
 HOPELESS = frozenset({400, 413, 422})
 """What Alertmanager, or a proxy before it, says of alerts that it will not take when they come again either."""
 log = logging.getLogger("aurora.alertmanager")
 
 
-class _Refused(Exception):
+class _AlertsRefused(Exception):
     """It answered that it did not take them."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -45,7 +43,7 @@ class _Refused(Exception):
         self.status = status
 
 
-class Alertmanager:
+class AlertmanagerClient:
     """Sends to one Alertmanager, by its v2 API. It holds up nobody: what was not sent yet waits, the latest of each."""
 
     def __init__(
@@ -120,8 +118,8 @@ class Alertmanager:
         body = self._body(sending.values())
         try:
             await asyncio.get_running_loop().run_in_executor(thread, self._post, body)
-        except (NoAnswer, _Refused) as error:
-            if isinstance(error, _Refused) and error.status in HOPELESS:
+        except (NoAnswer, _AlertsRefused) as error:
+            if isinstance(error, _AlertsRefused) and error.status in HOPELESS:
                 self._drop(len(sending), str(error))
             else:
                 # Behind what came meanwhile, which is later; and nothing is retried that was overtaken.
@@ -137,8 +135,8 @@ class Alertmanager:
 
     def _post(self, body: bytes) -> None:
         response = self._http.request("POST", "/api/v2/alerts", body)
-        if response.status // 100 != SUCCESS:
-            raise _Refused(response.status, response.body[:MAX_ANSWER].decode(errors="replace").strip())
+        if not response.ok:
+            raise _AlertsRefused(response.status, response.body[:MAX_ANSWER].decode(errors="replace").strip())
 
     def _body(self, alerts: Iterable[Alert]) -> bytes:
         now_ns = self._clock.wall_ns()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Self
 
-from exporter.alerting.setting import NON_PRODUCTION, RUNBOOKS
+from exporter.alerting.parameters import NON_PRODUCTION, RUNBOOKS
 from exporter.domain.lifecycle import Phase
 from exporter.domain.node import Node
 from exporter.domain.status import Status

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.alerting.setting import Setting
+from exporter.alerting.parameters import RuleParameters
 
 LAG_SCRAPES = 2
 """The rules see a return late by so much at most: the age of a scrape, and of an evaluation."""
@@ -15,12 +15,12 @@ class Episodes:
     for one incident.
     """
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: RuleParameters) -> None:
         self._running: dict[str, dict[str, int]] = {}
         self._kept: dict[tuple[str, str], int] = {}
         self.reconfigure(setting)
 
-    def reconfigure(self, setting: Setting) -> None:
+    def reconfigure(self, setting: RuleParameters) -> None:
         """The rules wait like this."""
         # They wait for longer than this, and believe in an end a scrape later: half of it is safe.
         self._may_fire_after_ns = setting.node_wait_ns // 2

@@ -6,12 +6,11 @@ import asyncio
 import socket
 from dataclasses import replace
 
-from exporter.alerting.setting import Setting
+from exporter.alerting.parameters import RuleParameters
 from exporter.domain.clock import Clock
-from exporter.domain.config import Alertmanager as Alertmanagers
-from exporter.domain.config import Config
+from exporter.domain.config import Alertmanager, Config
 from exporter.nodemap.nodemap import NodeMap
-from exporter.notifier.alertmanager import Alertmanager
+from exporter.notifier.alertmanager import AlertmanagerClient
 from exporter.notifier.tracker import AlertTracker, lifetime_ns
 from exporter.process.tasks import end_tasks
 from exporter.telemetry.metrics import Telemetry
@@ -22,21 +21,21 @@ class Notifier:
 
     def __init__(self, configuration: Config, *, shared: bool, telemetry: Telemetry, clock: Clock) -> None:
         """`shared`: other registries share the store."""
-        self._settings = Alertmanagers()
-        self._rules = Setting.of(configuration)
+        self._settings = Alertmanager()
+        self._rules = RuleParameters.of(configuration)
         self._source = _own_url(configuration.web.listen_address)
         self._shared = shared
         self._telemetry = telemetry
         self._clock = clock
         self._book: AlertTracker | None = None
-        self._alertmanagers: dict[str, Alertmanager] = {}
+        self._alertmanagers: dict[str, AlertmanagerClient] = {}
         self._reconfigured = asyncio.Event()
         telemetry.watch_notifications(lambda: sum(each.waiting for each in self._alertmanagers.values()))
         self.reconfigure(configuration)
 
     def reconfigure(self, configuration: Config) -> None:
         """Send to these from now on. New ones get all that fires; removed ones get nothing more."""
-        settings, self._rules = configuration.alertmanager, Setting.of(configuration)
+        settings, self._rules = configuration.alertmanager, RuleParameters.of(configuration)
         same = replace(settings, urls=()) == replace(self._settings, urls=())
         kept = self._alertmanagers if same else {}
         if self._book:
@@ -62,7 +61,7 @@ class Notifier:
 
     async def run(self) -> None:
         """Send until cancelled; what fires then expires, or is taken up by the next start."""
-        running: dict[Alertmanager, asyncio.Task[None]] = {}
+        running: dict[AlertmanagerClient, asyncio.Task[None]] = {}
         try:
             while True:
                 self._reconfigured.clear()
@@ -78,8 +77,8 @@ class Notifier:
         finally:
             await end_tasks(running.values())
 
-    def _new(self, url: str) -> Alertmanager:
-        return Alertmanager(
+    def _new(self, url: str) -> AlertmanagerClient:
+        return AlertmanagerClient(
             url,
             self._settings.external_labels,
             source=self._source,

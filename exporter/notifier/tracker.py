@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exporter.alerting.setting import Setting
+from exporter.alerting.parameters import RuleParameters
 from exporter.domain.clock import SECOND
 from exporter.domain.node import Node
 from exporter.domain.status import Status
@@ -27,7 +27,7 @@ class _SentAlert:
     """When it was last sent (monotonic)."""
 
 
-def lifetime_ns(setting: Setting) -> int:
+def lifetime_ns(setting: RuleParameters) -> int:
     """How long an alert lives after it was sent last."""
     return LIFETIME_SCRAPES * setting.scrape_interval
 
@@ -43,7 +43,7 @@ class AlertTracker:
     `lifetime_ns`, as theirs goes on for `keep_firing_for`: the end is theirs.
     """
 
-    def __init__(self, node_map: NodeMap, *, shared: bool, setting: Setting) -> None:
+    def __init__(self, node_map: NodeMap, *, shared: bool, setting: RuleParameters) -> None:
         """`shared`: other registries may be on the same store. `setting`: what the rules wait for."""
         self._map = node_map
         self._shared = shared
@@ -64,7 +64,7 @@ class AlertTracker:
         """Follow the map no longer. What was sent expires."""
         self._map.listeners.remove(self._note)
 
-    def reconfigure(self, setting: Setting) -> None:
+    def reconfigure(self, setting: RuleParameters) -> None:
         """Wait as these rules do from now on."""
         self._episodes.reconfigure(setting)
         self._setting = setting

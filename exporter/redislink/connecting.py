@@ -16,7 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from exporter.redislink.errors import REDIS_ERRORS
 from exporter.redislink.parser import BoundedParser
-from exporter.redislink.url import Kind, RedisUrl, parse_redis_url
+from exporter.redislink.url import RedisScheme, RedisUrl, parse_redis_url
 
 TIMEOUT_SECONDS = 0.8
 """How long a connection, and each answer on it, may take."""
@@ -32,7 +32,7 @@ def connect(url: RedisUrl | str, *, timeout: float = TIMEOUT_SECONDS) -> Redis |
     Behind Sentinels the connection follows the master. Close it with `aclose`.
     """
     url = parse_redis_url(url) if isinstance(url, str) else url
-    if url.kind is not Kind.CLUSTER:
+    if url.kind is not RedisScheme.CLUSTER:
         return subscriber(url, timeout=timeout)
     options = _options(url, timeout)
     nodes = [ClusterNode(host, port) for host, port in url.hosts]
@@ -53,12 +53,12 @@ def subscriber(url: RedisUrl | str, *, timeout: float = TIMEOUT_SECONDS) -> Redi
     """
     url = parse_redis_url(url) if isinstance(url, str) else url
     options = _options(url, timeout)
-    if url.kind is Kind.SENTINEL:
+    if url.kind is RedisScheme.SENTINEL:
         return Redis.from_pool(_sentinel_pool(url, options, timeout))
-    if url.kind is Kind.CLUSTER:
+    if url.kind is RedisScheme.CLUSTER:
         pool = ConnectionPool(connection_class=AnyNodeConnection, nodes=url.hosts, **options)
         return Redis.from_pool(pool)
-    if url.kind is Kind.TLS:
+    if url.kind is RedisScheme.TLS:
         options |= {"connection_class": SSLConnection, **url.options}
     host, port = url.hosts[0]
     return Redis.from_pool(ConnectionPool(host=host, port=port, db=url.db, **options))

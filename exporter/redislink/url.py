@@ -23,7 +23,7 @@ _SERVICE = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 _DB = re.compile(r"\d{1,5}", re.ASCII)
 
 
-class Kind(enum.StrEnum):
+class RedisScheme(enum.StrEnum):
     """How the server that holds the data is found; the value is the URL's scheme."""
 
     PLAIN = "redis"
@@ -32,11 +32,11 @@ class Kind(enum.StrEnum):
     CLUSTER = "redis+cluster"
 
 
-OPTIONS: dict[Kind, frozenset[str]] = {
-    Kind.PLAIN: frozenset(),
-    Kind.TLS: frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}),
-    Kind.SENTINEL: frozenset({"sentinel_username", "sentinel_password"}),
-    Kind.CLUSTER: frozenset(),
+OPTIONS: dict[RedisScheme, frozenset[str]] = {
+    RedisScheme.PLAIN: frozenset(),
+    RedisScheme.TLS: frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}),
+    RedisScheme.SENTINEL: frozenset({"sentinel_username", "sentinel_password"}),
+    RedisScheme.CLUSTER: frozenset(),
 }
 """What may stand after the `?`: redis-py's own names; Sentinels have passwords of their own, or none."""
 
@@ -45,7 +45,7 @@ OPTIONS: dict[Kind, frozenset[str]] = {
 class RedisUrl:
     """A Redis URL, taken apart. Neither `str` nor `repr` show a secret."""
 
-    kind: Kind
+    kind: RedisScheme
     hosts: tuple[tuple[str, int], ...]
     """The server; of a Sentinel URL the Sentinels, of a cluster the nodes to ask first."""
     db: int = 0
@@ -74,9 +74,9 @@ class RedisUrl:
 def parse_redis_url(text: str) -> RedisUrl:
     """Take a URL apart; Invalid says what was expected and shows the URL without its password."""
     match = _URL.fullmatch(text)
-    if match is None or match["scheme"] not in set(Kind):
+    if match is None or match["scheme"] not in set(RedisScheme):
         raise _refused(text, f"expected {KINDS}")
-    kind = Kind(match["scheme"])
+    kind = RedisScheme(match["scheme"])
     username, password = _login(text, match["netloc"])
     if "@" in match["path"] + (match["query"] or ""):
         raise _refused(text, "expected '/', '?', '#' and '@' in a password to be written as %2F, %3F, %23 and %40")
@@ -93,34 +93,34 @@ def _login(text: str, netloc: str) -> tuple[str, str]:
     return unquote(username), unquote(password)
 
 
-def _hosts(text: str, kind: Kind, netloc: str) -> tuple[tuple[str, int], ...]:
-    default = SENTINEL_PORT if kind is Kind.SENTINEL else REDIS_PORT
+def _hosts(text: str, kind: RedisScheme, netloc: str) -> tuple[tuple[str, int], ...]:
+    default = SENTINEL_PORT if kind is RedisScheme.SENTINEL else REDIS_PORT
     hosts = []
     for part in netloc.split(","):
         match = _HOST.fullmatch(part)
         if match is None or not 0 < int(match["port"] or default) <= MAX_PORT:
             raise _refused(text, f"expected host:port, with a port from 1 to {MAX_PORT}")
         hosts.append((match["host"].strip("[]"), int(match["port"] or default)))
-    if len(hosts) > 1 and kind in {Kind.PLAIN, Kind.TLS}:
+    if len(hosts) > 1 and kind in {RedisScheme.PLAIN, RedisScheme.TLS}:
         raise _refused(text, f"expected one host:port after {kind}://, got {len(hosts)}")
     return tuple(hosts)
 
 
-def _path(text: str, kind: Kind, path: str) -> tuple[str, int]:
+def _path(text: str, kind: RedisScheme, path: str) -> tuple[str, int]:
     """The service and the database."""
     service, rest = "", path.removeprefix("/")
-    if kind is Kind.SENTINEL:
+    if kind is RedisScheme.SENTINEL:
         service, _, rest = rest.partition("/")
         if not _SERVICE.fullmatch(service):
             raise _refused(text, "expected the master's service name after the Sentinels, as in /mymaster")
-    if kind is Kind.CLUSTER and rest:
+    if kind is RedisScheme.CLUSTER and rest:
         raise _refused(text, f"expected nothing after a cluster's hosts (it has no databases), got {shown(path)}")
     if rest and not _DB.fullmatch(rest):
         raise _refused(text, f"expected the number of a database, as in /0, got {shown(rest)}")
     return service, int(rest or 0)
 
 
-def _options(text: str, kind: Kind, query: str) -> dict[str, str]:
+def _options(text: str, kind: RedisScheme, query: str) -> dict[str, str]:
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
     except ValueError:

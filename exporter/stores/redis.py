@@ -18,7 +18,7 @@ from exporter.domain.transition import Transition
 from exporter.redislink.url import RedisUrl
 from exporter.stores import rediscodec as codec
 from exporter.stores.base import Batch, OnRejected, Recent, Saved, Snapshot
-from exporter.stores.redisdata import RedisData, Unusable
+from exporter.stores.redisdata import RedisData, UnusableStore
 from exporter.stores.redisscripts import PERSISTENCE, SAVE
 from exporter.stores.rules import MAX_TRANSITIONS, newest_first
 
@@ -56,7 +56,7 @@ class RedisStore:
         self._client = self._data.client
         self._save = self._client.register_script(SAVE)
         self._persistence = self._client.register_script(PERSISTENCE)
-        self._known: codec.State | None = None
+        self._known: codec.RedisState | None = None
         """What stood in Redis when it was last loaded."""
         self.changes_taken = 0
 
@@ -116,7 +116,7 @@ class RedisStore:
         """Write something small, and look for changes: either may be refused for long while all else works."""
         async with self._data.asking():
             await self._client.set(codec.PROBE, self._origin, px=PROBE_MILLISECONDS)
-        with contextlib.suppress(Unusable):  # The next load puts right what stands there.
+        with contextlib.suppress(UnusableStore):  # The next load puts right what stands there.
             async with self._data.asking():
                 await self._client.xread({codec.CHANGES: "$"}, count=1)
 
@@ -236,7 +236,7 @@ class RedisStore:
                         await self._client.hset(codec.PEERS, self.instance, 0)
         await self._client.aclose()
 
-    def _loaded(self) -> codec.State:
+    def _loaded(self) -> codec.RedisState:
         if self._known is None:
             raise StoreUnavailable(f"Redis at {self.url.safe}: nothing was loaded from it yet")
         return self._known
@@ -249,7 +249,7 @@ class RedisStore:
 def _refusing() -> Iterator[None]:
     try:
         yield
-    except Unusable as error:
+    except UnusableStore as error:
         raise StoreRefused(str(error)) from error
 
 

@@ -64,7 +64,7 @@ _decode_transition = msgspec.json.Decoder(Transition).decode
 _decode_mark = msgspec.json.Decoder(Mark).decode
 
 
-class State(NamedTuple):
+class RedisState(NamedTuple):
     """What stands in Redis at one moment, and who it is."""
 
     dataset: str
@@ -87,11 +87,11 @@ def history_of_format_1(name: str) -> str:
     return f"{PREFIX}transitions:{name}"
 
 
-def read_state(answer: list[bytes]) -> State:
+def read_state(answer: list[bytes]) -> RedisState:
     """What the script STATE answered."""
     dataset, run, last, seconds, microseconds, max_memory, policy = (cell.decode(errors="replace") for cell in answer)
     time_ns = (int(seconds) * 1_000_000 + int(microseconds)) * 1_000
-    return State(dataset, run, int(last.partition("-")[0]), time_ns, int(max_memory), policy)
+    return RedisState(dataset, run, int(last.partition("-")[0]), time_ns, int(max_memory), policy)
 
 
 def read_mesh_time(value: bytes | None) -> int:

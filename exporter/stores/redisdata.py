@@ -42,7 +42,7 @@ Value = TypeVar("Value")
 _log = logging.getLogger("aurora.store")
 
 
-class Unusable(StoreUnavailable):
+class UnusableStore(StoreUnavailable):
     """What is there is not ours, or cannot be read: a registry that starts refuses it."""
 
 
@@ -60,7 +60,7 @@ class RedisData:
         self._types_script = self.client.register_script(TYPES)
         self._upgrade_script = self.client.register_script(UPGRADE)
 
-    async def load(self, known: codec.State) -> Snapshot:
+    async def load(self, known: codec.RedisState) -> Snapshot:
         """Everything, in parts, so that neither Redis nor we are held up; raises DatasetLost if it changed hands."""
         marks = await self._load_marks(await self._mesh_ns() or known.time_ns)
         mark = max(marks.values(), key=lambda each: each.alive_ns, default=None)
@@ -75,7 +75,7 @@ class RedisData:
         snapshot = await asyncio.to_thread(_snapshot, records, tombstones, heartbeats, recorded, mark)
         return replace(snapshot, alive={instance: each.alive_ns for instance, each in marks.items()})
 
-    async def adopt(self) -> codec.State:
+    async def adopt(self) -> codec.RedisState:
         """Whose data is there, in a format of ours; an empty Redis gets a dataset id."""
         await self._check_types()
         state = await self.state()
@@ -88,7 +88,7 @@ class RedisData:
             await self._upgrade_from_1(state.dataset)
             return await self.adopt()
         if version != FORMAT:
-            raise Unusable(
+            raise UnusableStore(
                 f"Redis at {self.url.safe} cannot be used: its format is {version!r}, and this version of the registry "
                 f"knows {FORMAT!r}: install the version that wrote it again, or name another database"
             )
@@ -107,7 +107,7 @@ class RedisData:
             await self.client.set(codec.DATASET, f"{FORMAT}:{dataset.partition(':')[2]}")
         _log.info("the store was upgraded", extra={"redis": self.url.safe, "format": FORMAT})
 
-    async def state(self) -> codec.State:
+    async def state(self) -> codec.RedisState:
         """What stands there now: whose data, which process, the last change, the clock."""
         async with self.asking():
             return codec.read_state(await self._state_script([codec.DATASET, codec.CHANGES]))
@@ -122,7 +122,7 @@ class RedisData:
             if before not in {None, self._master}:
                 raise self.lost()
 
-    def check_same(self, state: codec.State, known: codec.State) -> None:
+    def check_same(self, state: codec.RedisState, known: codec.RedisState) -> None:
         """Raise DatasetLost unless both are of one process with one dataset."""
         if (state.dataset, state.run) != (known.dataset, known.run):
             raise self.lost()
@@ -140,7 +140,7 @@ class RedisData:
             wrong = [keys[index] for index in await self._types_script(keys, list(codec.TYPES.values()))]
         for key in wrong:
             if key in {codec.DATASET, codec.NODES}:
-                raise Unusable(
+                raise UnusableStore(
                     f"Redis at {self.url.safe} cannot be used: another application has keys under {codec.PREFIX}, "
                     f"{key} is no {codec.TYPES[key]}: name another database"
                 )
@@ -250,7 +250,7 @@ class RedisData:
             if isinstance(error, ResponseError) and "DATASETLOST" in str(error):
                 raise self.lost() from None
             if isinstance(error, ResponseError) and "WRONGTYPE" in str(error):
-                raise Unusable(
+                raise UnusableStore(
                     f"Redis at {self.url.safe} cannot be used: another application has keys under {codec.PREFIX}: "
                     "name another database"
                 ) from None

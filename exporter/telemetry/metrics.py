@@ -110,7 +110,7 @@ class Telemetry(Collector):
 
         `names`: of these samples only.
         """
-        families = _Chosen(self, names)
+        families = _SelectedSamples(self, names)
         if open_metrics:
             text: bytes = openmetrics.generate_latest(families)  # type: ignore[no-untyped-call]  # as it ships
             return text.removesuffix(_END)
@@ -275,7 +275,7 @@ class Telemetry(Collector):
             self._forgotten += 1
 
 
-class _Chosen(Collector):
+class _SelectedSamples(Collector):
     """The samples of some names, with the families that they belong to."""
 
     def __init__(self, telemetry: Telemetry, names: frozenset[str] | None) -> None:

@@ -150,7 +150,7 @@ class StoreWriter:
                     # Where memory is whole it goes on serving, and the store may be put right.
                     if isinstance(error, StoreRefused) and self._map is None:
                         raise
-                    self._lose(error)
+                    self._mark_down(error)
                     await self._health.pause()
         finally:
             if self._following is not None:
@@ -181,7 +181,7 @@ class StoreWriter:
 
     # Outage and merge
 
-    def _lose(self, error: StoreUnavailable | StoreRefused) -> None:
+    def _mark_down(self, error: StoreUnavailable | StoreRefused) -> None:
         self._sharing.lost(self._map)
         if self._store.shared or isinstance(error, (Unconfirmed, DatasetLost)):
             self._out_of_line = True
@@ -194,7 +194,7 @@ class StoreWriter:
             try:
                 await self._store.probe()
             except StoreUnavailable as error:
-                self._lose(error)  # What it has can be read all the same.
+                self._mark_down(error)  # What it has can be read all the same.
             else:
                 self._health.mark_up()  # Before anybody sees the map: who is ready takes registrations.
             self._map = node_map
@@ -224,7 +224,7 @@ class StoreWriter:
         try:
             await agreement.follow(self._store, self._sharing, self.node_map)
         except StoreUnavailable as error:
-            self._lose(error)
+            self._mark_down(error)
             self._wake.set()
 
     def _reject(self, where: str, reason: RecordFault, fault: str) -> None:
@@ -298,7 +298,7 @@ class StoreWriter:
             self.hurry()
         self._in_flight = taken.count
         try:
-            saved = await self._save(merging.batch_of(node_map, taken), taken.retold)
+            saved = await self._save(merging.batch_of(node_map, taken), taken.rewrites)
         except BaseException:
             node_map.pending.give_back(taken)
             raise
@@ -308,7 +308,7 @@ class StoreWriter:
         self._give_way(saved)
         for name in saved.missing:
             if (node := node_map.find(name)) is not None:
-                node_map.pending.keep(node.record, retold=True)
+                node_map.pending.keep(node.record, rewrite=True)
                 node_map.pending.note_heartbeat(node)
         recorded = {id(transition) for transition in saved.transitions}
         for transition in taken.transitions:
@@ -329,13 +329,13 @@ class StoreWriter:
                 if standing is None:
                     node_map.pending.keep(node.record)
 
-    async def _save(self, batch: Batch, retold: set[str] | None = None) -> Saved:
-        """Save and announce; `retold`: these nodes' coming and going is no news."""
+    async def _save(self, batch: Batch, rewrites: set[str] | None = None) -> Saved:
+        """Save and announce; of nodes whose records are only `rewrites`, nothing is announced."""
         asked_ns = self._clock.monotonic_ns()
         saved = await self._store.save(batch)
-        if retold:
-            saved.records -= retold
-            saved.tombstones -= retold
+        if rewrites:
+            saved.records -= rewrites
+            saved.tombstones -= rewrites
         self._health.mark_up()
         self._sharing.saved(self.node_map, saved, asked_ns)
         self._announce(batch, saved)

@@ -19,11 +19,11 @@ from demo.ports import free_port
 from exporter.agent.bus import BusRegistry
 from exporter.agent.busurl import parse_bus_url
 from exporter.agent.exits import UsageError
-from exporter.agent.logs import Log
+from exporter.agent.logs import AgentLog
 from exporter.agent.options import parse
 from exporter.agent.program import Program
 from exporter.agent.redis import Redis
-from exporter.agent.resp import MAX_TEXT, BusFault, Connection
+from exporter.agent.resp import MAX_TEXT, BusFault, RespConnection
 from exporter.domain.requestoutcome import Outcome
 from tests.support.redis_server import RedisServer
 from tests.support.server_process import until
@@ -38,7 +38,7 @@ def soon() -> float:
 
 
 @contextmanager
-def hostile(*pieces: bytes, again: bytes = b"") -> Iterator[Connection]:
+def hostile(*pieces: bytes, again: bytes = b"") -> Iterator[RespConnection]:
     """A connection to what says this, and then `again` without end."""
     ours, theirs = socket.socketpair()
 
@@ -54,7 +54,7 @@ def hostile(*pieces: bytes, again: bytes = b"") -> Iterator[Connection]:
     thread = threading.Thread(target=say, daemon=True)
     thread.start()
     try:
-        yield Connection(ours)
+        yield RespConnection(ours)
     finally:
         ours.close()
         theirs.close()
@@ -108,7 +108,7 @@ def test_what_drips_has_an_end_too():
     thread.start()
     with ours, theirs:
         with pytest.raises(socket.timeout):
-            Connection(ours).call(time.monotonic() + 0.2, "PING")
+            RespConnection(ours).call(time.monotonic() + 0.2, "PING")
         ended.set()
         thread.join()
 
@@ -183,7 +183,7 @@ def test_files_of_tls_are_looked_at_at_once():
 def _received(url: str, server: RedisServer) -> None:
     """Whether what is published at this URL arrives there."""
     with socket.create_connection(("127.0.0.1", server.port)) as plain:
-        listener = Connection(plain)
+        listener = RespConnection(plain)
         if server.password:
             listener.call(soon(), "AUTH", server.password)
         listener.call(soon(), "SUBSCRIBE", CHANNEL)
@@ -258,7 +258,7 @@ def test_anybody_may_request_registrations_but_few_at_once(tmp_path, monkeypatch
     """Else a hostile publisher would have all nodes register without a pause. None is forgotten."""
     monkeypatch.setenv("AURORA_STATE_DIR", str(tmp_path))
     arguments = parse(["--event-bus=redis://127.0.0.1:1", "--node-name=n1", "--log.level=error"])
-    program = Program(arguments, Log("error", "logfmt"))
+    program = Program(arguments, AgentLog("error", "logfmt"))
     requests: list[Callable[[], None]] = []
     session: Any = SimpleNamespace(again=False)
     transport: Any = SimpleNamespace(listen=lambda _, requested, __: requests.append(requested))

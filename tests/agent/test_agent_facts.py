@@ -10,9 +10,9 @@ from exporter.agent.checks import check_address, check_name, clean_text, name_of
 from exporter.agent.exits import UsageError
 from exporter.agent.facts import Facts, node_id_of
 from exporter.agent.gpus import Inventory
-from exporter.agent.logs import Log
+from exporter.agent.logs import AgentLog
 from exporter.agent.options import duration, parse
-from exporter.agent.state import State
+from exporter.agent.state import StateFile
 from exporter.agent.tokens import Tokens
 from exporter.domain.duration import parse_duration
 from exporter.domain.errors import Invalid
@@ -23,7 +23,7 @@ from exporter.domain.text import is_name, text_fault
 
 @pytest.fixture
 def state(tmp_path):
-    return State(tmp_path / "state", Log("error"))
+    return StateFile(tmp_path / "state", AgentLog("error"))
 
 
 @given(st.text())
@@ -108,7 +108,7 @@ def test_a_machine_without_an_id_keeps_one_of_its_own(tmp_path, state, content):
     path.write_bytes(content)
     assert (len(node_id), node_id_of(state, path)) == (32, node_id)
     (tmp_path / "file").touch()
-    assert node_id_of(State(tmp_path / "file", Log("error")), path) == ""
+    assert node_id_of(StateFile(tmp_path / "file", AgentLog("error")), path) == ""
 
 
 def test_a_registration_says_what_is_known_and_no_more(state):
@@ -148,7 +148,7 @@ def test_state_is_kept_whole_and_for_ourselves(state):
     state.put(token="secret")
     [path] = state.directory.glob("*.json")
     assert path.stat().st_mode & 0o777 == 0o600
-    again = State(state.directory, Log("error"))
+    again = StateFile(state.directory, AgentLog("error"))
     again.open("http://a", "n")
     assert again.get("token") == "secret"
     again.open("http://b", "n")

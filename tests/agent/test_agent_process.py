@@ -14,8 +14,8 @@ import threading
 import pytest
 
 from demo.ports import free_port
-from exporter.agent.logs import Log
-from exporter.agent.state import State
+from exporter.agent.logs import AgentLog
+from exporter.agent.state import StateFile
 from tests.agent.conftest import AGENT, FAST
 from tests.support.http_stub import HttpStub, json_response
 from tests.support.redis_server import RedisServer
@@ -210,7 +210,7 @@ def test_a_damaged_state_costs_no_node(mesh, run, tmp_path, kept):
     """Nor one that an earlier version wrote: what cannot be is as if it had not been kept."""
     run("--once", "--registry", mesh.url, "--node-name=a", "--gpus=0")
     (tmp_path / "state").mkdir(exist_ok=True)
-    state = State(tmp_path / "state", Log("error"))
+    state = StateFile(tmp_path / "state", AgentLog("error"))
     state.open(mesh.url, "a")
     state.put(gpus=1)
     [path] = (tmp_path / "state").glob("*.json")

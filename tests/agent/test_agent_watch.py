@@ -8,7 +8,7 @@ import pytest
 
 from exporter.agent import watch as module
 from exporter.agent.gpus import Gpu, Inventory, Look, Sight
-from exporter.agent.logs import Log
+from exporter.agent.logs import AgentLog
 from exporter.agent.watch import GpuWatch
 
 READING = {"index": 0, "utilization": 0.5}
@@ -37,7 +37,7 @@ def watch_of():
         return call
 
     def do(*looks, health=({},), every=0.0):
-        return GpuWatch(of(looks), lambda: None, Log("error"), every=every, health=of(health))
+        return GpuWatch(of(looks), lambda: None, AgentLog("error"), every=every, health=of(health))
 
     yield do
     ended.set()
@@ -114,7 +114,7 @@ def test_nobody_waits_for_a_driver_once_the_agent_stops():
         return SEEN
 
     watch = GpuWatch(
-        look, lambda: None, Log("error"), every=0.0, stopping=lambda: stopping.pop(0) if stopping else True
+        look, lambda: None, AgentLog("error"), every=0.0, stopping=lambda: stopping.pop(0) if stopping else True
     )
     watch.update(3600)
     assert (stopping, watch.inventory()) == ([], None)

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from demo.servers import Generation
 from exporter.alerting.files import rule_files
-from exporter.alerting.setting import Setting
+from exporter.alerting.parameters import RuleParameters
 from exporter.domain.clock import HOUR, MINUTE, SECOND
 from exporter.domain.config import Config
 from exporter.domain.duration import parse_duration
@@ -30,7 +30,7 @@ ALERTS = Path(__file__).resolve().parents[2] / "alerts"
 RULE_FILES = sorted(ALERTS.glob("*.rules.yml"))
 RUNBOOKS = "https://github.com/aurora-mesh/aurora-node-registry/blob/main/alerts/runbooks/"
 CAPACITY = Path(__file__).with_name("capacity.test.yml")
-WITH_CAPACITY = rule_files(Setting.of(Config(), min_active_vram_gb=64))
+WITH_CAPACITY = rule_files(RuleParameters.of(Config(), min_active_vram_gb=64))
 """With the alert that is there only where it is asked for."""
 RULES: list[dict[str, Any]] = [
     rule for text in WITH_CAPACITY.values() for group in yaml.safe_load(text)["groups"] for rule in group["rules"]
@@ -274,15 +274,19 @@ def test_runbooks_and_unit_tests_cover_the_alerts_and_nothing_else():
 @pytest.mark.parametrize(
     "setting",
     [
-        Setting(Thresholds(), SiteRule()),
-        Setting(Thresholds(heartbeat_interval=SECOND, warning_after=2 * SECOND, offline_after=3 * SECOND), SiteRule()),
-        Setting(
+        RuleParameters(Thresholds(), SiteRule()),
+        RuleParameters(
+            Thresholds(heartbeat_interval=SECOND, warning_after=2 * SECOND, offline_after=3 * SECOND), SiteRule()
+        ),
+        RuleParameters(
             Thresholds(heartbeat_interval=10 * SECOND, warning_after=30 * SECOND, offline_after=MINUTE), SiteRule()
         ),
-        Setting(Thresholds(offline_after=2 * HOUR), SiteRule()),
-        Setting(Thresholds(heartbeat_interval=90 * SECOND, warning_after=6 * MINUTE, offline_after=HOUR), SiteRule()),
-        Setting(Thresholds(heartbeat_interval=SECOND), SiteRule(), scrape_interval=SECOND),
-        Setting(Thresholds(), SiteRule(), scrape_interval=45 * SECOND),
+        RuleParameters(Thresholds(offline_after=2 * HOUR), SiteRule()),
+        RuleParameters(
+            Thresholds(heartbeat_interval=90 * SECOND, warning_after=6 * MINUTE, offline_after=HOUR), SiteRule()
+        ),
+        RuleParameters(Thresholds(heartbeat_interval=SECOND), SiteRule(), scrape_interval=SECOND),
+        RuleParameters(Thresholds(), SiteRule(), scrape_interval=45 * SECOND),
     ],
     ids=["defaults", "seconds", "short", "a long warning", "rare heartbeats", "quick scrapes", "slow scrapes"],
 )
@@ -299,11 +303,11 @@ def test_only_waits_that_follow_from_rare_heartbeats_need_a_flag_of_prometheus()
     """docs/alerting.md names it. They cannot be shorter: until then nodes that fail together are not known to."""
     rare = Thresholds(heartbeat_interval=5 * MINUTE, warning_after=20 * MINUTE, offline_after=HOUR)
     needing = {"AuroraNodeWarning", "AuroraNodeOffline", "AuroraSiteDisrupted"}
-    assert repeated(Setting(rare, SiteRule())) == needing
+    assert repeated(RuleParameters(rare, SiteRule())) == needing
     assert "--rules.alert.for-grace-period" in (ALERTS.parent / "docs" / "alerting.md").read_text()
 
 
-def repeated(setting: Setting) -> set[str]:
+def repeated(setting: RuleParameters) -> set[str]:
     """The alerts that a restart of Prometheus may end and repeat."""
     texts = rule_files(dataclasses.replace(setting, min_active_vram_gb=1)).values()
     rules = [rule for text in texts for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]

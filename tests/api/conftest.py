@@ -14,15 +14,9 @@ from exporter.domain.config import Limits
 from exporter.wiring.server import uvicorn_config
 from tests.api.fakeservice import FakeService
 from tests.support.asgi import Client
+from tests.support.seed_mesh import REGISTRATIONS
 
-VENGEANCE: dict[str, Any] = {
-    "name": "vengeance",
-    "role": "compute",
-    "vpn_ip": "10.0.0.4",
-    "public_ip": "dynamic",
-    "capabilities": {"gpu": True, "gpu_count": 1, "gpu_type": "RTX 4090", "gpu_memory": 24},
-    "metadata": {"os": "ubuntu", "docker_version": "24.0.7"},
-}
+VENGEANCE: dict[str, Any] = REGISTRATIONS["vengeance"]
 
 
 @pytest.fixture

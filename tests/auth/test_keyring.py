@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.auth import keyring as keyring_module
-from exporter.auth.keyring import Keyring, Kind, Principal
+from exporter.auth.keyring import CredentialKind, Keyring, Principal
 from exporter.domain.config import Auth
 from exporter.domain.errors import Invalid
 from exporter.domain.signing import node_token
@@ -55,7 +55,7 @@ def test_a_changed_file_is_read_again_and_a_bad_one_is_not_taken(tmp_path, caplo
         path.write_text(content) if content is not None else path.unlink()
         for _ in range(3):
             keyring.refresh()
-        assert keyring.identify(JOIN.encode()) == Principal(Kind.JOIN)
+        assert keyring.identify(JOIN.encode()) == Principal(CredentialKind.JOIN)
     assert len([line for line in caplog.messages if "refused" in line]) == 2
     fresh = tmp_path / "fresh"
     fresh.write_text("another-token-of-the-tests")
@@ -64,7 +64,9 @@ def test_a_changed_file_is_read_again_and_a_bad_one_is_not_taken(tmp_path, caplo
 
     assert keyring.identify(JOIN.encode()) is None
     assert keyring.identify(node_token(JOIN, "v").encode()) is None
-    assert keyring.identify(node_token("another-token-of-the-tests", "v").encode()) == Principal(Kind.NODE, "v")
+    assert keyring.identify(node_token("another-token-of-the-tests", "v").encode()) == Principal(
+        CredentialKind.NODE, "v"
+    )
 
 
 def test_strangers_fill_no_memory(tmp_path, monkeypatch):

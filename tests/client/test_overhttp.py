@@ -8,9 +8,8 @@ import pytest
 
 from demo.ports import free_port
 from exporter.client.overhttp import HttpClient
-from exporter.client.protocol import OK, Reply
 from exporter.domain.errors import Invalid
-from exporter.domain.requestoutcome import Outcome
+from exporter.domain.requestoutcome import OK, Outcome, Reply
 from tests.support.http_stub import HttpStub, Response
 
 pytestmark = pytest.mark.servers
@@ -30,7 +29,8 @@ def test_a_node_registers_beats_and_leaves(registry, listening):
 
     stranger, welcome, ok, document, left, afterwards = asyncio.run(live())
     assert stranger.outcome is Outcome.UNKNOWN
-    assert welcome == Reply(Outcome.OK, heartbeat_interval_seconds=30.0)
+    assert welcome == Reply(Outcome.OK, document={"heartbeat_interval_seconds": 30.0})
+    assert welcome.heartbeat_interval_seconds == 30.0
     assert ok is OK
     assert (document["vpn_ip"], document["transport"]) == ("10.0.0.4", "http")
     assert left is OK

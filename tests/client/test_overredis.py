@@ -5,9 +5,8 @@ import asyncio
 import pytest
 
 from exporter.client.overredis import RedisClient
-from exporter.client.protocol import OK, Reply
 from exporter.domain.errors import Invalid
-from exporter.domain.requestoutcome import Outcome
+from exporter.domain.requestoutcome import OK, Outcome, Reply
 from tests.support.redis_server import RedisServer
 from tests.support.server_process import until
 

@@ -12,15 +12,9 @@ from exporter.domain import strictjson
 from exporter.domain.clock import HOUR
 from exporter.domain.errors import Fault, Invalid
 from exporter.domain.registration import GIB, Link, Registration, parse_registration
+from tests.support.seed_mesh import REGISTRATIONS
 
-SEED = {
-    "name": "vengeance",
-    "role": "compute",
-    "vpn_ip": "10.0.0.4",
-    "public_ip": "dynamic",
-    "capabilities": {"gpu": True, "gpu_count": 1, "gpu_type": "RTX 4090", "gpu_memory": 24},
-    "metadata": {"os": "ubuntu", "docker_version": "24.0.7"},
-}
+SEED = REGISTRATIONS["vengeance"]
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.just("dynamic")
 VALUES = st.recursive(

@@ -116,6 +116,7 @@ def test_what_falls_to_a_registry_that_ended_is_written_by_the_others(registries
     for _ in range(20):
         for name in "ab":
             registries.adopt(registries.write(name), name)
+        registries.clock.advance(0.5)
     assert registries.recorded == Counter(NODES)
     assert [pending.count for pending in left] == [0, 0]
 
@@ -136,7 +137,26 @@ def test_what_others_go_on_to_write_is_left_to_them_for_a_while():
     assert not pending.in_haste
     assert take(PATIENCE) == len(NODES) // 3
     assert pending.in_haste
-    assert len(pending.take(len(NODES)).transitions) == len(NODES) - len(NODES) // 3 - ours - 4
+    assert len(pending.take(len(NODES), now_ns=PATIENCE).transitions) == len(NODES) - len(NODES) // 3 - ours - 4
+
+
+def test_one_batch_right_after_the_other_is_no_sign_that_others_ended(registries: Registries) -> None:
+    """What they wrote meanwhile waits to be read: nothing is written twice for that."""
+    registries.lose_all()
+    ours = sum(Share("a", INSTANCES).has(node) for node in NODES)
+    registries.adopt(registries.write("b"), "b")
+    for _ in range(20):
+        registries.write("a")
+    assert registries.written["a"] == ours
+    registries.clock.advance(0.9)
+    registries.adopt(registries.write("c"), "c")
+    registries.write("a")
+    registries.clock.advance(0.9)
+    registries.write("a")
+    assert registries.written["a"] == ours
+    registries.clock.advance(0.1)
+    registries.write("a")
+    assert registries.written["a"] > ours, "nothing came for a second"
 
 
 def test_our_own_transition_whose_acknowledgement_was_lost_is_written_again(registries: Registries) -> None:
@@ -175,6 +195,21 @@ def test_a_return_is_written_with_its_heartbeat(registries: Registries) -> None:
     registries.beat(registries.maps["c"], NODES)
     registries.adopt(Batch(transitions=theirs.transitions), "b")
     assert to_write("c") == {*NODES}, "of a later heartbeat nobody else knows"
+
+
+def test_a_return_that_we_read_later_is_by_the_same_heartbeat(registries: Registries) -> None:
+    """It waited on the bus, where many came at once; one that came since is another."""
+    registries.lose_all()
+    first, second = registries.maps["a"], registries.maps["b"]
+    node = second.get(next(name for name in NODES if Share("a", INSTANCES).has(name)))
+    registries.beat(first, [node.name])
+    back = Batch(transitions=first.pending.transitions[-1:])
+    registries.clock.advance(4)
+    registries.beat(second, [node.name])
+    registries.adopt(back, "a")
+    assert not second.pending.has_heartbeat(node)
+    registries.beat(second, [node.name])
+    assert second.pending.has_heartbeat(node)
 
 
 def test_over_http_a_heartbeat_is_ours_to_write():

@@ -12,7 +12,7 @@ import pytest
 
 from exporter.domain.clock import MINUTE, SECOND
 from exporter.notifier import alertmanager as reporting
-from exporter.notifier.alertmanager import Alertmanager
+from exporter.notifier.alertmanager import AlertmanagerClient
 from exporter.notifier.alerts import Alert
 from exporter.telemetry.metrics import Telemetry
 from exporter.telemetry.reasons import Notification
@@ -73,12 +73,12 @@ def alert(node: str, *, ended: bool = False) -> Alert:
 
 
 def running(
-    url: str, telemetry: Telemetry, scenario: Callable[[Alertmanager], Awaitable[None]], **external_labels: str
+    url: str, telemetry: Telemetry, scenario: Callable[[AlertmanagerClient], Awaitable[None]], **external_labels: str
 ) -> None:
     """Play the scenario while the Alertmanager is being sent to."""
 
     async def play() -> None:
-        one = Alertmanager(
+        one = AlertmanagerClient(
             url, external_labels, source="http://reg:9999", lifetime_ns=4 * MINUTE, telemetry=telemetry, clock=CLOCK
         )
         task = asyncio.create_task(one.run())
@@ -101,7 +101,7 @@ async def until(condition: Callable[[], bool]) -> None:
 def test_an_alert_is_posted_as_the_v2_api_has_it(sink, telemetry):
     """With external labels, times, and where it came from; a login and a path of the URL are used."""
 
-    async def scenario(one: Alertmanager) -> None:
+    async def scenario(one: AlertmanagerClient) -> None:
         one.put([alert("ann"), alert("bob", ended=True)])
         await until(lambda: telemetry.notifications[Notification.SENT] == 2)
 
@@ -134,7 +134,7 @@ def test_an_error_is_tried_again_until_it_is_sent(sink, telemetry, caplog):
     """Each failure is counted; the log says so once, and never the password."""
     sink.statuses = [503, 500, 401]
 
-    async def scenario(one: Alertmanager) -> None:
+    async def scenario(one: AlertmanagerClient) -> None:
         one.put([alert("ann")])
         await until(lambda: bool(sink.posted))
         await until(lambda: one.waiting == 0)
@@ -153,7 +153,7 @@ def test_what_it_will_never_take_is_dropped(sink, telemetry):
     """And does not hold up what comes next."""
     sink.statuses = [400]
 
-    async def scenario(one: Alertmanager) -> None:
+    async def scenario(one: AlertmanagerClient) -> None:
         one.put([alert("ann")])
         await until(lambda: telemetry.notifications[Notification.DROPPED] == 1)
         one.put([alert("bob")])
@@ -167,7 +167,7 @@ def test_what_it_will_never_take_is_dropped(sink, telemetry):
 def test_of_each_alert_only_the_latest_state_waits(sink, telemetry):
     """What was overtaken while an Alertmanager hangs is not sent any more."""
 
-    async def scenario(one: Alertmanager) -> None:
+    async def scenario(one: AlertmanagerClient) -> None:
         sink.go.clear()
         one.put([alert("first")])
         await until(lambda: one.waiting == 0)
@@ -187,7 +187,7 @@ def test_one_that_does_not_answer_is_given_up_and_tried_again(sink, telemetry, m
     """A hanging Alertmanager costs a timeout, and no alert."""
     monkeypatch.setattr(reporting, "TIMEOUT_SECONDS", 0.1)
 
-    async def scenario(one: Alertmanager) -> None:
+    async def scenario(one: AlertmanagerClient) -> None:
         sink.go.clear()
         one.put([alert("ann")])
         await until(lambda: telemetry.notifications[Notification.FAILED] > 0)
@@ -214,7 +214,7 @@ def test_whatever_it_answers_ends_nothing(sink, telemetry, answer):
     """What stands in its place may be anything: an error of http.client's would have ended the registry."""
     sink.strange.append(answer)
 
-    async def scenario(one: Alertmanager) -> None:
+    async def scenario(one: AlertmanagerClient) -> None:
         one.put([alert("ann")])
         await until(lambda: sum(telemetry.notifications.values()) > 0)
         one.put([alert("bob")])
@@ -224,7 +224,7 @@ def test_whatever_it_answers_ends_nothing(sink, telemetry, answer):
 
 
 def test_a_host_that_no_resolver_takes_ends_nothing(telemetry):
-    async def scenario(one: Alertmanager) -> None:
+    async def scenario(one: AlertmanagerClient) -> None:
         one.put([alert("ann")])
         await until(lambda: telemetry.notifications[Notification.FAILED] > 1)
 
@@ -235,7 +235,7 @@ def test_what_waits_has_a_bound(telemetry, monkeypatch):
     """Nobody listens there; what is too much is counted as dropped."""
     monkeypatch.setattr(reporting, "MAX_WAITING", 3)
 
-    async def scenario(one: Alertmanager) -> None:
+    async def scenario(one: AlertmanagerClient) -> None:
         one.put([alert(f"n{number}") for number in range(5)])
         assert one.waiting == 3
         assert telemetry.notifications[Notification.DROPPED] == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.alerting.setting import Setting
+from exporter.alerting.parameters import RuleParameters
 from exporter.domain.clock import HOUR, SECOND
 from exporter.domain.command import Depart, Register, SetLifecycle
 from exporter.domain.config import Config
@@ -38,7 +38,7 @@ class Mesh:
         self.store = Source("store", self.clock.monotonic_ns())
         self.map = NodeMap(self.clock, config.thresholds, sources={Transport.HTTP: (self.store,)} if shared else None)
         self.shared = shared
-        self.book = AlertTracker(self.map, shared=shared, setting=Setting.of(config))
+        self.book = AlertTracker(self.map, shared=shared, setting=RuleParameters.of(config))
 
     def register(self, *names: str, **metadata: object) -> None:
         for name in names:
@@ -186,7 +186,7 @@ def test_what_fires_goes_on_while_we_are_blind():
     """A held status neither fires again nor ends."""
     mesh = Mesh(shared=True)
     mesh.book.close()
-    mesh.book = AlertTracker(mesh.map, shared=False, setting=Setting.of(Config()))
+    mesh.book = AlertTracker(mesh.map, shared=False, setting=RuleParameters.of(Config()))
     mesh.register("ann", "bob")
     mesh.after(150, awake=("bob",))
     mesh.store.mark_down()
@@ -240,7 +240,7 @@ def restarted(mesh: Mesh, seconds: float) -> Mesh:
     after.clock = mesh.clock
     after.map = NodeMap(mesh.clock, Thresholds())
     load(after.map, snapshot)
-    after.book = AlertTracker(after.map, shared=False, setting=Setting.of(Config()))
+    after.book = AlertTracker(after.map, shared=False, setting=RuleParameters.of(Config()))
     return after
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from exporter.programs.cli.check import State
+from exporter.programs.cli.check import ExitStatus
 
 
 @pytest.fixture
@@ -23,12 +23,12 @@ def mesh(registry, seed):
 @pytest.mark.parametrize(
     ("changes", "state"),
     [
-        ({"status": "active"}, State.OK),
-        ({"status": "warning"}, State.WARNING),
-        ({"status": "offline"}, State.CRITICAL),
-        ({"status": "warning", "held": True}, State.UNKNOWN),
-        ({"status": "offline", "lifecycle": "maintenance"}, State.OK),
-        ({"status": "gone"}, State.UNKNOWN),
+        ({"status": "active"}, ExitStatus.OK),
+        ({"status": "warning"}, ExitStatus.WARNING),
+        ({"status": "offline"}, ExitStatus.CRITICAL),
+        ({"status": "warning", "held": True}, ExitStatus.UNKNOWN),
+        ({"status": "offline", "lifecycle": "maintenance"}, ExitStatus.OK),
+        ({"status": "gone"}, ExitStatus.UNKNOWN),
     ],
 )
 @pytest.mark.parametrize("argv", [["check"], ["check", "robbiebook1"]], ids=" ".join)

@@ -9,11 +9,11 @@ import pytest
 from exporter.client.documents import Departure, Node, Recent, RecentTransition
 from exporter.domain.clock import MINUTE, SECOND
 from exporter.domain.timestamp import format_timestamp, parse_timestamp
-from exporter.programs.cli.rehearse import Setting, gaps_of, messages_of
+from exporter.programs.cli.rehearse import ReplayParameters, gaps_of, messages_of
 
 START = parse_timestamp("2025-10-06T12:00:00Z")
-SEED = Setting(2 * MINUTE, 5 * MINUTE, MINUTE)
-LATER = Setting(3 * MINUTE, 10 * MINUTE, MINUTE)
+SEED = ReplayParameters(2 * MINUTE, 5 * MINUTE, MINUTE)
+LATER = ReplayParameters(3 * MINUTE, 10 * MINUTE, MINUTE)
 
 
 def at(minutes):

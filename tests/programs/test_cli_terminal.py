@@ -6,7 +6,7 @@ import re
 import pytest
 
 from exporter.programs.cli.humanize import duration
-from exporter.programs.cli.tables import Address, Status, facts, table
+from exporter.programs.cli.tables import AddressCell, StatusCell, facts, table
 from exporter.programs.cli.terminal import Terminal, be_tolerant, escape_control
 
 HOSTILE = "a\x1b[2J\x07\r\n\x9b1m\u202egpj\u200b\x00\ud800"
@@ -75,7 +75,7 @@ def test_last_column_is_cut_where_the_terminal_ends():
 def test_a_name_is_cut_at_last_and_a_status_never():
     """A name identifies a node: what stands behind it gives way first."""
     name = "a" * 63
-    row = (name, "compute", Status("active"), "x" * 20)
+    row = (name, "compute", StatusCell("active"), "x" * 20)
     assert list(table([row], Terminal(width=90))) == [f"{name}  compute  active  xxxxxxx…"]
     assert list(table([row], Terminal(width=60))) == [f"{'a' * 32}…  compute  active  xxxxxxx…"]
 
@@ -102,7 +102,10 @@ def test_addresses_are_never_cut(registry, shows, on_terminal, seed, width, opti
 
 def test_a_row_of_several_lines_is_indented_and_has_no_empty_line():
     header = ("NAME", "STATUS", "IP", "NOTE")
-    rows = [(name, Status("active"), Address(ADDRESSES[1]), note) for name, note in (("a", ""), ("b", "maintenance"))]
+    rows = [
+        (name, StatusCell("active"), AddressCell(ADDRESSES[1]), note)
+        for name, note in (("a", ""), ("b", "maintenance"))
+    ]
 
     assert list(table([header, *rows], Terminal(width=60), least=(12, 7))) == [
         "NAME  STATUS  IP",
@@ -155,7 +158,7 @@ def test_durations_in_words(seconds, words):
 def test_a_long_value_goes_on_below_itself():
     pairs = [
         ("name", "vengeance"),
-        ("status", Status("active")),
+        ("status", StatusCell("active")),
         ("reason", "new fans and a power supply, in the rack"),
     ]
 

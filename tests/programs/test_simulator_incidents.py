@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.domain.clock import MINUTE, SECOND
 from exporter.domain.errors import Invalid
-from exporter.programs.simulator.incident import HEALTHY, ActiveFault, Incident, Kind, condition
+from exporter.programs.simulator.incident import HEALTHY, ActiveFault, Incident, IncidentKind, condition
 from exporter.programs.simulator.population import populate
 from exporter.programs.simulator.report import report
 from exporter.programs.simulator.schedule import Turn, due, next_due_ns, turns
@@ -29,7 +29,7 @@ def test_a_script_says_what_happens_to_which_node_and_when():
     script = "- {kind: node_flaps, at: 0s, for: 10m, every: 1h, period: 4m, site: lab, share: 0.5}"
 
     assert parse_script(script) == (
-        Incident(Kind.NODE_FLAPS, 0, 10 * MINUTE, 60 * MINUTE, site="lab", share=0.5, period_ns=4 * MINUTE),
+        Incident(IncidentKind.NODE_FLAPS, 0, 10 * MINUTE, 60 * MINUTE, site="lab", share=0.5, period_ns=4 * MINUTE),
     )
 
 
@@ -64,12 +64,15 @@ def test_the_shipped_script_affects_nodes_and_shows_every_kind_but_garbage():
     incidents = read_script("default")
 
     check_targets(incidents, MESH)
-    assert {incident.kind for incident in incidents} == set(Kind) - {Kind.GARBAGE_ON_BUS}
+    assert {incident.kind for incident in incidents} == set(IncidentKind) - {IncidentKind.GARBAGE_ON_BUS}
     assert max(incident.at_ns + (incident.for_ns or 0) for incident in incidents) <= 15 * MINUTE
 
 
 def test_nobody_is_named_in_vain():
-    incidents = (Incident(Kind.NODE_DIES, 0, nodes=("desk-verra",)), Incident(Kind.SITE_FAILS, 0, site="moon"))
+    incidents = (
+        Incident(IncidentKind.NODE_DIES, 0, nodes=("desk-verra",)),
+        Incident(IncidentKind.SITE_FAILS, 0, site="moon"),
+    )
 
     with pytest.raises(Invalid) as refused:
         check_targets(incidents, MESH)
@@ -78,7 +81,7 @@ def test_nobody_is_named_in_vain():
 
 
 def test_a_site_fails_with_all_its_nodes():
-    affected = select_targets(Incident(Kind.SITE_FAILS, 0, site="lab"), 0, MESH, 1)
+    affected = select_targets(Incident(IncidentKind.SITE_FAILS, 0, site="lab"), 0, MESH, 1)
 
     assert affected == tuple(index for index, member in enumerate(MESH) if member.site.name == "lab")
 
@@ -86,7 +89,7 @@ def test_a_site_fails_with_all_its_nodes():
 @given(st.integers(0, 50), st.integers(0, 99), st.integers(1, 60), st.sampled_from(["", "compute", "edge"]))
 def test_who_is_chosen_fits_and_is_chosen_again(number, seed, count, role):
     """The lead is nobody's victim by chance."""
-    incident = Incident(Kind.GPU_LOST, 0, count=count, role="compute" if role == "edge" else role, gpu=1)
+    incident = Incident(IncidentKind.GPU_LOST, 0, count=count, role="compute" if role == "edge" else role, gpu=1)
     affected = select_targets(incident, number, MESH, seed)
 
     assert affected == select_targets(incident, number, MESH, seed)
@@ -121,7 +124,11 @@ def test_a_stall_is_not_made_up():
 
 
 def test_turns_come_in_order_and_go_on():
-    script = (Incident(Kind.NODE_DIES, 10, 5, 20), Incident(Kind.NODE_DIES, 15), Incident(Kind.GPU_HOT, 0, 1000))
+    script = (
+        Incident(IncidentKind.NODE_DIES, 10, 5, 20),
+        Incident(IncidentKind.NODE_DIES, 15),
+        Incident(IncidentKind.GPU_HOT, 0, 1000),
+    )
     found = list(islice(turns(script), 6))
 
     assert found == [
@@ -136,7 +143,7 @@ def test_turns_come_in_order_and_go_on():
 
 
 def test_a_flapping_node_stops_and_sends_by_turns():
-    flapping = [ActiveFault(Incident(Kind.NODE_FLAPS, 0, period_ns=4 * MINUTE), MINUTE)]
+    flapping = [ActiveFault(Incident(IncidentKind.NODE_FLAPS, 0, period_ns=4 * MINUTE), MINUTE)]
 
     assert [not condition(flapping, minute * MINUTE).sending for minute in (1, 2, 3, 4, 5)] == [
         True,
@@ -150,9 +157,9 @@ def test_a_flapping_node_stops_and_sends_by_turns():
 def test_faults_add_up_in_what_a_node_says():
     member = next(member for member in MESH if member.gpus == 4)
     faults = [
-        ActiveFault(Incident(Kind.GPU_LOST, 0, gpu=3), 0),
-        ActiveFault(Incident(Kind.GPU_HOT, 0, gpu=1, celsius=95.0), 0),
-        ActiveFault(Incident(Kind.CLOCK_SKEW, 0, offset_ns=-90 * SECOND), 0),
+        ActiveFault(Incident(IncidentKind.GPU_LOST, 0, gpu=3), 0),
+        ActiveFault(Incident(IncidentKind.GPU_HOT, 0, gpu=1, celsius=95.0), 0),
+        ActiveFault(Incident(IncidentKind.CLOCK_SKEW, 0, offset_ns=-90 * SECOND), 0),
     ]
     said = report(member, condition(faults, 0), hours=9, wall_ns=1000 * SECOND, sequence=7, seed=1)
 

@@ -3,26 +3,30 @@ from __future__ import annotations
 import pytest
 
 from exporter.domain.errors import Invalid
-from exporter.redislink.url import KINDS, Kind, RedisUrl, parse_redis_url
+from exporter.redislink.url import KINDS, RedisScheme, RedisUrl, parse_redis_url
 
 
 @pytest.mark.parametrize(
     ("text", "url", "safe"),
     [
-        ("redis://h", RedisUrl(Kind.PLAIN, (("h", 6379),)), "redis://h:6379"),
-        ("redis://10.0.0.7:1/", RedisUrl(Kind.PLAIN, (("10.0.0.7", 1),)), "redis://10.0.0.7:1"),
-        ("redis://[fd00::1]:7000/3", RedisUrl(Kind.PLAIN, (("fd00::1", 7000),), 3), "redis://[fd00::1]:7000/3"),
-        ("redis://:p%40ss@h", RedisUrl(Kind.PLAIN, (("h", 6379),), password="p@ss"), "redis://h:6379"),
-        ("redis://u:a:b@h", RedisUrl(Kind.PLAIN, (("h", 6379),), username="u", password="a:b"), "redis://h:6379"),
+        ("redis://h", RedisUrl(RedisScheme.PLAIN, (("h", 6379),)), "redis://h:6379"),
+        ("redis://10.0.0.7:1/", RedisUrl(RedisScheme.PLAIN, (("10.0.0.7", 1),)), "redis://10.0.0.7:1"),
+        ("redis://[fd00::1]:7000/3", RedisUrl(RedisScheme.PLAIN, (("fd00::1", 7000),), 3), "redis://[fd00::1]:7000/3"),
+        ("redis://:p%40ss@h", RedisUrl(RedisScheme.PLAIN, (("h", 6379),), password="p@ss"), "redis://h:6379"),
+        (
+            "redis://u:a:b@h",
+            RedisUrl(RedisScheme.PLAIN, (("h", 6379),), username="u", password="a:b"),
+            "redis://h:6379",
+        ),
         (
             "rediss://h:1/2?ssl_ca_certs=/etc/ca.pem",
-            RedisUrl(Kind.TLS, (("h", 1),), 2, options={"ssl_ca_certs": "/etc/ca.pem"}),
+            RedisUrl(RedisScheme.TLS, (("h", 1),), 2, options={"ssl_ca_certs": "/etc/ca.pem"}),
             "rediss://h:1/2",
         ),
         (
             "redis+sentinel://:p@h,i:2/my.master/4?sentinel_password=q",
             RedisUrl(
-                Kind.SENTINEL,
+                RedisScheme.SENTINEL,
                 (("h", 26379), ("i", 2)),
                 4,
                 "my.master",
@@ -33,7 +37,7 @@ from exporter.redislink.url import KINDS, Kind, RedisUrl, parse_redis_url
         ),
         (
             "redis+cluster://u:p@h:1,i",
-            RedisUrl(Kind.CLUSTER, (("h", 1), ("i", 6379)), username="u", password="p"),
+            RedisUrl(RedisScheme.CLUSTER, (("h", 1), ("i", 6379)), username="u", password="p"),
             "redis+cluster://h:1,i:6379",
         ),
     ],

@@ -178,7 +178,7 @@ class Oracle:
         began = self.disturbances.begin_of(registry, sent - self.limits.spread, sent)
         known = (sent if began is None else began) - self.limits.spread
         if fact.acknowledged and fact.values == {"present"} and fact.since < known:
-            self._lose(registry, node, f"registered {sent - fact.since:.1f} s ago, and answered with {status}")
+            self._record_loss(registry, node, f"registered {sent - fact.since:.1f} s ago, and answered with {status}")
 
     def restarted(self, registry: str) -> None:
         """It lost its memory: what it had not saved yet it need not know."""
@@ -235,7 +235,9 @@ class Oracle:
                 if len(history) < len(known) and known[: len(history)] == history:
                     # Read before the other registry's answer, which had more: the next look decides.
                     if asked - self._recorded_at.get((node, known[-1]), (NEVER, NEVER))[1] > self.limits.spread:
-                        self._lose(registry, node, f"the transitions {known[len(history) :]} are recorded no more")
+                        self._record_loss(
+                            registry, node, f"the transitions {known[len(history) :]} are recorded no more"
+                        )
                 else:
                     self._say(registry, node, f"recorded were {known}, now {history}", "rewritten")
                 continue
@@ -298,15 +300,15 @@ class Oracle:
             return
         ago = f"acknowledged {look.asked - fact.since:.1f} s ago"
         if not present and fact.values == {"present"}:
-            self._lose(look.registry, node, f"its registration was {ago}, and it is not shown")
+            self._record_loss(look.registry, node, f"its registration was {ago}, and it is not shown")
         if present and fact.values == {"absent"} and subject.attempted == NEVER:
-            self._lose(look.registry, node, f"its departure was {ago}, and it is shown")
+            self._record_loss(look.registry, node, f"its departure was {ago}, and it is shown")
 
     def _lifecycle(self, look: Look, node: str, subject: Subject, document: Mapping[str, Any]) -> None:
         fact, shown = subject.lifecycle, document.get("lifecycle", "in_service")
         if fact.acknowledged and fact.since <= look.known - self.limits.spread and shown not in fact.values:
             ago = f"acknowledged {look.asked - fact.since:.1f} s ago"
-            self._lose(look.registry, node, f"{fact.values} was {ago}, and it is {shown}")
+            self._record_loss(look.registry, node, f"{fact.values} was {ago}, and it is {shown}")
 
     def _status(self, look: Look, node: str, subject: Subject, document: Mapping[str, Any]) -> None:
         limits, status, last_seen = self.limits, str(document["status"]), str(document["last_seen"])
@@ -374,7 +376,7 @@ class Oracle:
             self._said.add((registry, node, kind))
             self.mismatches.append(f"{registry}: {node}: {what}")
 
-    def _lose(self, registry: str, node: str, what: str) -> None:
+    def _record_loss(self, registry: str, node: str, what: str) -> None:
         if (registry, node, "lost") not in self._said:
             self._said.add((registry, node, "lost"))
             self.lost.append(f"{registry}: {node}: {what}")

@@ -12,7 +12,7 @@ from typing import Any
 from demo.servers import Generation
 from demo.speed import scaled_duration, scaled_routes, scaled_rules
 from exporter.alerting.files import rule_files
-from exporter.alerting.setting import Setting
+from exporter.alerting.parameters import RuleParameters
 from exporter.domain.config import Config
 from exporter.domain.duration import format_duration
 from tests.support.alertmanager_server import AlertmanagerServer
@@ -93,7 +93,7 @@ def stack(
     `config`: thresholds and site rule other than the defaults, with the rules that `aurora-cli rules` makes for them.
     `factor`: by how much all durations are divided.
     """
-    rule_texts = rule_files(Setting.of(config)) if config else _shipped_rules()
+    rule_texts = rule_files(RuleParameters.of(config)) if config else _shipped_rules()
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as processes:
         sink = processes.enter_context(Sink())

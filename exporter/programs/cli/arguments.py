@@ -17,11 +17,10 @@ from exporter.programs.cli.commands.alerting import ALERTING
 from exporter.programs.cli.commands.changing import CHANGING
 from exporter.programs.cli.commands.command import Command
 from exporter.programs.cli.commands.looking import LOOKING
-from exporter.programs.cli.commands.tokens import TOKENS
 from exporter.programs.cli.commands.writing import WRITING
 
 DEFAULT_TIMEOUT = "10s"
-COMMANDS = (*LOOKING, *CHANGING, ALERTING, TOKENS, *WRITING)
+COMMANDS = (*LOOKING, *CHANGING, ALERTING, *WRITING)
 DESCRIPTION = "Ask an Aurora Node Registry about its nodes, and record what people decide."
 EPILOG = """\
 examples:

@@ -20,7 +20,7 @@ IN_SERVICE = "in_service"
 MAX_NAMED = 10
 
 
-class State(enum.IntEnum):
+class ExitStatus(enum.IntEnum):
     """A plugin's exit status."""
 
     OK = 0
@@ -29,18 +29,18 @@ class State(enum.IntEnum):
     UNKNOWN = 3
 
 
-_OF_STATUS = {"active": State.OK, "warning": State.WARNING, "offline": State.CRITICAL}
-_GRAVITY = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
+_OF_STATUS = {"active": ExitStatus.OK, "warning": ExitStatus.WARNING, "offline": ExitStatus.CRITICAL}
+_GRAVITY = (ExitStatus.OK, ExitStatus.UNKNOWN, ExitStatus.WARNING, ExitStatus.CRITICAL)
 
 
 _LABELS = {"active_nodes": "active nodes", "active_gpus": "active GPUs", "active_vram_gb": "GB of active VRAM"}
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckResult:
     """What was found; `figures` are the plugin's performance data, by name."""
 
-    state: State
+    state: ExitStatus
     text: str
     figures: dict[str, float]
 
@@ -50,9 +50,9 @@ def check(context: Context) -> int:
     try:
         verdict = _verdict(context)
     except ClientError as error:
-        verdict = Verdict(State.UNKNOWN, str(failure_of(error)), {})
+        verdict = CheckResult(ExitStatus.UNKNOWN, str(failure_of(error)), {})
     except Failure as failure:
-        verdict = Verdict(State.UNKNOWN, str(failure), {})
+        verdict = CheckResult(ExitStatus.UNKNOWN, str(failure), {})
     if context.arguments.json:
         status = verdict.state.name.lower()
         context.show_json({"status": status, "message": verdict.text, "figures": verdict.figures})
@@ -64,7 +64,7 @@ def check(context: Context) -> int:
     return int(verdict.state)
 
 
-def _verdict(context: Context) -> Verdict:
+def _verdict(context: Context) -> CheckResult:
     arguments = context.arguments
     if arguments.name:
         nodes = [context.client.node(arguments.name)]
@@ -83,18 +83,18 @@ def _verdict(context: Context) -> Verdict:
         if amount is not None and verdict.figures[name] < amount
     ]
     if low:
-        return Verdict(State.CRITICAL, f"{listed(low)}; {verdict.text}", verdict.figures)
+        return CheckResult(ExitStatus.CRITICAL, f"{listed(low)}; {verdict.text}", verdict.figures)
     if any(amount is not None for amount in least.values()):
         # A check for a minimum does not require all.
-        return Verdict(State.OK, verdict.text, verdict.figures)
+        return CheckResult(ExitStatus.OK, verdict.text, verdict.figures)
     return verdict
 
 
-def judge(nodes: Sequence[Node]) -> Verdict:
+def judge(nodes: Sequence[Node]) -> CheckResult:
     """The gravest of the nodes that are in service; none at all is unknown."""
     states = {node.name: _state(node) for node in nodes}
-    gravest = max(states.values(), key=_GRAVITY.index, default=State.UNKNOWN)
-    wrong = [_described(node) for node in nodes if states[node.name] is not State.OK]
+    gravest = max(states.values(), key=_GRAVITY.index, default=ExitStatus.UNKNOWN)
+    wrong = [_described(node) for node in nodes if states[node.name] is not ExitStatus.OK]
     active = [node for node in nodes if node.status == "active"]
     figures = {
         "nodes": float(len(nodes)),
@@ -103,19 +103,19 @@ def judge(nodes: Sequence[Node]) -> Verdict:
         "active_vram_gb": sum(node.vram_gb for node in active),
     }
     if not nodes:
-        return Verdict(State.UNKNOWN, "no node is registered that passes the filters", figures)
+        return CheckResult(ExitStatus.UNKNOWN, "no node is registered that passes the filters", figures)
     if len(nodes) == 1:
-        return Verdict(gravest, _described(nodes[0]), figures)
+        return CheckResult(gravest, _described(nodes[0]), figures)
     more = f", and {len(wrong) - MAX_NAMED} more" if len(wrong) > MAX_NAMED else ""
     summary = f"{len(active)} of {count(len(nodes), 'node')} active"
     named = f": {listed(wrong[:MAX_NAMED])}{more}" if wrong else ""
-    return Verdict(gravest, f"{summary}{named}", figures)
+    return CheckResult(gravest, f"{summary}{named}", figures)
 
 
-def _state(node: Node) -> State:
+def _state(node: Node) -> ExitStatus:
     if node.lifecycle != IN_SERVICE:
-        return State.OK
-    return State.UNKNOWN if node.held else _OF_STATUS.get(node.status, State.UNKNOWN)
+        return ExitStatus.OK
+    return ExitStatus.UNKNOWN if node.held else _OF_STATUS.get(node.status, ExitStatus.UNKNOWN)
 
 
 def _described(node: Node) -> str:

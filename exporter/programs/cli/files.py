@@ -51,7 +51,7 @@ def write_rules(context: Context) -> None:
     """Write the rule files for a configuration: that of a file, or the defaults with what the environment says."""
     try:
         from exporter.alerting.files import rule_files  # noqa: PLC0415 - what follows needs more than the CLI
-        from exporter.alerting.setting import Setting  # noqa: PLC0415
+        from exporter.alerting.parameters import RuleParameters  # noqa: PLC0415
         from exporter.configuration.loader import load  # noqa: PLC0415
     except ImportError as error:
         raise Failure(f"reading a configuration needs {error.name}: {INSTALL}") from None
@@ -60,7 +60,7 @@ def write_rules(context: Context) -> None:
     except Invalid as error:
         faults = "; ".join(map(str, error.faults))
         raise Failure(f"the configuration is refused: {faults}") from None
-    setting = Setting.of(config, min_active_vram_gb=context.arguments.min_active_vram_gb)
+    setting = RuleParameters.of(config, min_active_vram_gb=context.arguments.min_active_vram_gb)
     _write(context, rule_files(setting))
 
 

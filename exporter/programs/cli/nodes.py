@@ -13,7 +13,7 @@ from exporter.domain.clock import SECOND
 from exporter.programs.cli.context import Context
 from exporter.programs.cli.humanize import age, ago, from_now, number, phase, plain, transport
 from exporter.programs.cli.screen import redraw
-from exporter.programs.cli.tables import Address, Status, facts, table
+from exporter.programs.cli.tables import AddressCell, StatusCell, facts, table
 from exporter.programs.cli.terminal import Terminal
 
 HEADER = ("NAME", "ROLE", "STATUS", "IP", "GPU")
@@ -102,7 +102,7 @@ def list_nodes(nodes: Iterable[Node], now_ns: int, terminal: Terminal, *, wide: 
 
 
 def _row(node: Node, now_ns: int, *, wide: bool) -> tuple[str, ...]:
-    row = (node.name, node.role, Status(node.status), Address(node.vpn_ip or UNKNOWN), node.gpu_label)
+    row = (node.name, node.role, StatusCell(node.status), AddressCell(node.vpn_ip or UNKNOWN), node.gpu_label)
     return (*row, site_of(node) or UNKNOWN, age(node.last_seen, now_ns)) if wide else row
 
 
@@ -129,7 +129,7 @@ def show_node(node: Node, now_ns: int, terminal: Terminal) -> Iterator[str]:
     pairs = [
         ("name", node.name),
         ("role", node.role),
-        ("status", Status(node.status)),
+        ("status", StatusCell(node.status)),
         ("held", _held(node, now_ns)),
         ("reported", node.reported_status or ""),
         ("last seen", _when(node.last_seen, ago(node.last_seen, now_ns), _over(node.transport))),

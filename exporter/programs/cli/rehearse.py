@@ -38,7 +38,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class ReplayParameters:
     """The thresholds of a replay, and how long the rules wait before they fire."""
 
     warning_after_ns: int
@@ -67,10 +67,10 @@ def rehearse(context: Context) -> None:
     if not nodes:
         raise Failure("no node is registered, so there is nothing to replay")
     limits = client.why(next(iter(nodes))).thresholds
-    now = Setting(
+    now = ReplayParameters(
         round(limits.warning_after_seconds * SECOND), round(limits.offline_after_seconds * SECOND), arguments.for_ns
     )
-    other = Setting(
+    other = ReplayParameters(
         arguments.warning_after_ns or now.warning_after_ns,
         arguments.offline_after_ns or now.offline_after_ns,
         now.for_ns,
@@ -88,8 +88,8 @@ def rehearse(context: Context) -> None:
     context.show(_lines(recent, (now, before), (other, after), context.terminal))
 
 
-def gaps_of(recent: Recent, setting: Setting) -> list[Gap]:
-    """The gaps in the recorded time, oldest first. `setting`: what the transitions were recorded under."""
+def gaps_of(recent: Recent, parameters: ReplayParameters) -> list[Gap]:
+    """The gaps in the recorded time, oldest first. `parameters`: what the transitions were recorded under."""
     end_ns = parse_timestamp(recent.timestamp)
     left = {departure.node: parse_timestamp(departure.at) for departure in recent.departures}
     open_gaps: dict[str, int] = {}
@@ -100,16 +100,16 @@ def gaps_of(recent: Recent, setting: Setting) -> list[Gap]:
             if name in open_gaps:
                 gaps.append(Gap(name, open_gaps.pop(name), at_ns))
         elif transition.to == "warning":
-            open_gaps[name] = at_ns - setting.warning_after_ns
+            open_gaps[name] = at_ns - parameters.warning_after_ns
         else:
             # Its warning may lie before the time that was asked for.
-            open_gaps.setdefault(name, at_ns - setting.offline_after_ns)
+            open_gaps.setdefault(name, at_ns - parameters.offline_after_ns)
     for name, from_ns in open_gaps.items():
         gaps.append(Gap(name, from_ns, max(from_ns, left.get(name, end_ns))))
     return sorted(gaps, key=lambda gap: gap.from_ns)
 
 
-def messages_of(gaps: Sequence[Gap], nodes: Mapping[str, Node], setting: Setting) -> list[Message]:
+def messages_of(gaps: Sequence[Gap], nodes: Mapping[str, Node], parameters: ReplayParameters) -> list[Message]:
     """What would have been sent: an alert for each node, but one for a site that was disrupted meanwhile."""
     members: dict[str, list[str]] = defaultdict(list)
     for node in nodes.values():
@@ -118,14 +118,14 @@ def messages_of(gaps: Sequence[Gap], nodes: Mapping[str, Node], setting: Setting
     site_of_node = {name: site for site, names in members.items() for name in names}
     messages: set[Message] = set()
     firing: dict[tuple[str, str], Message] = {}
-    for alert, after_ns in ((WARNING, setting.warning_after_ns), (OFFLINE, setting.offline_after_ns)):
+    for alert, after_ns in ((WARNING, parameters.warning_after_ns), (OFFLINE, parameters.offline_after_ns)):
         for gap in gaps:
-            at_ns = gap.from_ns + after_ns + setting.for_ns
+            at_ns = gap.from_ns + after_ns + parameters.for_ns
             if gap.to_ns <= at_ns:
                 continue
             site = site_of_node.get(gap.node, "")
             sent_alert, about = alert, gap.node
-            if site and _disrupted(members[site], gaps, setting.warning_after_ns, at_ns):
+            if site and _disrupted(members[site], gaps, parameters.warning_after_ns, at_ns):
                 sent_alert, about = SITE, site
             before = firing.get((sent_alert, about))
             if before and at_ns <= before.at_ns + before.lasted_ns + KEEP_FIRING_NS:
@@ -145,17 +145,20 @@ def _disrupted(members: Sequence[str], gaps: Sequence[Gap], after_ns: int, at_ns
 
 
 def _lines(
-    recent: Recent, now: tuple[Setting, list[Message]], then: tuple[Setting, list[Message]], terminal: Terminal
+    recent: Recent,
+    now: tuple[ReplayParameters, list[Message]],
+    then: tuple[ReplayParameters, list[Message]],
+    terminal: Terminal,
 ) -> Iterator[str]:
-    (setting, before), (other, after) = now, then
+    (parameters, before), (other, after) = now, then
     yield from paragraph(
         f"Since {recent.since}, with {other}: {count(len(after), 'message')} instead of {len(before)} "
-        f"(with {setting}, as the registry has it).",
+        f"(with {parameters}, as the registry has it).",
         terminal,
     )
     if not recent.complete:
         yield from paragraph("More was recorded than could be replayed: ask for a shorter time.", terminal)
-    if other.warning_after_ns < setting.warning_after_ns:
+    if other.warning_after_ns < parameters.warning_after_ns:
         yield from paragraph(
             "Gaps shorter than the registry's own warning_after are not recorded: there may be more.", terminal
         )

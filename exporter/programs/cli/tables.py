@@ -17,13 +17,13 @@ LEAST_VALUE = 20
 """With less room than this beside the names, values are cut rather than broken."""
 
 
-class Status(str):
+class StatusCell(str):
     """A cell that names a status: it has its colour, and is never cut."""
 
     __slots__ = ()
 
 
-class Address(str):
+class AddressCell(str):
     """A cell that would be useless when cut, so it is never cut."""
 
     __slots__ = ()
@@ -44,8 +44,10 @@ def table(rows: Sequence[Sequence[str]], terminal: Terminal, *, least: Sequence[
     widths = [max(columns(row[column]) for row in seen) for column in range(len(seen[0]))]
     lines = [range(len(widths))]
     if terminal.width is not None:
-        whole = [any(isinstance(row[column], (Status, Address)) for row in rows) for column in range(len(widths))]
-        lines = _lines(widths, whole, terminal.width, foldable=any(isinstance(cell, Address) for cell in rows[-1]))
+        whole = [
+            any(isinstance(row[column], (StatusCell, AddressCell)) for row in rows) for column in range(len(widths))
+        ]
+        lines = _lines(widths, whole, terminal.width, foldable=any(isinstance(cell, AddressCell) for cell in rows[-1]))
         for number, line in enumerate(lines):
             room = terminal.width - (len(GAP) if number else 0)
             for column, width in zip(line, _fitted(widths, whole, line, room), strict=True):
@@ -59,7 +61,7 @@ def table(rows: Sequence[Sequence[str]], terminal: Terminal, *, least: Sequence[
             for column in line:
                 fitting = terminal.shorten(shown[column], widths[column])
                 padded = fitting if column == line[-1] else fitting + " " * (widths[column] - columns(fitting))
-                cells.append(terminal.status(padded) if isinstance(row[column], Status) else padded)
+                cells.append(terminal.status(padded) if isinstance(row[column], StatusCell) else padded)
             text = GAP.join(cells).rstrip()
             if text or not number:
                 yield (GAP if number else "") + text
@@ -74,7 +76,7 @@ def facts(pairs: Sequence[tuple[str, str]], terminal: Terminal) -> Iterator[str]
         return
     for name, value in shown:
         pieces = textwrap.wrap(escape_control(value), terminal.width - indent, break_on_hyphens=False)
-        first = terminal.status(pieces[0]) if isinstance(value, Status) else pieces[0]
+        first = terminal.status(pieces[0]) if isinstance(value, StatusCell) else pieces[0]
         yield escape_control(name) + " " * (indent - columns(escape_control(name))) + first
         yield from (" " * indent + piece for piece in pieces[1:])
 

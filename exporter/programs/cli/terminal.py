@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TextIO
 
-PROSE_WIDTH = 80
+WRAP_WIDTH = 80
 ELLIPSIS = "…"
 _COLOURS = {"active": "\x1b[32m", "warning": "\x1b[33m", "offline": "\x1b[31m", "ok": "\x1b[32m", "wrong": "\x1b[31m"}
 _PLAIN = "\x1b[0m"
@@ -23,9 +23,9 @@ class Terminal:
     colour: bool = False
 
     @property
-    def prose_width(self) -> int:
+    def wrap_width(self) -> int:
         """Where sentences are broken."""
-        return min(self.width or PROSE_WIDTH, PROSE_WIDTH)
+        return min(self.width or WRAP_WIDTH, WRAP_WIDTH)
 
     def status(self, text: str) -> str:
         """The text in the colour of the status that it names; padding may surround it."""

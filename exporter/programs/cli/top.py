@@ -18,7 +18,7 @@ from exporter.programs.cli.context import Context
 from exporter.programs.cli.humanize import age, count, listed, number
 from exporter.programs.cli.nodes import GIB, IN_SERVICE, WORST_FIRST, note
 from exporter.programs.cli.screen import redraw
-from exporter.programs.cli.tables import Status, table
+from exporter.programs.cli.tables import StatusCell, table
 from exporter.programs.cli.terminal import Terminal
 
 HEADER = ("NAME", "STATUS", "SEEN", "GPUS", "LOAD", "VRAM", "HOT", "NOTE")
@@ -96,7 +96,7 @@ def _row(node: Node, at_ns: int, bar: int) -> tuple[str, ...]:
     hot = [gpu.temperature_celsius for gpu in node.gpus if gpu.temperature_celsius is not None]
     return (
         node.name,
-        Status(node.status),
+        StatusCell(node.status),
         age(node.last_seen, at_ns),
         str(node.gpu_count) if node.gpu_count else UNKNOWN,
         UNKNOWN if load is None else f"{'#' * round(load * bar):.<{bar}} {load:.0%}".strip(),

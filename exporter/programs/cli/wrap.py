@@ -34,7 +34,7 @@ def _broken(text: str, terminal: Terminal, first: str, further: str) -> list[str
     # Names and timestamps have hyphens, and are to be copied whole.
     return textwrap.wrap(
         escape_control(text),
-        width=terminal.prose_width,
+        width=terminal.wrap_width,
         initial_indent=first,
         subsequent_indent=further,
         break_long_words=False,

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from redis.asyncio import Redis, RedisCluster
 
 from exporter.client.overhttp import HttpClient
-from exporter.client.protocol import RegistryClient, Reply
+from exporter.client.protocol import RegistryClient
 from exporter.domain.clock import MINUTE, SECOND
 from exporter.domain.duration import format_duration
 from exporter.domain.eventnames import CHANNEL
-from exporter.domain.requestoutcome import Outcome
-from exporter.programs.simulator.incident import Incident, Kind
+from exporter.domain.requestoutcome import Outcome, Reply
+from exporter.programs.simulator.incident import Incident, IncidentKind
 from exporter.programs.simulator.population import Member
 from exporter.programs.simulator.seededrandom import serial
 from exporter.redislink.connecting import connect
@@ -24,7 +24,7 @@ from exporter.redislink.url import parse_redis_url
 DEFAULT_REASON = "simulated"
 _DAY = 24 * 60 * MINUTE
 _MILLISECOND = 1_000_000
-_LASTING = frozenset({Kind.NAME_CONFLICT, Kind.GARBAGE_ON_BUS})
+_LASTING = frozenset({IncidentKind.NAME_CONFLICT, IncidentKind.GARBAGE_ON_BUS})
 _GARBAGE = (
     b'{"type": "node_heartbeat", "data": {"node": "../etc"}}',
     b"\x93NUMPY\x01\x00",
@@ -55,19 +55,19 @@ class FaultInjector:
     async def begin(self, incident: Incident, members: Sequence[Member]) -> list[Reply]:
         """Start the incident; the replies that failed and should not have."""
         match incident.kind:
-            case Kind.NODE_SLEEPS:
+            case IncidentKind.NODE_SLEEPS:
                 report = {"status": "sleeping"}
                 return [await self._client(member).heartbeat(member.name, report) for member in members]
-            case Kind.NODE_LEAVES:
+            case IncidentKind.NODE_LEAVES:
                 return [await self._http.leave(member.name) for member in members]
-            case Kind.MAINTENANCE | Kind.DRAIN:
+            case IncidentKind.MAINTENANCE | IncidentKind.DRAIN:
                 until_ns = int((incident.until_ns or incident.for_ns or _DAY) / self._speed)
                 until = format_duration(max(100 * _MILLISECOND, until_ns))
                 leave = {"reason": incident.reason or DEFAULT_REASON, "until": until}
                 return [await self._http.set_lifecycle(member.name, incident.kind, leave) for member in members]
-            case Kind.NAME_CONFLICT:
+            case IncidentKind.NAME_CONFLICT:
                 return await self._claim(members)
-            case Kind.GARBAGE_ON_BUS:
+            case IncidentKind.GARBAGE_ON_BUS:
                 return await self._publish_garbage(incident)
             case _:
                 return []
@@ -75,9 +75,9 @@ class FaultInjector:
     async def end(self, incident: Incident, members: Sequence[Member]) -> list[Reply]:
         """End the incident; replies as `begin` returns them."""
         match incident.kind:
-            case Kind.NODE_LEAVES:
+            case IncidentKind.NODE_LEAVES:
                 return [await self._http.register(member.registration()) for member in members]
-            case Kind.MAINTENANCE | Kind.DRAIN:
+            case IncidentKind.MAINTENANCE | IncidentKind.DRAIN:
                 return [await self._http.set_lifecycle(member.name, incident.kind, None) for member in members]
             case _:
                 return []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from exporter.domain.clock import MINUTE
 
 
-class Kind(enum.StrEnum):
+class IncidentKind(enum.StrEnum):
     """What happens; the value is the word of the script."""
 
     SITE_FAILS = "site_fails"
@@ -33,7 +33,9 @@ class Kind(enum.StrEnum):
     """Events that cannot be read."""
 
 
-NOT_SENDING = frozenset({Kind.SITE_FAILS, Kind.NODE_DIES, Kind.NODE_SLEEPS, Kind.NODE_LEAVES})
+NOT_SENDING = frozenset(
+    {IncidentKind.SITE_FAILS, IncidentKind.NODE_DIES, IncidentKind.NODE_SLEEPS, IncidentKind.NODE_LEAVES}
+)
 """Kinds during which the affected nodes send nothing."""
 
 
@@ -41,7 +43,7 @@ NOT_SENDING = frozenset({Kind.SITE_FAILS, Kind.NODE_DIES, Kind.NODE_SLEEPS, Kind
 class Incident:
     """One entry of a script. Times are nanoseconds since the start, before `speed`."""
 
-    kind: Kind
+    kind: IncidentKind
     at_ns: int
     for_ns: int | None = None
     """How long; None: without end."""
@@ -94,15 +96,15 @@ def condition(faults: list[ActiveFault], now_ns: int) -> Condition:
     incidents = [fault.incident for fault in faults]
     return Condition(
         sending=not any(_stops_sending(fault, now_ns) for fault in faults),
-        loss=max((each.loss for each in incidents if each.kind is Kind.HEARTBEATS_LOST), default=0.0),
-        offset_ns=sum(each.offset_ns for each in incidents if each.kind is Kind.CLOCK_SKEW),
-        lost_gpus=frozenset(each.gpu for each in incidents if each.kind is Kind.GPU_LOST),
-        hot_gpus=tuple((each.gpu, each.celsius) for each in incidents if each.kind is Kind.GPU_HOT),
+        loss=max((each.loss for each in incidents if each.kind is IncidentKind.HEARTBEATS_LOST), default=0.0),
+        offset_ns=sum(each.offset_ns for each in incidents if each.kind is IncidentKind.CLOCK_SKEW),
+        lost_gpus=frozenset(each.gpu for each in incidents if each.kind is IncidentKind.GPU_LOST),
+        hot_gpus=tuple((each.gpu, each.celsius) for each in incidents if each.kind is IncidentKind.GPU_HOT),
     )
 
 
 def _stops_sending(fault: ActiveFault, now_ns: int) -> bool:
     incident = fault.incident
-    if incident.kind is Kind.NODE_FLAPS:
+    if incident.kind is IncidentKind.NODE_FLAPS:
         return (now_ns - fault.began_ns) % incident.period_ns < incident.period_ns // 2
     return incident.kind in NOT_SENDING

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.client.overhttp import HttpClient
-from exporter.client.protocol import RegistryClient, Reply
+from exporter.client.protocol import RegistryClient
 from exporter.domain.backoff import Backoff
 from exporter.domain.clock import SECOND
 from exporter.domain.errors import AuroraError
-from exporter.domain.requestoutcome import Outcome
+from exporter.domain.requestoutcome import Outcome, Reply
 from exporter.programs.simulator.faults import FaultInjector
 from exporter.programs.simulator.incident import ActiveFault, Incident, condition
 from exporter.programs.simulator.population import Member
@@ -35,7 +35,7 @@ _LATER = frozenset({Outcome.UNAVAILABLE, Outcome.UNREACHABLE})
 _log = logging.getLogger("aurora.simulator")
 
 
-class Refused(AuroraError):
+class RegistrationRefused(AuroraError):
     """The registry refuses a node, now and later."""
 
     def __init__(self, name: str, answer: Reply) -> None:
@@ -177,7 +177,7 @@ class Mesh:
         while not (answer := await self._http.register(registration)).ok:
             self._note(answer)
             if answer.outcome not in _LATER:
-                raise Refused(self._members[index].name, answer)
+                raise RegistrationRefused(self._members[index].name, answer)
             await asyncio.sleep(backoff.next(answer.retry_after_seconds or 0.0))
         self._note(answer)
 

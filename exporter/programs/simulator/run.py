@@ -16,8 +16,8 @@ from exporter.domain.errors import Invalid
 from exporter.process.exitdeadline import ExitDeadline
 from exporter.process.tasks import end_tasks, whole
 from exporter.programs.simulator.faults import FaultInjector
-from exporter.programs.simulator.incident import Incident, Kind
-from exporter.programs.simulator.mesh import LEAVE_SECONDS, Mesh, Refused, Settings
+from exporter.programs.simulator.incident import Incident, IncidentKind
+from exporter.programs.simulator.mesh import LEAVE_SECONDS, Mesh, RegistrationRefused, Settings
 from exporter.programs.simulator.population import Member, populate
 from exporter.programs.simulator.script import read_script
 from exporter.programs.simulator.targets import check_targets
@@ -46,7 +46,7 @@ def run(arguments: Namespace) -> int:
     except Invalid as error:
         return _complain(str(error))
     except ExceptionGroup as group:
-        refused, others = group.split(Refused)
+        refused, others = group.split(RegistrationRefused)
         if refused is None or others is not None:
             raise
         return _complain(str(refused.exceptions[0]))
@@ -105,7 +105,7 @@ async def _stop_signal() -> None:
 
 def _check_bus(incidents: tuple[Incident, ...], event_bus: str) -> None:
     for position, incident in enumerate(incidents):
-        if incident.kind is Kind.GARBAGE_ON_BUS and not event_bus:
+        if incident.kind is IncidentKind.GARBAGE_ON_BUS and not event_bus:
             raise Invalid.of(f"[{position}].kind", f"{incident.kind} needs --event-bus")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from exporter.domain.duration import format_duration
-from exporter.programs.simulator.incident import Incident, Kind
+from exporter.programs.simulator.incident import Incident, IncidentKind
 from exporter.programs.simulator.population import Member
 
 MAX_NAMES = 5
@@ -66,9 +66,9 @@ def log_line(turn: Turn, incident: Incident, members: Sequence[Member]) -> str:
 
 
 def _target_names(incident: Incident, members: Sequence[Member]) -> str:
-    if incident.kind is Kind.GARBAGE_ON_BUS:
+    if incident.kind is IncidentKind.GARBAGE_ON_BUS:
         return "the bus"
-    if incident.kind is Kind.SITE_FAILS:
+    if incident.kind is IncidentKind.SITE_FAILS:
         return f"{members[0].site.name} ({len(members)} nodes)"
     names = ", ".join(member.name for member in members[:MAX_NAMES])
     more = len(members) - MAX_NAMES

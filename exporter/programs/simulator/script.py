@@ -10,7 +10,7 @@ from exporter.configuration.faults import refused, unknown_key
 from exporter.configuration.yamlfile import read_yaml, read_yaml_file
 from exporter.domain.duration import parse_duration
 from exporter.domain.errors import Fault, Invalid, below
-from exporter.programs.simulator.incident import Incident, Kind
+from exporter.programs.simulator.incident import Incident, IncidentKind
 
 DEFAULT = "default"
 _HOTTEST = 150
@@ -55,16 +55,16 @@ _CHOICE: _Fields = {
 }
 _GPU: _Fields = {**_CHOICE, "gpu": ("gpu", kinds.integer(0))}
 _LEAVE: _Fields = {**_CHOICE, "reason": ("reason", kinds.text), "until": ("until_ns", kinds.duration)}
-_OWN: dict[Kind, _Fields] = {
-    Kind.SITE_FAILS: {"site": _CHOICE["site"]},
-    Kind.NODE_FLAPS: {**_CHOICE, "period": ("period_ns", kinds.duration)},
-    Kind.GPU_LOST: _GPU,
-    Kind.GPU_HOT: {**_GPU, "celsius": ("celsius", celsius)},
-    Kind.HEARTBEATS_LOST: {**_CHOICE, "loss": ("loss", kinds.ratio)},
-    Kind.CLOCK_SKEW: {**_CHOICE, "offset": ("offset_ns", offset)},
-    Kind.MAINTENANCE: _LEAVE,
-    Kind.DRAIN: _LEAVE,
-    Kind.GARBAGE_ON_BUS: {"per_minute": ("per_minute", kinds.integer(1))},
+_OWN: dict[IncidentKind, _Fields] = {
+    IncidentKind.SITE_FAILS: {"site": _CHOICE["site"]},
+    IncidentKind.NODE_FLAPS: {**_CHOICE, "period": ("period_ns", kinds.duration)},
+    IncidentKind.GPU_LOST: _GPU,
+    IncidentKind.GPU_HOT: {**_GPU, "celsius": ("celsius", celsius)},
+    IncidentKind.HEARTBEATS_LOST: {**_CHOICE, "loss": ("loss", kinds.ratio)},
+    IncidentKind.CLOCK_SKEW: {**_CHOICE, "offset": ("offset_ns", offset)},
+    IncidentKind.MAINTENANCE: _LEAVE,
+    IncidentKind.DRAIN: _LEAVE,
+    IncidentKind.GARBAGE_ON_BUS: {"per_minute": ("per_minute", kinds.integer(1))},
 }
 
 
@@ -99,7 +99,7 @@ def _incident(entry: Any) -> Incident:
     if not isinstance(entry, dict):
         raise refused("an incident such as {kind: node_dies, at: 1m, for: 5m}", entry)
     try:
-        kind = Kind(kinds.one_of(*Kind)(entry.get("kind")))
+        kind = IncidentKind(kinds.one_of(*IncidentKind)(entry.get("kind")))
     except Invalid as error:
         raise Invalid(below("kind", error.faults)) from None
     fields = {**_TIMES, **_OWN.get(kind, _CHOICE)}

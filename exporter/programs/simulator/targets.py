@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 
 from exporter.domain.errors import Fault, Invalid, closest
 from exporter.domain.text import shown
-from exporter.programs.simulator.incident import Incident, Kind
+from exporter.programs.simulator.incident import Incident, IncidentKind
 from exporter.programs.simulator.population import Member
 from exporter.programs.simulator.seededrandom import draw
 
-_NEEDS_GPU = frozenset({Kind.GPU_LOST, Kind.GPU_HOT})
+_NEEDS_GPU = frozenset({IncidentKind.GPU_LOST, IncidentKind.GPU_HOT})
 
 
 def select_targets(incident: Incident, number: int, members: Sequence[Member], seed: int) -> tuple[int, ...]:
@@ -20,10 +20,10 @@ def select_targets(incident: Incident, number: int, members: Sequence[Member], s
 
     Those that no name fixes are drawn again for each occurrence. The lead is spared unless name, role or site say so.
     """
-    if incident.kind is Kind.GARBAGE_ON_BUS:
+    if incident.kind is IncidentKind.GARBAGE_ON_BUS:
         return ()
     key = (seed, incident.kind, incident.at_ns, number)
-    if incident.kind is Kind.SITE_FAILS:
+    if incident.kind is IncidentKind.SITE_FAILS:
         sites = sorted({member.site.name for member in members})
         site = incident.site or sites[int(draw(*key) * len(sites))]
         return tuple(index for index, member in enumerate(members) if member.site.name == site)
@@ -48,7 +48,11 @@ def check_targets(incidents: Sequence[Incident], members: Sequence[Member]) -> N
         if incident.site and incident.site not in sites:
             absent.append(_absent(f"[{position}].site", "site", incident.site, sorted(sites)))
         faults += absent
-        if not absent and incident.kind is not Kind.GARBAGE_ON_BUS and not select_targets(incident, 0, members, 0):
+        if (
+            not absent
+            and incident.kind is not IncidentKind.GARBAGE_ON_BUS
+            and not select_targets(incident, 0, members, 0)
+        ):
             faults.append(Fault(f"[{position}]", f"{incident.kind} matches no node of this mesh"))
     if faults:
         raise Invalid(faults)

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from exporter.programs.cli.doctor.endpoint import Unusable
+from exporter.programs.cli.doctor.endpoint import UnusableAnswer
 from exporter.redislink.connecting import connect
 from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.url import parse_redis_url
@@ -16,7 +16,7 @@ EVENT = {"type": "aurora_doctor", "source_node": "aurora-cli", "data": {}}
 
 
 def publish(url: str, channel: str) -> int:
-    """How many got it; Unusable says why it could not be published, Invalid what is wrong with the URL."""
+    """How many got it; UnusableAnswer says why it could not be published, Invalid what is wrong with the URL."""
     return asyncio.run(_publish(url, channel))
 
 
@@ -26,6 +26,6 @@ async def _publish(url: str, channel: str) -> int:
     try:
         return int(await client.publish(channel, json.dumps(EVENT)))
     except REDIS_ERRORS as error:
-        raise Unusable(explain(error, redis_url)) from None
+        raise UnusableAnswer(explain(error, redis_url)) from None
     finally:
         await client.aclose()

@@ -9,8 +9,7 @@ from dataclasses import asdict, replace
 from exporter.client.credentials import Credentials
 from exporter.programs.cli.context import Context
 from exporter.programs.cli.doctor.alertmanager import TestAlert, check_alertmanager
-from exporter.programs.cli.doctor.endpoint import HttpEndpoint
-from exporter.programs.cli.doctor.finding import Finding
+from exporter.programs.cli.doctor.endpoint import Finding, HttpEndpoint
 from exporter.programs.cli.doctor.prometheus import Sending, check_prometheus
 from exporter.programs.cli.doctor.registry import check_bus, check_registry
 from exporter.programs.cli.terminal import Terminal
@@ -46,7 +45,7 @@ def examine(arguments: Namespace, credentials: Credentials) -> Iterator[Finding]
     sending = Sending()
     if arguments.prometheus:
         prometheus = HttpEndpoint(arguments.prometheus, arguments.timeout_ns, others)
-        yield from check_prometheus(prometheus, sending)
+        yield from prometheus.findings("Prometheus", "--prometheus", check_prometheus(prometheus, sending))
     else:
         yield Finding("not checked", "Prometheus", "whether it scrapes and has the rules", "Name it: --prometheus URL.")
     urls = [arguments.alertmanager] if arguments.alertmanager else sending.alertmanagers
@@ -56,7 +55,8 @@ def examine(arguments: Namespace, credentials: Credentials) -> Iterator[Finding]
     test = _test_alert(arguments)
     for url in urls:
         alertmanager = HttpEndpoint(url, arguments.timeout_ns, others)
-        yield from check_alertmanager(alertmanager, test, watchdog_is_coming=sending.watchdog_is_coming)
+        checks = check_alertmanager(alertmanager, test, watchdog_is_coming=sending.watchdog_is_coming)
+        yield from alertmanager.findings("Alertmanager", "--alertmanager", checks)
     if test is None and urls:
         next_step = "--send lets a real message arrive; --alertmanager URL shows the route alone."
         yield Finding("not checked", "test alert", "where an alert goes, and whether its message arrives", next_step)
@@ -73,7 +73,7 @@ def _test_alert(arguments: Namespace) -> TestAlert | None:
 def report(finding: Finding, terminal: Terminal) -> Iterator[str]:
     """The finding in a line or a few of at most 80 columns, its state first."""
     text = f"{finding.check}: {finding.text}" + (f". {finding.next}" if finding.next else "")
-    narrower = Terminal(width=terminal.prose_width - LEFT + 2)
+    narrower = Terminal(width=terminal.wrap_width - LEFT + 2)
     first, *further = (line[2:] for line in hanging(text, narrower))
     yield f"{terminal.status(finding.state.ljust(LEFT - 2))}  {first}"
     for line in further:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from exporter import __version__
@@ -13,35 +13,22 @@ from exporter.client.credentials import Credentials
 from exporter.client.endpoint import parse_endpoint
 from exporter.client.http import HttpService, NoAnswer
 from exporter.domain.clock import SECOND
+from exporter.domain.requestoutcome import Response
 from exporter.programs.cli.terminal import escape_control
 
 
-class Unusable(Exception):
+class UnusableAnswer(Exception):
     """Nothing usable came back; the message says what did."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """A whole answer, whatever its status."""
+class Finding:
+    """`next` says what to do where `state` is not ok; what was not looked at is `not checked`."""
 
-    status: int
-    body: bytes
-
-    @property
-    def good(self) -> bool:
-        """Whether it is a success."""
-        return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's successes
-
-    def document(self) -> Any:
-        """Its JSON; Unusable where it is no JSON, or no success."""
-        if not self.good:
-            raise Unusable(
-                f"it answered {self.status} {escape_control(self.body[:120].decode(errors='replace').strip())}"
-            )
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            raise Unusable("it answered with something that is not JSON") from None
+    state: Literal["ok", "warning", "wrong", "not checked"]
+    check: str
+    text: str
+    next: str = ""
 
 
 class HttpEndpoint:
@@ -57,17 +44,36 @@ class HttpEndpoint:
         )
         self.where = self._http.endpoint.url
 
-    def get(self, path: str, query: Mapping[str, str] | None = None) -> Reply:
-        """Its answer to a GET."""
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Response:
+        """Its answer to a GET, whatever its status; UnusableAnswer where none came."""
         return self._ask("GET", f"{path}?{urlencode(query)}" if query else path, None)
 
-    def post(self, path: str, document: Any) -> Reply:
+    def post(self, path: str, document: Any) -> Response:
         """Its answer to this JSON."""
         return self._ask("POST", path, json.dumps(document).encode())
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> Reply:
+    def document(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """The JSON that a GET returns; UnusableAnswer where it is no JSON, or no success."""
+        response = self.get(path, query)
+        if not response.ok:
+            text = escape_control(response.body[:120].decode(errors="replace").strip())
+            raise UnusableAnswer(f"it answered {response.status} {text}")
         try:
-            response = self._http.request(method, path, body)
+            return json.loads(response.body)
+        except (ValueError, RecursionError):
+            raise UnusableAnswer("it answered with something that is not JSON") from None
+
+    def findings(self, name: str, option: str, checks: Iterator[Finding]) -> Iterator[Finding]:
+        """What the checks find, and one more finding where an answer is unusable, or another program's."""
+        try:
+            yield from checks
+        except UnusableAnswer as error:
+            yield Finding("wrong", name, f"{self.where}: {error}", f"Check that it runs, and {option}.")
+        except (KeyError, TypeError, AttributeError):
+            yield Finding("wrong", name, f"what answers at {self.where} is no {name}", f"Check {option}.")
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> Response:
+        try:
+            return self._http.request(method, path, body)
         except NoAnswer as error:
-            raise Unusable(escape_control(str(error))) from None
-        return Reply(response.status, response.body)
+            raise UnusableAnswer(escape_control(str(error))) from None

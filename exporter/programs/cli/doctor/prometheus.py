@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exporter.alerting.files import rule_files
-from exporter.alerting.setting import Setting
+from exporter.alerting.parameters import RuleParameters
 from exporter.domain.clock import MINUTE
 from exporter.domain.config import Config
 from exporter.domain.timestamp import parse_timestamp
-from exporter.programs.cli.doctor.endpoint import HttpEndpoint, Unusable
-from exporter.programs.cli.doctor.finding import Finding
+from exporter.programs.cli.doctor.endpoint import Finding, HttpEndpoint
 from exporter.programs.cli.humanize import count, listed
 
 JOB = "node-registry"
@@ -38,29 +37,22 @@ class Sending:
 
 def check_prometheus(prometheus: HttpEndpoint, sending: Sending) -> Iterator[Finding]:
     """Its targets, its rules, and its Alertmanagers; `sending` is filled in."""
-    try:
-        young = _is_young(prometheus)
-        if young:
-            yield from _settle(prometheus)
-        targets = _data(prometheus, "targets?state=active")["activeTargets"]
-        groups = _data(prometheus, "rules?type=alert")["groups"]
-        yield from _scraping(prometheus, targets)
-        yield _discovery(targets)
-        yield from _rules([rule for group in groups for rule in group["rules"]])
-        yield _sending(prometheus, sending)
-        loaded = any(rule["name"] == WATCHDOG for group in groups for rule in group["rules"])
-        sending.watchdog_is_coming = loaded and young
-    except Unusable as error:
-        text = f"{prometheus.where}: {error}"
-        yield Finding("wrong", "Prometheus", text, "Check that it runs, and --prometheus.")
-    except (KeyError, TypeError, AttributeError):
-        text = f"what answers at {prometheus.where} is no Prometheus"
-        yield Finding("wrong", "Prometheus", text, "Check --prometheus.")
+    young = _is_young(prometheus)
+    if young:
+        yield from _settle(prometheus)
+    targets = _data(prometheus, "targets?state=active")["activeTargets"]
+    groups = _data(prometheus, "rules?type=alert")["groups"]
+    yield from _scraping(prometheus, targets)
+    yield _discovery(targets)
+    yield from _rules([rule for group in groups for rule in group["rules"]])
+    yield _sending(prometheus, sending)
+    loaded = any(rule["name"] == WATCHDOG for group in groups for rule in group["rules"])
+    sending.watchdog_is_coming = loaded and young
 
 
 def shipped_alerts() -> list[str]:
     """The names of the alerts in our rule files, in their order."""
-    texts = rule_files(Setting.of(Config())).values()
+    texts = rule_files(RuleParameters.of(Config())).values()
     return list(dict.fromkeys(name for text in texts for name in _ALERT.findall(text)))
 
 
@@ -149,4 +141,4 @@ def _rules(rules: list[Any]) -> Iterator[Finding]:
 
 
 def _data(prometheus: HttpEndpoint, path: str) -> Any:
-    return prometheus.get(f"/api/v1/{path}").document()["data"]
+    return prometheus.document(f"/api/v1/{path}")["data"]

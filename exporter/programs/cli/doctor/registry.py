@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterator
 
 from exporter.domain.errors import Invalid
-from exporter.programs.cli.doctor.endpoint import HttpEndpoint, Unusable
-from exporter.programs.cli.doctor.finding import Finding
+from exporter.programs.cli.doctor.endpoint import Finding, HttpEndpoint, UnusableAnswer
 from exporter.programs.cli.doctor.samples import Sample, parse_samples, total
 from exporter.programs.cli.humanize import count, duration
 
@@ -22,10 +21,10 @@ REJECTED = "aurora_registry_events_rejected_total"
 def check_registry(registry: HttpEndpoint, metrics_path: str) -> Iterator[Finding]:
     """All that can be known of it from outside; the first finding alone where it does not answer."""
     try:
-        health = registry.get("/health").document()
+        health = registry.document("/health")
         nodes, version, store, bus = health["nodes"], health["version"], health["store"], health["event_bus"]
         uptime = duration(health["uptime_seconds"])
-    except Unusable as error:
+    except UnusableAnswer as error:
         text = f"{registry.where} does not answer as one: {error}"
         yield Finding("wrong", "registry", text, "Start aurora-registry, or name another with --registry.")
         return
@@ -42,7 +41,7 @@ def check_registry(registry: HttpEndpoint, metrics_path: str) -> Iterator[Findin
     yield _bus(bus)
     try:
         samples, seconds = _scrape(registry, metrics_path)
-    except Unusable as error:
+    except UnusableAnswer as error:
         text = f"{registry.where}{metrics_path}: {error}"
         yield Finding("wrong", "scrape", text, "If web.telemetry_path is another, name it with --metrics-path.")
         return
@@ -54,9 +53,9 @@ def check_registry(registry: HttpEndpoint, metrics_path: str) -> Iterator[Findin
 def _ready(registry: HttpEndpoint) -> Finding:
     try:
         reply = registry.get("/-/ready")
-    except Unusable as error:
+    except UnusableAnswer as error:
         return Finding("wrong", "ready", str(error), "Try again in a moment.")
-    if reply.good:
+    if reply.ok:
         return Finding("ok", "ready", "its node map is loaded")
     return Finding("wrong", "ready", f"it answered {reply.status}: it loads or stops", "Look at the store, then again.")
 
@@ -74,12 +73,12 @@ def _scrape(registry: HttpEndpoint, path: str) -> tuple[list[Sample], float]:
     began = time.perf_counter()
     reply = registry.get(path)
     seconds = time.perf_counter() - began
-    if not reply.good:
-        raise Unusable(f"it answered {reply.status}")
+    if not reply.ok:
+        raise UnusableAnswer(f"it answered {reply.status}")
     try:
         return parse_samples(reply.body.decode()), seconds
     except ValueError as error:
-        raise Unusable(f"it cannot be parsed ({error})") from None
+        raise UnusableAnswer(f"it cannot be parsed ({error})") from None
 
 
 def _scraped(samples: list[Sample], seconds: float, nodes: int) -> Finding:
@@ -127,7 +126,7 @@ def check_bus(registry: HttpEndpoint, path: str, url: str, channel: str) -> Find
         after, _ = _scrape(registry, path)
     except Invalid as error:
         return Finding("wrong", check, str(error), "Correct --event-bus.")
-    except Unusable as error:
+    except UnusableAnswer as error:
         return Finding("wrong", check, str(error), "Check --event-bus and its Redis, and the registry.")
     if not listeners:
         text = f"nobody listens on {channel}"

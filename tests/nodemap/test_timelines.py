@@ -6,7 +6,7 @@ import pytest
 
 from exporter.domain.duration import DAY
 from exporter.domain.recordchecks import MAX_TIME_NS
-from exporter.nodemap.meshtime import MeshTime
+from exporter.nodemap.timelines import MeshTime
 
 
 @pytest.mark.parametrize("follow", [MeshTime.restart, MeshTime.advance])

@@ -25,7 +25,7 @@ RUNBOOKS = "https://github.com/aurora-mesh/aurora-node-registry/blob/main/alerts
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class RuleParameters:
     """What the rules depend on. `min_active_vram_gb`: less is low capacity (a GB is 2^30 bytes); 0: no such alert."""
 
     thresholds: Thresholds
@@ -36,7 +36,7 @@ class Setting:
     runbooks: str = RUNBOOKS
 
     @classmethod
-    def of(cls, config: Config, *, min_active_vram_gb: int = 0) -> Setting:
+    def of(cls, config: Config, *, min_active_vram_gb: int = 0) -> RuleParameters:
         """As the registry is configured."""
         return cls(config.thresholds, config.site, min_active_vram_gb, config.alertmanager.scrape_interval)
 
