@@ -136,7 +136,7 @@ class BusListener:
             work = [self._read(connection), self._ping(connection)]
             if self._probe:
                 work.append(self._probe.publish(identity, self._look_every_ns))
-            if self._url.kind is Kind.SENTINEL:
+            if self._url.kind is RedisScheme.SENTINEL:
                 work.append(self._watch_master(client, (connection.host, connection.port)))
             await first_of(*work)
         finally:

@@ -48,7 +48,7 @@ class Freshness:
         """Whether what the bus brings now may have been sent before the last stop."""
         return bool(self._resumed_ns) and not self._bus_proven_since(self._resumed_ns)
 
-    def bus_silent_since_ns(self) -> int | None:
+    def bus_idle_since_ns(self) -> int | None:
         """The last proof of the bus, where it brought nothing for longer than a gap until now; None where it did.
 
         What it brings now was sent after that, and nothing says how long after. In a flood it brings something all the

@@ -101,7 +101,7 @@ class HeartbeatIntake:
 
         It may, after a time longer than a gap in which the bus brought nothing: we were stopped, or it stood still.
         """
-        proof_ns = self._freshness.bus_silent_since_ns()
+        proof_ns = self._freshness.bus_idle_since_ns()
         return None if proof_ns is None else self._node_map.mesh_time.at(proof_ns)
 
     def _is_behind(self, path: Path, now_ns: int) -> bool:

@@ -78,7 +78,7 @@ class SqliteStore:
         return await self._run(lambda: self._file().save(batch), ANSWER_SECONDS + rows / ROWS_A_SECOND)
 
     async def agreed(self) -> None:
-        """From now on a start takes the file for whole, also where it was made anew."""
+        """From now on a start takes the file for whole, also where it is another one."""
         await self._run(lambda: self._file().agreed(), None)
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:

@@ -119,7 +119,7 @@ def check(path: Path, connection: sqlite3.Connection, seal: Seal) -> None:
         raise StoreRefused(
             f"the store {path} cannot be used: it holds less than was acknowledged "
             f"({noted.generation - stands.generation} changes are missing: is it an old copy, or was the registry "
-            "ended while it wrote a damaged file anew?): "
+            "ended while it wrote another file in place of a damaged one?): "
             f"put the latest one back; or, to go on with what is in it, remove {seal.path}"
         )
 

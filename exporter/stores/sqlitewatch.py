@@ -18,7 +18,7 @@ _HEADER = struct.Struct("iIII")
 
 
 class Openings:
-    """Notices others, but not who opened the file before us, nor where the kernel cannot tell: then `seen` says no."""
+    """Notices others, but not who opened the file before us, nor where the kernel does not say: then `seen` says no."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor: int | None = None

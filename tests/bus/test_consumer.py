@@ -387,26 +387,26 @@ class Stopped(Desk):
         """Somebody else's command, which is acknowledged."""
         self.map.commit(self.map.plan(command))
 
-    def hear(self) -> None:
+    def prove(self) -> None:
         """The answer to a ping."""
         self.bus.mark_alive(self.clock.monotonic_ns())
 
     def stop(self, seconds: int) -> None:
         """Stopped for so long; the answer to the last ping was just before."""
-        self.hear()
+        self.prove()
         self.clock.advance(seconds)
 
 
 @pytest.mark.parametrize("seconds", [20, 400], ids=["a short stop", "a long stop"])
 def test_a_departure_that_waited_yields_to_a_registration_since(seconds):
-    """Whoever sent it may have registered again, with another registry or over HTTP."""
+    """Its sender may have registered again, with another registry or over HTTP."""
     desk = Stopped()
     desk.receive("node_register", "ann")
     desk.stop(seconds)
     desk.change(Register(Registration("ann", role="gateway")))
     desk.receive("node_deregister", "ann")
     assert ([node.name for node in desk.map.nodes()], desk.rejected) == (["ann"], {"superseded": 1})
-    desk.hear()
+    desk.prove()
     desk.receive("node_deregister", "ann")
     assert not len(desk.map)
 
@@ -420,7 +420,7 @@ def test_a_registration_that_waited_yields_and_is_asked_for_again():
     assert (desk.map.get("ann").facts.role, desk.rejected) == ("gateway", {"superseded": 1})
     desk.receive("node_heartbeat", "ann")
     assert desk.requested == ["ann"]
-    desk.hear()
+    desk.prove()
     desk.receive("node_register", "ann", role="storage")
     assert desk.map.get("ann").facts.role == "storage"
 
@@ -435,7 +435,7 @@ def test_a_registration_that_waited_does_not_bring_back_who_left_since():
     desk.receive("node_heartbeat", "ann")
     assert (len(desk.map), desk.rejected) == (0, {"superseded": 1})
     desk.clock.advance(200)
-    desk.hear()
+    desk.prove()
     desk.receive("node_heartbeat", "ann")
     assert (len(desk.map), desk.requested) == (1, ["ann"])
 
@@ -483,7 +483,7 @@ def test_in_a_flood_registrations_are_taken():
 def test_what_was_read_before_a_stop_and_waits_for_the_store_is_late_too():
     desk = Stopped()
     desk.receive("node_register", "ann")
-    desk.hear()
+    desk.prove()
     desk.take("node_deregister", {"node": "ann"})
     desk.clock.advance(20)
     desk.change(Register(Registration("ann", role="gateway")))

@@ -29,7 +29,7 @@ SETTLE = 6.0
 CALM = (SETTLE + 1.0, SETTLE + 9.0)
 PROGRESS_EVERY = 10.0
 LOOK_EVERY = 0.5
-TOLD = 5
+SHOWN = 5
 """So many mismatches are said as they come; all of them at the end."""
 PATIENCE = 30
 """Seconds that a registry has at the end to be blind no more."""
@@ -157,13 +157,13 @@ async def _play(faults: Faults, fleet: Fleet, oracle: Oracle, end: float, say: C
 
 async def _progress(oracle: Oracle, fleet: Fleet, watch: Watch, began: float, say: Callable[[str], None]) -> None:
     kinds = oracle.lost, oracle.mismatches, oracle.duplicates
-    told = [0, 0, 0]
+    shown = [0, 0, 0]
     while True:
         await asyncio.sleep(PROGRESS_EVERY)
-        for kind, count in zip(kinds, told, strict=True):
-            for each in kind[count : count + TOLD]:
+        for kind, count in zip(kinds, shown, strict=True):
+            for each in kind[count : count + SHOWN]:
                 say(f"  ! {each}")
-        told = [len(kind) for kind in kinds]
+        shown = [len(kind) for kind in kinds]
         say(
             f"{time.monotonic() - began:5.0f} s: {fleet.heartbeats} heartbeats, {oracle.acknowledged_writes} writes, "
             f"{watch.looks} looks, {len(oracle.lost)} lost, {len(oracle.mismatches)} mismatches, "
