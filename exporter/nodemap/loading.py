@@ -38,7 +38,7 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
         if snapshot.nodes:
             # Until now, after the nodes were put: what came meanwhile was not received.
             outages.append((min(local(mark.alive_ns), now_ns), node_map.clock.monotonic_ns()))
-        # Another registry may have received all the time, or be cut off now: its next write, or the end of its lease, shows.
+        # Another registry may have received all the time, or be cut off: its next write, or its lease's end, shows.
         until_ns = others.get(path.via)
         outages = [outage for outage in outages if until_ns is None or outage[1] <= until_ns]
         _begin(node_map, path, outages, [node for node in waiting if node.path is path])
