@@ -16,7 +16,7 @@ STOPPED = 0
 class Path:
     """One way. The age of a node counts by the reception of the path that its last heartbeat came on."""
 
-    __slots__ = ("lease_until_ns", "reception", "transport", "via")
+    __slots__ = ("lease_until_ns", "newcomers_until_ns", "reception", "transport", "via")
 
     def __init__(self, transport: Transport, reception: Reception, via: str = "") -> None:
         self.transport = transport
@@ -25,6 +25,8 @@ class Path:
         """The other registry; empty where we receive ourselves."""
         self.lease_until_ns = NEVER
         """Until when (monotonic) heartbeats may be acknowledged on it."""
+        self.newcomers_until_ns = NEVER
+        """Until when those may be of nodes that came another way before, as the others still believe."""
 
 
 class _Peer:
@@ -61,11 +63,10 @@ class Peers:
             if name not in self._peers:
                 self._peers[name] = _Peer(name, moment_ns, recalled=True)
 
-    def observe(self, now_ns: int, writes: Mapping[str, int]) -> list[tuple[int, list[Source]]]:
+    def observe(self, now_ns: int, writes: Mapping[str, int]) -> list[Source]:
         """Take note of how often each has written, as the store said just now.
 
-        The sources that this proves, and until when, once all is known that was written until now. What one received
-        that receives no more may since come to another, and be acknowledged there: it is proven as far as all others.
+        The sources that this proves, once all is known that was written until now.
         """
         for name, count in writes.items():
             peer = self._peer(name, now_ns)
@@ -73,11 +74,10 @@ class Peers:
                 if not peer.recalled:
                     peer.changed_ns = now_ns
                 peer.writes, peer.recalled = count, False
-        receiving = [peer for peer in self._peers.values() if self._may_acknowledge(peer, now_ns)]
-        gone = [peer.source for peer in self._peers.values() if not self._may_acknowledge(peer, now_ns)]
         return [
-            (now_ns, [peer.source for peer in receiving if peer.changed_ns == now_ns]),
-            (min((peer.changed_ns for peer in receiving), default=now_ns), gone),
+            peer.source
+            for peer in self._peers.values()
+            if peer.changed_ns == now_ns or not self._may_acknowledge(peer, now_ns)
         ]
 
     def mark_heard(self, now_ns: int, gap_ns: int) -> None:

@@ -42,9 +42,8 @@ def pass_time(node_map: NodeMap, clock: ManualClock, seconds: int, *, writes: in
     for _ in range(seconds):
         clock.advance(1)
         count = int(clock.monotonic_ns() // SECOND) if writes is None else writes
-        for moment_ns, sources in node_map.peers.observe(clock.monotonic_ns(), {"theirs": count}):
-            for source in sources:
-                source.mark_alive(moment_ns)
+        for source in node_map.peers.observe(clock.monotonic_ns(), {"theirs": count}):
+            source.mark_alive(clock.monotonic_ns())
         node_map.tick()
 
 
@@ -337,16 +336,17 @@ def test_a_start_holds_the_nodes_of_a_registry_that_is_cut_off(clock: ManualCloc
         assert [*statuses, node.status] == ["active", "active", "warning"]
 
 
-def test_a_registry_that_stopped_is_proven_as_far_as_the_others() -> None:
-    """What it received may have come to one that is cut off, and be acknowledged there."""
-    peers = Peers(10)
-    proven = []
-    for second, (stopped, cut_off) in enumerate([(1, 1), (2, 2), (STOPPED, 2), (STOPPED, 2)] + [(STOPPED, 2)] * 10):
-        peers.observe(second, {"stopped": stopped, "cut-off": cut_off})
-        by_source = {
-            source.name: moment
-            for moment, sources in peers.observe(second, {"stopped": stopped, "cut-off": cut_off})
-            for source in sources
-        }
-        proven.append(by_source.get("registry stopped"))
-    assert proven == [0, 1, *[1] * 10, 12, 13]
+def test_a_registry_that_is_cut_off_takes_nobody_new(node_map: NodeMap, clock: ManualClock) -> None:
+    """The others hold whom they know through it, and do not know who came to it since."""
+    reported(node_map, clock, "theirs")
+    node_map.commit(node_map.plan(Register(Registration("ours"))))
+    path = node_map.own_paths[Transport.HTTP]
+    path.lease_until_ns = clock.monotonic_ns() + 100 * SECOND
+    path.newcomers_until_ns = clock.monotonic_ns() + 5 * SECOND
+    pass_time(node_map, clock, 6)
+    node_map.heartbeat(Heartbeat("ours"), Transport.HTTP)
+    with pytest.raises(LeaseExpired):
+        node_map.heartbeat(Heartbeat("theirs"), Transport.HTTP)
+    path.newcomers_until_ns = clock.monotonic_ns() + 5 * SECOND
+    node_map.heartbeat(Heartbeat("theirs"), Transport.HTTP)
+    assert node_map.get("theirs").path is path
