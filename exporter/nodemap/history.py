@@ -39,6 +39,7 @@ class RecentTransitions:
 
     def __init__(self) -> None:
         self._numbered: OrderedDict[tuple[str, int], Transition] = OrderedDict()
+        self._dropped: dict[str, Transition] = {}
 
     def note(self, transition: Transition) -> None:
         """It was made, or recorded."""
@@ -52,16 +53,31 @@ class RecentTransitions:
 
     def complete(self, recorded: list[Transition]) -> None:
         """Take in what others recorded, or an earlier process: each by its stamp among those that we know."""
-        missing = [each for each in recorded if (each.node, each.sequence) not in self._numbered]
-        if missing:
-            both = sorted([*self, *missing], key=lambda each: (each.stamp_ns, each.sequence))
-            self._numbered = OrderedDict(((each.node, each.sequence), each) for each in both[-MAX_RECENT:])
+        before = len(self._numbered)
+        self._numbered.update(((each.node, each.sequence), each) for each in recorded)
+        if len(self._numbered) == before:
+            return
+        by_stamp = sorted(self, key=lambda each: each.stamp_ns)
+        # Those of a node stand by their number, whatever their stamps.
+        of_node: dict[str, list[Transition]] = {}
+        for each in sorted(by_stamp, key=lambda each: each.sequence, reverse=True):
+            of_node.setdefault(each.node, []).append(each)
+        ordered = [of_node[each.node].pop() for each in by_stamp]
+        self._numbered = OrderedDict(((each.node, each.sequence), each) for each in ordered[-MAX_RECENT:])
 
     def drop(self, transition: Transition) -> None:
         """It was not recorded: another one has its place, or will have."""
+        self._dropped.pop(transition.node, None)
+        self._dropped[transition.node] = transition
+        if len(self._dropped) > MAX_RECENT:
+            del self._dropped[next(iter(self._dropped))]
         key = transition.node, transition.sequence
         if self._numbered.get(key) is transition:
             del self._numbered[key]
+
+    def was_dropped(self, transition: Transition) -> bool:
+        """Whether its node counts on from it, although it was not recorded."""
+        return self._dropped.get(transition.node) is transition
 
     def __len__(self) -> int:
         return len(self._numbered)

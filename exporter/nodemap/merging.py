@@ -297,7 +297,11 @@ def _write_again_history(node_map: NodeMap, recorded: dict[str, int], snapshot: 
     there = {(transition.node, transition.sequence) for transition in snapshot.recent}
     new = {id(transition) for transition in (*pending.transitions, *pending.left)}
     kept: dict[tuple[str, int], Transition] = {}
-    lasts = [node.last_transition for node in node_map.nodes() if node.last_transition is not None]
+    lasts = [
+        last
+        for node in node_map.nodes()
+        if (last := node.last_transition) is not None and not node_map.recent.was_dropped(last)
+    ]
     for transitions in _steps([*node_map.recent, *lasts]):
         for transition in transitions:
             number = transition.node, transition.sequence

@@ -77,6 +77,7 @@ class RedisData:
 
     async def adopt(self) -> codec.RedisState:
         """Whose data is there, in a format of ours; an empty Redis gets a dataset id."""
+        self._master, self._ask_master_at = None, 0.0
         await self._check_types()
         state = await self.state()
         if not state.dataset:

@@ -38,12 +38,15 @@ async def merge(store: Store, sharing: Sharing, node_map: NodeMap) -> None:
 
 
 async def _read(store: Store) -> Snapshot:
-    """All that the store has, with the latest transitions if it gives them in time."""
+    """All that the store has, with the latest transitions: of a disk of ours, if it gives them in time."""
     snapshot = await store.load()
-    with contextlib.suppress(StoreUnavailable):
+    try:
         recent = await store.recent(0, MAX_RECENT)
-        snapshot = replace(snapshot, recent=recent.transitions)
-    return snapshot
+    except StoreUnavailable:
+        if store.shared:
+            raise
+        return snapshot
+    return replace(snapshot, recent=recent.transitions)
 
 
 async def follow(store: Store, sharing: Sharing, node_map: NodeMap) -> None:
