@@ -313,6 +313,8 @@ class Oracle:
     def _status(self, look: Look, node: str, subject: Subject, document: Mapping[str, Any]) -> None:
         limits, status, last_seen = self.limits, str(document["status"]), str(document["last_seen"])
         before = self._seen.get((look.registry, node))
+        if before is not None and before.at < subject.epoch + limits.spread:
+            before = None  # Of the life before: a look may have been under way, and news take their time.
         held = look.answered if document.get("held") else before.held if before else NEVER
         self._seen[look.registry, node] = seen = Seen(status, look.asked, last_seen, held=held)
         if subject.presence.since > look.asked - limits.spread:
