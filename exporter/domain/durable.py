@@ -85,7 +85,7 @@ class Snapshot:
     tombstones: list[Tombstone] = field(default_factory=list)
     mark: Mark | None = None
     """The freshest mark of any registry on this store."""
-    alive: dict[str, int] = field(default_factory=dict)
+    alive: dict[str, int] = field(default_factory=dict, compare=False)
     """Until when (mesh time) each registry on a shared store is known to have received."""
     lost: bool = False
     """The store is not the one that was loaded before: it restarted, failed over or was emptied."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from exporter.domain.node import Node
 from exporter.domain.status import Status
-from exporter.domain.transition import Transition
+from exporter.domain.transition import Transition, in_order
 from exporter.nodemap.timelines import MeshTime, WallTime
 
 MAX_RECENT = 10_000
@@ -57,13 +57,7 @@ class RecentTransitions:
         self._numbered.update(((each.node, each.sequence), each) for each in recorded)
         if len(self._numbered) == before:
             return
-        by_stamp = sorted(self, key=lambda each: each.stamp_ns)
-        # Those of a node stand by their number, whatever their stamps.
-        of_node: dict[str, list[Transition]] = {}
-        for each in sorted(by_stamp, key=lambda each: each.sequence, reverse=True):
-            of_node.setdefault(each.node, []).append(each)
-        ordered = [of_node[each.node].pop() for each in by_stamp]
-        self._numbered = OrderedDict(((each.node, each.sequence), each) for each in ordered[-MAX_RECENT:])
+        self._numbered = OrderedDict(((each.node, each.sequence), each) for each in in_order(self)[-MAX_RECENT:])
 
     def drop(self, transition: Transition) -> None:
         """It was not recorded: another one has its place, or will have."""
