@@ -64,7 +64,7 @@ def test_a_node_that_registered_again_is_not_gone(node_map):
     assert merge_unsaved(stored, node_map, 0, 10).tombstones == []
 
 
-def test_of_one_node_the_number_decides_and_not_the_stamp(node_map) -> None:
+def test_of_one_node_the_number_decides_and_not_the_stamp(node_map):
     """Registries count ages a little differently: what came second may bear the earlier stamp."""
     first = Transition("c", Status.ACTIVE, Status.WARNING, 5, sequence=1, stamp_ns=9)
     second = Transition("c", Status.WARNING, Status.OFFLINE, 5, sequence=2, stamp_ns=7)
