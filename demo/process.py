@@ -19,7 +19,7 @@ END_SECONDS = 10.0
 LAST_LINES = 15
 _POLL_SECONDS = 0.05
 _LEASH = ("setpriv", "--pdeathsig", "KILL", "--")
-"""The kernel ends the child when the thread that started it ends, however that comes about."""
+"""The kernel ends the child when the thread that started it ends, for any reason."""
 
 
 class ChildFailed(Exception):

@@ -25,6 +25,7 @@ PROSE = {
     r"speaks?|speaking|speechless": "sends",
     r"whoever|whomever|befalls?|befallen|anew": "who, anybody; happens; again",
     r"to be had|all right": "available; healthy",
+    r"hence|whence|thereby|ever (?:new|other)|(?:comes?|came) about": "so; also; more and more; why, is derived",
 }
 NAMES = {
     r"silence_ns|silence_seconds|last_heard|tell_again|introduce_again": "counted_age_ns, last_heartbeat, resend",

@@ -50,7 +50,7 @@ class Upgrade:
         try:
             target = self._fetched(running, path, sha256)
         except (OSError, ValueError, BadAnswer, subprocess.SubprocessError) as error:
-            self._log.warning("the newer agent cannot be taken", version=version, reason=error)
+            self._log.warning("the newer agent cannot be installed", version=version, reason=error)
             return
         self._log.info("starting the newer agent", version=version, path=target)
         sys.stderr.flush()

@@ -32,7 +32,7 @@ def _down(parameters: RuleParameters) -> AlertingRule:
         description=f"Prometheus reaches no instance of the job {parameters.job}, or knows of none. Nothing is known of"
         " the nodes, and no alert about them will come.",
         why="absent(... == 1) covers both: no instance answers, and there is no target at all. It has no labels,"
-        " hence job.",
+        " so the rule sets job.",
     )
 
 

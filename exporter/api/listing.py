@@ -68,7 +68,7 @@ def place_of(node_map: NodeMap, listing: Listing) -> Place:
         return lambda nodes: bisect_right(nodes, node.order, key=order)
     tombstone = node_map.departed.get(listing.after)
     if tombstone is None or not tombstone.epoch or listing.by_free_vram:
-        raise Invalid.of("after", f"no node {listing.after!r} is here to go on from: start again without after")
+        raise Invalid.of("after", f"no node {listing.after!r} to continue after: start again without after")
     since = tombstone.epoch
     return lambda nodes: bisect_right(nodes, since, key=lambda node: node.record.epoch)
 

@@ -161,8 +161,8 @@ def _mesh(service: Service) -> Iterator[MeshProblem]:
         if disruptions.of(site):
             text = f"Most nodes of the site {site} went missing together"
             yield _problem(MeshState.SITE_DISRUPTED, "critical", text, "AuroraSiteDisrupted", site=site)
-    leads = {status: totals.nodes[LEAD, status] for status in Status}
-    if leads[Status.OFFLINE] and sum(leads.values()) == leads[Status.OFFLINE] and _lead_in_service(service):
+    leads = totals.of_role(LEAD)
+    if leads[Status.OFFLINE] and leads.total() == leads[Status.OFFLINE] and _lead_in_service(service):
         yield _problem(MeshState.OFFLINE, "critical", "No lead of the mesh is active", "AuroraMeshNoLead")
 
 

@@ -72,7 +72,7 @@ async def _missed(service: Service, since_ns: int, tests: tuple[Test, ...]) -> l
     node_map = service.node_map
     wall_ns = node_map.clock.wall_ns()
     if not wall_ns - KEPT <= since_ns <= wall_ns + MARGIN:
-        raise NotKept("the id is none of the last 7 days")
+        raise NotKept("the id is not from the last 7 days")
     since_ns -= MARGIN
     recent = await service.recent(since_ns, MAX_MISSED + 1)
     if not service.store_up:

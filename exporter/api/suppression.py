@@ -87,7 +87,7 @@ class Suppression:
     def _without_lead(self, node: Node) -> bool:
         """Whether the node is a lead whose AuroraNodeOffline AuroraMeshNoLead came before."""
         node_map = self._node_map
-        if node.facts.role != LEAD or node.status is not Status.OFFLINE or node_map.totals.nodes[LEAD, Status.ACTIVE]:
+        if node.facts.role != LEAD or node.status is not Status.OFFLINE or node_map.totals.of_role(LEAD)[Status.ACTIVE]:
             return False
         if self._no_lead_since_ns is None:
             thresholds = node_map.thresholds

@@ -218,7 +218,7 @@ class BusConsumer:
 
     def _reject(self, reason: Rejection, fault: str) -> None:
         self._telemetry.events_rejected[reason] += 1
-        self._warnings.warn("an event on the bus was not taken in", reason, fault)
+        self._warnings.warn("an event on the bus was rejected", reason, fault)
 
 
 def _actor(signer: Principal | None) -> Actor:

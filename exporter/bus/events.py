@@ -32,7 +32,7 @@ _DECISIVE_KEYS = (b'"type"', b'"data"', b'"node"')
 
 
 class Unreadable(AuroraError):
-    """An event was not taken in; nothing of it was applied."""
+    """An event was rejected; nothing of it was applied."""
 
     def __init__(self, reason: Rejection, text: str) -> None:
         super().__init__(text)
@@ -148,7 +148,7 @@ def _read_name_alone(payload: bytes, reason: Rejection, fault: str) -> Heartbeat
 
 
 def _is_of_others(payload: bytes) -> bool:
-    """Whether it is sound JSON of a type that we do not read, or our own: however large, it passes by."""
+    """Whether it is sound JSON of a type that we do not read, or our own: however large, it is ignored."""
     try:
         header = _decode_header(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -49,7 +49,7 @@ def read_yaml(text: str) -> Any:
         raise Invalid.of("", f"not YAML: {str(error).splitlines()[0]}") from None
     except ValueError:
         # Of PyYAML's own making: 2024-99-99 is a date to it.
-        raise Invalid.of("", "a value looks like a date or a number and is none: put it in quotes") from None
+        raise Invalid.of("", "a value looks like a date or a number but is not one: put it in quotes") from None
     except RecursionError:
         raise Invalid.of("", "not YAML that we can read: nested too deep") from None
 

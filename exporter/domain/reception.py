@@ -109,7 +109,7 @@ class Reception:
         return now_ns - self.until_ns > self.gap_ns or any(source.lost for source in self.sources)
 
     def blind(self, now_ns: int) -> bool:
-        """Whether we cannot receive now, as far as we know: nothing comes, be it only what has waited."""
+        """Whether we cannot receive now, as far as we know: nothing arrives, not even what has waited."""
         return self.unproven(now_ns) and any(
             source.lost or now_ns - source.heard_ns > self.gap_ns for source in self.sources
         )

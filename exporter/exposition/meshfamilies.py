@@ -13,9 +13,8 @@ from exporter.nodemap.totals import MESH, Totals
 
 def by_role(template: str, node_map: NodeMap) -> Iterator[str]:
     """For each role that a node has, every status."""
-    for role in sorted(node_map.totals.roles()):
-        counts = node_map.totals.nodes
-        yield "".join(template % (role, status.value, counts[role, status]) for status in Status)
+    for role, counts in sorted(node_map.totals.by_role.items()):
+        yield "".join(template % (role, status.value, counts[status]) for status in Status)
 
 
 def by_status(of: Callable[[Totals], Counter[Status]]) -> Callable[[str, NodeMap], Iterator[str]]:
@@ -30,9 +29,8 @@ def by_status(of: Callable[[Totals], Counter[Status]]) -> Callable[[str, NodeMap
 
 def by_site(template: str, node_map: NodeMap) -> Iterator[str]:
     """For each site that a node has, every status."""
-    for site in node_map.totals.site_names():
-        counts = node_map.totals.sites
-        yield "".join(template % (escape(site), status.value, counts[site, status]) for status in Status)
+    for site, counts in sorted(node_map.totals.by_site.items()):
+        yield "".join(template % (escape(site), status.value, counts[status]) for status in Status)
 
 
 def disrupted(template: str, node_map: NodeMap) -> Iterator[str]:

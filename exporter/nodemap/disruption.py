@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
+from exporter.domain.largelists import sorted_in_parts
 from exporter.domain.node import Node
 from exporter.domain.status import Status
 from exporter.nodemap.totals import Totals
@@ -52,7 +53,7 @@ class RecentlyOffline:
     def judge_all(self, nodes: Iterable[Node], now_ns: int) -> None:
         """Judge every node: the map was loaded."""
         self._nodes.clear()
-        for node in sorted(nodes, key=lambda node: node.status_since_ns):
+        for node in sorted_in_parts(nodes, lambda node: node.status_since_ns):
             self._set(node, long_offline=False)
             if node.status is Status.OFFLINE:
                 self._nodes[node.order] = node

@@ -10,6 +10,7 @@ from exporter.domain.status import Status
 from exporter.domain.transition import Transition, in_order
 from exporter.nodemap.timelines import MeshTime, WallTime
 
+_ACTIVE = Status.ACTIVE
 MAX_RECENT = 10_000
 
 
@@ -24,14 +25,17 @@ class TransitionRecorder:
 
     def make(self, node: Node, before: Status, at_ns: int) -> Transition:
         """From `before` to the node's status, as of a moment of the monotonic clock."""
-        last = node.last_transition
+        record, last, status = node.record, node.last_transition, node.status
         # As `last_seen`, what people read never goes back, wherever the wall clock was set to.
-        shown_ns = max(self._wall_time.at(at_ns), node.record.registered_at_ns, last.at_ns if last else 0)
-        if node.status is not Status.ACTIVE:
+        shown_ns = max(self._wall_time.at(at_ns), record.registered_at_ns)
+        stamp_ns, sequence = self._mesh_time.at(at_ns), record.epoch
+        if last is not None:
+            # Another registry may have counted the age a little differently: stamps keep to the order all the same.
+            shown_ns, stamp_ns = max(shown_ns, last.at_ns), max(stamp_ns, last.stamp_ns + 1)
+            sequence = max(sequence, last.sequence)
+        if status is not _ACTIVE:
             shown_ns = max(shown_ns, node.last_seen_ns)
-        # Another registry may have counted the age a little differently: stamps keep to the order all the same.
-        stamp_ns = max(self._mesh_time.at(at_ns), last.stamp_ns + 1 if last else 0)
-        return Transition(node.name, before, node.status, shown_ns, node.sequence_now + 1, stamp_ns, self._by)
+        return Transition(record.registration.name, before, status, shown_ns, sequence + 1, stamp_ns, self._by)
 
 
 class RecentTransitions:

@@ -6,6 +6,7 @@ from collections import deque
 from itertools import chain
 
 from exporter.domain.durable import Mark, Snapshot, StoredNode
+from exporter.domain.largelists import emptied, sorted_in_parts
 from exporter.domain.node import Live, Node
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.paths import Path
@@ -15,7 +16,7 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
     """Fill an empty map. The time since the snapshot's mark, when nobody received, is an outage of every path.
 
     Mesh time goes on from the mark, by as much as the wall clock says that passed since; never from before anything
-    that the store has.
+    that the store has. The snapshot's nodes are emptied.
     """
     now_ns, wall_ns = node_map.clock.monotonic_ns(), node_map.clock.wall_ns()
     latest_ns = max((stored.last_heartbeat.stamp_ns for stored in snapshot.nodes), default=wall_ns)
@@ -25,17 +26,17 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
     local = node_map.mesh_time.local
     others = {name: min(local(at_ns), now_ns) for name, at_ns in snapshot.alive.items() if name != node_map.instance}
     node_map.peers.recall(others)
-    for stored in snapshot.nodes:
+    for stored in emptied(snapshot.nodes):
         put_stored(node_map, stored)
     node_map.recent.complete(snapshot.recent)
     # By the wall clock, which may be wrong: it counts for nothing.
     down_ns = max(0, now_ns - local(mark.alive_ns))
     for tombstone in sorted(snapshot.tombstones, key=lambda tombstone: tombstone.revision_ns):
         node_map.tombstones.add(tombstone, now_ns, node_map.thresholds, down_ns=down_ns)
-    waiting = sorted(node_map.nodes(), key=lambda node: node.last_heartbeat_ns)
+    waiting = sorted_in_parts(node_map.nodes(), lambda node: node.last_heartbeat_ns)
     for path in node_map.paths:
         outages = [(local(from_ns), local(to_ns)) for from_ns, to_ns in mark.outages.get(path.transport, [])]
-        if snapshot.nodes:
+        if waiting:
             # Until now, after the nodes were put: what came meanwhile was not received.
             outages.append((min(local(mark.alive_ns), now_ns), node_map.clock.monotonic_ns()))
         # Another registry may have received all the time, or be cut off: its next write, or its lease's end, shows.

@@ -9,8 +9,10 @@ each. Whatever happens to the map in between is as if it had happened before or 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+import heapq
+from collections.abc import Container, Iterable, Iterator
 from functools import partial
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -18,6 +20,7 @@ import msgspec
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Register
 from exporter.domain.durable import Batch, LastHeartbeat, Mark, Snapshot, StoredNode
+from exporter.domain.largelists import emptied, parts
 from exporter.domain.node import Node, NodeRecord, Tombstone
 from exporter.domain.registration import with_held_id
 from exporter.domain.status import Status, Transport
@@ -31,6 +34,7 @@ from exporter.nodemap.tombstones import LATE_INTERVALS
 
 Value = TypeVar("Value")
 
+_SEQUENCE = attrgetter("sequence")
 STEP = 200
 """Nodes, a few milliseconds of work."""
 SAME_HEARTBEAT_NS = 1 * SECOND
@@ -40,14 +44,17 @@ MAX_OUTAGES = 64
 
 
 def merge(node_map: NodeMap, snapshot: Snapshot) -> Iterator[None]:
-    """Agree, in steps, with a store that was unavailable: the later record of each node stands, and ours goes to it."""
+    """Agree, in steps, with a store that was unavailable: the later record of each node stands, and ours goes to it.
+
+    The snapshot's nodes are emptied.
+    """
     node_map.mesh_time.advance(node_map.clock.monotonic_ns(), snapshot.mark.alive_ns if snapshot.mark else 0)
     for tombstones in _steps(snapshot.tombstones):
         for tombstone in tombstones:
             _adopt_tombstone(node_map, tombstone)
         yield
     recorded: dict[str, int] = {}
-    for nodes in _steps(snapshot.nodes):
+    for nodes in _steps(emptied(snapshot.nodes)):
         late: list[Node] = []
         for stored in nodes:
             recorded[stored.record.name] = stored.last_transition.sequence if stored.last_transition else 0
@@ -309,8 +316,16 @@ def _write_again_history(node_map: NodeMap, recorded: dict[str, int], snapshot: 
             if missing and id(transition) not in new:
                 kept.setdefault(number, transition)
         yield
-    pending.history[:] = sorted(kept.values(), key=lambda transition: transition.sequence)
+    sorted_parts: list[list[Transition]] = []
+    for transitions in _steps(kept.values()):
+        sorted_parts.append(sorted(transitions, key=_SEQUENCE))
+        yield
+    history: list[Transition] = []
+    for transitions in _steps(heapq.merge(*sorted_parts, key=_SEQUENCE)):
+        history += transitions
+        yield
+    pending.history[:] = history
 
 
-def _steps(items: list[Value]) -> Iterator[list[Value]]:
-    return (items[start : start + STEP] for start in range(0, len(items), STEP))
+def _steps(items: Iterable[Value]) -> Iterator[list[Value]]:
+    return parts(items, STEP)

@@ -249,7 +249,8 @@ class NodeMap:
         if recorded:
             self._make_transition(node, before, at_ns)
         self.notify(_STATUS, node)
-        if status is _ACTIVE and node.lifecycle.overdue(self.clock.wall_ns()):
+        lifecycle = node.record.lifecycle
+        if status is _ACTIVE and lifecycle is not IN_SERVICE and lifecycle.overdue(self.clock.wall_ns()):
             self.set_lifecycle(node, IN_SERVICE)
 
     def set_lifecycle(self, node: Node, lifecycle: Lifecycle, at_ns: int | None = None) -> None:

@@ -24,8 +24,8 @@ class _Running:
     """When the latest of its nodes went missing."""
     nodes: dict[int, None]
     """Of nodes their `order`, here and below."""
-    unmarked: dict[int, None]
-    """Those that it began with whose marks do not say so yet."""
+    unmarked: list[int]
+    """Those that it began with whose marks do not say so yet, and some that left it since."""
     recovered_ns: int | None = None
     """Since when most nodes are there again."""
 
@@ -89,10 +89,15 @@ class Disruptions:
 
     def drop(self, node: Node) -> None:
         """The node is there, or gone, or about to change its facts."""
-        if self._names.pop(node.order, None) is not None:
-            for site in _sites(node):
-                self._discard(site, node)
-        self._release(node)
+        if self._names.pop(node.order, None) is None:
+            return
+        for site in _sites(node):
+            self._discard(site, node)
+            if (running := self._running.get(site)) is not None:
+                running.nodes.pop(node.order, None)
+        if node.disruptions:
+            node.disruptions = ()
+            self._on_mark(node)
 
     def judge(self, now_ns: int, left: int | None = None) -> int | None:
         """Extend, end and begin disruptions, and mark their nodes. Call it once a tick, after the transitions.
@@ -138,11 +143,11 @@ class Disruptions:
         while self._changed and left != 0:
             site, running = self._changed[0]
             begun = self._running.get(site) is running
-            orders = running.unmarked if begun else running.nodes
-            if not orders:
+            if not (running.unmarked if begun else running.nodes):
                 self._changed.popleft()
                 continue
-            node = self._node(orders.popitem()[0])
+            order = running.unmarked.pop() if begun else running.nodes.popitem()[0]
+            node = None if begun and order not in running.nodes else self._node(order)
             if node and (self._mark if begun else self._unmark)(running, node):
                 self._on_mark(node)
             left = None if left is None else left - 1
@@ -209,7 +214,7 @@ class Disruptions:
         nodes = _together(since, self.thresholds.warning_after, now_ns)
         if nodes:
             disruption = Disruption(Scope.SITE if site else Scope.MESH, self._wall_time.at(now_ns))
-            running = self._running[site] = _Running(disruption, now_ns, now_ns, nodes, nodes.copy())
+            running = self._running[site] = _Running(disruption, now_ns, now_ns, nodes, [*nodes])
             self._changed.append((site, running))
 
     def _mark(self, running: _Running, node: Node) -> bool:
@@ -226,15 +231,6 @@ class Disruptions:
         if running.disruption in before:
             node.disruptions = tuple(each for each in before if each is not running.disruption)
         return node.disruptions is not before
-
-    def _release(self, node: Node) -> None:
-        for site in _sites(node) if self._running else ():
-            if running := self._running.get(site):
-                running.nodes.pop(node.order, None)
-                running.unmarked.pop(node.order, None)
-        if node.disruptions:
-            node.disruptions = ()
-            self._on_mark(node)
 
     def _is_over(self, site: str, running: _Running, now_ns: int) -> bool:
         if not running.nodes or now_ns - running.began_ns > self._totals.site_rule.lasting:
@@ -257,12 +253,12 @@ class Disruptions:
 
 
 def _sites(node: Node) -> tuple[str, ...]:
-    site = node.facts.site
+    site = node.record.registration.site
     return (site, MESH) if site else (MESH,)
 
 
 def _missing(node: Node) -> bool:
-    return node.status is not _ACTIVE and node.lifecycle.phase is _IN_SERVICE
+    return node.status is not _ACTIVE and node.record.lifecycle.phase is _IN_SERVICE
 
 
 def _together(since: dict[int, int], gap_ns: int, now_ns: int) -> dict[int, None]:

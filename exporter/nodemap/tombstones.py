@@ -9,7 +9,7 @@ from exporter.nodemap.timelines import MeshTime
 LATE_INTERVALS = 2
 """For so many heartbeat intervals the late heartbeats of a departed node are ignored."""
 MAX_DEPARTED = 50_000
-"""We remember at most this many gone nodes, the latest: otherwise ever new names would fill the memory for days."""
+"""We remember at most this many gone nodes, the latest: otherwise new names would fill the memory for days."""
 
 
 class Tombstones:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TypeVar
 
 from exporter.domain.lifecycle import Phase
 from exporter.domain.node import Node
@@ -11,7 +10,6 @@ from exporter.domain.site import SiteRule
 from exporter.domain.status import Status
 
 _ACTIVE, _IN_SERVICE = Status.ACTIVE, Phase.IN_SERVICE
-Key = TypeVar("Key")
 MESH = ""
 """Stands for the whole mesh among sites: no site can be called so."""
 
@@ -21,14 +19,15 @@ class Totals:
 
     def __init__(self, site_rule: SiteRule) -> None:
         self.site_rule = site_rule
-        self.nodes: Counter[tuple[str, Status]] = Counter()
-        """By role and status."""
         self.statuses: Counter[Status] = Counter()
         self.gpus: Counter[Status] = Counter()
         self.gpu_memory_bytes: Counter[Status] = Counter()
-        self.sites: Counter[tuple[str, Status]] = Counter()
-        """By site and status; nodes without a site are in none."""
+        self.by_role: dict[str, Counter[Status]] = {}
+        """Nodes; of each role that there is."""
+        self.by_site: dict[str, Counter[Status]] = {}
+        """The same; nodes without a site are in none."""
         self._in_service: Counter[str] = Counter()
+        """By site, and of the whole mesh; here and below."""
         self._missing: Counter[str] = Counter()
         """In service and not active."""
         self._long_offline: Counter[str] = Counter()
@@ -44,47 +43,53 @@ class Totals:
 
     def restate(self, node: Node, before: Status) -> None:
         """The node was counted in with this status, not for long offline, and has another one now."""
-        facts, status = node.facts, node.status
-        _move(self.nodes, (facts.role, before), (facts.role, status), 1)
-        _move(self.statuses, before, status, 1)
-        if facts.gpus:
-            _move(self.gpus, before, status, facts.gpus)
-        if facts.gpu_memory_bytes:
-            _move(self.gpu_memory_bytes, before, status, facts.gpu_memory_bytes)
-        if facts.site:
-            _move(self.sites, (facts.site, before), (facts.site, status), 1)
+        facts, status = node.record.registration, node.status
+        site, gpus, gpu_memory_bytes = facts.site, facts.gpus, facts.gpu_memory_bytes
+        for counts in (self.statuses, self.by_role[facts.role], self.by_site[site] if site else None):
+            if counts is not None:
+                counts[before] -= 1
+                counts[status] += 1
+        if gpus:
+            self.gpus[before] -= gpus
+            self.gpus[status] += gpus
+        if gpu_memory_bytes:
+            self.gpu_memory_bytes[before] -= gpu_memory_bytes
+            self.gpu_memory_bytes[status] += gpu_memory_bytes
         step = (status is not _ACTIVE) - (before is not _ACTIVE)
-        if step and node.lifecycle.phase is _IN_SERVICE:
-            _step(self._missing, MESH, step)
-            if facts.site:
-                _step(self._missing, facts.site, step)
+        if step and node.record.lifecycle.phase is _IN_SERVICE:
+            self._missing[MESH] += step
+            if site:
+                self._missing[site] += step
 
     def _count(self, node: Node, step: int) -> None:
         facts, status = node.facts, node.status
-        _step(self.nodes, (facts.role, status), step)
-        _step(self.statuses, status, step)
-        _step(self.gpus, status, step * facts.gpus)
-        _step(self.gpu_memory_bytes, status, step * facts.gpu_memory_bytes)
+        self.statuses[status] += step
+        self.gpus[status] += step * facts.gpus
+        self.gpu_memory_bytes[status] += step * facts.gpu_memory_bytes
+        _step(self.by_role, facts.role, status, step)
         if facts.site:
-            _step(self.sites, (facts.site, status), step)
+            _step(self.by_site, facts.site, status, step)
         if node.lifecycle.phase is _IN_SERVICE:
             for site in {facts.site, MESH}:
-                _step(self._in_service, site, step)
+                self._in_service[site] += step
                 if status is not _ACTIVE:
-                    _step(self._missing, site, step)
+                    self._missing[site] += step
                     if node.long_offline:
-                        _step(self._long_offline, site, step)
+                        self._long_offline[site] += step
+                if not self._in_service[site]:
+                    del self._in_service[site], self._missing[site], self._long_offline[site]
+
+    def of_role(self, role: str) -> Counter[Status]:
+        """Nodes of the role, by status."""
+        return self.by_role.get(role, Counter())
 
     def roles(self) -> dict[str, int]:
         """Nodes by role."""
-        roles: Counter[str] = Counter()
-        for (role, _), count in self.nodes.items():
-            roles[role] += count
-        return dict(roles)
+        return {role: counts.total() for role, counts in self.by_role.items()}
 
     def site_names(self) -> list[str]:
         """Every site that a node is registered in, sorted."""
-        return sorted({site for site, _ in self.sites})
+        return sorted(self.by_site)
 
     def disrupted(self, site: str) -> bool:
         """Whether the nodes of the site, or with MESH those of the mesh, went missing together."""
@@ -105,14 +110,8 @@ class Totals:
         return self.disrupted(MESH)
 
 
-def _move(counter: Counter[Key], before: Key, after: Key, count: int) -> None:
-    counter[before] -= count
-    if not counter[before]:
-        del counter[before]
-    counter[after] += count
-
-
-def _step(counter: Counter[Key], key: Key, step: int) -> None:
-    counter[key] += step
-    if not counter[key]:
-        del counter[key]
+def _step(counters: dict[str, Counter[Status]], key: str, status: Status, step: int) -> None:
+    counts = counters.setdefault(key, Counter())
+    counts[status] += step
+    if not counts.total():
+        del counters[key]

@@ -16,7 +16,7 @@ _REPLICA = "it is a replica and takes no writes: give the master's address, or i
 _TOO_LARGE = "its answer is larger than any that we ask for: is it another server, or does another program write there?"
 
 _BY_TYPE: tuple[tuple[type[Exception], str], ...] = (
-    (MasterNotFoundError, "the Sentinels know no master of this name that lives: check the service name, or wait"),
+    (MasterNotFoundError, "the Sentinels know no living master of this name: check the service name, or wait"),
     (exceptions.AuthenticationError, "it refuses the user and password: set the right ones in its URL"),
     (exceptions.NoPermissionError, "its user lacks a permission"),
     (exceptions.OutOfMemoryError, "it is out of memory and takes no writes: raise its maxmemory or free some"),

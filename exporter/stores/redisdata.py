@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 
 from exporter.domain.clock import HOUR
 from exporter.domain.errors import StoreUnavailable
+from exporter.domain.largelists import sorted_in_parts
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.recordchecks import UNREADABLE, BadRecord, RecordFault, fault_of
 from exporter.domain.text import shown
@@ -195,7 +196,7 @@ class RedisData:
         def read(instance: str, value: bytes) -> Mark:
             mark = codec.read_mark(instance, value)
             if mark.alive_ns > now_ns + MARK_AHEAD:
-                raise BadRecord(RecordFault.TIME, "it is of a time that has not come")
+                raise BadRecord(RecordFault.TIME, "its time is in the future")
             return mark
 
         marks = await self._load_hash(codec.MARKS, read)
@@ -273,4 +274,4 @@ def _snapshot(
         else:
             del tombstones[name]
     nodes = [stored_node(record, heartbeats.get(name), recorded.get(name)) for name, record in records.items()]
-    return Snapshot(sorted(nodes, key=registration_order), list(tombstones.values()), mark)
+    return Snapshot(sorted_in_parts(nodes, registration_order), list(tombstones.values()), mark)

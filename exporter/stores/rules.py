@@ -20,7 +20,7 @@ MAX_TRANSITIONS = 100
 """So many a node are kept, the newest."""
 KEEP_TOMBSTONES = 7 * 24 * HOUR
 MAX_TOMBSTONES = 50_000
-"""So many are kept, the newest: ever new names that leave would else fill the store."""
+"""So many are kept, the newest: otherwise new names that come and leave would fill the store."""
 LOOKED_AT = 10_000
 """So many of the newest are looked at for what is recent, where fewer are asked for."""
 KEEP_MARKS = 72 * HOUR

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from exporter.domain.largelists import sorted_in_parts
 from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.recordchecks import (
     UNREADABLE,
@@ -157,7 +158,7 @@ class SqliteRows:
         records = self._whole("nodes", "SELECT name, revision_ns, epoch, record, checksum FROM nodes", _record)
         nodes = [stored_node(record, heartbeats.get(record.name), recorded.get(record.name)) for record in records]
         tombstones = self._whole("tombstones", _TOMBSTONES, _tombstone)
-        return Snapshot(sorted(nodes, key=registration_order), [*tombstones], self.mark())
+        return Snapshot(sorted_in_parts(nodes, registration_order), [*tombstones], self.mark())
 
     def mark(self) -> Mark | None:
         """The last one; StoreRefused where it is not what was written."""

@@ -37,6 +37,7 @@ class LineWriter:
             if len(self._lines) >= MAX_LINES or self._bytes + len(data) > MAX_BYTES:
                 self.dropped += 1
                 return
+            none_waits = not self._lines
             if self._note_dropped and self.dropped > self._noted and len(self._lines) < MAX_LINES // 2:
                 count = self.dropped - self._noted
                 self._push(f'level=warning logger=aurora.log msg="log lines dropped" lines={count}\n'.encode())
@@ -45,7 +46,8 @@ class LineWriter:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="aurora-log", daemon=True)
                 self._thread.start()
-            self._changed.notify_all()
+            if none_waits:  # Else the thread was woken already, and to do so takes as long as all else.
+                self._changed.notify_all()
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
         """Wait until all is written, at most for this time; whether it is."""

@@ -1,4 +1,4 @@
-"""Why something was not taken in, or what came of it: the values of labels, which `/metrics` has from the start."""
+"""Why something was rejected, or what came of it: the values of labels, which `/metrics` has from the start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Rejection(enum.StrEnum):
-    """Why an event on the bus was not taken in; each stands in `/metrics` from the start."""
+    """Why an event on the bus was rejected; each stands in `/metrics` from the start."""
 
     TOO_LARGE = "too_large"
     TOO_COMPLEX = "too_complex"

@@ -12,8 +12,8 @@ from typing import Any
 
 import uvicorn
 
-from exporter.api.handshakes import SecuredListener, SecuredProtocol
 from exporter.api.protocol import DeadlineProtocol
+from exporter.api.securedlistener import SecuredListener
 
 log = logging.getLogger("aurora.web")
 
@@ -45,7 +45,7 @@ class Server(uvicorn.Server):
             return
 
         made: Any = self.config.http_protocol_class
-        protocol: Callable[[], SecuredProtocol] = partial(
+        protocol: Callable[[], DeadlineProtocol] = partial(
             made, config=self.config, server_state=self.server_state, app_state={}
         )
         self.servers = []
@@ -66,7 +66,7 @@ class Server(uvicorn.Server):
         if left:
             peers = ", ".join("{}:{}".format(*each.client) for each in left[:NAMED] if each.client)
             log.warning(
-                "connections were cut whose peers did not take their answers",
+                "connections were closed: their peers did not read their answers",
                 extra={"connections": len(left), "peers": peers},
             )
         for connection in left:

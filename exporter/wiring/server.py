@@ -16,7 +16,6 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from exporter.api.app import create_app
-from exporter.api.handshakes import SecuredProtocol
 from exporter.api.protocol import DeadlineProtocol
 from exporter.api.trust import is_trusted_peer
 from exporter.auth.audit import LOCAL
@@ -119,7 +118,7 @@ def uvicorn_config(app: ASGIApp, protocol: type[DeadlineProtocol], **settings: A
 
 async def serve(registry: Registry, listening: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT, which let requests under way finish; SIGHUP reloads the configuration."""
-    protocol = (DeadlineProtocol if registry.web.tls is None else SecuredProtocol).within(
+    protocol = DeadlineProtocol.within(
         lambda: registry.config.limits,
         lambda host: is_trusted_peer(registry.config.auth, host),
         registry.telemetry.refuse,

@@ -319,7 +319,7 @@ def test_rejections_are_sampled_into_the_log(desk, caplog):
 
     lines = [(record.reason, record.fault, record.suppressed) for record in caplog.records]
     assert {(record.levelno, record.getMessage()) for record in caplog.records} == {
-        (logging.WARNING, "an event on the bus was not taken in")
+        (logging.WARNING, "an event on the bus was rejected")
     }
     assert lines == [
         ("bad_heartbeat", "node: expected text, got 5", 0),

@@ -79,7 +79,7 @@ MESSAGES = {
     "log_format": ["log.format: expected logfmt or json, got ['json']"],
     "log_level": ["log.level: expected debug, info, warn, warning or error, got 'loud'"],
     "long_text": ["expected texts of at most 65536 characters, got one of 80001"],
-    "looks_like_date": ["a value looks like a date or a number and is none: put it in quotes"],
+    "looks_like_date": ["a value looks like a date or a number but is not one: put it in quotes"],
     "many": [
         "mertics: unknown key; did you mean metrics?",
         "web.telemetry_path: expected a path such as /metrics, got 'metrics'",

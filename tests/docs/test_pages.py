@@ -83,7 +83,7 @@ def test_a_use_case_of_python_md_is_a_few_lines():
 
 
 def test_every_test_that_security_md_names_exists():
-    """In the table of attacks: with its directory, or in that of the one before; a name that ends in * begins several."""
+    """With its directory, or in that of the one before it; a name that ends in * begins several."""
     rows = [
         line for line in (DOCS / "security.md").read_text().splitlines() if line.startswith("|") and "test_" in line
     ]

@@ -40,7 +40,7 @@ def test_equal_parts_are_the_same_objects():
     assert first.agent.version is second.agent.version
 
 
-def test_ever_new_texts_fill_a_bounded_place():
+def test_new_texts_without_end_fill_a_bounded_place():
     for number in range(MANY):
         hold_once(registration("n", site=f"site-{number}"))
 

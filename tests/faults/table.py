@@ -148,7 +148,7 @@ FAULTS = (
     ),
     Fault(
         "15",
-        "ever new nodes from one source; values without end",
+        "new nodes without end from one source; values without end",
         "limits answer 429; others are unaffected",
         (
             "api/test_rest_attacks.py::test_strangers_that_ask_too_often_are_refused",

@@ -47,7 +47,7 @@ def test_deadlines_that_were_dropped_leave_nothing():
     assert deadlines._heap == []
 
 
-def test_ever_new_names_that_leave_are_remembered_to_a_limit(monkeypatch):
+def test_new_names_that_come_and_leave_are_remembered_to_a_limit(monkeypatch):
     monkeypatch.setattr(tombstones, "MAX_DEPARTED", 10)
     clock = ManualClock()
     node_map = NodeMap(clock, Thresholds())

@@ -84,9 +84,9 @@ def test_a_crash_loop_does_not_hide_a_death_for_ever() -> None:
     snapshot = Snapshot([stored("a", clock, ago=1)], mark=Mark(clock.wall_ns()))
     for _ in range(40):
         clock.advance(1)
+        [before] = snapshot.nodes
         node_map = loaded(clock, snapshot)
         pass_time(node_map, clock, 30)
-        before = snapshot.nodes[0]
         node = node_map.get("a")
         status = StoredNode(before.record, before.last_heartbeat, node.last_transition)
         snapshot = Snapshot([status], mark=merging.mark_of(node_map))

@@ -329,9 +329,13 @@ class MapMachine(RuleBasedStateMachine):
     def totals_are_what_counting_gives(self) -> None:
         totals, nodes = self.map.totals, list(self.map.nodes())
         assert totals.statuses == Counter(node.status for node in nodes)
-        assert totals.nodes == Counter((node.facts.role, node.status) for node in nodes)
+        assert {*totals.by_role} == {node.facts.role for node in nodes}
+        assert {*totals.by_site} == {node.facts.site for node in nodes if node.facts.site}
+        for role, counts in totals.by_role.items():
+            assert counts == Counter(node.status for node in nodes if node.facts.role == role)
+        for site, counts in totals.by_site.items():
+            assert counts == Counter(node.status for node in nodes if node.facts.site == site)
         assert +totals.gpus == +Counter(node.status for node in nodes for _ in range(node.facts.gpus))
-        assert totals.sites == Counter((node.facts.site, node.status) for node in nodes if node.facts.site)
 
     @invariant()
     def every_node_waits_in_one_queue_of_its_own_status(self) -> None:

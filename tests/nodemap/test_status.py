@@ -300,4 +300,4 @@ def test_a_site_is_disrupted_until_its_dead_are_old(node_map: NodeMap, clock: Ma
         pass_time(node_map, clock, 30)
         node_map.heartbeat(Heartbeat(node="d"), Transport.HTTP)
     assert not node_map.totals.disrupted("lab")
-    assert node_map.totals.statuses == {ACTIVE: 1, OFFLINE: 3}
+    assert +node_map.totals.statuses == {ACTIVE: 1, OFFLINE: 3}

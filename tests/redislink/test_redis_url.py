@@ -50,7 +50,7 @@ def test_a_url_is_taken_apart(text, url, safe):
 
 
 def test_no_secret_is_shown():
-    """Neither by str nor by repr, be it the server's or the Sentinels'."""
+    """Neither by str nor by repr, neither the server's nor the Sentinels'."""
     url = parse_redis_url("redis+sentinel://someone:s3cret@h/m?sentinel_password=s4cret&sentinel_username=u")
 
     for text in (str(url), repr(url), f"{url}", url.safe):

@@ -260,5 +260,5 @@ def test_a_sentinel_that_knows_no_such_master_is_said(run):
 
     assert reason == (
         f"Redis at redis+sentinel://127.0.0.1:{sentinel.port}/nobody: "
-        "the Sentinels know no master of this name that lives: check the service name, or wait"
+        "the Sentinels know no living master of this name: check the service name, or wait"
     )

@@ -258,7 +258,7 @@ def test_the_newest_hundred_transitions_are_kept(store, run):
 
 
 def test_of_too_many_tombstones_the_oldest_go_with_their_history(make_store, run, monkeypatch):
-    """Ever new names that leave do not fill a store; those that came back, or left again since, count as they stand."""
+    """New names that leave do not fill a store; those that came back, or left again since, count as they stand."""
     monkeypatch.setattr(memory, "MAX_TOMBSTONES", 3)
     monkeypatch.setattr(sqliterows, "MAX_TOMBSTONES", 3)
     monkeypatch.setattr(redis, "SAVE", SAVE.replace(f"{MAX_TOMBSTONES}", "3"))

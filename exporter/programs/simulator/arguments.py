@@ -99,7 +99,7 @@ def _duration(text: str) -> int:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     if not duration_ns:
-        raise argparse.ArgumentTypeError(f"expected more than nothing, got {shown(text)}")
+        raise argparse.ArgumentTypeError(f"expected more than 0, got {shown(text)}")
     return duration_ns
 
 

@@ -12,7 +12,7 @@ from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.url import parse_redis_url
 
 EVENT = {"type": "aurora_doctor", "source_node": "aurora-cli", "data": {}}
-"""Of a type that registries pass by."""
+"""Of a type that registries ignore."""
 
 
 def publish(url: str, channel: str) -> int:
