@@ -84,7 +84,7 @@ def _rejecting(parameters: RuleParameters) -> AlertingRule:
         "AuroraRegistryRejectingEvents",
         block(f"""
             max by (reason) (
-              increase(aurora_registry_events_rejected_total{{reason!="name_conflict"}}[10m])
+              increase(aurora_registry_events_rejected_total{{reason!~"name_conflict|superseded"}}[10m])
             ) > {sender // 2}
         """),
         severity="warning",

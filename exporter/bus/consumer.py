@@ -16,6 +16,7 @@ from exporter.bus.signatures import SignatureCheck
 from exporter.domain.clock import SECOND, Clock
 from exporter.domain.command import Command, Depart, Register
 from exporter.domain.errors import (
+    AuroraError,
     DepartedNode,
     Invalid,
     NameConflict,
@@ -23,6 +24,7 @@ from exporter.domain.errors import (
     StateLimit,
     StillLoading,
     StoreUnavailable,
+    Superseded,
     UnknownNode,
 )
 from exporter.domain.heartbeat import Heartbeat
@@ -99,7 +101,7 @@ class BusConsumer:
                 if not known or event.node in self._asked:
                     self._ask(node)
             else:
-                self._wait(self._of_now(event), signer, len(payload) + _OVERHEAD_BYTES)
+                self._wait(self._dated(event), signer, len(payload) + _OVERHEAD_BYTES)
         except Unreadable as fault:
             self._reject(fault.reason, str(fault))
         except Invalid as fault:
@@ -127,13 +129,14 @@ class BusConsumer:
                 async with asyncio.timeout(ROOM_SECONDS):
                     await self._room.wait()
 
-    def _of_now(self, command: Register | Depart) -> Register | Depart:
-        """The command; a registration that may be from a stop of this process is no heartbeat."""
-        try:
-            if isinstance(command, Register) and self._node_map().waited_on_bus():
-                return replace(command, heartbeat=False)
-        except StillLoading:
-            pass
+    def _dated(self, command: Register | Depart) -> Register | Depart:
+        """The command; where it may have waited, with when that began, and a registration is no heartbeat then."""
+        with contextlib.suppress(StillLoading):
+            node_map = self._node_map()
+            if command.since_ns is None:
+                command = replace(command, since_ns=node_map.waited_since_ns())
+            if isinstance(command, Register) and node_map.waited_on_bus():
+                command = replace(command, heartbeat=False)
         return command
 
     def _wait(self, command: Register | Depart, signer: Principal | None, size: int) -> None:
@@ -180,6 +183,7 @@ class BusConsumer:
         self._asked[name] = ask_ns, known
 
     async def _submit_one(self, command: Register | Depart, signer: Principal | None) -> None:
+        command = self._dated(command)  # Again: we may have been stopped while it waited here.
         try:
             before = self._node_map().find(command.name)
             facts = before.facts if before else None
@@ -201,11 +205,16 @@ class BusConsumer:
             # Another registry on the same store may have received the same departure first.
             if command.name not in self._node_map().departed:
                 self._reject(Rejection.UNKNOWN_NODE, str(fault))
+        except Superseded as fault:
+            self._drop(command, Rejection.SUPERSEDED, fault)
         except (StoreUnavailable, StillLoading) as fault:
-            if isinstance(command, Register):
-                # Nobody answers on the bus: its next heartbeat makes us ask for it again.
-                self._note_unregistered(command.name)
-            self._reject(Rejection.STORE_UNAVAILABLE, str(fault))
+            self._drop(command, Rejection.STORE_UNAVAILABLE, fault)
+
+    def _drop(self, command: Register | Depart, reason: Rejection, fault: AuroraError) -> None:
+        if isinstance(command, Register):
+            # Nobody answers on the bus: its next heartbeat makes us ask for it again.
+            self._note_unregistered(command.name)
+        self._reject(reason, str(fault))
 
     def _reject(self, reason: Rejection, fault: str) -> None:
         self._telemetry.events_rejected[reason] += 1

@@ -10,7 +10,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from redis.asyncio import Connection
+from redis.asyncio import Connection, Redis
 from redis.exceptions import NoPermissionError
 
 from exporter.auth.audit import AuditLog
@@ -26,7 +26,7 @@ from exporter.domain.status import Thresholds
 from exporter.domain.text import shown
 from exporter.nodemap.nodemap import NodeMap
 from exporter.process.tasks import first_of
-from exporter.redislink.connecting import subscriber
+from exporter.redislink.connecting import master_of, subscriber
 from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.parser import NOT_ENOUGH_DATA, parser_of
 from exporter.redislink.url import RedisScheme, parse_redis_url
@@ -136,6 +136,8 @@ class BusListener:
             work = [self._read(connection), self._ping(connection)]
             if self._probe:
                 work.append(self._probe.publish(identity, self._look_every_ns))
+            if self._url.kind is RedisScheme.SENTINEL:
+                work.append(self._watch_master(client, (connection.host, connection.port)))
             await first_of(*work)
         finally:
             await connection.disconnect(nowait=True)
@@ -191,6 +193,13 @@ class BusListener:
             looks = 0 if self._replies != replies else looks + 1
             if looks * every_ns >= gap_ns:
                 raise SubscriptionStalled(f"neither an event nor an answer to a ping came for {gap_ns / SECOND:g} s")
+
+    async def _watch_master(self, client: Redis, ours: tuple[str, int]) -> None:
+        """A master that was replaced by mistake lives on, and answers pings, while all others publish elsewhere."""
+        while True:
+            if await master_of(client) not in {None, ours}:
+                raise SubscriptionStalled("the Sentinels name another master")
+            await asyncio.sleep(self._look_every_ns() / SECOND)
 
     def _look_every_ns(self) -> int:
         return min(PING_EVERY, self._thresholds().warning_after // 40)

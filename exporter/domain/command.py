@@ -19,6 +19,8 @@ class Register:
     registration: Registration
     transport: Transport = Transport.HTTP
     heartbeat: bool = True
+    since_ns: int | None = None
+    """Sent after that, in mesh time, and nobody knows how long after: what was written since stands. None: now."""
 
     @property
     def name(self) -> str:
@@ -31,6 +33,8 @@ class Depart:
     """A planned leave: never an alert."""
 
     name: str
+    since_ns: int | None = None
+    """As of `Register`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,8 @@ class Batch:
     history: list[Transition] = field(default_factory=list)
     """Transitions that were recorded before, written again to a store that lost them: nobody publishes them."""
     bases: dict[str, int] = field(default_factory=dict)
-    """Of records, the revision of what each was worked out from (0: nothing): not taken where a later one stands."""
+    """Of records and tombstones, the revision of what each was worked out from (0: nothing): not taken where a later
+    one stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,12 @@ class Snapshot:
     tombstones: list[Tombstone] = field(default_factory=list)
     mark: Mark | None = None
     """The freshest mark of any registry on this store."""
+    alive: dict[str, int] = field(default_factory=dict, compare=False)
+    """Until when (mesh time) each registry on a shared store is known to have received."""
     lost: bool = False
     """The store is not the one that was loaded before: it restarted, failed over or was emptied."""
+    recent: list[Transition] = field(default_factory=list)
+    """The latest transitions of all nodes, where they are known: what is written again to a store that lost them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,14 @@ class DepartedNode(AuroraError):
         self.name = name
 
 
+class Superseded(AuroraError):
+    """What was asked waited until now, and something was written of the node since it may have been sent."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"it waited while the registry did not receive, and {name!r} was changed since: that stands")
+        self.name = name
+
+
 class NameConflict(AuroraError):
     """A living node with another `node_id` holds the name."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from exporter.domain.status import Status
@@ -28,3 +30,15 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
             msgspec.structs.force_setattr(self, "sequence", self.at_ns)
         if not self.stamp_ns:
             msgspec.structs.force_setattr(self, "stamp_ns", self.at_ns)
+
+
+def in_order(transitions: Iterable[Transition]) -> list[Transition]:
+    """By stamp, oldest first, and those of one node by their number.
+
+    Each may be of another registry, which counted the node's age a little differently.
+    """
+    by_stamp = sorted(transitions, key=lambda each: (each.stamp_ns, each.node))
+    of_node: dict[str, list[Transition]] = {}
+    for each in sorted(by_stamp, key=lambda each: each.sequence, reverse=True):
+        of_node.setdefault(each.node, []).append(each)
+    return [of_node[each.node].pop() for each in by_stamp]

@@ -48,6 +48,18 @@ class Freshness:
         """Whether what the bus brings now may have been sent before the last stop."""
         return bool(self._resumed_ns) and not self._bus_proven_since(self._resumed_ns)
 
+    def bus_idle_since_ns(self) -> int | None:
+        """The last proof of the bus, where it brought nothing for longer than a gap until now; None where it did.
+
+        What it brings now was sent after that, and nothing says how long after. In a flood it brings something all the
+        time, if late.
+        """
+        now_ns = self._clock.monotonic_ns()
+        for source in self._paths.bus:
+            if not source.lost and now_ns - source.heard_ns > self._gap_ns:
+                return source.proof_ns
+        return None
+
     def is_behind(self, path: Path, now_ns: int) -> bool:
         """Whether a heartbeat on the bus may have waited; over HTTP, raises LeaseExpired where none may be taken."""
         waited = self.waited_on_bus()

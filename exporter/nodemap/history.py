@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from exporter.domain.node import Node
 from exporter.domain.status import Status
-from exporter.domain.transition import Transition
+from exporter.domain.transition import Transition, in_order
 from exporter.nodemap.timelines import MeshTime, WallTime
 
 _ACTIVE = Status.ACTIVE
@@ -43,6 +43,7 @@ class RecentTransitions:
 
     def __init__(self) -> None:
         self._numbered: OrderedDict[tuple[str, int], Transition] = OrderedDict()
+        self._dropped: dict[str, Transition] = {}
 
     def note(self, transition: Transition) -> None:
         """It was made, or recorded."""
@@ -54,11 +55,27 @@ class RecentTransitions:
         if len(self._numbered) > MAX_RECENT:
             self._numbered.popitem(last=False)
 
+    def complete(self, recorded: list[Transition]) -> None:
+        """Take in what others recorded, or an earlier process: each by its stamp among those that we know."""
+        before = len(self._numbered)
+        self._numbered.update(((each.node, each.sequence), each) for each in recorded)
+        if len(self._numbered) == before:
+            return
+        self._numbered = OrderedDict(((each.node, each.sequence), each) for each in in_order(self)[-MAX_RECENT:])
+
     def drop(self, transition: Transition) -> None:
         """It was not recorded: another one has its place, or will have."""
+        self._dropped.pop(transition.node, None)
+        self._dropped[transition.node] = transition
+        if len(self._dropped) > MAX_RECENT:
+            del self._dropped[next(iter(self._dropped))]
         key = transition.node, transition.sequence
         if self._numbered.get(key) is transition:
             del self._numbered[key]
+
+    def was_dropped(self, transition: Transition) -> bool:
+        """Whether its node counts on from it, although it was not recorded."""
+        return self._dropped.get(transition.node) is transition
 
     def __len__(self) -> int:
         return len(self._numbered)

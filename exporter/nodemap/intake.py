@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from exporter.domain.command import Register
-from exporter.domain.errors import DepartedNode, UnknownNode
+from exporter.domain.errors import DepartedNode, LeaseExpired, Superseded, UnknownNode
 from exporter.domain.heartbeat import Heartbeat, PartialHeartbeat, check_name
 from exporter.domain.lifecycle import ACTIVE, Phase, after_heartbeat
 from exporter.domain.node import Node
@@ -34,12 +34,14 @@ class HeartbeatIntake:
         self._wall_time = node_map.wall_time
         self._room = node_map.room
 
-    def heartbeat(self, beat: Heartbeat, transport: Transport, *, appear: bool = False) -> Node:
+    def heartbeat(  # noqa: C901 - one sequence of steps, and a call for each would cost as much as the step
+        self, beat: Heartbeat, transport: Transport, *, appear: bool = False
+    ) -> Node:
         """Take in one heartbeat, received now.
 
         Raises UnknownNode for a name that was never registered, unless it may `appear` (then Invalid for what is no
         name, NodeLimit or StateLimit when the map is full), DepartedNode while late heartbeats of a departed node are
-        ignored, and LeaseExpired when we are cut off from the other registries for too long, or were stopped just now.
+        ignored, and LeaseExpired when we are cut off from the other registries, or were stopped just now.
         """
         node_map, now_ns, path = self._node_map, self._now_ns(), self._paths[transport]
         uncertain = now_ns > self._freshness.settled_until_ns or now_ns > path.lease_until_ns
@@ -50,6 +52,8 @@ class HeartbeatIntake:
         elif behind and node.status is not Status.ACTIVE and self.waited_on_bus():
             return node
         before_ns, path_before = node.last_heartbeat_ns, node.path
+        if path_before is not path and now_ns > path.newcomers_until_ns:
+            raise LeaseExpired
         sent_ns = now_ns
         if behind:
             # It was sent after the last proof of reception, and nothing says how long after, nor what its clock was.
@@ -85,7 +89,7 @@ class HeartbeatIntake:
         if beat.status != ACTIVE or node.record.lifecycle.phase is not Phase.IN_SERVICE:
             sleep_max_ns = node_map.thresholds.sleep_max
             lifecycle = after_heartbeat(node.record.lifecycle, beat.status, now_ns + offset_ns, sleep_max_ns)
-            node_map.set_lifecycle(node, lifecycle)
+            node_map.set_lifecycle(node, lifecycle, sent_ns)
         return node
 
     def waited_on_bus(self) -> bool:
@@ -95,6 +99,14 @@ class HeartbeatIntake:
         """
         self._note_stall()
         return self._freshness.waited_on_bus()
+
+    def waited_since_ns(self) -> int | None:
+        """After when (mesh time) it was sent, where what the bus brings now may have waited; None where it is of now.
+
+        It may, after a time longer than a gap in which the bus brought nothing: we were stopped, or it stood still.
+        """
+        proof_ns = self._freshness.bus_idle_since_ns()
+        return None if proof_ns is None else self._node_map.mesh_time.at(proof_ns)
 
     def _is_behind(self, path: Path, now_ns: int) -> bool:
         self._note_stall()
@@ -112,7 +124,11 @@ class HeartbeatIntake:
         if not appear:
             raise UnknownNode(name)
         check_name(name)
-        planned = node_map.plan(Register(Registration(name, role=beat.role), transport))
+        since_ns = self.waited_since_ns() if transport is Transport.BUS else None
+        try:
+            planned = node_map.plan(Register(Registration(name, role=beat.role), transport, since_ns=since_ns))
+        except Superseded:  # By its departure.
+            raise DepartedNode(name) from None
         node = node_map.commit(planned)
         node_map.pending.keep(planned.result, planned.base_ns)
         assert node is not None  # noqa: S101 - a registration leaves a node

@@ -24,8 +24,11 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
     node_map.mesh_time.restart(now_ns, mark.alive_ns + max(0, wall_ns - mark.wall_ns))
     node_map.mesh_time.advance(now_ns, max(_stamps(snapshot), default=0))
     local = node_map.mesh_time.local
+    others = {name: min(local(at_ns), now_ns) for name, at_ns in snapshot.alive.items() if name != node_map.instance}
+    node_map.peers.recall(others)
     for stored in emptied(snapshot.nodes):
         put_stored(node_map, stored)
+    node_map.recent.complete(snapshot.recent)
     # By the wall clock, which may be wrong: it counts for nothing.
     down_ns = max(0, now_ns - local(mark.alive_ns))
     for tombstone in sorted(snapshot.tombstones, key=lambda tombstone: tombstone.revision_ns):
@@ -36,7 +39,11 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
         if waiting:
             # Until now, after the nodes were put: what came meanwhile was not received.
             outages.append((min(local(mark.alive_ns), now_ns), node_map.clock.monotonic_ns()))
+        # Another registry may have received all the time, or be cut off: its next write, or its lease's end, shows.
+        until_ns = others.get(path.via)
+        outages = [outage for outage in outages if until_ns is None or outage[1] <= until_ns]
         _begin(node_map, path, outages, [node for node in waiting if node.path is path])
+        path.reception.until_ns = node_map.clock.monotonic_ns() if until_ns is None else until_ns
     node_map.aggregates.restore(node_map.nodes(), node_map.clock.monotonic_ns())
     node_map.tick()
 
@@ -66,7 +73,6 @@ def _begin(node_map: NodeMap, path: Path, outages: list[tuple[int, int]], nodes:
         queues.new_generation(path)
     for node in waiting:
         queues.current[path].enqueue(node)
-    path.reception.until_ns = node_map.clock.monotonic_ns()
 
 
 def _stamps(snapshot: Snapshot) -> chain[int]:

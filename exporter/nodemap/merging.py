@@ -61,8 +61,9 @@ def merge(node_map: NodeMap, snapshot: Snapshot) -> Iterator[None]:
             _merge_node(node_map, stored, late)
         node_map.queues.arrange(late)
         yield
+    node_map.recent.complete(snapshot.recent)
     yield from _write_again_nodes(node_map, recorded, snapshot)
-    yield from _write_again_history(node_map, recorded, everything=snapshot.lost)
+    yield from _write_again_history(node_map, recorded, snapshot)
 
 
 def _merge_node(node_map: NodeMap, stored: StoredNode, late: list[Node]) -> None:
@@ -297,17 +298,23 @@ def _write_again_nodes(node_map: NodeMap, recorded: Container[str], snapshot: Sn
         yield
 
 
-def _write_again_history(node_map: NodeMap, recorded: dict[str, int], *, everything: bool) -> Iterator[None]:
+def _write_again_history(node_map: NodeMap, recorded: dict[str, int], snapshot: Snapshot) -> Iterator[None]:
     """Write what was recorded before and is not in the store: all that memory has, or what came after its last."""
-    pending = node_map.pending
+    pending, everything = node_map.pending, snapshot.lost
+    there = {(transition.node, transition.sequence) for transition in snapshot.recent}
     new = {id(transition) for transition in (*pending.transitions, *pending.left)}
     kept: dict[tuple[str, int], Transition] = {}
-    lasts = [node.last_transition for node in node_map.nodes() if node.last_transition is not None]
+    lasts = [
+        last
+        for node in node_map.nodes()
+        if (last := node.last_transition) is not None and not node_map.recent.was_dropped(last)
+    ]
     for transitions in _steps([*node_map.recent, *lasts]):
         for transition in transitions:
-            missing = everything or transition.sequence > recorded.get(transition.node, 0)
+            number = transition.node, transition.sequence
+            missing = everything or (transition.sequence > recorded.get(transition.node, 0) and number not in there)
             if missing and id(transition) not in new:
-                kept.setdefault((transition.node, transition.sequence), transition)
+                kept.setdefault(number, transition)
         yield
     sorted_parts: list[list[Transition]] = []
     for transitions in _steps(kept.values()):

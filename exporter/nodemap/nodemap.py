@@ -115,6 +115,7 @@ class NodeMap:
         commands, intake, timekeeper = Commands(self), HeartbeatIntake(self), Timekeeper(self)
         self.plan, self.commit = commands.plan, commands.commit
         self.heartbeat, self.waited_on_bus = intake.heartbeat, intake.waited_on_bus
+        self.waited_since_ns = intake.waited_since_ns
         self.tick, self.reconfigure = timekeeper.tick, timekeeper.reconfigure
         self.take_proofs = timekeeper.take_proofs
 
@@ -142,9 +143,10 @@ class NodeMap:
             self.queues.new_generation(path)
         return path
 
-    def revision_ns(self, *known_ns: int) -> int:
-        """The revision of what is written now: later than all that are known."""
-        return max(self.mesh_time.at(self.clock.monotonic_ns()), *(known + 1 for known in known_ns))
+    def revision_ns(self, *known_ns: int, at_ns: int | None = None) -> int:
+        """The revision of what is written now, or dates from `at_ns` (monotonic): later than all that are known."""
+        at_ns = self.clock.monotonic_ns() if at_ns is None else at_ns
+        return max(self.mesh_time.at(at_ns), *(known + 1 for known in known_ns))
 
     # Single steps
 
@@ -251,10 +253,13 @@ class NodeMap:
         if status is _ACTIVE and lifecycle is not IN_SERVICE and lifecycle.overdue(self.clock.wall_ns()):
             self.set_lifecycle(node, IN_SERVICE)
 
-    def set_lifecycle(self, node: Node, lifecycle: Lifecycle) -> None:
-        """The node's lifecycle changes by time or by its own word; the store gets it with the next batch."""
+    def set_lifecycle(self, node: Node, lifecycle: Lifecycle, at_ns: int | None = None) -> None:
+        """The node's lifecycle changes by time or by its own word; the store gets it with the next batch.
+
+        `at_ns`: as of a moment of the monotonic clock; now by default.
+        """
         if lifecycle is not node.record.lifecycle:
-            revision_ns = self.revision_ns(node.record.revision_ns)
+            revision_ns = self.revision_ns(node.record.revision_ns, at_ns=at_ns)
             record = replace(node.record, revision_ns=revision_ns, lifecycle=lifecycle)
             self.pending.keep(record, node.record.revision_ns)
             self.put(record)

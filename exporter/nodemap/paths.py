@@ -16,7 +16,7 @@ STOPPED = 0
 class Path:
     """One way. The age of a node counts by the reception of the path that its last heartbeat came on."""
 
-    __slots__ = ("lease_until_ns", "reception", "transport", "via")
+    __slots__ = ("lease_until_ns", "newcomers_until_ns", "reception", "transport", "via")
 
     def __init__(self, transport: Transport, reception: Reception, via: str = "") -> None:
         self.transport = transport
@@ -25,12 +25,16 @@ class Path:
         """The other registry; empty where we receive ourselves."""
         self.lease_until_ns = NEVER
         """Until when (monotonic) heartbeats may be acknowledged on it."""
+        self.newcomers_until_ns = NEVER
+        """Until when those may be of nodes that came another way before, as the others still believe."""
 
 
 class _Peer:
-    __slots__ = ("changed_ns", "source", "writes")
+    __slots__ = ("changed_ns", "recalled", "source", "writes")
 
-    def __init__(self, name: str, now_ns: int) -> None:
+    def __init__(self, name: str, now_ns: int, *, recalled: bool = False) -> None:
+        self.recalled = recalled
+        """When it last wrote is known from an earlier process, which did not note its count."""
         self.source = Source(f"registry {name}", now_ns)
         self.writes: int | None = None
         self.changed_ns = now_ns
@@ -53,6 +57,12 @@ class Peers:
         """The proof that it receives, or that there is nothing to wait for: it stopped, or its lease ended."""
         return self._peer(name, now_ns).source
 
+    def recall(self, alive: Mapping[str, int]) -> None:
+        """What a start knows of them: until when (monotonic) each is known to have received, of those not known yet."""
+        for name, moment_ns in alive.items():
+            if name not in self._peers:
+                self._peers[name] = _Peer(name, moment_ns, recalled=True)
+
     def observe(self, now_ns: int, writes: Mapping[str, int]) -> list[Source]:
         """Take note of how often each has written, as the store said just now.
 
@@ -61,8 +71,9 @@ class Peers:
         for name, count in writes.items():
             peer = self._peer(name, now_ns)
             if count != peer.writes:
-                peer.writes = count
-                peer.changed_ns = now_ns
+                if not peer.recalled:
+                    peer.changed_ns = now_ns
+                peer.writes, peer.recalled = count, False
         return [
             peer.source
             for peer in self._peers.values()

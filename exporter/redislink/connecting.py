@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from exporter.redislink.errors import REDIS_ERRORS
 from exporter.redislink.parser import BoundedParser
 from exporter.redislink.url import RedisScheme, RedisUrl, parse_redis_url
 
@@ -61,6 +62,22 @@ def subscriber(url: RedisUrl | str, *, timeout: float = TIMEOUT_SECONDS) -> Redi
         options |= {"connection_class": SSLConnection, **url.options}
     host, port = url.hosts[0]
     return Redis.from_pool(ConnectionPool(host=host, port=port, db=url.db, **options))
+
+
+async def master_of(client: Redis | RedisCluster) -> tuple[str, int] | None:
+    """The master that the Sentinels name now; None where there are none, or none answers.
+
+    One that was taken for dead by mistake lives on as it was, for ten seconds or more, and says that it is the master.
+    New connections of the client go to the master that is named.
+    """
+    pool = None if isinstance(client, RedisCluster) else client.connection_pool
+    if not isinstance(pool, MasterPool):
+        return None
+    try:
+        host, port = await pool.get_master_address()  # type: ignore[no-untyped-call]
+    except REDIS_ERRORS:
+        return None
+    return host, port
 
 
 def check_slots(answer: list[list[Any]]) -> list[list[Any]]:

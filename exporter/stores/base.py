@@ -11,7 +11,7 @@ The rules, which every store follows, for a node by name and in this order:
 
 - A record is taken if its `revision_ns` is not before that of the record or tombstone that is there; it takes the
   tombstone's place.
-- A record that has a base is not taken where a record or tombstone stands that is later than the base: another registry
+- A record or tombstone that has a base is not taken where one stands that is later than the base: another registry
   wrote it meanwhile, and what it says would be lost. (A store that one registry has alone need not look.)
 - A tombstone is taken if its `revision_ns` is later than that of the record, or of the tombstone, that is there; record
   and last heartbeat go, the history stays until the tombstone is pruned: after 7 days, at `load`, and the oldest at
@@ -80,7 +80,7 @@ class Saved:
     transitions: list[Transition] = field(default_factory=list)
     """Those that were recorded, in the batch's order."""
     standing: dict[str, NodeRecord | Tombstone | None] = field(default_factory=dict)
-    """Of records that were not taken, since their base is not the latest any more: what stands (None: unreadable)."""
+    """What stands (None: unreadable) in place of records and tombstones whose base is not the latest any more."""
     missing: set[str] = field(default_factory=set, compare=False)
     """Nodes of the batch's heartbeats of which there is neither record nor tombstone: somebody removed it."""
     peers: dict[str, int] = field(default_factory=dict, compare=False)
@@ -138,6 +138,9 @@ class Store(Protocol):
 
     async def save(self, batch: Batch) -> Saved:
         """Make the batch durable. After StoreUnavailable it may have been applied; to save it again is safe."""
+
+    async def agreed(self) -> None:
+        """Memory and store agree: after a `load`, all that the store lacked was saved."""
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """A node's recorded transitions, newest first; empty for a name that is unknown."""

@@ -61,6 +61,9 @@ class MemoryStore:
         self._mark = batch.mark or self._mark
         return apply(batch, self._rows)
 
+    async def agreed(self) -> None:
+        """Nothing to do."""
+
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """Newest first."""
         return list(self._rows.history.get(name, ()))[:limit]

@@ -140,6 +140,9 @@ class RedisStore:
             )
         self.durable = aof
 
+    async def agreed(self) -> None:
+        """Nothing to do."""
+
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """Newest first."""
         async with self._data.asking():
@@ -180,6 +183,7 @@ class RedisStore:
         position = known.last_change
         unfinished: Batch | None = None
         while True:
+            await self._data.check_master()
             async with self._data.asking():
                 answer = await self._client.xread(
                     {codec.CHANGES: f"{position}-0"}, count=READ_CHANGES, block=LISTEN_MILLISECONDS

@@ -120,10 +120,10 @@ def parts(batch: Batch) -> list[Batch]:
         size += weight
     for name, record in batch.records.items():
         part_of[name].records[name] = record
-        if name in batch.bases:
-            part_of[name].bases[name] = batch.bases[name]
     for name, tombstone in batch.tombstones.items():
         part_of[name].tombstones[name] = tombstone
+    for name, base_ns in batch.bases.items():
+        part_of[name].bases[name] = base_ns
     for transition in batch.transitions:
         part_of[transition.node].transitions.append(transition)
     for transition in batch.history:
@@ -145,12 +145,14 @@ def write_part(batch: Batch) -> tuple[list[str], list[bytes]]:
     keys = [DATASET, NODES, TOMBSTONES, HEARD, RECORDED, MARKS, CHANGES, RECENT, PEERS, TIME, DEPARTURES]
     keys += [history(transition.node) for transition in (*batch.transitions, *batch.history)]
     records: list[str] = []
+    bases = {name: f"{base_ns:020d}" for name, base_ns in batch.bases.items()}
     for name, record in batch.records.items():
-        base = f"{batch.bases[name]:020d}" if name in batch.bases else ""
-        records += name, f"{record.revision_ns:020d}{record.epoch:020d}{_encode(record).decode()}", base
+        value = f"{record.revision_ns:020d}{record.epoch:020d}{_encode(record).decode()}"
+        records += name, value, bases.get(name, "")
     tombstones: list[str] = []
     for name, gone in batch.tombstones.items():
-        tombstones += name, f"{gone.revision_ns:020d}{gone.epoch:020d}{_encode(gone).decode()}"
+        value = f"{gone.revision_ns:020d}{gone.epoch:020d}{_encode(gone).decode()}"
+        tombstones += name, value, bases.get(name, "")
     heartbeats: list[str] = []
     for name, heartbeat in batch.heartbeats.items():
         heartbeats += name, f"{heartbeat.stamp_ns:020d}{heartbeat.last_seen_ns:020d}{_way(heartbeat)}"

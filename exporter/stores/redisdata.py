@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import replace
 from heapq import nlargest
 from typing import Any, TypeVar
 
@@ -19,7 +21,7 @@ from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.recordchecks import UNREADABLE, BadRecord, RecordFault, fault_of
 from exporter.domain.text import shown
 from exporter.domain.transition import Transition
-from exporter.redislink.connecting import connect
+from exporter.redislink.connecting import connect, master_of
 from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.url import RedisUrl
 from exporter.stores import rediscodec as codec
@@ -29,6 +31,8 @@ from exporter.stores.rules import KEEP_MARKS, KEEP_TOMBSTONES, MAX_TOMBSTONES, r
 
 ANSWER_SECONDS = 1.6
 """For one question, connecting included."""
+ASK_MASTER_EVERY, ASK_AGAIN = 1.0, 10.0
+"""Seconds; the longer one where there are no Sentinels, or none answers."""
 MAX_ASIDE = 10_000
 """So many values that cannot be used are kept."""
 MARK_AHEAD = 24 * HOUR
@@ -50,6 +54,8 @@ class RedisData:
         self.url = url
         self.client = connect(url)
         self.on_rejected: OnRejected = overlook
+        self._master: tuple[str, int] | None = None
+        self._ask_master_at = 0.0
         self._state_script = self.client.register_script(STATE)
         self._prune_script = self.client.register_script(PRUNE)
         self._types_script = self.client.register_script(TYPES)
@@ -57,7 +63,8 @@ class RedisData:
 
     async def load(self, known: codec.RedisState) -> Snapshot:
         """Everything, in parts, so that neither Redis nor we are held up; raises DatasetLost if it changed hands."""
-        mark = await self._load_marks(await self._mesh_ns() or known.time_ns)
+        marks = await self._load_marks(await self._mesh_ns() or known.time_ns)
+        mark = max(marks.values(), key=lambda each: each.alive_ns, default=None)
         tombstones = await self._load_hash(codec.TOMBSTONES, codec.read_tombstone)
         await self._expire_tombstones(tombstones, (mark.alive_ns if mark else known.time_ns) - KEEP_TOMBSTONES)
         await self._index_tombstones(tombstones)
@@ -66,10 +73,12 @@ class RedisData:
         records = await self._load_hash(codec.NODES, codec.read_record)
         self.check_same(await self.state(), known)
         # In a thread, since a hundred thousand nodes would hold up the event loop.
-        return await asyncio.to_thread(_snapshot, records, tombstones, heartbeats, recorded, mark)
+        snapshot = await asyncio.to_thread(_snapshot, records, tombstones, heartbeats, recorded, mark)
+        return replace(snapshot, alive={instance: each.alive_ns for instance, each in marks.items()})
 
     async def adopt(self) -> codec.RedisState:
         """Whose data is there, in a format of ours; an empty Redis gets a dataset id."""
+        self._master, self._ask_master_at = None, 0.0
         await self._check_types()
         state = await self.state()
         if not state.dataset:
@@ -104,6 +113,16 @@ class RedisData:
         """What stands there now: whose data, which process, the last change, the clock."""
         async with self.asking():
             return codec.read_state(await self._state_script([codec.DATASET, codec.CHANGES]))
+
+    async def check_master(self) -> None:
+        """Raise DatasetLost where the Sentinels name another master than before; asked once a second."""
+        now = time.monotonic()
+        if now >= self._ask_master_at:
+            master = await master_of(self.client)
+            self._ask_master_at = time.monotonic() + (ASK_MASTER_EVERY if master else ASK_AGAIN)
+            before, self._master = self._master, master or self._master
+            if before not in {None, self._master}:
+                raise self.lost()
 
     def check_same(self, state: codec.RedisState, known: codec.RedisState) -> None:
         """Raise DatasetLost unless both are of one process with one dataset."""
@@ -171,8 +190,8 @@ class RedisData:
             value: Any = await self.client.get(codec.TIME)
         return codec.read_mesh_time(value)
 
-    async def _load_marks(self, now_ns: int) -> Mark | None:
-        """The freshest mark; those of registries that are long gone are removed. `now_ns`: mesh time."""
+    async def _load_marks(self, now_ns: int) -> dict[str, Mark]:
+        """By registry; those of registries that are long gone are removed. `now_ns`: mesh time."""
 
         def read(instance: str, value: bytes) -> Mark:
             mark = codec.read_mark(instance, value)
@@ -187,7 +206,7 @@ class RedisData:
                 await self.client.hdel(codec.MARKS, *old)
             async with self.asking():
                 await self.client.hdel(codec.PEERS, *old)
-        return max(marks.values(), key=lambda mark: mark.alive_ns, default=None)
+        return {instance: mark for instance, mark in marks.items() if instance not in old}
 
     async def _expire_tombstones(self, tombstones: dict[str, Tombstone], before_ns: int) -> None:
         """Remove old tombstones, and those that are too many, with their nodes' history, in place and in Redis."""

@@ -174,14 +174,18 @@ if ARGV[5] ~= '' then
 end
 
 local new_records, new_tombstones, new_transitions, refused, is_refused = {}, {}, {}, {}, {}
+local function refuses(name, value, base, before, gone)
+    local latest = before or gone
+    if not latest or base == '' or head(latest, 0) <= base or value == latest then return false end
+    for _, each in ipairs({name, before and 'r' or 'd', latest}) do refused[#refused + 1] = each end
+    is_refused[name] = true
+    return true
+end
 for index = 1, #given_records, 3 do
     local name, value, base = unpack(given_records, index, index + 2)
     local before, gone = get(nodes, name, 2), get(tombstones, name, 2)
     local latest = before or gone
-    if latest and base ~= '' and head(latest, 0) > base and value ~= before then
-        for _, each in ipairs({name, before and 'r' or 'd', latest}) do refused[#refused + 1] = each end
-        is_refused[name] = true
-    elseif not latest or head(value, 0) >= head(latest, 0) then
+    if not refuses(name, value, base, before, gone) and (not latest or head(value, 0) >= head(latest, 0)) then
         if value ~= before then
             redis.call('HSET', nodes, name, value)
             add_change('r', string.sub(value, 41))
@@ -192,11 +196,11 @@ for index = 1, #given_records, 3 do
     end
 end
 
-for index = 1, #given_tombstones, 2 do
-    local name, value = unpack(given_tombstones, index, index + 1)
+for index = 1, #given_tombstones, 3 do
+    local name, value, base = unpack(given_tombstones, index, index + 2)
     local before, gone = get(nodes, name, 2), get(tombstones, name, 2)
     local latest = before or gone
-    if not latest or head(value, 0) > head(latest, 0) then
+    if not refuses(name, value, base, before, gone) and (not latest or head(value, 0) > head(latest, 0)) then
         redis.call('HSET', tombstones, name, value)
         if gone then redis.call('ZREM', departures, head(gone, 0) .. name) end
         redis.call('ZADD', departures, 0, head(value, 0) .. name)
@@ -308,7 +312,7 @@ history.
 
 ARGV: dataset, run id, origin, instance, mark and its mesh time or nothing, and as MessagePack, since many arguments
 take long to read, the records, tombstones, transitions, transitions of the past and heartbeats: name and value of each.
-Records and tombstones: revision, epoch, JSON; of a record also the revision of its base, or nothing. Transitions:
+Records and tombstones: revision, epoch, JSON; and as a third, the revision of its base, or nothing. Transitions:
 sequence, stamp, JSON. Heartbeats: stamp, last seen, transport, and the registry that received it. The ids of `changes`
 count up without a gap, so that a reader sees when it missed one; `first` stands in the first entry of a stream, `more`
 in one that the next goes on.

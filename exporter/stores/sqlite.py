@@ -17,10 +17,22 @@ from exporter.domain.errors import StoreRefused, StoreUnavailable
 from exporter.domain.transition import Transition
 from exporter.stores.base import Batch, DatasetLost, OnRejected, Recent, Saved, Snapshot, Unconfirmed, overlook
 from exporter.stores.rules import KEEP_TOMBSTONES, apply
-from exporter.stores.sqlitefile import failure, lock, lock_itself, open_locked, refusing_damage
+from exporter.stores.sqlitefile import (
+    check_content,
+    create_again,
+    failure,
+    is_damage,
+    lock,
+    lock_itself,
+    open_locked,
+    put_aside,
+    refused,
+    refusing_damage,
+)
 from exporter.stores.sqliterows import SqliteRows
-from exporter.stores.sqliteseal import Seal, Sealed, count_on, prepare, sealed
+from exporter.stores.sqliteseal import Seal, Sealed, check_rows, count_on, go_on_as, prepare, sealed
 from exporter.stores.sqliteupgrade import upgrade
+from exporter.stores.sqlitewatch import Openings
 
 ANSWER_SECONDS = 1.8
 ROWS_A_SECOND = 5_000
@@ -64,6 +76,10 @@ class SqliteStore:
         kinds: tuple[Sized, ...] = (batch.records, batch.tombstones, batch.transitions, batch.history, batch.heartbeats)
         rows = sum(len(kind) for kind in kinds)
         return await self._run(lambda: self._file().save(batch), ANSWER_SECONDS + rows / ROWS_A_SECOND)
+
+    async def agreed(self) -> None:
+        """From now on a start takes the file for whole, also where it is another one."""
+        await self._run(lambda: self._file().agreed(), None)
 
     async def transitions(self, name: str, limit: int) -> list[Transition]:
         """Newest first."""
@@ -117,90 +133,167 @@ class _Opened:
 
     def __init__(self, path: Path, on_rejected: OnRejected) -> None:
         self._path = path
+        self._on_rejected = on_rejected
         self._seal = Seal(path)
         self._noted: Sealed | None = None
+        self._whole_in_memory = False
+        """All was loaded once: whatever becomes of the file, another one can be written."""
+        self._restoring = False
+        """Not all that memory has is in the file: it is not sealed meanwhile, so that a start refuses it."""
+        self._damage = ""
+        """Why another file must be made; empty where none must be."""
         with contextlib.ExitStack() as opening:
-            lock_descriptor = lock(path)
-            opening.callback(os.close, lock_descriptor)
-            own_descriptor = lock_itself(path)
-            opening.callback(os.close, own_descriptor)
-            self._connection = open_locked(path, self._seal)
-            opening.callback(self._connection.close)
-            upgrade(path, self._connection)
-            prepare(self._connection)
-            self._note()
+            opening.callback(os.close, lock(path))
+            self._file = opening.enter_context(contextlib.ExitStack())
+            self._attach(lock_itself(path))
+            self._note(sealed(self._connection))
             opening.callback(self._seal.close)
             self._opening = opening.pop_all()
-        self._left = _state(path)
-        """As our last transaction left the file."""
-        self._rows = SqliteRows(path, self._connection, on_rejected)
+
+    def _attach(self, descriptor: int) -> None:
+        """Take over the file that the descriptor has locked."""
+        with contextlib.ExitStack() as attaching:
+            attaching.callback(os.close, descriptor)
+            self._connection = open_locked(self._path, None if self._restoring else self._seal)
+            attaching.callback(self._connection.close)
+            upgrade(self._path, self._connection)
+            prepare(self._connection)
+            self._openings = attaching.enter_context(Openings(self._path))
+            self._left = _state(self._path)
+            """As our last transaction left the file."""
+            self._rows = SqliteRows(self._path, self._connection, self._on_rejected)
+            self._file.push(attaching.pop_all())
 
     def load(self) -> Snapshot:
+        self._repair()
+        try:
+            snapshot = self._load()
+        except StoreRefused as error:
+            if not self._whole_in_memory:
+                raise
+            self._renew(str(error))
+            snapshot = self._load()
+        self._rows.altered = False
+        self._whole_in_memory = True
+        return snapshot
+
+    def _load(self) -> Snapshot:
         with refusing_damage(self._path):
             mark = self._rows.mark()
             # In mesh time, as revisions are: whatever the wall clock says, what left just now is kept.
             now_ns = mark.alive_ns if mark else time.time_ns()
-            self._transaction(lambda: self._rows.prune(now_ns - KEEP_TOMBSTONES))
-            snapshot = replace(self._rows.snapshot(), lost=self._rows.altered)
-        self._note()
-        self._rows.altered = False
-        return snapshot
+            self._write(lambda: self._rows.prune(now_ns - KEEP_TOMBSTONES))
+            return replace(self._rows.snapshot(), lost=self._rows.altered)
 
     def save(self, batch: Batch) -> Saved:
+        self._repair()
         state = _state(self._path)
         if state is None or self._left is None or state[:2] != self._left[:2]:
-            raise StoreUnavailable(
-                f"the store {self._path} failed: the file was moved or removed while in use: "
-                "put it back, or restart the registry"
-            )
+            raise self._moved()
 
         def write() -> Saved:
-            if state != self._left:
-                self._look_at_alteration()
             if batch.mark is not None:
                 self._rows.put_mark(batch.mark)
-            if batch.records or batch.tombstones or batch.transitions:
+            if (batch.records or batch.tombstones or batch.transitions) and not self._restoring:
                 count_on(self._connection, self._seal.latest)
             return apply(batch, self._rows)
 
         try:
-            saved = self._transaction(write)
+            if state != self._left and self._noted is not None:
+                self._look(self._noted)
+            return self._write(write)
+        except StoreRefused as error:
+            self._damage = str(error)
         except sqlite3.Error as error:
-            raise failure(self._path, error) from error
+            unavailable = failure(self._path, error)
+            if not is_damage(error):
+                raise unavailable from error
+            self._damage = str(unavailable)
         except (TypeError, ValueError, OverflowError) as error:
             raise StoreUnavailable(f"the store {self._path} failed: a row was altered ({error})") from error
-        self._note()
-        return saved
+        reason = self._damage
+        self._repair()
+        raise DatasetLost(f"{reason} (it was put aside, and all that memory has is written to another file)")
 
-    def _look_at_alteration(self) -> None:
-        """Others wrote to the file; raises StoreUnavailable where what we wrote is not in it any more."""
+    def agreed(self) -> None:
+        """What memory has is in the file: from now on a start takes it for whole."""
+        if self._restoring:
+            try:
+                self._restoring = False
+                with refusing_damage(self._path):
+                    self._write(lambda: count_on(self._connection, self._seal.latest))
+            except BaseException:
+                self._restoring = True
+                raise
+
+    def _write(self, work: Callable[[], Answer]) -> Answer:
+        """One transaction; what it wrote counts once it is certain that nobody else wrote between."""
+        answer, written = self._transaction(lambda: (work(), sealed(self._connection)))
+        if self._openings.seen():
+            self._look(written)
+        self._note(written)
+        return answer
+
+    def _look(self, expected: Sealed) -> None:
+        """Others may have written to the file: raises StoreRefused where it is not whole or not ours any more.
+
+        DatasetLost, where it lacks something that we wrote.
+        """
         # SQLite keeps pages that it has read, and may not notice that another file was copied over them.
         self._connection.execute("PRAGMA shrink_memory")
-        stands = sealed(self._connection)
-        if self._noted is None or stands == self._noted:
+        with refusing_damage(self._path):
+            check_content(self._path, self._connection)
+            stands = check_rows(self._path, self._connection)
+        if stands == expected:
             return
-        if stands.dataset != self._noted.dataset:
-            raise StoreUnavailable(
-                f"the store {self._path} failed: another database was copied over it: put the right one back"
-            )
-        self._rows.altered = True
+        if stands.dataset != expected.dataset:
+            raise refused(self._path, "another database was copied over it")
+        self._rows.altered = self._restoring = True
         raise DatasetLost(
             f"the store {self._path} was altered by others, or an older copy was put in its place: what it lacks is "
             "saved again"
         )
 
-    def _note(self) -> None:
-        """Beside the database, before anything is acknowledged."""
+    def _repair(self) -> None:
+        if self._damage:
+            self._renew(self._damage)
+
+    def _renew(self, damage: str) -> None:
+        """Put the file aside and begin another one, since memory has all; the caller loads, merges and saves it."""
+        self._damage = damage
+        state = _state(self._path)
         try:
-            latest = sealed(self._connection)
-        except sqlite3.Error as error:
-            raise failure(self._path, error) from error
-        if latest != self._noted:
+            # Where there is none, it was put aside before, and no other one could be made.
+            if state is not None:
+                if self._left is None or state[:2] != self._left[:2]:
+                    raise self._moved()
+                put_aside(self._path)
+            descriptor = create_again(self._path)
+        except OSError as error:
+            raise StoreUnavailable(f"{damage}; and it cannot be put aside: {error.strerror}") from error
+        self._restoring = True
+        self._file.close()
+        self._attach(descriptor)
+        if (before := self._noted) is not None:
+            self._transaction(lambda: go_on_as(self._connection, before))
+        self._noted = sealed(self._connection)
+        self._rows.altered = True
+        self._damage = ""
+
+    def _moved(self) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"the store {self._path} failed: the file was moved or removed while in use: "
+            "put it back, or restart the registry"
+        )
+
+    def _note(self, latest: Sealed) -> None:
+        """Beside the database, before anything is acknowledged."""
+        if latest != self._noted and not self._restoring:
             try:
                 self._seal.write(latest)
             except OSError as error:
                 raise StoreUnavailable(f"the store {self._seal.path} failed: {error.strerror}") from error
-            self._noted = latest
+        self._noted = latest
 
     def transitions(self, name: str, limit: int) -> list[Transition]:
         return self._read(lambda: self._rows.history(name, limit))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -40,6 +42,8 @@ CREATE TABLE mark (id INTEGER PRIMARY KEY CHECK (id = 1), record BLOB NOT NULL, 
 """
 MAX_JOURNAL_BYTES = 4 * 2**20
 """What the journal is cut to after a large batch."""
+MAX_ASIDE = 10
+"""So many files, and journals of such, are put aside; a disk that damages one after the other is not filled."""
 _MAGIC = b"SQLite format 3\0"
 _HEADER_SIZE = 100
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -70,6 +74,11 @@ def failure(path: Path, error: sqlite3.Error) -> StoreUnavailable:
     """The error for a file that cannot be read or written now."""
     reason = _REASONS.get(_code(error), str(error))
     return StoreUnavailable(f"the store {path} failed: {reason}")
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether something else stands there than what was written: SQLite's own pages, or our tables."""
+    return _code(error) in _DAMAGE or "no such " in str(error)
 
 
 @contextlib.contextmanager
@@ -134,8 +143,27 @@ def lock_itself(path: Path) -> int:
     return descriptor
 
 
-def open_locked(path: Path, seal: Seal) -> sqlite3.Connection:
-    """Open the file, if all is in it that was acknowledged. The caller holds its locks."""
+def put_aside(path: Path) -> None:
+    """Keep a file that is damaged, or not ours, under another name; raises OSError, also where there are too many."""
+    before = len([*path.parent.glob(f"{path.name}-damaged-*")])
+    if before >= MAX_ASIDE:
+        raise OSError(errno.EEXIST, f"{before} damaged files were put aside already: remove them")
+    aside = path.with_name(f"{path.name}-damaged-{time.time_ns()}")
+    path.rename(aside)
+    with contextlib.suppress(FileNotFoundError):
+        Path(f"{path}-journal").rename(f"{aside}-journal")
+
+
+def create_again(path: Path) -> int:
+    """An empty file in place of one that was put aside; its lock. Raises OSError."""
+    _create(path)
+    descriptor = os.open(path, os.O_RDWR)
+    _lock(path, descriptor)
+    return descriptor
+
+
+def open_locked(path: Path, seal: Seal | None) -> sqlite3.Connection:
+    """Open the file, if all is in it that was acknowledged (`seal`). The caller holds its locks."""
     try:
         _check_header(path)
     except OSError as error:
@@ -143,10 +171,11 @@ def open_locked(path: Path, seal: Seal) -> sqlite3.Connection:
     with refusing_damage(path):
         connection = _connect(path)
         try:
-            _check_content(path, connection)
+            check_content(path, connection)
             _index_tombstones(connection)
             prepare(connection)
-            check(path, connection, seal)
+            if seal is not None:
+                check(path, connection, seal)
         except BaseException:
             connection.close()
             raise
@@ -228,7 +257,8 @@ def _check_version(path: Path, version: int) -> None:
         raise damaged(path, f"its format is {version}, which no version of the registry wrote")
 
 
-def _check_content(path: Path, connection: sqlite3.Connection) -> None:
+def check_content(path: Path, connection: sqlite3.Connection) -> None:
+    """Raise StoreRefused where SQLite finds damage, or a format that is not ours."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     _check_version(path, version)
     findings = [finding for (finding,) in connection.execute("PRAGMA quick_check(1)")]

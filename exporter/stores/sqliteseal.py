@@ -107,23 +107,34 @@ def prepare(connection: sqlite3.Connection) -> None:
 
 def check(path: Path, connection: sqlite3.Connection, seal: Seal) -> None:
     """Raise StoreRefused where the database is not all that was acknowledged."""
-    row = connection.execute("SELECT dataset, generation, count, sum FROM seal").fetchone()
-    if row is None or _counted(connection) != row[2:]:
-        raise StoreRefused(f"the store {path} cannot be used: rows are missing from it: {RESTORE}")
-    noted = seal.read()
+    stands, noted = check_rows(path, connection), seal.read()
     if noted is None:
         return
-    if noted.dataset != row[0]:
+    if noted.dataset != stands.dataset:
         raise StoreRefused(
             f"the store {path} cannot be used: it is not the database that was written last under this name: "
             f"put that one back; or, to use this one, remove {seal.path}"
         )
-    if row[1] < noted.generation:
+    if stands.generation < noted.generation:
         raise StoreRefused(
             f"the store {path} cannot be used: it holds less than was acknowledged "
-            f"({noted.generation - row[1]} changes are missing: is it an old copy?): "
+            f"({noted.generation - stands.generation} changes are missing: is it an old copy, or was the registry "
+            "ended while it wrote another file in place of a damaged one?): "
             f"put the latest one back; or, to go on with what is in it, remove {seal.path}"
         )
+
+
+def check_rows(path: Path, connection: sqlite3.Connection) -> Sealed:
+    """How far the database goes; raises StoreRefused where rows are missing from it."""
+    row = connection.execute("SELECT dataset, generation, count, sum FROM seal").fetchone()
+    if row is None or _counted(connection) != row[2:]:
+        raise StoreRefused(f"the store {path} cannot be used: rows are missing from it: {RESTORE}")
+    return Sealed(*row[:3])
+
+
+def go_on_as(connection: sqlite3.Connection, before: Sealed) -> None:
+    """Within a transaction: the database takes the place of another, and holds nothing yet that was acknowledged."""
+    connection.execute("UPDATE seal SET dataset = ?, generation = 0", (before.dataset,))
 
 
 def check_missing(path: Path, seal: Seal) -> None:

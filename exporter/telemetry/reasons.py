@@ -23,6 +23,8 @@ class Rejection(enum.StrEnum):
     """Sent before, or by a clock that is far off."""
     UNKNOWN_NODE = "unknown_node"
     NAME_CONFLICT = "name_conflict"
+    SUPERSEDED = "superseded"
+    """It waited while the registry did not receive, and its node was changed since."""
     NODE_LIMIT = "node_limit"
     STATE_LIMIT = "state_limit"
     OVERLOAD = "overload"

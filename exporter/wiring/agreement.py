@@ -6,9 +6,13 @@ import asyncio
 import contextlib
 import gc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
+from exporter.domain.durable import Snapshot
+from exporter.domain.errors import StoreUnavailable
 from exporter.exposition.yielder import Yielder
 from exporter.nodemap import loading, merging
+from exporter.nodemap.history import MAX_RECENT
 from exporter.nodemap.nodemap import NodeMap
 from exporter.stores.base import Store
 from exporter.wiring.sharing import Sharing
@@ -17,7 +21,7 @@ from exporter.wiring.sharing import Sharing
 async def load(store: Store, sharing: Sharing, new_map: Callable[[], NodeMap]) -> NodeMap:
     """A new map, filled from the store; raises StoreUnavailable and StoreRefused."""
     with _collector_off():
-        snapshot = await store.load()
+        snapshot = await _read(store)
         await sharing.read_time(at_once=True)
         node_map = new_map()
         # In a thread, which nobody else shares the map with yet: others have their turn.
@@ -28,9 +32,21 @@ async def load(store: Store, sharing: Sharing, new_map: Callable[[], NodeMap]) -
 
 async def merge(store: Store, sharing: Sharing, node_map: NodeMap) -> None:
     """Read the store again, and agree; what it lacks is pending then. Raises StoreUnavailable and StoreRefused."""
-    snapshot = await store.load()
+    snapshot = await _read(store)
     await sharing.read_time(at_once=True)
     await _complete(merging.merge(node_map, snapshot))
+
+
+async def _read(store: Store) -> Snapshot:
+    """All that the store has, with the latest transitions: of a disk of ours, if it gives them in time."""
+    snapshot = await store.load()
+    try:
+        recent = await store.recent(0, MAX_RECENT)
+    except StoreUnavailable:
+        if store.shared:
+            raise
+        return snapshot
+    return replace(snapshot, recent=recent.transitions)
 
 
 async def follow(store: Store, sharing: Sharing, node_map: NodeMap) -> None:

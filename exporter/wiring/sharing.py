@@ -57,7 +57,9 @@ class Sharing:
         self._unproven.append((saved.changes_before, now_ns, node_map.peers.observe(now_ns, writes)))
         others = node_map.peers.alive(now_ns)
         node_map.pending.divide(Share(self._store.instance, others))
-        node_map.paths[Transport.HTTP].lease_until_ns = asked_ns + node_map.peers.lease_ns if others else NEVER
+        path = node_map.paths[Transport.HTTP]
+        path.lease_until_ns = asked_ns + node_map.peers.lease_ns if others else NEVER
+        path.newcomers_until_ns = asked_ns + node_map.thresholds.gap if others else NEVER
         self._prove(node_map)
 
     def reached(self, node_map: NodeMap, asked_ns: int) -> None:

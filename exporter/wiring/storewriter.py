@@ -205,7 +205,12 @@ class StoreWriter:
             await agreement.merge(self._store, self._sharing, self._map)
         self._out_of_line = False
         log.info("memory and store agree", extra={"nodes": len(self._map)})
-        await self._write_all()
+        try:
+            await self._write_all()
+            await self._store.agreed()
+        except StoreUnavailable:
+            self._out_of_line = True
+            raise
 
     def _follow(self) -> None:
         """Listen to the other registries, unless we do."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from exporter.domain.durable import Recent
-from exporter.domain.transition import Transition
+from exporter.domain.transition import Transition, in_order
 from exporter.nodemap.nodemap import NodeMap
 
 
@@ -13,7 +13,8 @@ def merge_unsaved(stored: Recent, node_map: NodeMap, since_ns: int, limit: int) 
     """The store's, completed by those that it does not have yet; at most `limit` of each, newest first."""
     latest: dict[str, Transition] = {}
     for transition in stored.transitions:
-        latest.setdefault(transition.node, transition)
+        if transition.node not in latest or transition.sequence > latest[transition.node].sequence:
+            latest[transition.node] = transition
     transitions = list(stored.transitions)
     # The latest stand last, in memory.
     for transition in reversed([*islice(reversed(node_map.recent), limit)]):
@@ -29,6 +30,6 @@ def merge_unsaved(stored: Recent, node_map: NodeMap, since_ns: int, limit: int) 
     gone.update((tombstone.name, tombstone) for tombstone in latest_gone if tombstone.at_ns >= since_ns)
     still_gone = [tombstone for tombstone in gone.values() if node_map.find(tombstone.name) is None]
     return Recent(
-        sorted(transitions, key=lambda transition: (transition.stamp_ns, transition.node), reverse=True)[:limit],
+        in_order(transitions)[: -limit - 1 : -1],
         sorted(still_gone, key=lambda tombstone: (tombstone.revision_ns, tombstone.name), reverse=True)[:limit],
     )

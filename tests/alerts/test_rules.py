@@ -222,7 +222,7 @@ def test_the_capacity_alert_is_there_where_it_is_asked_for(tmp_path, generation)
         ("registry", "> 10", "> 20", "a sender that is"),
         ("registry", "> 10", "> 8", "a sender that is"),
         ("registry", "max by (reason)", "sum by (reason)", "a sender that is"),
-        ("registry", '{reason!="name_conflict"}', "", "a sender that is"),
+        ("registry", '{reason!~"name_conflict|superseded"}', "", "a sender that is"),
         ("registry", "for: 2m", "for: 90s", "a store that is down for two"),
         ("registry", "for: 10m", "for: 9m", "a configuration that"),
         ("registry", "> 5", ">= 5", "scrapes above five seconds"),

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from exporter.auth.keyring import Keyring
 from exporter.bus import consumer
 from exporter.bus.consumer import BusConsumer
 from exporter.bus.signatures import SignatureCheck
+from exporter.domain.clock import SECOND
 from exporter.domain.command import Command, Depart, Register
 from exporter.domain.config import Auth, Limits
 from exporter.domain.errors import StillLoading, StoreUnavailable
@@ -366,3 +368,124 @@ def test_a_registration_that_waited_through_a_stop_is_no_heartbeat() -> None:
     desk.take("node_register", {"name": "ann"})
     asyncio.run(desk.work())
     assert [command.heartbeat for command in desk.submitted if isinstance(command, Register)] == [False, True]
+
+
+class Stopped(Desk):
+    """A desk behind a bus; what is taken is carried out at once. Limits are one minute, and five seconds a gap."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bus = Source("bus", self.clock.monotonic_ns())
+        self.map = NodeMap(self.clock, Thresholds(), sources={Transport.BUS: (self.bus,)})
+
+    def receive(self, event_type: str, name: str, **data: object) -> None:
+        """An event came, and was worked on."""
+        self.take(event_type, {"name" if event_type == "node_register" else "node": name, **data})
+        asyncio.run(self.work())
+
+    def change(self, command: Command) -> None:
+        """Somebody else's command, which is acknowledged."""
+        self.map.commit(self.map.plan(command))
+
+    def prove(self) -> None:
+        """The answer to a ping."""
+        self.bus.mark_alive(self.clock.monotonic_ns())
+
+    def stop(self, seconds: int) -> None:
+        """Stopped for so long; the answer to the last ping was just before."""
+        self.prove()
+        self.clock.advance(seconds)
+
+
+@pytest.mark.parametrize("seconds", [20, 400], ids=["a short stop", "a long stop"])
+def test_a_departure_that_waited_yields_to_a_registration_since(seconds):
+    """Its sender may have registered again, with another registry or over HTTP."""
+    desk = Stopped()
+    desk.receive("node_register", "ann")
+    desk.stop(seconds)
+    desk.change(Register(Registration("ann", role="gateway")))
+    desk.receive("node_deregister", "ann")
+    assert ([node.name for node in desk.map.nodes()], desk.rejected) == (["ann"], {"superseded": 1})
+    desk.prove()
+    desk.receive("node_deregister", "ann")
+    assert not len(desk.map)
+
+
+def test_a_registration_that_waited_yields_and_is_asked_for_again():
+    desk = Stopped()
+    desk.receive("node_register", "ann")
+    desk.stop(20)
+    desk.change(Register(Registration("ann", role="gateway")))
+    desk.receive("node_register", "ann", role="storage")
+    assert (desk.map.get("ann").facts.role, desk.rejected) == ("gateway", {"superseded": 1})
+    desk.receive("node_heartbeat", "ann")
+    assert desk.requested == ["ann"]
+    desk.prove()
+    desk.receive("node_register", "ann", role="storage")
+    assert desk.map.get("ann").facts.role == "storage"
+
+
+def test_a_registration_that_waited_does_not_bring_back_who_left_since():
+    """Nor does a heartbeat that waited with it; a heartbeat of now does, and the node is asked."""
+    desk = Stopped()
+    desk.receive("node_register", "ann")
+    desk.stop(20)
+    desk.change(Depart("ann"))
+    desk.receive("node_register", "ann")
+    desk.receive("node_heartbeat", "ann")
+    assert (len(desk.map), desk.rejected) == (0, {"superseded": 1})
+    desk.clock.advance(200)
+    desk.prove()
+    desk.receive("node_heartbeat", "ann")
+    assert (len(desk.map), desk.requested) == (1, ["ann"])
+
+
+def test_what_waited_together_is_carried_out_in_order():
+    """A node's own words in a row are no reason to drop the last of them."""
+    desk = Stopped()
+    desk.receive("node_register", "ann")
+    desk.receive("node_register", "bob")
+    desk.stop(20)
+    desk.receive("node_heartbeat", "ann", status="draining")
+    desk.receive("node_heartbeat", "ann", status="active")
+    desk.receive("node_deregister", "ann")
+    for role in ("gateway", "storage", "compute"):
+        desk.receive("node_register", "bob", role=role)
+        desk.receive("node_deregister", "bob")
+    desk.receive("node_register", "bob", role="gateway")
+    assert ([(node.name, node.facts.role) for node in desk.map.nodes()], desk.rejected) == ([("bob", "gateway")], {})
+
+
+def test_a_registration_that_waited_and_stands_already_is_no_loss():
+    """Another registry received it in time."""
+    desk = Stopped()
+    desk.receive("node_register", "ann")
+    record = desk.map.get("ann").record
+    desk.map.put(msgspec.structs.replace(record, revision_ns=record.revision_ns + 30 * SECOND))
+    desk.stop(20)
+    desk.receive("node_register", "ann")
+    desk.receive("node_heartbeat", "ann")
+    assert (desk.rejected, desk.requested) == ({}, [])
+
+
+def test_in_a_flood_registrations_are_taken():
+    """What is late in a flood was read as it came: nothing of it is dropped."""
+    desk = Stopped()
+    for second in range(60):
+        desk.clock.advance(1)
+        desk.bus.mark_heard(desk.clock.monotonic_ns(), Thresholds().gap)
+        desk.receive("node_register", "ann", role="compute" if second % 2 else "storage")
+        desk.change(Register(Registration("ann", role="gateway")))
+    desk.receive("node_register", "ann", role="storage")
+    assert (desk.map.get("ann").facts.role, desk.rejected) == ("storage", {})
+
+
+def test_what_was_read_before_a_stop_and_waits_for_the_store_is_late_too():
+    desk = Stopped()
+    desk.receive("node_register", "ann")
+    desk.prove()
+    desk.take("node_deregister", {"node": "ann"})
+    desk.clock.advance(20)
+    desk.change(Register(Registration("ann", role="gateway")))
+    asyncio.run(desk.work())
+    assert ([node.name for node in desk.map.nodes()], desk.rejected) == (["ann"], {"superseded": 1})

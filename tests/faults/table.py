@@ -465,6 +465,8 @@ FAULTS = (
         (
             "faults/test_altered_files.py::test_files_that_others_alter",
             "faults/test_altered_files.py::test_what_others_take_from_the_file_is_written_again",
+            "faults/test_altered_files.py::test_another_database_over_the_file_is_put_aside",
+            "faults/test_altered_files.py::test_a_file_that_is_copied_over_again_and_again",
         ),
     ),
     Fault(
@@ -485,5 +487,21 @@ FAULTS = (
             "stores/test_store_contract.py::test_a_mark_is_known_though_mesh_time_is_ahead_of_the_wall_clock",
             "nodemap/test_merging.py::test_a_stop_is_no_time_in_which_late_heartbeats_could_have_come",
         ),
+    ),
+    Fault(
+        "S29",
+        "what waits on the bus while a registry is stopped (SIGSTOP)",
+        "yields to what others acknowledged since; is asked for again",
+        (
+            "faults/test_late_commands.py::test_what_waited_through_a_stop_yields_to_what_was_written_since",
+            "bus/test_consumer.py::test_a_departure_that_waited_yields_to_a_registration_since",
+            "bus/test_consumer.py::test_in_a_flood_registrations_are_taken",
+        ),
+    ),
+    Fault(
+        "S30",
+        "a Sentinel replaces a master that lives",
+        "the registry goes to the new one; nothing lost",
+        ("faults/test_ordering.py::test_a_master_that_was_replaced_by_mistake_is_left",),
     ),
 )

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import redis
 
+from exporter.stores.rediscodec import NODES
 from tests.conftest import Measured
 from tests.support.proxy_thread import ProxyThread
 from tests.support.redis_server import RedisServer
 from tests.support.registry_process import RegistryProcess
-from tests.support.seed_mesh import Heartbeats, over_bus, over_http
+from tests.support.seed_mesh import CHANNEL, Heartbeats, heartbeat_event, over_bus, over_http
 from tests.support.server_process import until
 from tests.support.shifted_clock import ShiftedClock
 
@@ -268,18 +269,18 @@ def test_a_store_forgets(mesh: list[RegistryProcess], redis_server: RedisServer,
 def test_redis_restarts_empty_after_the_registry_did(
     new_registry: Registries, redis_server: RedisServer, measured: Measured
 ) -> None:
-    """The re-seed carries each node's last transition, and publishes none of it."""
+    """The re-seed carries what the registry read at its start, and publishes none of it."""
     registry = new_registry(store=redis_server.url, event_bus=redis_server.url, settings=QUICK).start()
     assert registry.register(name="died") == 201
     until(lambda: registry.transitions("died"), DIED)
     registry.kill()
     registry.start()
     log = registry.log.count("node=died")
-    last = histories(registry, ["died"])["died"][0]
+    before = histories(registry, ["died"])
     redis_server.restart()
     with measured("back"):
         until(lambda: registry.register(name="new") in {200, 201}, expected=True)
-    assert histories(registry, ["died"])["died"] == [last]
+    assert histories(registry, ["died"]) == before
     assert (registry.statuses()["died"], registry.log.count("node=died")) == ("offline", log)
 
 
@@ -309,3 +310,25 @@ def test_a_registry_that_was_stopped_brings_no_dead_node_back(
             until(lambda: "later" in first.nodes(), expected=True)
             assert [each.transitions("dies") for each in (first, stopped)] == [DIED, DIED]
             assert [each.transitions("lives") for each in (first, stopped)] == [[], []]
+
+
+def test_a_master_that_was_replaced_by_mistake_is_left(new_registry: Registries, redis_server: RedisServer) -> None:
+    """It lives on, takes writes and answers pings, while the Sentinel names another, where everybody else is."""
+    sentinel = RedisServer(sentinel=True)
+    url = f"redis+sentinel://127.0.0.1:{sentinel.port}/mesh"
+    monitored = "sentinel monitor mesh 127.0.0.1 {} 1\n"
+    (sentinel.directory / "redis.conf").write_text(monitored.format(redis_server.port))
+    with RedisServer() as other, sentinel:
+        registry = new_registry(store=url, event_bus=url, settings=PATIENT).start()
+        assert registry.register(name="x") == 201
+        until(lambda: registry.metric("aurora_registry_event_bus_up"), 1.0)
+        sentinel.cli("SENTINEL", "REMOVE", "mesh")
+        sentinel.cli("SENTINEL", "MONITOR", "mesh", "127.0.0.1", other.port, 1)
+        # What it has is written there, and the bus is heard there.
+        until(lambda: other.cli("HEXISTS", NODES, "x"), expected=True)
+        until(lambda: other.cli("PUBLISH", CHANNEL, heartbeat_event("y")), 1)
+        until(lambda: "y" in registry.nodes(), expected=True)
+        assert registry.register(name="z") == 201
+        assert other.cli("HEXISTS", NODES, "z")
+        assert registry.statuses() == dict.fromkeys("xyz", "active")
+        assert redis_server.cli("ROLE")[0] == "master"

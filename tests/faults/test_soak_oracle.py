@@ -280,3 +280,18 @@ def test_a_registry_that_says_that_it_is_blind_may_be_behind(story):
     story.oracle.mismatches.clear()
     story.oracle.finish()
     assert story.found == []
+
+
+def test_another_life_begins_with_whatever_the_clock_says(story):
+    """A look was under way while the node departed, and the clock was set back since; its history goes on."""
+    story.sends(0, 8)
+    story.oracle.write("n", "presence", "absent", 9, acknowledged=True)
+    story.shows(9.5, last_seen="12:00:08", status="warning")
+    story.oracle.attempt("n", 20)
+    story.oracle.write("n", "presence", "present", 20.1, acknowledged=True)
+    story.shows(24, last_seen="11:00:20")
+    history = [("active", "warning", "12:00:09"), ("active", "warning", "11:00:30")]
+    story.oracle.see_histories(A, 40, 40.1, {"n": history})
+    assert story.found == []
+    story.oracle.see_histories(A, 50, 50.1, {"n": [*history, ("active", "warning", "11:00:40")]})
+    assert len(story.found) == 1

@@ -241,3 +241,35 @@ def test_stamps_are_in_the_order_of_transitions() -> None:
     pass_time(node_map, clock, 2)
     [offline] = node_map.pending.transitions
     assert (offline.to, offline.stamp_ns > late_ns) == (Status.OFFLINE, True)
+
+
+def test_what_was_not_recorded_is_not_written_to_a_store_that_lost_what_it_had() -> None:
+    """Another registry was first: of the two transitions of one moment, its one is in the history."""
+    clock = ManualClock()
+    node_map = loaded(clock, Snapshot([stored("a", clock, ago=0)]))
+    pass_time(node_map, clock, 130)
+    (ours,) = node_map.pending.transitions
+    node_map.pending.transitions.clear()
+    theirs = Transition("a", Status.ACTIVE, Status.WARNING, ours.at_ns, ours.sequence - 1, ours.stamp_ns - 1, "them")
+    node_map.recent.drop(ours)
+    complete(merging.merge(node_map, Snapshot([stored("a", clock, ago=130)], lost=True, recent=[theirs])))
+    assert node_map.pending.history == [theirs]
+
+
+def test_a_start_has_the_latest_transitions_in_memory() -> None:
+    """Those of one node in their order, whatever their stamps; they are written to a store that loses them."""
+    clock = ManualClock()
+    node = stored("a", clock, ago=0)
+    first, second, third = (
+        Transition("a", *change, at_ns=number, sequence=node.record.epoch + number, stamp_ns=stamp)
+        for number, stamp, change in [
+            (1, 10, (Status.ACTIVE, Status.WARNING)),
+            (2, 30, (Status.WARNING, Status.OFFLINE)),
+            (3, 20, (Status.OFFLINE, Status.ACTIVE)),
+        ]
+    )
+    node_map = loaded(clock, Snapshot([node], recent=[third, first]))
+    node_map.recent.complete([second, third])
+    assert [*node_map.recent] == [first, second, third]
+    complete(merging.merge(node_map, Snapshot(lost=True)))
+    assert node_map.pending.history == [first, second, third]

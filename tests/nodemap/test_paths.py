@@ -6,7 +6,7 @@ import pytest
 
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Register
-from exporter.domain.durable import Batch, LastHeartbeat, Snapshot, StoredNode
+from exporter.domain.durable import Batch, LastHeartbeat, Mark, Snapshot, StoredNode
 from exporter.domain.errors import LeaseExpired
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.node import NodeRecord
@@ -314,3 +314,39 @@ def test_over_http_nothing_is_taken_for_a_moment_after_a_stop(node_map: NodeMap,
     clock.advance(1)
     node_map.heartbeat(Heartbeat("n"), Transport.HTTP)
     assert node_map.get("n").last_heartbeat_ns == clock.monotonic_ns()
+
+
+def test_a_start_holds_the_nodes_of_a_registry_that_is_cut_off(clock: ManualClock) -> None:
+    """As far as its mark says it received; then it goes on, or its lease ends, and the node's age counts again."""
+    for writes in (1, None):
+        node_map = NodeMap(clock, Thresholds(), instance="ours")
+        now_ns = clock.wall_ns()
+        heard_ns = now_ns - (WARNING_AFTER + 20) * SECOND
+        alive = {"theirs": heard_ns + 30 * SECOND, "ours": now_ns}
+        stored = StoredNode(
+            NodeRecord(Registration("x"), heard_ns, heard_ns, epoch=heard_ns),
+            LastHeartbeat(heard_ns, Transport.HTTP, heard_ns, "theirs"),
+        )
+        load(node_map, Snapshot([stored], mark=Mark(now_ns), alive=alive))
+        node = node_map.get("x")
+        statuses = [node.status]
+        pass_time(node_map, clock, 40, writes=writes)
+        statuses.append(node.status)
+        pass_time(node_map, clock, 60 + WARNING_AFTER, writes=writes)
+        assert [*statuses, node.status] == ["active", "active", "warning"]
+
+
+def test_a_registry_that_is_cut_off_takes_nobody_new(node_map: NodeMap, clock: ManualClock) -> None:
+    """The others hold whom they know through it, and do not know who came to it since."""
+    reported(node_map, clock, "theirs")
+    node_map.commit(node_map.plan(Register(Registration("ours"))))
+    path = node_map.own_paths[Transport.HTTP]
+    path.lease_until_ns = clock.monotonic_ns() + 100 * SECOND
+    path.newcomers_until_ns = clock.monotonic_ns() + 5 * SECOND
+    pass_time(node_map, clock, 6)
+    node_map.heartbeat(Heartbeat("ours"), Transport.HTTP)
+    with pytest.raises(LeaseExpired):
+        node_map.heartbeat(Heartbeat("theirs"), Transport.HTTP)
+    path.newcomers_until_ns = clock.monotonic_ns() + 5 * SECOND
+    node_map.heartbeat(Heartbeat("theirs"), Transport.HTTP)
+    assert node_map.get("theirs").path is path

@@ -141,8 +141,10 @@ class Faults:
             await asyncio.to_thread(master.kill)
             await self._another_master(master.port)
             await self._pause(0.0, 4.0)
-            # As the replica that it is now, as an operator starts it.
-            master.arguments = (*master.arguments[:4], "--replicaof", "127.0.0.1", str(self._stack.master_port()))
+            # As the replica that it is now, as an operator starts it; as it was, where no failover came.
+            other = self._stack.master_port()
+            replica_of = () if other == master.port else ("--replicaof", "127.0.0.1", str(other))
+            master.arguments = (*master.arguments[:4], *replica_of)
             await asyncio.to_thread(master.start)
             await self._stack.redis_settled()
 

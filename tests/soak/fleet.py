@@ -24,6 +24,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=1.0)
 WRITE_TIMEOUT = aiohttp.ClientTimeout(total=4.0)
 STEP = 0.05
 ACTIONS_EVERY = 0.4
+FIND_EVERY = 0.5
 AGAIN = 0.5
 """Seconds after which a write that was not acknowledged is repeated."""
 ENDED = frozenset({200, 201, 204})
@@ -73,6 +74,8 @@ class Fleet:
         self.heartbeats = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._bus: Redis | None = None
+        self._address = "", 0
+        self._found = 0.0
         self._finding = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -150,8 +153,11 @@ class Fleet:
             async with asyncio.timeout(1.0), client.pipeline(transaction=False) as pipeline:
                 for node in nodes:
                     pipeline.publish(CHANNEL, heartbeat_event(node.name))
-                answers = await pipeline.execute()
+                pipeline.execute_command("ROLE")
+                *answers, (role, *_) = await pipeline.execute()
         except (RedisError, OSError, TimeoutError):
+            role, answers = b"", []
+        if role != b"master":  # A replica passes nothing on to its master.
             await self._forget_master()
             # At their next look: by then there may be another master.
             for node in nodes:
@@ -210,7 +216,7 @@ class Fleet:
         node.busy = True
         path = f"/nodes/{node.name}/maintenance"
         if node.phase == "in_service":
-            body = {"reason": "soak", "until": "2h"}
+            body = {"reason": "soak", "until": "12h"}
             await self._write(node, Write("PUT", path, "lifecycle", "maintenance", body))
             node.phase = "maintenance"
         else:
@@ -249,26 +255,32 @@ class Fleet:
             return 0
 
     async def _master(self) -> Redis:
-        """A client of the master that the Sentinel names, as any program on the bus finds it."""
+        """A client of the master that the Sentinel names, as any program on the bus finds it, again and again."""
         async with self._finding:
-            return self._bus or await self._find_master()
+            if self._bus is None or time.monotonic() - self._found > FIND_EVERY:
+                await self._find_master()
+            assert self._bus is not None
+            return self._bus
 
-    async def _find_master(self) -> Redis:
+    async def _find_master(self) -> None:
         options: dict[str, Any] = {"socket_timeout": 0.8, "socket_connect_timeout": 0.8}
         sentinel = Sentinel([("127.0.0.1", self._stack.sentinel.port)], sentinel_kwargs=options)
         try:
-            host, port = await sentinel.discover_master(SERVICE)
+            address = await sentinel.discover_master(SERVICE)
         finally:
             for client in sentinel.sentinels:
                 await client.aclose()
-        self._bus = Redis(host=host, port=port, max_connections=8, **options)
-        return self._bus
+        if address != self._address or self._bus is None:
+            await self._forget_master()
+            self._address = host, port = address
+            self._bus = Redis(host=host, port=port, max_connections=8, **options)
+        self._found = time.monotonic()
 
     async def _forget_master(self) -> None:
         bus, self._bus = self._bus, None
         if bus is not None:
             # Closing is given as long as an answer: more than a stall of this machine may leave.
-            with contextlib.suppress(RedisError):
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
                 await bus.aclose()
 
     def _start(self, work: Any) -> None:

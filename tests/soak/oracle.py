@@ -224,7 +224,7 @@ class Oracle:
         calm = self.disturbances.undisturbed("", asked - self.limits.spread, answered)
         for node, subject in list(self._subjects.items()):
             history = list(histories.get(node, []))
-            self._chain(registry, node, history)
+            self._chain(registry, node, subject, history)
             if not calm or subject.epoch > asked - self.limits.spread or "absent" in subject.presence.values:
                 continue
             known = self._history.get(node)
@@ -313,6 +313,8 @@ class Oracle:
     def _status(self, look: Look, node: str, subject: Subject, document: Mapping[str, Any]) -> None:
         limits, status, last_seen = self.limits, str(document["status"]), str(document["last_seen"])
         before = self._seen.get((look.registry, node))
+        if before is not None and before.at < subject.epoch + limits.spread:
+            before = None  # Of the life before: a look may have been under way, and news take their time.
         held = look.answered if document.get("held") else before.held if before else NEVER
         self._seen[look.registry, node] = seen = Seen(status, look.asked, last_seen, held=held)
         if subject.presence.since > look.asked - limits.spread:
@@ -356,9 +358,13 @@ class Oracle:
                 said = f"it sent nothing for {age:.1f} s, {counted:.1f} of them calm, and is {seen.status}"
                 self._say(look.registry, node, said, "dead")
 
-    def _chain(self, registry: str, node: str, history: Sequence[Transition]) -> None:
+    def _chain(self, registry: str, node: str, subject: Subject, history: Sequence[Transition]) -> None:
         status = None
+        # A node that left, whatever its status, and registered again began as active.
+        lives = subject.lives + ("absent" in subject.presence.values)
         for position, (from_, to, at) in enumerate(history):
+            if status is not None and from_ != status and from_ == ACTIVE and lives:
+                lives, status = lives - 1, ACTIVE
             if from_ not in LIVED[to] or (status is not None and from_ != status):
                 said = (
                     f"a transition from {from_} to {to} at {at} follows on {history[max(0, position - 4) : position]}"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.soak.disturbances import Disturbances
+from tests.soak.disturbances import Disturbance, Disturbances
 from tests.soak.faults import Faults
 from tests.soak.fleet import Fleet
 from tests.soak.oracle import Limits, Oracle
@@ -28,6 +28,9 @@ SETTLE = 6.0
 """Seconds after a fault until all is as if it had not been: connected again, merged, and the grace over."""
 CALM = (SETTLE + 1.0, SETTLE + 9.0)
 PROGRESS_EVERY = 10.0
+LOOK_EVERY = 0.5
+SHOWN = 5
+"""So many mismatches are said as they come; all of them at the end."""
 PATIENCE = 30
 """Seconds that a registry has at the end to be blind no more."""
 STALL = 0.7
@@ -91,7 +94,7 @@ async def soak(directory: Path, seed: str, seconds: float, *, nodes: int, say: C
                 disturbances.end(disturbance, now)
 
         fleet.lagged = lagged
-        tasks = [asyncio.create_task(watch.run())]
+        tasks = [asyncio.create_task(watch.run()), asyncio.create_task(_note_failovers(stack, disturbances, say))]
         await fleet.register_all()
         tasks += [asyncio.create_task(fleet.run()), asyncio.create_task(_progress(oracle, fleet, watch, began, say))]
         try:
@@ -120,6 +123,20 @@ async def soak(directory: Path, seed: str, seconds: float, *, nodes: int, say: C
         )
 
 
+async def _note_failovers(stack: Stack, disturbances: Disturbances, say: Callable[[str], None]) -> None:
+    """A Sentinel on a busy machine takes a Redis for dead that nobody touched: a disturbance like those injected."""
+    disturbance: Disturbance | None = None
+    while True:
+        settled, now = await stack.is_settled(), time.monotonic()
+        if not settled and disturbance is None:
+            disturbance = disturbances.begin("Redis not settled", "", now - LOOK_EVERY)
+        elif settled and disturbance is not None:
+            disturbances.end(disturbance, now)
+            say(f"  ({now - disturbance.began:.1f} s without a settled Redis)")
+            disturbance = None
+        await asyncio.sleep(LOOK_EVERY)
+
+
 async def _play(faults: Faults, fleet: Fleet, oracle: Oracle, end: float, say: Callable[[str], None]) -> None:
     """Rounds of faults, each followed by calm; at the end, calm enough for everything to be compared."""
     last_calm = OFFLINE_AFTER + WARNING_AFTER / 2 + SETTLE + 6
@@ -139,8 +156,14 @@ async def _play(faults: Faults, fleet: Fleet, oracle: Oracle, end: float, say: C
 
 
 async def _progress(oracle: Oracle, fleet: Fleet, watch: Watch, began: float, say: Callable[[str], None]) -> None:
+    kinds = oracle.lost, oracle.mismatches, oracle.duplicates
+    shown = [0, 0, 0]
     while True:
         await asyncio.sleep(PROGRESS_EVERY)
+        for kind, count in zip(kinds, shown, strict=True):
+            for each in kind[count : count + SHOWN]:
+                say(f"  ! {each}")
+        shown = [len(kind) for kind in kinds]
         say(
             f"{time.monotonic() - began:5.0f} s: {fleet.heartbeats} heartbeats, {oracle.acknowledged_writes} writes, "
             f"{watch.looks} looks, {len(oracle.lost)} lost, {len(oracle.mismatches)} mismatches, "

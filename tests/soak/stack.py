@@ -17,6 +17,10 @@ from tests.support.shifted_clock import ShiftedClock
 
 SERVICE = "mesh"
 REGISTRIES = 3
+PATIENCE = 180.0
+"""Seconds that servers are given; a Sentinel that was stalled for two does nothing for half a minute."""
+STEADY = 1.0
+"""So many seconds the two Redis must be as they should."""
 DOWN_AFTER, FAILOVER = 1.5, 4.0
 """Seconds after which the Sentinel takes a Redis for dead, and that it gives a failover."""
 
@@ -62,6 +66,7 @@ class Stack:
             )
             clock = ShiftedClock(self.directory, f"registry-{number}")
             registry.variables = clock.environment()
+            registry.patience = PATIENCE
             self._stack.callback(registry.close)
             self.registries.append(registry)
             self.clocks.append(clock)
@@ -85,26 +90,37 @@ class Stack:
         port = self.master_port()
         return next(server for server in self.servers if server.port == port)
 
-    async def redis_settled(self, within: float = 60.0) -> None:
+    async def redis_settled(self) -> None:
         """Wait until one of the two is the master that the Sentinel names, and the other its replica, up to date."""
-        deadline = asyncio.get_running_loop().time() + within
-        while not await asyncio.to_thread(self._is_settled):
-            if asyncio.get_running_loop().time() > deadline:
-                raise TimeoutError(f"the two Redis did not settle within {within:g} s")
+        now = asyncio.get_running_loop().time
+        steady_since = began = now()
+        while now() - steady_since < STEADY:
+            if not await self.is_settled():
+                steady_since = now()
+            if now() - began > PATIENCE:
+                raise TimeoutError(f"the two Redis did not settle within {PATIENCE:g} s")
             await asyncio.sleep(0.1)
+
+    async def is_settled(self) -> bool:
+        """Whether it is so now."""
+        return await asyncio.to_thread(self._is_settled)
 
     def _is_settled(self) -> bool:
         with contextlib.suppress(redis.RedisError, StopIteration):
             master = self.master()
             other = next(server for server in self.servers if server is not master)
             role, state = self._ask(master, "ROLE"), self._ask(other, "ROLE")
-            names = list(self.sentinel.cli("SENTINEL", "REPLICAS", SERVICE))
+            seen = [
+                self.sentinel.cli("SENTINEL", "MASTER", SERVICE),
+                *self.sentinel.cli("SENTINEL", "REPLICAS", SERVICE),
+            ]
             return bool(
                 role[0] == "master"
                 and state[0] == "slave"
                 and int(state[2]) == master.port
                 and state[3] == "connected"
-                and len(names) == 1
+                # Neither suspected nor in a failover, which goes on although the master is back.
+                and [each["flags"] for each in seen] == ["master", "slave"]
             )
         return False
 

@@ -266,14 +266,15 @@ def test_text_that_is_no_utf8_hides_no_other_row(tmp_path, run, opened):
         ("UPDATE heard SET transport = CAST(X'ff' AS TEXT)", "good"),
     ],
 )
-def test_a_row_of_sqlite_altered_is_refused_at_a_start(sqlite_file, run, statement, named):
+def test_a_row_of_sqlite_altered_is_refused_at_a_start(sqlite_file, run, opened, statement, named):
     """Its checksum shows it; what else may be missing, nothing shows."""
+    run(sqlite_file.close())
     with sqlite3.connect(sqlite_file.path, isolation_level=None) as connection:
         connection.execute(statement)
     connection.close()
 
     with pytest.raises(StoreRefused, match=f"the checksum of '{named}' in its table"):
-        run(sqlite_file.load())
+        opened(SqliteStore(sqlite_file.path))
 
 
 def test_every_reason_is_one_of_a_few():

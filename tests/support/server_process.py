@@ -29,6 +29,8 @@ class ServerProcess:
         self.directory = directory
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.patience = DEADLINE_SECONDS
+        """So long it may take until it is ready."""
         self._log = directory / f"{name}-{self.port}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -55,7 +57,7 @@ class ServerProcess:
                 stdout=log,
                 stderr=log,
             )
-        until(lambda: self._answers(ready), expected=True)
+        until(lambda: self._answers(ready), expected=True, within=self.patience)
         return self
 
     def stop(self) -> int:

@@ -62,3 +62,13 @@ def test_a_node_that_registered_again_is_not_gone(node_map):
     node_map.commit(node_map.plan(Register(Registration("gone"), Transport.HTTP)))
 
     assert merge_unsaved(stored, node_map, 0, 10).tombstones == []
+
+
+def test_of_one_node_the_number_decides_and_not_the_stamp(node_map):
+    """Registries count ages a little differently: what came second may bear the earlier stamp."""
+    first = Transition("c", Status.ACTIVE, Status.WARNING, 5, sequence=1, stamp_ns=9)
+    second = Transition("c", Status.WARNING, Status.OFFLINE, 5, sequence=2, stamp_ns=7)
+    other = Transition("d", Status.ACTIVE, Status.WARNING, 8, sequence=1, stamp_ns=8)
+    node_map.recent.note(second)
+    [_, *listed] = merge_unsaved(Recent([first, other, second]), node_map, 0, 10).transitions
+    assert listed == [second, other, first]
