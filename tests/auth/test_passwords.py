@@ -118,7 +118,7 @@ def test_strangers_keep_no_trusted_caller_out(monkeypatch, together):
 
 
 def test_a_stranger_keeps_no_other_stranger_out(compared, together):
-    """It has a few places, and the other's turn comes next; the same password takes one place, no matter who sends it."""
+    """It has a few places, and the other's turn comes next. The same password takes one place, sent by anybody."""
 
     async def ask():
         book = Passwords()
