@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import socket
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -32,13 +33,27 @@ class Scraped:
     body: bytes
 
 
-def scrape(port: int, *, gzip: bool, query: str = "") -> Scraped:
+def trusting() -> ssl.SSLContext:
+    """TLS with a server whose certificate nobody checks: it is on this machine."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def connect(port: int, *, secured: bool = False) -> socket.socket:
+    """A connection to this machine, over TLS if it is `secured`."""
+    connection = socket.create_connection(("127.0.0.1", port), _TIMEOUT_SECONDS)
+    return trusting().wrap_socket(connection) if secured else connection
+
+
+def scrape(port: int, *, gzip: bool, query: str = "", secured: bool = False) -> Scraped:
     """GET /metrics on a connection of its own, without keep-alive, so that its end ends the body."""
     encoding = "gzip" if gzip else "identity"
     request = f"GET /metrics{query} HTTP/1.0\r\nHost: 127.0.0.1\r\nAccept-Encoding: {encoding}\r\n\r\n".encode()
     parts = []
     began = time.perf_counter()
-    with socket.create_connection(("127.0.0.1", port), _TIMEOUT_SECONDS) as connection:
+    with connect(port, secured=secured) as connection:
         connection.sendall(request)
         while part := connection.recv(_CHUNK):
             parts.append(part)
@@ -49,12 +64,13 @@ def scrape(port: int, *, gzip: bool, query: str = "") -> Scraped:
     return Scraped(seconds, body)
 
 
-def wait_until_ready(port: int) -> None:
+def wait_until_ready(port: int, *, secured: bool = False) -> None:
     """Return once the registry has loaded its map. TimeoutError after a minute."""
+    url = f"{'https' if secured else 'http'}://127.0.0.1:{port}/-/ready"
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
         with contextlib.suppress(urllib.error.HTTPError):
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=5).close()
+            urllib.request.urlopen(url, timeout=5, context=trusting() if secured else None).close()
             return
         time.sleep(0.05)
     raise TimeoutError(f"the registry on port {port} is not ready")
@@ -66,19 +82,19 @@ def request(method: str, path: str, body: bytes = b"", media_type: str = "applic
     return f"{head}\r\n\r\n".encode() + body
 
 
-def send_all(port: int, requests: Iterable[bytes], connections: int = CONNECTIONS) -> None:
+def send_all(port: int, requests: Iterable[bytes], connections: int = CONNECTIONS, *, secured: bool = False) -> None:
     """Send them all over a few connections; raises Refused for an answer that is not of success."""
-    uvloop.run(_send_all(port, iter(requests), connections))
+    uvloop.run(_send_all(port, iter(requests), connections, secured=secured))
 
 
-async def _send_all(port: int, requests: Iterator[bytes], connections: int) -> None:
+async def _send_all(port: int, requests: Iterator[bytes], connections: int, *, secured: bool) -> None:
     async with asyncio.TaskGroup() as tasks:
         for _ in range(connections):
-            tasks.create_task(_send(port, requests))
+            tasks.create_task(_send(port, requests, secured=secured))
 
 
-async def _send(port: int, requests: Iterator[bytes]) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def _send(port: int, requests: Iterator[bytes], *, secured: bool) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting() if secured else None)
     try:
         for each in requests:
             writer.write(each)

@@ -26,6 +26,8 @@ class Process:
     label: str
     port: int
     pid: int
+    secured: bool = False
+    """Over TLS."""
 
 
 @contextlib.contextmanager
@@ -35,18 +37,23 @@ def registry(
     bus_port: int = 0,
     limits: bool = True,
     store: str = "memory:",
+    web_config: Path | None = None,
     environment: Mapping[str, str] = PATIENT,
 ) -> Iterator[Process]:
-    """The registry; with a bus if there is a Redis for it; without the limits of connections."""
+    """The registry; with a bus if there is a Redis for it, over TLS if its `web_config` says so; without the limits of
+    connections.
+    """  # noqa: D205 - one sentence
     port = free_port()
     argv = [
         *(sys.executable, "-m", "exporter.programs.registry" if limits else "benchmarks.peers.registry_without_limits"),
         *(f"--store={store}", f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"),
         *([f"--event-bus=redis://127.0.0.1:{bus_port}/0"] if bus_port else []),
+        *([f"--web.config.file={web_config}"] if web_config else []),
     ]
+    secured = web_config is not None
     with running(argv, port=port, directory=directory, environment=environment) as pid:
-        client.wait_until_ready(port)
-        yield Process("registry", port, pid)
+        client.wait_until_ready(port, secured=secured)
+        yield Process("registry", port, pid, secured)
 
 
 @contextlib.contextmanager

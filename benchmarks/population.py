@@ -52,9 +52,9 @@ def register(port: int, nodes: int) -> None:
     client.send_all(port, (client.request("POST", "/nodes/register", body) for body in bodies))
 
 
-def heartbeat_all(port: int, nodes: int, body: bytes = HEARTBEAT) -> None:
+def heartbeat_all(port: int, nodes: int, body: bytes = HEARTBEAT, *, secured: bool = False) -> None:
     """One heartbeat of each node, many in a request."""
-    client.send_all(port, _batches(nodes, body), connections=1)
+    client.send_all(port, _batches(nodes, body), connections=1, secured=secured)
 
 
 def _batches(nodes: int, body: bytes) -> Iterator[bytes]:

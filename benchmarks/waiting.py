@@ -38,6 +38,7 @@ def measure(plan: Plan, directory: Path) -> Section:
 def waits(registry: Process, seconds: int, *, scraping: bool) -> tuple[list[float], int]:
     """Seconds that heartbeats waited, and how many scrapes there were beside them."""
     argv = [sys.executable, "-m", "benchmarks.peers.prober", str(registry.port), str(seconds)]
+    argv += ["tls"] if registry.secured else []
     scrapes = 0
     # To a file: nobody empties a pipe while the scrapes go on.
     with tempfile.TemporaryFile("w+") as output, subprocess.Popen(argv, stdout=output) as prober:

@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import json
 import os
+import ssl
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 from pathlib import Path
+
+from benchmarks import client
 
 HEAD = b"POST /nodes/n1/heartbeat HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 BOMB = json.dumps({"name": "b", "capabilities": {"k" * 60_000: [0] * 30_000}}).encode()
@@ -68,7 +71,7 @@ def _register(body: bytes) -> bytes:
     return head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-KINDS: dict[str, tuple[Pieces, bool]] = {
+HTTP_KINDS: dict[str, tuple[Pieces, bool]] = {
     "idle": (_idle, True),
     "slow heads": (lambda: _drip(b"GET / HTTP/1.1\r\n", b"a"), True),
     "slow bodies": (lambda: _drip(HEAD + b"Content-Length: 9999\r\n\r\n", b"{"), True),
@@ -85,6 +88,7 @@ KINDS: dict[str, tuple[Pieces, bool]] = {
         True,
     ),
     "readers of nothing (404)": (lambda: _distinct("/nodes/nobody{}"), True),
+    "readers of a target of 4,096 escapes": (lambda: _requests(_get("/nodes/" + "%61" * 4_096)), True),
     "readers of /stats": (lambda: _requests(_get("/stats")), True),
     "readers of /sd/prometheus": (lambda: _requests(_get("/sd/prometheus?port=9100")), True),
     "readers of /audit": (lambda: _requests(_get("/audit")), True),
@@ -125,13 +129,47 @@ async def _attack(port: int, pieces: Pieces, *, reads: bool) -> None:
         await asyncio.sleep(0.1)
 
 
+async def _shake_hands(port: int) -> None:
+    """Connect over TLS and leave, as often as it is answered."""
+    context = client.trusting()
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+            writer.transport.abort()
+
+
+async def _say_hello(port: int) -> None:
+    """Begin with TLS and leave at the answer, which costs the server a signature and the client nothing."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.trusting().wrap_bio(incoming, outgoing).do_handshake()
+    hello = outgoing.read()
+    while True:
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(hello)
+            await reader.read(2**16)
+            writer.transport.abort()
+
+
+TLS_KINDS: dict[str, Callable[[int], Awaitable[None]]] = {
+    "TLS handshakes": _shake_hands,
+    "TLS handshakes that end at the answer": _say_hello,
+}
+
+
 async def main(kind: str, port: int, connections: int, seconds: float) -> None:
     """Attack for so long."""
-    pieces, reads = KINDS[kind]
+
+    def attack() -> Awaitable[None]:
+        if kind in TLS_KINDS:
+            return TLS_KINDS[kind](port)
+        pieces, reads = HTTP_KINDS[kind]
+        return _attack(port, pieces, reads=reads)
+
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
-            for _ in range(connections):
-                tasks.create_task(_attack(port, pieces, reads=reads))
+        async with asyncio.timeout(seconds):
+            await asyncio.gather(*(attack() for _ in range(connections)))
 
 
 def _yield_the_processor() -> None:

@@ -1,4 +1,4 @@
-"""Sends a heartbeat every 5 ms and times its answer: `python -m benchmarks.peers.prober PORT SECONDS`.
+"""Sends a heartbeat every 5 ms and times its answer: `python -m benchmarks.peers.prober PORT SECONDS [tls]`.
 
 Prints a JSON array of the times in seconds. A heartbeat that had to wait for the answer to the one before it is timed
 from when it was due, so that a long wait is not counted once only.
@@ -24,7 +24,7 @@ def main() -> None:
         client.request("POST", f"/nodes/{population.name(n)}/heartbeat", population.HEARTBEAT) for n in range(NODES)
     ]
     waits: list[float] = []
-    with socket.create_connection(("127.0.0.1", port)) as connection:
+    with client.connect(port, secured=sys.argv[3:] == ["tls"]) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         due = time.perf_counter()
         end = due + seconds
