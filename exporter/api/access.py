@@ -8,6 +8,7 @@ from http import HTTPMethod
 
 from starlette.requests import Request
 
+from exporter.api.connections import source_of
 from exporter.api.heartbeats import HEARTBEATS, node_in
 from exporter.api.join import AGENT, JOIN
 from exporter.api.problems import Problem
@@ -60,7 +61,7 @@ class Access:
             return self._service.keyring.identify(password)
         return None
 
-    async def log_in(self, path: str, headers: Mapping[bytes, bytes], *, trusted: bool) -> Principal | None:
+    async def log_in(self, path: str, headers: Mapping[bytes, bytes], caller: Caller) -> Principal | None:
         """Who sent the request, by a password. Raises Problem (401, 503) where nobody has it, except for open paths."""
         users = self._service.web.users
         if path in OPEN:
@@ -71,7 +72,8 @@ class Access:
             user, password = _login(credential)
             right = self._passwords.remembered(users, user, password)
             try:
-                if right is None and await self._passwords.check(users, user, password, trusted=trusted):
+                source, trusted = source_of(caller.address), not caller.refusal
+                if right is None and await self._passwords.check(users, user, password, source=source, trusted=trusted):
                     return Principal(CredentialKind.USER, user)
             except TooMany:
                 detail = "too many passwords are being checked: try again soon"

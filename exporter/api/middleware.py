@@ -135,7 +135,7 @@ class Middleware:
     async def _log_in(self, path: str, headers: Mapping[bytes, bytes], caller: Caller) -> Principal | None:
         """Who sent it, by a password."""
         try:
-            return await self._access.log_in(path, headers, trusted=not caller.refusal)
+            return await self._access.log_in(path, headers, caller)
         except Problem as problem:
             self._count(problem)
             raise

@@ -17,6 +17,10 @@ class RoundRobin(Generic[Item]):
     def __bool__(self) -> bool:
         return bool(self._sources)
 
+    def has_others(self, source: str) -> bool:
+        """Whether another source waits than this one."""
+        return len(self._sources) > (source in self._sources)
+
     def add(self, source: str, item: Item) -> None:
         """Behind those of the same source; an item is in it once."""
         self._sources.setdefault(source, OrderedDict())[item] = None

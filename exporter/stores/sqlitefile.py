@@ -9,6 +9,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from exporter.domain.errors import StoreRefused, StoreUnavailable
@@ -194,6 +195,8 @@ def _code(error: sqlite3.Error) -> int:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=1, isolation_level=None)
+    # Text that others wrote need not be UTF-8: then a checksum does not match, where SQLite would refuse all rows.
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     try:
         # Not WAL: what is committed would be in the log alone for megabytes, and a bit that flips in it takes all of
         # them.

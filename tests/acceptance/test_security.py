@@ -7,7 +7,10 @@ import json
 import signal
 import socket
 import ssl
+import threading
 import time
+from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -339,3 +342,40 @@ def test_handshakes_that_are_never_finished(tmp_path, ca):
         assert "error" not in registry.log
     for each in friends:
         each.close()
+
+
+def test_a_stranger_that_tries_passwords_keeps_no_other_stranger_out(tmp_path):
+    """Each check takes its time; who has the right password gets in while another tries wrong ones without pause."""
+    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(9)).decode()
+    registry = Secured(tmp_path, {"basic_auth_users": {"alice": hashed}})
+    registry.credentials["auth"] = ("alice", PASSWORD)
+    settings = {
+        "web": {"config_file": str(registry.web)},
+        "auth": {"trusted_networks": ["127.0.0.1/32"]},
+        "limits": {"untrusted_requests_per_second": 10_000},
+    }
+    registry.configure(settings)
+    ended = threading.Event()
+
+    def ask(source, password):
+        with socket.create_connection(("127.0.0.1", registry.port), 60, source_address=(source, 0)) as connection:
+            code = b64encode(f"alice:{password}".encode()).decode()
+            connection.sendall(f"GET /nodes HTTP/1.0\r\nAuthorization: Basic {code}\r\n\r\n".encode())
+            return int(connection.recv(65_536).split()[1])
+
+    def attack(number):
+        statuses = set()
+        while not ended.is_set():
+            statuses.add(ask("127.0.0.2", f"{number} {time.monotonic_ns()}"))
+        return statuses
+
+    with registry, ThreadPoolExecutor(24) as attackers:
+        attacks = [attackers.submit(attack, number) for number in range(24)]
+        try:
+            busy = 'aurora_registry_requests_refused_total{reason="busy"}'
+            until(lambda: registry.metric(busy) > 10, expected=True)
+            assert [ask(f"127.0.0.{number}", PASSWORD) for number in range(3, 9)] == [200] * 6
+            assert ask("127.0.0.9", "wrong") == 401
+        finally:
+            ended.set()
+        assert set().union(*(each.result() for each in attacks)) == {401, 503}

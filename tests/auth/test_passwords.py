@@ -117,6 +117,39 @@ def test_strangers_keep_no_trusted_caller_out(monkeypatch, together):
     assert asyncio.run(ask()) == [False] * 2 + [TooMany] * 8 + [True]
 
 
+def test_a_stranger_keeps_no_other_stranger_out(compared, together):
+    """It has a few places, and the other's turn comes next. The same password takes one place, sent by anybody."""
+
+    async def ask():
+        book = Passwords()
+        tried = [book.check(USERS, "alice", b"%d" % number, source="a", trusted=False) for number in range(10)]
+        right = [book.check(USERS, "alice", b"secret", source="b", trusted=False) for _ in range(10)]
+        answers = await together(*tried, *right)
+        return [answer if isinstance(answer, bool) else type(answer) for answer in answers]
+
+    assert asyncio.run(ask()) == [False] * 4 + [TooMany] * 6 + [True] * 10
+    assert compared == [b"0", b"secret", b"1", b"2", b"3"]
+
+
+def test_a_stranger_that_is_alone_rests_between_its_checks(monkeypatch):
+    """As long as each took; another's ends the rest."""
+    ticks = iter(range(0, 10_000, 100))
+    monkeypatch.setattr(passwords, "perf_counter", lambda: next(ticks))
+
+    async def ask():
+        book = Passwords()
+        tried = [
+            asyncio.ensure_future(book.check(USERS, "alice", each, source="a", trusted=False)) for each in (b"1", b"2")
+        ]
+        assert await tried[0] is False
+        await asyncio.sleep(0.05)
+        assert not tried[1].done()
+        assert await book.check(USERS, "alice", b"secret", source="b", trusted=False) is True
+        tried[1].cancel()
+
+    asyncio.run(ask())
+
+
 def test_an_unknown_users_password_is_compared_with_a_hash_of_the_same_cost(monkeypatch):
     """Else the time that the answer takes would say who there is."""
     seen: list[bytes] = []

@@ -34,6 +34,13 @@ def test_what_is_taken_out_has_no_turn():
     assert drained(queue) == "bc"
 
 
+def test_whether_others_wait():
+    queue = filled(a="a", x="x")
+    assert [queue.has_others(source) for source in "axz"] == [True] * 3
+    queue.pop()
+    assert [queue.has_others(source) for source in "axz"] == [True, False, True]
+
+
 def test_an_item_is_in_it_once():
     assert drained(filled(a="aa")) == "a"
 

@@ -205,6 +205,10 @@ def sqlite_file(tmp_path, run, opened):
         "UPDATE transitions SET to_status = 'junk'",
         "UPDATE transitions SET to_status = 'offline'",
         "UPDATE transitions SET from_status = X'ff', checksum = 'x'",
+        "UPDATE transitions SET to_status = CAST(X'ff' AS TEXT)",
+        "INSERT INTO transitions SELECT CAST(X'ff' AS TEXT), 1, to_status, to_status, 1, 1, 1 FROM transitions",
+        "UPDATE heard SET transport = CAST(X'c328' AS TEXT)",
+        "INSERT INTO nodes SELECT CAST(X'ff' AS TEXT), 1, 1, record, 1 FROM nodes",
         "UPDATE transitions SET at_ns = 10000000000000000000000",
         "UPDATE nodes SET revision_ns = 'later'",
         "UPDATE nodes SET revision_ns = -1, record = 'junk'",
@@ -235,14 +239,41 @@ def test_a_row_of_sqlite_altered_while_running_ends_nothing(sqlite_file, run, st
     assert transition("good", at=20, to="offline") in run(sqlite_file.transitions("good", 10))
 
 
-def test_a_row_of_sqlite_altered_is_refused_at_a_start(sqlite_file, run, opened):
+def test_text_that_is_no_utf8_hides_no_other_row(tmp_path, run, opened):
+    """SQLite itself would refuse the whole answer."""
+    store, rejected = SqliteStore(tmp_path / "aurora.db"), []
+    store.on_rejected = lambda where, reason, _: rejected.append((where, str(reason)))
+    opened(store)
+    sound = transition("good", at=5)
+    run(store.save(Batch({"good": record("good")}, {}, [sound])))
+    with sqlite3.connect(store.path, isolation_level=None) as connection:
+        connection.execute(
+            "INSERT INTO transitions "
+            "SELECT name, sequence + 1, from_status, CAST(X'ff' AS TEXT), at_ns, stamp_ns, checksum FROM transitions"
+        )
+    connection.close()
+
+    assert run(store.transitions("good", 10)) == [sound]
+    assert run(store.recent(0, 10)).transitions == [sound]
+    assert rejected == [("'good' in transitions", "checksum")] * 2
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE nodes SET record = '{}'", "good"),
+        ("UPDATE nodes SET name = CAST(X'ff' AS TEXT)", "\ufffd"),
+        ("UPDATE heard SET transport = CAST(X'ff' AS TEXT)", "good"),
+    ],
+)
+def test_a_row_of_sqlite_altered_is_refused_at_a_start(sqlite_file, run, opened, statement, named):
     """Its checksum shows it; what else may be missing, nothing shows."""
     run(sqlite_file.close())
     with sqlite3.connect(sqlite_file.path, isolation_level=None) as connection:
-        connection.execute("UPDATE nodes SET record = '{}'")
+        connection.execute(statement)
     connection.close()
 
-    with pytest.raises(StoreRefused, match="the checksum of 'good' in its table nodes does not match"):
+    with pytest.raises(StoreRefused, match=f"the checksum of '{named}' in its table"):
         opened(SqliteStore(sqlite_file.path))
 
 
