@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.conftest import Measured
 from tests.support.redis_server import RedisServer
 from tests.support.registry_process import RegistryProcess
 from tests.support.seed_mesh import CHANNEL
@@ -23,7 +24,7 @@ READ = 'aurora_registry_events_rejected_total{reason="not_json"}'
 
 
 def test_what_waited_through_a_stop_yields_to_what_was_written_since(
-    new_registry: Callable[..., RegistryProcess], redis_server: RedisServer
+    new_registry: Callable[..., RegistryProcess], redis_server: RedisServer, measured: Measured
 ) -> None:
     """A departure, a registration, and a registration of a node that left since; what nobody contradicted counts."""
     first, stopped = (
@@ -58,7 +59,8 @@ def test_what_waited_through_a_stop_yields_to_what_was_written_since(
         # A change that takes the whole way.
         until(lambda: stopped.register(name="last", role="gateway"), 201)
         expected = dict.fromkeys(("returns", "changes", "last"), "gateway")
-        until(lambda: [roles(each) for each in (first, stopped)], [expected, expected])
+        with measured("back"):
+            until(lambda: [roles(each) for each in (first, stopped)], [expected, expected])
 
         # It is asked to register again, once it sends a heartbeat.
         with bus.pubsub() as listener:
