@@ -80,6 +80,13 @@ async def master_of(client: Redis | RedisCluster) -> tuple[str, int] | None:
     return host, port
 
 
+async def leave_master(client: Redis | RedisCluster) -> None:
+    """Close the connections through Sentinels, those in use as well: the next ones are to the master that is named."""
+    pool = None if isinstance(client, RedisCluster) else client.connection_pool
+    if isinstance(pool, MasterPool):
+        await pool.disconnect()
+
+
 def check_slots(answer: list[list[Any]]) -> list[list[Any]]:
     """What CLUSTER SLOTS answered: redis-py goes through each slot of each range, as many as a server may say.
 

@@ -21,7 +21,7 @@ from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.recordchecks import UNREADABLE, BadRecord, RecordFault, fault_of
 from exporter.domain.text import shown
 from exporter.domain.transition import Transition
-from exporter.redislink.connecting import connect, master_of
+from exporter.redislink.connecting import connect, leave_master, master_of
 from exporter.redislink.errors import REDIS_ERRORS, explain
 from exporter.redislink.url import RedisUrl
 from exporter.stores import rediscodec as codec
@@ -78,7 +78,8 @@ class RedisData:
 
     async def adopt(self) -> codec.RedisState:
         """Whose data is there, in a format of ours; an empty Redis gets a dataset id."""
-        self._master, self._ask_master_at = None, 0.0
+        self._master = await master_of(self.client) or self._master
+        await leave_master(self.client)
         await self._check_types()
         state = await self.state()
         if not state.dataset:
@@ -122,6 +123,7 @@ class RedisData:
             self._ask_master_at = time.monotonic() + (ASK_MASTER_EVERY if master else ASK_AGAIN)
             before, self._master = self._master, master or self._master
             if before not in {None, self._master}:
+                await leave_master(self.client)
                 raise self.lost()
 
     def check_same(self, state: codec.RedisState, known: codec.RedisState) -> None:

@@ -186,7 +186,23 @@ class _Opened:
             return replace(self._rows.snapshot(), lost=self._rows.altered)
 
     def save(self, batch: Batch) -> Saved:
+        if not self._damage:
+            try:
+                return self._save(batch)
+            except StoreRefused as error:
+                self._damage = str(error)
+            except sqlite3.Error as error:
+                unavailable = failure(self._path, error)
+                if not is_damage(error):
+                    raise unavailable from error
+                self._damage = str(unavailable)
+            except (TypeError, ValueError, OverflowError) as error:
+                raise StoreUnavailable(f"the store {self._path} failed: a row was altered ({error})") from error
+        reason = self._damage
         self._repair()
+        raise DatasetLost(f"{reason} (it was put aside, and all that memory has is written to another file)")
+
+    def _save(self, batch: Batch) -> Saved:
         state = _state(self._path)
         if state is None or self._left is None or state[:2] != self._left[:2]:
             raise self._moved()
@@ -198,22 +214,9 @@ class _Opened:
                 count_on(self._connection, self._seal.latest)
             return apply(batch, self._rows)
 
-        try:
-            if state != self._left and self._noted is not None:
-                self._look(self._noted)
-            return self._write(write)
-        except StoreRefused as error:
-            self._damage = str(error)
-        except sqlite3.Error as error:
-            unavailable = failure(self._path, error)
-            if not is_damage(error):
-                raise unavailable from error
-            self._damage = str(unavailable)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise StoreUnavailable(f"the store {self._path} failed: a row was altered ({error})") from error
-        reason = self._damage
-        self._repair()
-        raise DatasetLost(f"{reason} (it was put aside, and all that memory has is written to another file)")
+        if state != self._left and self._noted is not None:
+            self._look(self._noted)
+        return self._write(write)
 
     def agreed(self) -> None:
         """What memory has is in the file: from now on a start takes it for whole."""

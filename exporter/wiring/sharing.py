@@ -59,7 +59,7 @@ class Sharing:
         node_map.pending.divide(Share(self._store.instance, others))
         path = node_map.paths[Transport.HTTP]
         path.lease_until_ns = asked_ns + node_map.peers.lease_ns if others else NEVER
-        path.newcomers_until_ns = asked_ns + node_map.thresholds.gap if others else NEVER
+        path.newcomers_until_ns = asked_ns + node_map.thresholds.grace if others else NEVER
         self._prove(node_map)
 
     def reached(self, node_map: NodeMap, asked_ns: int) -> None:

@@ -312,7 +312,9 @@ def test_a_registry_that_was_stopped_brings_no_dead_node_back(
             assert [each.transitions("lives") for each in (first, stopped)] == [[], []]
 
 
-def test_a_master_that_was_replaced_by_mistake_is_left(new_registry: Registries, redis_server: RedisServer) -> None:
+def test_a_master_that_was_replaced_by_mistake_is_left(
+    new_registry: Registries, redis_server: RedisServer, measured: Measured
+) -> None:
     """It lives on, takes writes and answers pings, while the Sentinel names another, where everybody else is."""
     sentinel = RedisServer(sentinel=True)
     url = f"redis+sentinel://127.0.0.1:{sentinel.port}/mesh"
@@ -325,7 +327,8 @@ def test_a_master_that_was_replaced_by_mistake_is_left(new_registry: Registries,
         sentinel.cli("SENTINEL", "REMOVE", "mesh")
         sentinel.cli("SENTINEL", "MONITOR", "mesh", "127.0.0.1", other.port, 1)
         # What it has is written there, and the bus is heard there.
-        until(lambda: other.cli("HEXISTS", NODES, "x"), expected=True)
+        with measured("noticed"):
+            until(lambda: other.cli("HEXISTS", NODES, "x"), expected=True)
         until(lambda: other.cli("PUBLISH", CHANNEL, heartbeat_event("y")), 1)
         until(lambda: "y" in registry.nodes(), expected=True)
         assert registry.register(name="z") == 201

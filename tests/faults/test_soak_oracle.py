@@ -295,3 +295,15 @@ def test_another_life_begins_with_whatever_the_clock_says(story):
     assert story.found == []
     story.oracle.see_histories(A, 50, 50.1, {"n": [*history, ("active", "warning", "11:00:40")]})
     assert len(story.found) == 1
+
+
+def test_what_memory_alone_had_may_be_replaced_where_a_fault_came_at_once(story):
+    """What is not saved yet is listed too; but what was there for seconds was saved."""
+    theirs = ("active", "warning", "12:00:08")
+    for began, found in ((51, 0), (58, 1)):
+        story.oracle.see_histories(A, 40, 40.1, {"n": []})
+        story.oracle.see_histories(A, 50, 50.1, {"n": [("active", "warning", "12:00:05")]})
+        story.fault(began, began + 2)
+        story.oracle.see_histories(B, 80, 80.1, {"n": [theirs]})
+        assert len(story.found) == found
+        story = Story()

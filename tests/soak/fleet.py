@@ -258,7 +258,9 @@ class Fleet:
         """A client of the master that the Sentinel names, as any program on the bus finds it, again and again."""
         async with self._finding:
             if self._bus is None or time.monotonic() - self._found > FIND_EVERY:
-                await self._find_master()
+                # Who is connected goes on, where the Sentinel names nobody.
+                with contextlib.nullcontext() if self._bus is None else contextlib.suppress(RedisError):
+                    await self._find_master()
             assert self._bus is not None
             return self._bus
 

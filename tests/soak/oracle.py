@@ -127,6 +127,7 @@ class Oracle:
         self._seen: dict[tuple[str, str], Seen] = {}
         self._history: dict[str, list[Transition]] = {}
         self._recorded_at: dict[tuple[str, Transition], tuple[float, float]] = {}
+        self._first_seen: dict[tuple[str, Transition], float] = {}
         self._events: Counter[tuple[str, str, str, str]] = Counter()
         self._received_times: defaultdict[tuple[str, Transition], Counter[str]] = defaultdict(Counter)
         """How often each Redis passed each transition on."""
@@ -238,11 +239,17 @@ class Oracle:
                         self._record_loss(
                             registry, node, f"the transitions {known[len(history) :]} are recorded no more"
                         )
-                else:
+                    continue
+                changed = next(ours for ours, now in zip(known, history, strict=False) if ours != now)
+                seen = self._first_seen.get((node, changed), NEVER)
+                if self.disturbances.undisturbed("", seen, seen + self.limits.spread):
                     self._say(registry, node, f"recorded were {known}, now {history}", "rewritten")
-                continue
+                    continue
+                # Memory alone may have had it, which is listed too; the store took that of another registry.
+                self._history[node] = known = [*history[: known.index(changed)]]
             for each in history[len(known) :]:
                 self._recorded_at[node, each] = (asked, answered)
+                self._first_seen[node, each] = asked
             self._history[node] = history
 
     def take_event(self, event: Mapping[str, Any], now: float, where: str) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sqlite3
 
 import pytest
 
-from exporter.domain.errors import StoreRefused
-from exporter.stores.base import Batch
+from exporter.domain.errors import StoreRefused, StoreUnavailable
+from exporter.stores.base import Batch, DatasetLost, Unconfirmed
 from exporter.stores.sqlite import SqliteStore
+from exporter.stores.sqlitefile import MAX_ASIDE
 from tests.support.durables import heartbeats, record, transition
 
 NODES = 100
@@ -190,3 +192,51 @@ def test_a_second_registry_is_refused_by_whatever_name(directory, run, link):
     run(second.close())
     run(first.close())
     assert found(directory, run) == [*names(range(NODES)), "next"]
+
+
+def save(run, store, batch):
+    """On a disk that may be busy."""
+    while True:
+        try:
+            return run(store.save(batch))
+        except Unconfirmed:
+            continue
+
+
+def test_a_file_that_is_written_again_is_refused_until_it_is_whole(directory, run):
+    """The registry was killed while it wrote what memory has in place of a damaged file."""
+    path = directory / "aurora.db"
+    store = SqliteStore(path)
+    run(store.open())
+    run(store.load())
+    path.write_bytes(b"junk" * 10_000)
+    with contextlib.suppress(DatasetLost, Unconfirmed):
+        run(store.save(Batch({"new": record("new")})))
+    assert run(store.load()).lost
+    save(run, store, Batch({name: record(name) for name in names(range(NODES // 2))}))
+    shutil.copytree(directory, directory / "killed")
+    assert found(directory / "killed", run) is None
+    save(run, store, Batch({name: record(name) for name in names(range(NODES))}))
+    run(store.agreed())
+    run(store.close())
+    assert found(directory, run) == names(range(NODES))
+    (aside,) = directory.glob("aurora.db-damaged-*[0-9]")
+    assert aside.read_bytes() == b"junk" * 10_000
+
+
+def test_a_disk_that_damages_one_file_after_the_other_is_not_filled(directory, run):
+    path = directory / "aurora.db"
+    store = SqliteStore(path)
+    run(store.open())
+    run(store.load())
+    for number in range(MAX_ASIDE):
+        (directory / f"aurora.db-damaged-{number}").touch()
+    path.write_bytes(b"junk")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="10 damaged files were put aside already: remove them"):
+            save(run, store, Batch({"new": record("new")}))
+    (directory / "aurora.db-damaged-0").unlink()
+    with contextlib.suppress(DatasetLost, Unconfirmed):
+        run(store.save(Batch({"new": record("new")})))
+    assert run(store.load()).nodes == []
+    run(store.close())
