@@ -25,8 +25,8 @@ SLICE = 16_384
 HEADS = 1_024
 """Bytes that are parsed at once where no body is awaited: they may hold so many requests, and each is kept."""
 MAX_UNPARSED = 2**26
-"""Bytes that wait to be parsed, of all connections together: half of it is kept for callers that are trusted. uvloop
-reads up to 256 KiB of each at once."""
+"""Bytes that wait to be parsed, of all connections together, and above that an even share of each that wants no more:
+half of it is kept for callers that are trusted. uvloop reads up to 256 KiB of each at once."""
 SMALL = 4_096
 """A heartbeat of so many bytes is parsed at once."""
 BEGUN = 4
@@ -50,8 +50,8 @@ class Rounds:
         self._waiting: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
         self._reads, self._writes = Turns(BEGUN), Turns(BEGUN)
-        self.unparsed = 0
-        """Bytes that wait, of all connections."""
+        self.unparsed = self.keeping = 0
+        """Bytes that wait, and of how many connections."""
         self._scheduled = False
 
     @classmethod
@@ -62,6 +62,13 @@ class Rounds:
     def has_room(self) -> bool:
         """Whether something may be parsed now."""
         return self._left > 0 and not self._waiting
+
+    def admits(self, kept: int, more: int, *, trusted: bool) -> bool:
+        """Whether `more` bytes of a connection, which has `kept` some already, may wait too: where there is no room left,
+        those may that want no more than an even share.
+        """  # noqa: D205 - one sentence
+        most = MAX_UNPARSED if trusted else MAX_UNPARSED // 2
+        return self.unparsed + more <= most or kept + more <= most // (self.keeping + 1)
 
     def spend(self, parse: Callable[[bytes], None], data: bytes) -> float:
         """Parse it now; the time, which is returned in seconds, counts for this round."""
@@ -158,13 +165,13 @@ class Inflow(FlowControl):
             and self._rounds.has_room()
         ):
             self.spent += self._rounds.spend(self._connection.parse, data)
-        elif self._rounds.unparsed + len(data) > (MAX_UNPARSED if self._connection.trusted else MAX_UNPARSED // 2):
-            self._connection.no_room()
-        else:
+        elif self._rounds.admits(len(self.unparsed), len(data), trusted=self._connection.trusted):
             if not self.unparsed:
                 self._transport.pause_reading()
             self._keep(self.unparsed + data)
             self._plan()
+        else:
+            self._connection.no_room()
 
     def resume_reading(self) -> None:
         """Read on, unless a whole request waits already."""
@@ -202,6 +209,7 @@ class Inflow(FlowControl):
 
     def _keep(self, data: bytes) -> None:
         self._rounds.unparsed += len(data) - len(self.unparsed)
+        self._rounds.keeping += bool(data) - bool(self.unparsed)
         self.unparsed = data
 
     def _read_on(self) -> None:

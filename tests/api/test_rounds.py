@@ -194,7 +194,7 @@ def test_what_waits_of_all_connections_is_bounded(monkeypatch):
     first, second, third, fourth = connections.inflows
     for inflow in (first, second):
         inflow.receive(b"a" * (SLICE + 1))
-    third.receive(b"a" * SLICE)
+    third.receive(b"a" * (SLICE + 1))
     assert connections.refused == [2]
     connections.loop.turn()
     third.receive(b"a" * SLICE)
@@ -205,6 +205,25 @@ def test_what_waits_of_all_connections_is_bounded(monkeypatch):
         connections.loop.turn()
     assert [inflow.unparsed for inflow in connections.inflows] == [b""] * 4
     assert sum(len(data) for _, data in connections.parsed) == (SLICE + 1) + 2 * SLICE
+
+
+def test_where_all_room_is_taken_a_caller_with_little_has_a_place(monkeypatch):
+    """Those that keep much are refused more, so that hundreds of them shut nobody out; nor do many with little."""
+    monkeypatch.setattr(rounds, "MAX_UNPARSED", 4 * SLICE)
+    connections = Connections(monkeypatch, 60)
+    much, little = connections.inflows[:2], connections.inflows[2:]
+    for inflow in much:
+        inflow.receive(b"a" * 2 * SLICE)
+    little[0].receive(b"a" * SLICE)
+    assert connections.refused == []
+    much[0].receive(b"a" * SLICE)
+    assert connections.refused == [0]
+    for inflow in little[1:]:
+        inflow.receive(b"a" * 1_000)
+    assert connections.refused == [0]
+    for inflow in little:
+        inflow.receive(b"a" * 1_000)
+    assert connections.refused == [0, *range(2, 60)]
 
 
 def test_strangers_leave_room_for_trusted_callers(monkeypatch):
