@@ -64,9 +64,10 @@ class Rounds:
         return self._left > 0 and not self._waiting
 
     def admits(self, kept: int, more: int, *, trusted: bool) -> bool:
-        """Whether `more` bytes of a connection, which has `kept` some already, may wait too: where there is no room left,
-        those may that want no more than an even share.
-        """  # noqa: D205 - one sentence
+        """Whether `more` bytes of a connection, which has `kept` some already, may wait too.
+
+        Where no room is left, those may that want no more than an even share.
+        """
         most = MAX_UNPARSED if trusted else MAX_UNPARSED // 2
         return self.unparsed + more <= most or kept + more <= most // (self.keeping + 1)
 
