@@ -297,6 +297,7 @@ class StoreWriter:
         if node_map.pending.in_haste:
             self.hurry()
         self._in_flight = taken.count
+        came = self._sharing.came(node_map, taken.heartbeats)
         try:
             saved = await self._save(merging.batch_of(node_map, taken), taken.rewrites)
         except BaseException:
@@ -305,6 +306,7 @@ class StoreWriter:
         finally:
             self._in_flight = 0
         self._marked_ns = now_ns
+        self._sharing.took(node_map, came)
         self._give_way(saved)
         for name in saved.missing:
             if (node := node_map.find(name)) is not None:

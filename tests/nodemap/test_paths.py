@@ -352,6 +352,32 @@ def test_a_registry_that_is_cut_off_takes_nobody_new(node_map: NodeMap, clock: M
     assert node_map.get("theirs").path is path
 
 
+def test_who_came_to_a_registry_that_is_cut_off_leaves_it_in_time(node_map: NodeMap, clock: ManualClock) -> None:
+    """The others know through it whom the store knows through it, and nobody that came since."""
+    reported(node_map, clock)
+    path = node_map.own_paths[Transport.HTTP]
+    path.lease_until_ns = clock.monotonic_ns() + WARNING_AFTER * SECOND
+    path.newcomers_until_ns = clock.monotonic_ns() + node_map.thresholds.newcomers
+    node_map.heartbeat(Heartbeat("x"), Transport.HTTP)
+    pass_time(node_map, clock, 50)
+    node_map.heartbeat(Heartbeat("x"), Transport.HTTP)
+    pass_time(node_map, clock, 6)
+    with pytest.raises(LeaseExpired):
+        node_map.heartbeat(Heartbeat("x"), Transport.HTTP)
+    path.newcomers.clear()
+    node_map.heartbeat(Heartbeat("x"), Transport.HTTP)
+
+
+@pytest.mark.parametrize(
+    ("interval", "warning_after", "seconds"), [(30, 120, 55), (10, 30, 7), (5, 60, 30), (10, 20, 2)]
+)
+def test_newcomers_reach_another_registry_before_they_are_missing(
+    interval: int, warning_after: int, seconds: int
+) -> None:
+    """What the others know of one is an interval older than the loss; its next comes an interval later."""
+    assert Thresholds(interval * SECOND, warning_after * SECOND).newcomers == seconds * SECOND
+
+
 def test_a_start_knows_what_each_registry_missed(clock: ManualClock) -> None:
     """One that received all the time did not receive what was sent to this one before it ended, or to a third."""
     node_map = NodeMap(clock, Thresholds(), instance="ours")
