@@ -57,7 +57,8 @@ def put_back(service: Service, phase: Phase) -> Handler:
 
 
 async def _set(service: Service, request: Request, command: SetLifecycle) -> Response:
-    before = service.node_map.get(command.name).record
+    known = service.node_map.find(command.name)
+    before = known.record if known else None
     node = await service.submit(command)
     if node is None:
         raise UnknownNode(command.name)

@@ -83,17 +83,17 @@ def accept(service: Service) -> Handler:
     async def handle(request: Request) -> Response:
         body = await read_json(request, service.config.limits.max_body)
         count = shaped({} if body is None else body, GpusAccepted).gpus
-        node = service.node_map.get(request.path_params["name"])
+        name = request.path_params["name"]
         if count is None:
-            count = node.gpus_observed
+            count = service.node_map.get(name).gpus_observed
         if count is None:
             raise Problem(
                 409, 'no heartbeat of this node reported its GPUs yet: say how many there should be, as {"gpus": 1}'
             )
-        accepted = await service.submit(SetGpuCount(node.name, count))
+        accepted = await service.submit(SetGpuCount(name, count))
         if accepted is None:
-            raise UnknownNode(node.name)
-        service.audit.record(ACCEPTED, actor_of(request), node.name, f"{count} GPUs")
+            raise UnknownNode(name)
+        service.audit.record(ACCEPTED, actor_of(request), name, f"{count} GPUs")
         return json_response(Renderer(service.node_map).document(accepted))
 
     return handle

@@ -85,8 +85,8 @@ class Snapshot:
     tombstones: list[Tombstone] = field(default_factory=list)
     mark: Mark | None = None
     """The freshest mark of any registry on this store."""
-    alive: dict[str, int] = field(default_factory=dict, compare=False)
-    """Until when (mesh time) each registry on a shared store is known to have received."""
+    marks: dict[str, Mark] = field(default_factory=dict, compare=False)
+    """Of each registry on a shared store."""
     lost: bool = False
     """The store is not the one that was loaded before: it restarted, failed over or was emptied."""
     recent: list[Transition] = field(default_factory=list)

@@ -59,6 +59,16 @@ class Thresholds:
         return self.warning_after
 
     @property
+    def newcomers(self) -> int:
+        """How long such a registry acknowledges nodes that the others do not know through it.
+
+        Each comes to another one with its next heartbeat after that, before it counts as missing: the heartbeat that
+        the others know may be an interval older than the loss of the store.
+        """
+        latest = self.warning_after - 2 * self.heartbeat_interval - self.gap
+        return max(self.gap, min(self.grace, latest))
+
+    @property
     def grace(self) -> int:
         """The time that a node has after an outage to send again, before its age counts on."""
         return self.warning_after // 2

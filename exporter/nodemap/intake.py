@@ -52,7 +52,9 @@ class HeartbeatIntake:
         elif behind and node.status is not Status.ACTIVE and self.waited_on_bus():
             return node
         before_ns, path_before = node.last_heartbeat_ns, node.path
-        if path_before is not path and now_ns > path.newcomers_until_ns:
+        if path_before is not path:
+            path.admit(node, now_ns)
+        elif now_ns > path.newcomers_until_ns and node in path.newcomers:
             raise LeaseExpired
         sent_ns = now_ns
         if behind:

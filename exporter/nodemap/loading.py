@@ -8,12 +8,15 @@ from itertools import chain
 from exporter.domain.durable import Mark, Snapshot, StoredNode
 from exporter.domain.largelists import emptied, sorted_in_parts
 from exporter.domain.node import Live, Node
+from exporter.domain.status import Transport
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.paths import Path
 
 
 def load(node_map: NodeMap, snapshot: Snapshot) -> None:
-    """Fill an empty map. The time since the snapshot's mark, when nobody received, is an outage of every path.
+    """Fill an empty map. The time since the snapshot's mark, when nobody received, is an outage.
+
+    Over HTTP nobody received in our place: for the nodes that used us last, the outage began at our own mark.
 
     Mesh time goes on from the mark, by as much as the wall clock says that passed since; never from before anything
     that the store has. The snapshot's nodes are emptied.
@@ -24,7 +27,8 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
     node_map.mesh_time.restart(now_ns, mark.alive_ns + max(0, wall_ns - mark.wall_ns))
     node_map.mesh_time.advance(now_ns, max(_stamps(snapshot), default=0))
     local = node_map.mesh_time.local
-    others = {name: min(local(at_ns), now_ns) for name, at_ns in snapshot.alive.items() if name != node_map.instance}
+    marks = snapshot.marks
+    others = {name: min(local(each.alive_ns), now_ns) for name, each in marks.items() if name != node_map.instance}
     node_map.peers.recall(others)
     for stored in emptied(snapshot.nodes):
         put_stored(node_map, stored)
@@ -35,13 +39,16 @@ def load(node_map: NodeMap, snapshot: Snapshot) -> None:
         node_map.tombstones.add(tombstone, now_ns, node_map.thresholds, down_ns=down_ns)
     waiting = sorted_in_parts(node_map.nodes(), lambda node: node.last_heartbeat_ns)
     for path in node_map.paths:
-        outages = [(local(from_ns), local(to_ns)) for from_ns, to_ns in mark.outages.get(path.transport, [])]
-        if waiting:
-            # Until now, after the nodes were put: what came meanwhile was not received.
-            outages.append((min(local(mark.alive_ns), now_ns), node_map.clock.monotonic_ns()))
+        # The bus brings the same to all; of what came over HTTP, the registry that received it knows what it missed.
+        last = mark if path.transport is Transport.BUS else marks.get(path.via or node_map.instance, mark)
+        alive_ns = min(local(last.alive_ns), now_ns)
+        outages = [(local(from_ns), local(to_ns)) for from_ns, to_ns in last.outages.get(path.transport, [])]
+        outages = [outage for outage in outages if outage[1] <= alive_ns]
         # Another registry may have received all the time, or be cut off: its next write, or its lease's end, shows.
         until_ns = others.get(path.via)
-        outages = [outage for outage in outages if until_ns is None or outage[1] <= until_ns]
+        if waiting and until_ns is None:
+            # Until now, after the nodes were put: what came meanwhile was not received.
+            outages.append((alive_ns, node_map.clock.monotonic_ns()))
         _begin(node_map, path, outages, [node for node in waiting if node.path is path])
         path.reception.until_ns = node_map.clock.monotonic_ns() if until_ns is None else until_ns
     node_map.aggregates.restore(node_map.nodes(), node_map.clock.monotonic_ns())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from exporter.domain.errors import LeaseExpired
 from exporter.domain.node import Node
 from exporter.domain.reception import Reception, Source
 from exporter.domain.status import Thresholds, Transport
@@ -16,7 +17,7 @@ STOPPED = 0
 class Path:
     """One way. The age of a node counts by the reception of the path that its last heartbeat came on."""
 
-    __slots__ = ("lease_until_ns", "newcomers_until_ns", "reception", "transport", "via")
+    __slots__ = ("lease_until_ns", "newcomers", "newcomers_until_ns", "reception", "transport", "via")
 
     def __init__(self, transport: Transport, reception: Reception, via: str = "") -> None:
         self.transport = transport
@@ -27,6 +28,15 @@ class Path:
         """Until when (monotonic) heartbeats may be acknowledged on it."""
         self.newcomers_until_ns = NEVER
         """Until when those may be of nodes that came another way before, as the others still believe."""
+        self.newcomers: set[Node] = set()
+        """Nodes that came another way before, and of which the store has no heartbeat yet that came on this one."""
+
+    def admit(self, node: Node, now_ns: int) -> None:
+        """The node came another way before; raises LeaseExpired where the others cannot learn in time that it came."""
+        if now_ns > self.newcomers_until_ns:
+            raise LeaseExpired
+        if self.newcomers_until_ns != NEVER:
+            self.newcomers.add(node)
 
 
 class _Peer:

@@ -28,7 +28,7 @@ and registered again starts active.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -149,6 +149,12 @@ class Store(Protocol):
         """What happened at or after that time (wall clock) to any node, at most `limit` of each kind, the newest.
 
         At least the latest 10,000 of each kind count, and no more need to be looked at.
+        """
+
+    async def by_others(self, names: Collection[str]) -> Batch:
+        """Of these nodes the records and last heartbeats that stand now, where another registry may have written them.
+
+        `changes` brings them too, in time. At least one name; nothing of a store that is not shared.
         """
 
     def changes(self) -> AsyncIterator[Batch]:

@@ -80,6 +80,10 @@ class MemoryStore:
                 await asyncio.sleep(0)  # others have the event loop in between
         return newest_first(transitions, tombstones, limit)
 
+    async def by_others(self, names: Collection[str]) -> Batch:  # noqa: ARG002 - nobody else writes here
+        """Nothing."""
+        return Batch()
+
     async def changes(self) -> AsyncIterator[Batch]:
         """None: nobody else writes here."""
         return

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -176,6 +176,23 @@ class RedisStore:
 
         # In a thread, since ten thousand of each would hold up the event loop.
         return await asyncio.to_thread(read)
+
+    async def by_others(self, names: Collection[str]) -> Batch:
+        """What cannot be read is left out."""
+        known, fields = self._loaded(), [*names]
+        self._data.check_same(await self._data.state(), known)
+        async with self._data.asking():
+            records: Any = await self._client.hmget(codec.NODES, fields)
+        async with self._data.asking():
+            heard: Any = await self._client.hmget(codec.HEARD, fields)
+        batch = Batch()
+        found = [each for each in zip(fields, records, strict=True) if each[1]]
+        for record in self._data.readable(codec.NODES, codec.read_record, found):
+            batch.records[record.name] = record
+        for name, value in zip(fields, heard, strict=True):
+            for heartbeat in self._data.readable(codec.HEARD, codec.read_heard, [(name, value)] if value else []):
+                batch.heartbeats[name] = heartbeat
+        return batch
 
     async def changes(self) -> AsyncIterator[Batch]:
         """What other registries saved since the last load; heartbeats over the bus excepted, which all receive."""

@@ -74,7 +74,7 @@ class RedisData:
         self.check_same(await self.state(), known)
         # In a thread, since a hundred thousand nodes would hold up the event loop.
         snapshot = await asyncio.to_thread(_snapshot, records, tombstones, heartbeats, recorded, mark)
-        return replace(snapshot, alive={instance: each.alive_ns for instance, each in marks.items()})
+        return replace(snapshot, marks=marks)
 
     async def adopt(self) -> codec.RedisState:
         """Whose data is there, in a format of ours; an empty Redis gets a dataset id."""

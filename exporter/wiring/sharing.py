@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from exporter.domain.clock import SECOND
+from exporter.domain.node import Node
 from exporter.domain.reception import Source
 from exporter.domain.status import Transport
 from exporter.nodemap.nodemap import NodeMap
@@ -59,8 +60,18 @@ class Sharing:
         node_map.pending.divide(Share(self._store.instance, others))
         path = node_map.paths[Transport.HTTP]
         path.lease_until_ns = asked_ns + node_map.peers.lease_ns if others else NEVER
-        path.newcomers_until_ns = asked_ns + node_map.thresholds.grace if others else NEVER
+        path.newcomers_until_ns = asked_ns + node_map.thresholds.newcomers if others else NEVER
         self._prove(node_map)
+
+    def came(self, node_map: NodeMap, written: set[Node]) -> set[Node]:
+        """Of the nodes whose last heartbeats are about to be written, those that came another way before."""
+        return node_map.paths[Transport.HTTP].newcomers & written
+
+    def took(self, node_map: NodeMap, came: set[Node]) -> None:
+        """These were written: the others know that they come to us, or will read it."""
+        newcomers = node_map.paths[Transport.HTTP].newcomers
+        newcomers -= came
+        newcomers &= node_map.pending.heartbeats_over_http
 
     def reached(self, node_map: NodeMap, asked_ns: int) -> None:
         """The store answered what was asked then: what other registries received before, we know or will read."""

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Callable
 
 from exporter.domain.clock import SECOND
-from exporter.domain.command import Command
+from exporter.domain.command import Command, Register
 from exporter.domain.durable import Batch, Recent
-from exporter.domain.errors import AuroraError, StillLoading, StoreRefused, StoreUnavailable
+from exporter.domain.errors import AuroraError, StillLoading, StoreRefused, StoreUnavailable, UnknownNode
 from exporter.domain.node import Node, Tombstone
 from exporter.domain.reception import Source
 from exporter.domain.recordchecks import RecordFault
@@ -98,7 +98,12 @@ class StoreWriter:
 
     async def submit(self, command: Command) -> Node | None:
         """Make the command durable and apply it; raises StoreUnavailable, and what the command itself may raise."""
-        self.node_map.plan(command)
+        try:
+            self.node_map.plan(command)
+        except UnknownNode:
+            # Another registry may know the node: whether there is none, a shared store says.
+            if not self._store.shared:
+                raise
         if self._health.down:
             raise self._health.unavailable()
         # Just loaded, and neither written to nor found down: the first write is under way.
@@ -235,8 +240,14 @@ class StoreWriter:
 
     async def _write_commands(self) -> None:
         planned: list[tuple[PlannedWrite, asyncio.Future[Node | None]]] = []
-        ahead = Growth()
-        for command, done in self._commands.take():
+        ahead, taken = Growth(), self._commands.take()
+        try:
+            await self._look_up([command.name for command, _ in taken if not isinstance(command, Register)])
+        except StoreUnavailable as error:
+            for _, done in taken:
+                refuse(done, error)
+            raise
+        for command, done in taken:
             try:
                 planned.append((self.node_map.plan(command, ahead), done))
             except AuroraError as error:
@@ -262,6 +273,13 @@ class StoreWriter:
                 self._apply(plan, done)
         self._give_way(saved)
         self._commands.put_back([(plan.command, done) for plan, done in planned if plan.result.name in saved.standing])
+
+    async def _look_up(self, names: list[str]) -> None:
+        """Take over nodes that another registry registered, and that we have not read of yet."""
+        unknown = [name for name in names if self.node_map.find(name) is None]
+        if unknown and self._store.shared:
+            for _ in merging.adopt(self.node_map, await self._store.by_others(unknown)):
+                pass
 
     def _base_ns(self, plan: PlannedWrite) -> int | None:
         return None if plan.result.name in self._unreadable else plan.base_ns
@@ -297,6 +315,7 @@ class StoreWriter:
         if node_map.pending.in_haste:
             self.hurry()
         self._in_flight = taken.count
+        came = self._sharing.came(node_map, taken.heartbeats)
         try:
             saved = await self._save(merging.batch_of(node_map, taken), taken.rewrites)
         except BaseException:
@@ -305,6 +324,7 @@ class StoreWriter:
         finally:
             self._in_flight = 0
         self._marked_ns = now_ns
+        self._sharing.took(node_map, came)
         self._give_way(saved)
         for name in saved.missing:
             if (node := node_map.find(name)) is not None:

@@ -450,6 +450,7 @@ FAULTS = (
             "faults/test_concurrent_writes.py::test_a_registry_that_stops_saves_no_birth_over_a_registration",
             "faults/test_concurrent_writes.py::test_a_birth_that_was_not_saved_yet_yields_to_a_registration",
             "faults/test_concurrent_writes.py::test_nothing_is_acknowledged_from_what_a_registry_has_not_heard_of",
+            "faults/test_concurrent_writes.py::test_a_registry_says_nothing_of_nodes_that_it_has_not_heard_of",
         ),
     ),
     Fault(

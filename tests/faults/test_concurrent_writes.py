@@ -40,6 +40,10 @@ def roles(registry: RegistryProcess) -> dict[str, str]:
     return {name: node["role"] for name, node in registry.nodes().items()}
 
 
+def departure(registry: RegistryProcess, name: str) -> int:
+    return registry.ask("DELETE", f"/nodes/{name}", timeout=10).status_code
+
+
 def test_a_registry_that_stops_saves_no_birth_over_a_registration(
     new_registry: Registries, redis_server: RedisServer
 ) -> None:
@@ -126,6 +130,31 @@ def test_nothing_is_acknowledged_from_what_a_registry_has_not_heard_of(
         until(lambda: behind.ask("DELETE", "/nodes/x/maintenance", timeout=10).status_code, 200)
         for registry in (first, behind):
             until(partial(lifecycles, registry), {"in_service"})
+
+
+def test_a_registry_says_nothing_of_nodes_that_it_has_not_heard_of(
+    new_registry: Registries, redis_server: RedisServer
+) -> None:
+    """That a node left already, or is unknown: another one may have registered it since. The store says, once asked."""
+    with ProxyThread(redis_server.port) as cable:
+        first = new_registry(store=redis_server.url, settings=QUICK).start()
+        behind = new_registry(store=f"redis://127.0.0.1:{cable.port}/0", settings=QUICK).start()
+        assert first.register(name="left") == 201
+        assert first.ask("DELETE", "/nodes/left").status_code == 204
+        # Once it is not unknown there, it has left there too.
+        until(partial(departure, behind, "left"), 204)
+        cable.cut()
+        for name in ("left", "new"):
+            assert first.register(name=name) == 201
+            for method, path in (("DELETE", ""), ("PUT", "/maintenance"), ("DELETE", "/maintenance")):
+                answer = behind.ask(method, f"/nodes/{name}{path}", timeout=10)
+                assert (method, path, answer.status_code) == (method, path, 503)
+        cable.heal()
+        for name in ("left", "new"):
+            until(partial(departure, behind, name), 204)
+        assert departure(behind, "never") == 404
+        for registry in (first, behind):
+            until(partial(roles, registry), {})
 
 
 def test_a_node_that_left_registers_again_elsewhere(new_registry: Registries, redis_server: RedisServer) -> None:

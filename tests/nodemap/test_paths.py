@@ -322,12 +322,12 @@ def test_a_start_holds_the_nodes_of_a_registry_that_is_cut_off(clock: ManualCloc
         node_map = NodeMap(clock, Thresholds(), instance="ours")
         now_ns = clock.wall_ns()
         heard_ns = now_ns - (WARNING_AFTER + 20) * SECOND
-        alive = {"theirs": heard_ns + 30 * SECOND, "ours": now_ns}
+        marks = {"theirs": Mark(heard_ns + 30 * SECOND), "ours": Mark(now_ns)}
         stored = StoredNode(
             NodeRecord(Registration("x"), heard_ns, heard_ns, epoch=heard_ns),
             LastHeartbeat(heard_ns, Transport.HTTP, heard_ns, "theirs"),
         )
-        load(node_map, Snapshot([stored], mark=Mark(now_ns), alive=alive))
+        load(node_map, Snapshot([stored], mark=Mark(now_ns), marks=marks))
         node = node_map.get("x")
         statuses = [node.status]
         pass_time(node_map, clock, 40, writes=writes)
@@ -350,3 +350,56 @@ def test_a_registry_that_is_cut_off_takes_nobody_new(node_map: NodeMap, clock: M
     path.newcomers_until_ns = clock.monotonic_ns() + 5 * SECOND
     node_map.heartbeat(Heartbeat("theirs"), Transport.HTTP)
     assert node_map.get("theirs").path is path
+
+
+def test_who_came_to_a_registry_that_is_cut_off_leaves_it_in_time(node_map: NodeMap, clock: ManualClock) -> None:
+    """The others know through it whom the store knows through it, and nobody that came since."""
+    reported(node_map, clock)
+    path = node_map.own_paths[Transport.HTTP]
+    path.lease_until_ns = clock.monotonic_ns() + WARNING_AFTER * SECOND
+    path.newcomers_until_ns = clock.monotonic_ns() + node_map.thresholds.newcomers
+    node_map.heartbeat(Heartbeat("x"), Transport.HTTP)
+    pass_time(node_map, clock, 50)
+    node_map.heartbeat(Heartbeat("x"), Transport.HTTP)
+    pass_time(node_map, clock, 6)
+    with pytest.raises(LeaseExpired):
+        node_map.heartbeat(Heartbeat("x"), Transport.HTTP)
+    path.newcomers.clear()
+    node_map.heartbeat(Heartbeat("x"), Transport.HTTP)
+
+
+@pytest.mark.parametrize(
+    ("interval", "warning_after", "seconds"), [(30, 120, 55), (10, 30, 7), (5, 60, 30), (10, 20, 2)]
+)
+def test_newcomers_reach_another_registry_before_they_are_missing(
+    interval: int, warning_after: int, seconds: int
+) -> None:
+    """What the others know of one is an interval older than the loss; its next comes an interval later."""
+    assert Thresholds(interval * SECOND, warning_after * SECOND).newcomers == seconds * SECOND
+
+
+def test_a_start_knows_what_each_registry_missed(clock: ManualClock) -> None:
+    """One that received all the time did not receive what was sent to this one before it ended, or to a third."""
+    node_map = NodeMap(clock, Thresholds(), instance="ours")
+    now_ns = clock.wall_ns()
+    heard_ns = now_ns - (WARNING_AFTER + 20) * SECOND
+    nodes = [
+        StoredNode(
+            NodeRecord(Registration(name), heard_ns, heard_ns, epoch=heard_ns),
+            LastHeartbeat(heard_ns, transport, heard_ns, via),
+        )
+        for name, transport, via in [
+            ("ours", Transport.HTTP, "ours"),
+            ("theirs", Transport.HTTP, "theirs"),
+            ("blind", Transport.HTTP, "blind"),
+            ("bus", Transport.BUS, ""),
+        ]
+    ]
+    blind = {Transport.HTTP: [(heard_ns + 60 * SECOND, heard_ns + 80 * SECOND)]}
+    marks = {"ours": Mark(heard_ns + SECOND), "theirs": Mark(now_ns), "blind": Mark(now_ns, blind)}
+    load(node_map, Snapshot(nodes, mark=Mark(now_ns), marks=marks))
+    statuses = {node.name: node.status for node in node_map.nodes()}
+    assert statuses == {"ours": "active", "theirs": "warning", "blind": "active", "bus": "warning"}
+    assert node_map.held_since_ns(node_map.get("ours"), clock.monotonic_ns()) is not None
+    pass_time(node_map, clock, 60 + WARNING_AFTER)
+    assert node_map.get("ours").status is Status.WARNING

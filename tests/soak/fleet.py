@@ -28,6 +28,8 @@ FIND_EVERY = 0.5
 AGAIN = 0.5
 """Seconds after which a write that was not acknowledged is repeated."""
 ENDED = frozenset({200, 201, 204})
+FAULTS = (RedisError, OSError, TimeoutError, AttributeError)
+"""Of a Redis that is away; the last is what redis-py raises for a connection that another task closes meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Fleet:
                 for payload in payloads:
                     pipeline.publish(CHANNEL, payload)
                 await pipeline.execute()
-        except (RedisError, OSError, TimeoutError):
+        except FAULTS:
             await self._forget_master()
 
     # What nodes do
@@ -155,7 +157,7 @@ class Fleet:
                     pipeline.publish(CHANNEL, heartbeat_event(node.name))
                 pipeline.execute_command("ROLE")
                 *answers, (role, *_) = await pipeline.execute()
-        except (RedisError, OSError, TimeoutError):
+        except FAULTS:
             role, answers = b"", []
         if role != b"master":  # A replica passes nothing on to its master.
             await self._forget_master()

@@ -128,6 +128,8 @@ class Oracle:
         self._history: dict[str, list[Transition]] = {}
         self._recorded_at: dict[tuple[str, Transition], tuple[float, float]] = {}
         self._first_seen: dict[tuple[str, Transition], float] = {}
+        self._stayed: set[tuple[str, Transition]] = set()
+        """Transitions that were listed again `spread` after they were first: by then they are recorded."""
         self._events: Counter[tuple[str, str, str, str]] = Counter()
         self._received_times: defaultdict[tuple[str, Transition], Counter[str]] = defaultdict(Counter)
         """How often each Redis passed each transition on."""
@@ -205,6 +207,9 @@ class Oracle:
             if document is not None:
                 self._status(look, node, subject, document)
                 self._lifecycle(look, node, subject, document)
+            elif "absent" in subject.presence.values:
+                # A registry that learned late of the departure showed it until now: what comes is another life.
+                self._seen.pop((registry, node), None)
         for node in documents.keys() - self._subjects.keys():
             self._say(registry, node, "nobody registered it, nor did it send anything", "made up")
 
@@ -232,25 +237,36 @@ class Oracle:
             if known is None:
                 self._history[node] = history
                 continue
-            if history[: len(known)] != known:
-                if len(history) < len(known) and known[: len(history)] == history:
-                    # Read before the other registry's answer, which had more: the next look decides.
-                    if asked - self._recorded_at.get((node, known[-1]), (NEVER, NEVER))[1] > self.limits.spread:
-                        self._record_loss(
-                            registry, node, f"the transitions {known[len(history) :]} are recorded no more"
-                        )
-                    continue
-                changed = next(ours for ours, now in zip(known, history, strict=False) if ours != now)
-                seen = self._first_seen.get((node, changed), NEVER)
-                if self.disturbances.undisturbed("", seen, seen + self.limits.spread):
-                    self._say(registry, node, f"recorded were {known}, now {history}", "rewritten")
-                    continue
-                # Memory alone may have had it, which is listed too; the store took that of another registry.
-                self._history[node] = known = [*history[: known.index(changed)]]
-            for each in history[len(known) :]:
+            standing = self._standing(registry, node, known, history, asked)
+            if standing is None:
+                continue
+            for each in standing:
+                if asked - self._first_seen.get((node, each), NEVER) >= self.limits.spread:
+                    self._stayed.add((node, each))
+            for each in history[len(standing) :]:
                 self._recorded_at[node, each] = (asked, answered)
                 self._first_seen[node, each] = asked
             self._history[node] = history
+
+    def _standing(
+        self, registry: str, node: str, known: list[Transition], history: list[Transition], asked: float
+    ) -> list[Transition] | None:
+        """What was listed before and is listed now; None where that ends the comparison."""
+        if history[: len(known)] == known:
+            return known
+        if len(history) < len(known) and known[: len(history)] == history:
+            # Read before the other registry's answer, which had more: the next look decides.
+            if asked - self._recorded_at.get((node, known[-1]), (NEVER, NEVER))[1] > self.limits.spread:
+                self._record_loss(registry, node, f"the transitions {known[len(history) :]} are recorded no more")
+            return None
+        position = next(number for number, each in enumerate(known) if history[number] != each)
+        if (node, known[position]) in self._stayed:
+            self._say(registry, node, f"recorded were {known}, now {history}", "rewritten")
+            return None
+        # Memory alone had it, which is listed too; the store took that of another registry.
+        for each in known[position:]:
+            self._recorded_at.pop((node, each), None)
+        return known[:position]
 
     def take_event(self, event: Mapping[str, Any], now: float, where: str) -> None:
         """An event of the registries, on that Redis."""

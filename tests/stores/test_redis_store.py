@@ -12,6 +12,7 @@ from exporter.domain.errors import StoreRefused, StoreUnavailable
 from exporter.redislink.url import parse_redis_url
 from exporter.stores.base import Batch, DatasetLost, Mark, Saved
 from exporter.stores.redis import RedisStore
+from exporter.stores.rediscodec import NODES
 from exporter.stores.redisscripts import MAX_RECENT
 from tests.support.durables import NOW, heartbeats, record, stored, tombstone, transition
 
@@ -52,6 +53,20 @@ def test_another_registry_learns_what_is_new(open_redis, run):
     run(one.save(Batch(heartbeats={"a": heartbeats(9, "http"), "b": heartbeats(9, "bus")})))
 
     assert run(first(other.changes(), 2))[1] == Batch(heartbeats={"a": heartbeats(9, "http")})
+
+
+def test_what_others_wrote_can_be_asked_for(open_redis, run, redis_server):
+    """Before it is read among the changes; what cannot be read, or is of another dataset, is not there."""
+    one, other = open_redis(), open_redis()
+    beats = {"a": heartbeats(7, "http"), "b": heartbeats(8, "bus")}
+    run(one.save(Batch({"a": record("a"), "b": record("b"), "c": record("c")}, {"d": tombstone("d")}, [], beats)))
+    redis_server.cli("HSET", NODES, "c", "altered")
+
+    assert run(other.by_others(["a", "b", "c", "d", "e"])) == Batch({"a": record("a"), "b": record("b")}, {}, [], beats)
+
+    redis_server.cli("FLUSHALL")
+    with pytest.raises(DatasetLost):
+        run(other.by_others(["a"]))
 
 
 def test_what_was_not_new_is_not_announced(open_redis, run):

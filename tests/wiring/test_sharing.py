@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from exporter.domain.clock import SECOND
+from exporter.domain.command import Register
+from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.reception import Source
+from exporter.domain.registration import Registration
 from exporter.domain.status import Thresholds, Transport
+from exporter.nodemap import merging
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.paths import NEVER, STOPPED
 from exporter.stores.base import Saved
@@ -73,3 +77,25 @@ def test_what_others_wrote_is_known_before_they_prove_anything():
     assert source.lost
     save(34)
     assert source.lost, "what was proven before it was lost is not proven any more"
+
+
+def test_who_came_is_new_until_the_store_has_a_heartbeat_of_it():
+    """One that came while it was written is new until the next time."""
+    clock = ManualClock()
+    node_map = NodeMap(clock, Thresholds(), instance="a")
+    sharing, path = Sharing(SharedStore(), clock, None), node_map.paths[Transport.HTTP]  # type: ignore[arg-type]
+    for name in ("x", "y"):
+        node_map.commit(node_map.plan(Register(Registration(name), Transport.BUS)))
+    path.newcomers_until_ns = clock.monotonic_ns() + SECOND
+
+    def came() -> list[str]:
+        return sorted(node.name for node in path.newcomers)
+
+    node_map.heartbeat(Heartbeat("x"), Transport.HTTP)
+    written = sharing.came(node_map, merging.take(node_map, 10).heartbeats)
+    node_map.heartbeat(Heartbeat("y"), Transport.HTTP)
+    assert came() == ["x", "y"]
+    sharing.took(node_map, written)
+    assert came() == ["y"]
+    sharing.took(node_map, sharing.came(node_map, merging.take(node_map, 10).heartbeats))
+    assert came() == []
