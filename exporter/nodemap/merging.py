@@ -263,7 +263,8 @@ def _adopt_heartbeat(node_map: NodeMap, node: Node, heartbeat: LastHeartbeat, la
 def _adopt_transition(node_map: NodeMap, transition: Transition, late: list[Node]) -> None:
     """What was recorded stands; it changes a node of ours unless we know of a later heartbeat."""
     node_map.recent.note(transition)
-    node_map.pending.left.note_recorded(transition)
+    if (needless := node_map.pending.left.note_recorded(transition)) is not None:
+        node_map.recent.drop(needless)
     node = node_map.find(transition.node)
     if node is None:
         return

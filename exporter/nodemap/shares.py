@@ -63,13 +63,23 @@ class LeftToOthers:
         self._waiting[transition.node, transition.sequence] = now_ns, transition
         return True
 
-    def note_recorded(self, transition: Transition) -> None:
-        """It stands in the store: nobody need write it again, unless it is our own, whose acknowledgement was lost."""
-        key = transition.node, transition.sequence
-        kept = self._waiting.get(key)
-        if kept is not None and kept[1].by != transition.by:
-            del self._waiting[key]
-            self._recorded = True
+    def note_recorded(self, transition: Transition) -> Transition | None:
+        """It stands in the store: nobody need write it again, unless it is our own, whose acknowledgement was lost.
+
+        Where ours of the same number led elsewhere, our next may lead to where the recorded one did already. It follows
+        from nothing then, and will not be recorded: it is the answer.
+        """
+        key, next_key = (transition.node, transition.sequence), (transition.node, transition.sequence + 1)
+        _, kept = self._waiting.get(key, (0, transition))
+        if kept.by == transition.by:
+            return None
+        del self._waiting[key]
+        self._recorded = True
+        _, following = self._waiting.get(next_key, (0, kept))
+        if kept.to is transition.to or following.to is not transition.to:
+            return None
+        del self._waiting[next_key]
+        return following
 
     def look(self, now_ns: int) -> None:
         """See whether others go on."""

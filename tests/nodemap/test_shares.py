@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from exporter.domain.durable import Batch, LastHeartbeat
+from exporter.domain.durable import Batch, LastHeartbeat, Snapshot
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.domain.transition import Transition
@@ -166,6 +166,28 @@ def test_our_own_transition_whose_acknowledgement_was_lost_is_written_again(regi
     [*left] = node_map.pending.left
     complete(merging.adopt(node_map, Batch(transitions=left[:1])))
     assert [*node_map.pending.left] == left
+
+
+def test_a_return_from_what_was_not_recorded_is_not_written(registries: Registries) -> None:
+    """Another registry received the heartbeat first, before the node was offline there: neither is our next."""
+    first, second = registries.maps["a"], registries.maps["b"]
+    name = next(name for name in NODES if Share("a", INSTANCES).has(name))
+    registries.lose_all()
+    went = [transition for transition in first.pending.transitions if transition.node == name]
+    registries.adopt(Batch(transitions=went), "a")
+    registries.beat(first, [name])
+    back = first.pending.transitions[-1]
+    for _ in range(180):
+        registries.clock.advance(1)
+        second.tick()
+    registries.beat(second, [name])
+    ours = [each for each in second.pending.left if each.node == name]
+    assert [(each.from_, each.to) for each in ours] == [("warning", "offline"), ("offline", "active")]
+    registries.adopt(Batch(transitions=[back]), "a")
+    assert [each for each in second.pending.left if each.node == name] == []
+    assert [each for each in second.recent if each.node == name] == [*went, back]
+    complete(merging.merge(second, Snapshot(lost=True)))
+    assert [each for each in second.pending.history if each.node == name] == [*went, back]
 
 
 def test_a_return_is_written_with_its_heartbeat(registries: Registries) -> None:
