@@ -170,7 +170,7 @@ def _unsteady(parameters: RuleParameters) -> list[NodeAlert]:
             " {{ $labels.node }} ({{ $labels.role }}, {{ $labels.environment }}) sent did not arrive. Its status hides"
             " this: it takes several in a row to change it.",
             why=f"{window} are {parameters.beats(window_ns)} heartbeats. For a while, since one burst on a radio link"
-            " is nobody's business. min, as a heartbeat that any registry received did arrive.",
+            " needs nobody to act. min, as a heartbeat that any registry received did arrive.",
         ),
     ]
 

@@ -277,7 +277,7 @@ class StoreWriter:
     async def _look_up(self, names: list[str]) -> None:
         """Take over nodes that another registry registered, and that we have not read of yet."""
         unknown = [name for name in names if self.node_map.find(name) is None]
-        if unknown and self._store.shared:
+        if unknown:
             for _ in merging.adopt(self.node_map, await self._store.by_others(unknown)):
                 pass
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,17 @@ pytestmark = pytest.mark.servers
 Registries = Callable[..., RegistryProcess]
 QUICK = {"thresholds": {"warning_after": "4s", "offline_after": "8s", "heartbeat_interval": "500ms"}}
 FACTS: dict[str, Any] = {"role": "lead", "capabilities": {"gpu": True, "gpu_count": 8}}
+
+
+@pytest.fixture
+def behind_a_cable(
+    new_registry: Registries, redis_server: RedisServer
+) -> Iterator[tuple[RegistryProcess, RegistryProcess, ProxyThread]]:
+    """Two registries on one Redis, and the cable between it and the second."""
+    with ProxyThread(redis_server.port) as cable:
+        first = new_registry(store=redis_server.url, settings=QUICK).start()
+        behind = new_registry(store=f"redis://127.0.0.1:{cable.port}/0", settings=QUICK).start()
+        yield first, behind, cable
 
 
 def facts(registry: RegistryProcess, name: str) -> tuple[str, Any]:
@@ -114,47 +125,43 @@ def test_commands_at_two_registries_in_one_moment_both_count(
 
 
 def test_nothing_is_acknowledged_from_what_a_registry_has_not_heard_of(
-    new_registry: Registries, redis_server: RedisServer
+    behind_a_cable: tuple[RegistryProcess, RegistryProcess, ProxyThread],
 ) -> None:
     """One ends a maintenance that another set while the first was cut off: it is ended, or not acknowledged."""
-    with ProxyThread(redis_server.port) as cable:
-        first = new_registry(store=redis_server.url, settings=QUICK).start()
-        behind = new_registry(store=f"redis://127.0.0.1:{cable.port}/0", settings=QUICK).start()
-        assert first.register(name="x") == 201
-        until(lambda: "x" in behind.nodes(), expected=True)
-        cable.cut()
-        assert first.ask("PUT", "/nodes/x/maintenance", json={"until": "2h"}).status_code == 200
-        # It may still take its store for up, or know better by now.
-        assert behind.ask("DELETE", "/nodes/x/maintenance", timeout=10).status_code == 503
-        cable.heal()
-        until(lambda: behind.ask("DELETE", "/nodes/x/maintenance", timeout=10).status_code, 200)
-        for registry in (first, behind):
-            until(partial(lifecycles, registry), {"in_service"})
+    first, behind, cable = behind_a_cable
+    assert first.register(name="x") == 201
+    until(lambda: "x" in behind.nodes(), expected=True)
+    cable.cut()
+    assert first.ask("PUT", "/nodes/x/maintenance", json={"until": "2h"}).status_code == 200
+    # It may still take its store for up, or know better by now.
+    assert behind.ask("DELETE", "/nodes/x/maintenance", timeout=10).status_code == 503
+    cable.heal()
+    until(lambda: behind.ask("DELETE", "/nodes/x/maintenance", timeout=10).status_code, 200)
+    for registry in (first, behind):
+        until(partial(lifecycles, registry), {"in_service"})
 
 
 def test_a_registry_says_nothing_of_nodes_that_it_has_not_heard_of(
-    new_registry: Registries, redis_server: RedisServer
+    behind_a_cable: tuple[RegistryProcess, RegistryProcess, ProxyThread],
 ) -> None:
     """That a node left already, or is unknown: another one may have registered it since. The store says, once asked."""
-    with ProxyThread(redis_server.port) as cable:
-        first = new_registry(store=redis_server.url, settings=QUICK).start()
-        behind = new_registry(store=f"redis://127.0.0.1:{cable.port}/0", settings=QUICK).start()
-        assert first.register(name="left") == 201
-        assert first.ask("DELETE", "/nodes/left").status_code == 204
-        # Once it is not unknown there, it has left there too.
-        until(partial(departure, behind, "left"), 204)
-        cable.cut()
-        for name in ("left", "new"):
-            assert first.register(name=name) == 201
-            for method, path in (("DELETE", ""), ("PUT", "/maintenance"), ("DELETE", "/maintenance")):
-                answer = behind.ask(method, f"/nodes/{name}{path}", timeout=10)
-                assert (method, path, answer.status_code) == (method, path, 503)
-        cable.heal()
-        for name in ("left", "new"):
-            until(partial(departure, behind, name), 204)
-        assert departure(behind, "never") == 404
-        for registry in (first, behind):
-            until(partial(roles, registry), {})
+    first, behind, cable = behind_a_cable
+    assert first.register(name="left") == 201
+    assert first.ask("DELETE", "/nodes/left").status_code == 204
+    # Once it is not unknown there, it has left there too.
+    until(partial(departure, behind, "left"), 204)
+    cable.cut()
+    for name in ("left", "new"):
+        assert first.register(name=name) == 201
+        for method, path in (("DELETE", ""), ("PUT", "/maintenance"), ("DELETE", "/maintenance")):
+            answer = behind.ask(method, f"/nodes/{name}{path}", timeout=10)
+            assert (method, path, answer.status_code) == (method, path, 503)
+    cable.heal()
+    for name in ("left", "new"):
+        until(partial(departure, behind, name), 204)
+    assert departure(behind, "never") == 404
+    for registry in (first, behind):
+        until(partial(roles, registry), {})
 
 
 def test_a_node_that_left_registers_again_elsewhere(new_registry: Registries, redis_server: RedisServer) -> None:

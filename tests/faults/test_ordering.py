@@ -326,7 +326,7 @@ def test_a_master_that_was_replaced_by_mistake_is_left(
         until(lambda: registry.metric("aurora_registry_event_bus_up"), 1.0)
         sentinel.cli("SENTINEL", "REMOVE", "mesh")
         sentinel.cli("SENTINEL", "MONITOR", "mesh", "127.0.0.1", other.port, 1)
-        # What it has is written there, and the bus is heard there.
+        # What it has is written there, and the bus is received there.
         with measured("noticed"):
             until(lambda: other.cli("HEXISTS", NODES, "x"), expected=True)
         until(lambda: other.cli("PUBLISH", CHANNEL, heartbeat_event("y")), 1)

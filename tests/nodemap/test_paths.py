@@ -337,7 +337,7 @@ def test_a_start_holds_the_nodes_of_a_registry_that_is_cut_off(clock: ManualCloc
 
 
 def test_a_registry_that_is_cut_off_takes_nobody_new(node_map: NodeMap, clock: ManualClock) -> None:
-    """The others hold whom they know through it, and do not know who came to it since."""
+    """The others hold the nodes that they know through it, and do not know which came to it since."""
     reported(node_map, clock, "theirs")
     node_map.commit(node_map.plan(Register(Registration("ours"))))
     path = node_map.own_paths[Transport.HTTP]
@@ -353,7 +353,7 @@ def test_a_registry_that_is_cut_off_takes_nobody_new(node_map: NodeMap, clock: M
 
 
 def test_who_came_to_a_registry_that_is_cut_off_leaves_it_in_time(node_map: NodeMap, clock: ManualClock) -> None:
-    """The others know through it whom the store knows through it, and nobody that came since."""
+    """The others know the nodes that the store knows through it, and none that came to it since."""
     reported(node_map, clock)
     path = node_map.own_paths[Transport.HTTP]
     path.lease_until_ns = clock.monotonic_ns() + WARNING_AFTER * SECOND
