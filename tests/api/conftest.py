@@ -6,12 +6,12 @@ import threading
 from typing import Any
 
 import pytest
-import uvicorn
 
 from exporter.api.app import create_app
 from exporter.api.protocol import DeadlineProtocol
 from exporter.domain.config import Limits
-from exporter.wiring.server import uvicorn_config
+from exporter.wiring.httpserver import Server
+from exporter.wiring.server import GRACE_SECONDS, uvicorn_config
 from tests.api.fakeservice import FakeService
 from tests.support.asgi import Client
 from tests.support.seed_mesh import REGISTRATIONS
@@ -42,6 +42,15 @@ def register(client):
     return do
 
 
+class PromptServer(Server):
+    """Ends as soon as it shall: uvicorn looks ten times a second whether it shall, and many tests start one."""
+
+    async def main_loop(self):
+        await self.on_tick(0)
+        while not self.should_exit:
+            await asyncio.sleep(0.005)
+
+
 @pytest.fixture
 def serve():
     """Serves an application on a free port of the loopback, as the registry does; gives the port."""
@@ -50,7 +59,7 @@ def serve():
     def start(app, *, limits=Limits, is_trusted=lambda _: True, refused=lambda _: None, **settings):
         listening = socket.create_server(("127.0.0.1", 0))
         config = uvicorn_config(app, DeadlineProtocol.within(limits, is_trusted, refused), **settings)
-        server = uvicorn.Server(config)
+        server = PromptServer(config, GRACE_SECONDS)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         running.append((server, thread, listening))
