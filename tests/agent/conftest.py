@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import atexit
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+import zipfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -149,8 +154,18 @@ def node(mesh, agents, driver):
 agent_file = lru_cache(maxsize=1)(archive.build)
 
 
+@lru_cache(maxsize=1)
+def unpacked_agent() -> Path:
+    """What the agent's file holds, where Python keeps its bytecode: out of the file, each process compiles it again."""
+    directory = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, directory)
+    with zipfile.ZipFile(io.BytesIO(agent_file())) as file:
+        file.extractall(directory)
+    return directory
+
+
 def look(driver: NvmlLibrary, script: str = "") -> Any:
-    """What the reader of the agent's file sees, in a process of its own; `script` may do more with `nvml`."""
+    """What the reader in the agent's file sees, in a process of its own; `script` may do more with `nvml`."""
     code = f"""
 import json
 from exporter.agent.nvml import Nvml
@@ -158,9 +173,7 @@ nvml = Nvml()
 {script or "look = nvml.look()"}
 print(json.dumps([look.sight.value, look.number, look.readings, list(look.inventory), look.reason]))
 """
-    path = driver.directory / archive.NAME
-    path.write_bytes(agent_file())
-    environment = {**os.environ, **clean_env(PYTHONPATH=str(path)), **driver.environment}
+    environment = {**os.environ, **clean_env(PYTHONPATH=str(unpacked_agent())), **driver.environment}
     done = subprocess.run(
         [sys.executable, "-S", "-c", code], env=environment, capture_output=True, text=True, check=False
     )
