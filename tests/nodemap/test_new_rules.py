@@ -21,8 +21,8 @@ from exporter.nodemap.nodemap import NodeMap
 from tests.support.clock import ManualClock
 from tests.support.steps import complete
 
-NODES = 300
-TURN = 20
+NODES = 120
+TURN = 8
 
 
 def thresholds(warning: int, offline: int) -> Thresholds:
@@ -38,7 +38,7 @@ def grown(clock: ManualClock, seed: int) -> NodeMap:
     for second in range(1800):
         clock.advance(40 if second == 900 else 1)
         node_map.tick()
-        if seeded_random.random() < 0.3:
+        if seeded_random.random() < 0.12:
             name = f"n{seeded_random.randrange(NODES)}"
             node_map.heartbeat(Heartbeat(name), seeded_random.choice([*Transport]))
     return node_map

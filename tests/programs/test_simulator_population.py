@@ -73,7 +73,7 @@ def test_temperature_follows_smoothly(member, hours):
 )
 def test_a_day_looks_as_such_a_site_does(kind, first, last):
     members = [member for member in MESH if member.site.kind is kind]
-    reads = [reported(member, 0, quarter / 4, 1) for member in members for quarter in range(96)]
+    reads = [reported(member, 0, hour, 1) for member in members for hour in range(24)]
     mean = statistics.mean(read.utilization or 0.0 for read in reads)
 
     assert first < mean < last
