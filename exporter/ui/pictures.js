@@ -16,7 +16,7 @@ const DAY = 86400000;
 
 /** @typedef {{id: string, label: string, class: string, href: string, size: number, group: string, lead: boolean}} Dot */
 
-/** The picture of who reaches whom; a large mesh by site and role. */
+/** The picture of which nodes reach which; a large mesh by site and role. */
 export async function topology() {
   const answer = await json("/topology");
   const few = answer.nodes.length <= MOST_NODES;

@@ -196,7 +196,7 @@ LOOKING = (
     Command("nodes", "list the nodes, in order of registration", NODES, "nodes:list_all", _add_nodes),
     Command("node", "show all that the registry knows of a node", NODE, "nodes:show_one", add_name),
     Command("why", "explain the status of a node", WHY, "why:explain", add_name),
-    Command("topology", "show who reaches whom, and by what", TOPOLOGY, "overview:topology"),
+    Command("topology", "show which nodes reach which, and by what", TOPOLOGY, "overview:topology"),
     Command("stats", "add up nodes, GPUs and VRAM", STATS, "overview:stats"),
     Command("events", "follow what happens in the mesh", EVENTS, "events:follow", _add_events),
     Command("top", "show the mesh live", TOP, "top:watch", _add_top),

@@ -113,7 +113,7 @@ def _add_inventory(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_ssh_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--user", help="whom to log in as")
+    parser.add_argument("--user", help="the name to log in with")
     parser.add_argument("--prefix", default="", help="put this before each name, such as mesh-")
     parser.add_argument("--identity-file", metavar="FILE", help="the key to use")
     add_filters(parser)
