@@ -47,7 +47,7 @@ class PromptServer(Server):
 
     async def main_loop(self):
         await self.on_tick(0)
-        while not self.should_exit:
+        while not self.should_exit:  # noqa: ASYNC110 - set by another thread
             await asyncio.sleep(0.005)
 
 
