@@ -12,6 +12,8 @@ from exporter.api.handshaketurns import HandshakeTurns
 
 AT_A_TIME = 16_384
 """Bytes that are read of a handshake before it is its turn again."""
+COSTLY_STEPS = 2
+"""Where a handshake begins, and where its first message is answered, with a signature."""
 
 
 class Early(asyncio.Protocol):
@@ -55,12 +57,21 @@ class Handshake(asyncio.BufferedProtocol):
         self._shared = shared
         self._turns = turns
         self._counts = True
+        self._steps = 0
         self._begin: Callable[[], asyncio.Task[None]] | None = None
         self._task: asyncio.Task[None] | None = None
         self._raw: asyncio.Transport | None = None
         self._tls: asyncio.BufferedProtocol | None = None
         self._buffer = bytearray()
         self._arrived = b""
+
+    @property
+    def first(self) -> bool:
+        """Whether it goes before others of its source: once, when the costly work is done.
+
+        A node that has agreed on TLS sends its request at once, and waits no second time behind all who only begin.
+        """
+        return self._steps == COSTLY_STEPS
 
     def wait(self, begin: Callable[[], asyncio.Task[None]]) -> None:
         """Call `begin`, which is to start `run`, when it is our turn."""
@@ -107,6 +118,7 @@ class Handshake(asyncio.BufferedProtocol):
 
     def take_turn(self) -> None:
         """Begin, or work on what arrived and read on."""
+        self._steps += 1
         if self._begin is not None:
             self._task, self._begin = self._begin(), None
         else:

@@ -12,6 +12,8 @@ ROUND_SECONDS = 0.001
 """A round begins no further step after this time; then the loop serves its sockets."""
 STEPS = 4
 """At most so many in a round: some work of a step, such as that on its transport, is done after it."""
+REST = 1
+"""A round is followed by a pause of so many times its length, so that handshakes never take more than half."""
 
 
 class Step(Protocol):
@@ -19,6 +21,11 @@ class Step(Protocol):
 
     source: str
     trusted: bool
+
+    @property
+    def first(self) -> bool:
+        """Whether it goes before others of its source."""
+        raise NotImplementedError
 
     def take_turn(self) -> None:
         """Make progress."""
@@ -35,7 +42,7 @@ class HandshakeTurns:
 
     def wait(self, step: Step) -> None:
         """Let it take its turn, once, in one of the next rounds."""
-        self._waiting[step.trusted].add(step.source, step)
+        self._waiting[step.trusted].add(step.source, step, first=step.first)
         self._schedule()
 
     def leave(self, step: Step) -> None:
@@ -48,16 +55,15 @@ class HandshakeTurns:
             self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
-        self._scheduled = False
-        end = perf_counter() + ROUND_SECONDS
-        for _ in range(STEPS):
-            step = self._next()
-            if step is None:
-                return
+        began = now = perf_counter()
+        taken = 0
+        while taken < STEPS and now - began < ROUND_SECONDS and (step := self._next()) is not None:
             step.take_turn()
-            if perf_counter() >= end:
-                break
-        self._schedule()
+            taken, now = taken + 1, perf_counter()
+        if taken:
+            self._loop.call_later(REST * (now - began), self._begin)
+        else:
+            self._scheduled = False
 
     def _next(self) -> Step | None:
         for trusted in (self._trusted_next, not self._trusted_next):

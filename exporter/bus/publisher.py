@@ -18,6 +18,7 @@ from exporter.bus.events import write_event
 from exporter.domain.clock import Clock
 from exporter.redislink.connecting import subscriber
 from exporter.redislink.errors import REDIS_ERRORS, explain
+from exporter.redislink.masterwatch import MasterWatch
 from exporter.redislink.url import parse_redis_url
 from exporter.telemetry.metrics import Telemetry
 from exporter.telemetry.ratelimit import RateLimitedLogger
@@ -53,11 +54,12 @@ class BusPublisher:
     async def run(self) -> None:
         """Publish until cancelled."""
         client = subscriber(self._url)
+        watch = MasterWatch(client)
         try:
             while True:
                 await self._arrived.wait()
                 count = min(len(self._waiting), MAX_TOGETHER)
-                await self._send(client, [self._waiting.popleft() for _ in range(count)])
+                await self._send(client, watch, [self._waiting.popleft() for _ in range(count)])
                 if not self._waiting:
                     self._arrived.clear()
                     self._done.set()
@@ -70,9 +72,11 @@ class BusPublisher:
             async with asyncio.timeout(seconds):
                 await self._done.wait()
 
-    async def _send(self, client: Redis, payloads: list[bytes]) -> None:
+    async def _send(self, client: Redis, watch: MasterWatch, payloads: list[bytes]) -> None:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
+                # Nothing is under way meanwhile that would be lost with a connection.
+                await watch.replaced()
                 connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # as it ships
                 try:
                     await self._send_over(connection, payloads)

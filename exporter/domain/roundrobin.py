@@ -21,9 +21,12 @@ class RoundRobin(Generic[Item]):
         """Whether another source waits than this one."""
         return len(self._sources) > (source in self._sources)
 
-    def add(self, source: str, item: Item) -> None:
-        """Behind those of the same source; an item is in it once."""
-        self._sources.setdefault(source, OrderedDict())[item] = None
+    def add(self, source: str, item: Item, *, first: bool = False) -> None:
+        """Behind those of the same source, or before them; an item is in it once."""
+        items = self._sources.setdefault(source, OrderedDict())
+        items[item] = None
+        if first:
+            items.move_to_end(item, last=False)
 
     def discard(self, source: str, item: Item) -> None:
         """Take the item out, if it is there."""

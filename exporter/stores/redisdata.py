@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import replace
 from heapq import nlargest
@@ -21,8 +20,9 @@ from exporter.domain.node import NodeRecord, Tombstone
 from exporter.domain.recordchecks import UNREADABLE, BadRecord, RecordFault, fault_of
 from exporter.domain.text import shown
 from exporter.domain.transition import Transition
-from exporter.redislink.connecting import connect, leave_master, master_of
+from exporter.redislink.connecting import connect
 from exporter.redislink.errors import REDIS_ERRORS, explain
+from exporter.redislink.masterwatch import MasterWatch
 from exporter.redislink.url import RedisUrl
 from exporter.stores import rediscodec as codec
 from exporter.stores.base import DatasetLost, LastHeartbeat, Mark, OnRejected, Snapshot, overlook
@@ -31,8 +31,6 @@ from exporter.stores.rules import KEEP_MARKS, KEEP_TOMBSTONES, MAX_TOMBSTONES, r
 
 ANSWER_SECONDS = 1.6
 """For one question, connecting included."""
-ASK_MASTER_EVERY, ASK_AGAIN = 1.0, 10.0
-"""Seconds; the longer one where there are no Sentinels, or none answers."""
 MAX_ASIDE = 10_000
 """So many values that cannot be used are kept."""
 MARK_AHEAD = 24 * HOUR
@@ -54,8 +52,7 @@ class RedisData:
         self.url = url
         self.client = connect(url)
         self.on_rejected: OnRejected = overlook
-        self._master: tuple[str, int] | None = None
-        self._ask_master_at = 0.0
+        self._watch = MasterWatch(self.client)
         self._state_script = self.client.register_script(STATE)
         self._prune_script = self.client.register_script(PRUNE)
         self._types_script = self.client.register_script(TYPES)
@@ -78,8 +75,7 @@ class RedisData:
 
     async def adopt(self) -> codec.RedisState:
         """Whose data is there, in a format of ours; an empty Redis gets a dataset id."""
-        self._master = await master_of(self.client) or self._master
-        await leave_master(self.client)
+        await self._watch.follow()
         await self._check_types()
         state = await self.state()
         if not state.dataset:
@@ -117,14 +113,8 @@ class RedisData:
 
     async def check_master(self) -> None:
         """Raise DatasetLost where the Sentinels name another master than before; asked once a second."""
-        now = time.monotonic()
-        if now >= self._ask_master_at:
-            master = await master_of(self.client)
-            self._ask_master_at = time.monotonic() + (ASK_MASTER_EVERY if master else ASK_AGAIN)
-            before, self._master = self._master, master or self._master
-            if before not in {None, self._master}:
-                await leave_master(self.client)
-                raise self.lost()
+        if await self._watch.replaced():
+            raise self.lost()
 
     def check_same(self, state: codec.RedisState, known: codec.RedisState) -> None:
         """Raise DatasetLost unless both are of one process with one dataset."""

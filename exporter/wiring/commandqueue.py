@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from exporter.domain.command import Command
 from exporter.domain.errors import StoreUnavailable
 from exporter.domain.node import Node
+from exporter.exposition.yielder import Turns, resolve
 
 TOO_LATE = "the store did not answer in time"
 ANSWER_WITHIN = 1.8
 """Seconds after which a command that the store did not take is given up: every answer comes within two."""
 MAX_COMMANDS = 1000
 """Commands that become durable together."""
+AT_ONCE = 4
+"""So many callers are answered between two looks of the event loop at its sockets."""
 
 Submitted = tuple[Command, "asyncio.Future[Node | None]"]
+_answers = Turns(AT_ONCE)
 
 
 class CommandQueue:
@@ -64,7 +69,18 @@ class CommandQueue:
             refuse(done, error)
 
 
+def answer(done: asyncio.Future[Node | None], node: Node | None) -> None:
+    """Answer a caller that may have gone, when it is its turn: hundreds at once would hold up everybody else."""
+    _answers.call(partial(resolve, done, node))
+
+
 def refuse(done: asyncio.Future[Node | None], error: Exception) -> None:
-    """Answer a caller that may have gone."""
-    if not done.done():
-        done.set_exception(error)
+    """As `answer`, with what the command is refused with."""
+    _answers.call(partial(_refuse, done, error))
+
+
+def _refuse(done: asyncio.Future[Node | None], error: Exception) -> bool:
+    if done.done():
+        return False
+    done.set_exception(error)
+    return True

@@ -30,6 +30,7 @@ from exporter.domain.reception import Source
 from exporter.domain.status import Transport
 from exporter.domain.transition import Transition
 from exporter.exposition.exposition import Exposition
+from exporter.exposition.yielder import Yielder
 from exporter.nodemap.nodemap import NodeMap
 from exporter.notifier.notifier import Notifier
 from exporter.process.tasks import end_tasks
@@ -44,8 +45,8 @@ from exporter.wiring.storewriter import StoreWriter
 log = logging.getLogger("aurora.registry")
 
 FLUSH_SECONDS = 2.0
-TOGETHER = 250
-"""So many nodes change their status at a time before others have their turn."""
+STEP = 20
+"""Nodes that change their status between two looks at the time."""
 SETTLE_EVERY = 1000
 COLLECT_AFTER = (2_000, 5, 20)
 """When the garbage collector looks at the youngest objects, the middle-aged and all. With hundreds of connections a
@@ -240,8 +241,9 @@ class Registry:
             await asyncio.sleep(self._config.thresholds.tick / SECOND)
             if not self._store_writer.loaded:
                 continue
-            while self.node_map.tick(TOGETHER):  # noqa: ASYNC110 - it waits for nothing, it gives way
-                await asyncio.sleep(0)
+            yielder = Yielder()
+            while self.node_map.tick(STEP):
+                await yielder.maybe_yield()
             self._notifier.look(self.node_map)
             if self.node_map.pending.waiting_transitions and self.store_up:
                 self._store_writer.hurry()

@@ -26,7 +26,7 @@ from exporter.telemetry.metrics import Telemetry
 from exporter.telemetry.ratelimit import RateLimitedLogger
 from exporter.wiring import agreement
 from exporter.wiring.clock import SystemClock
-from exporter.wiring.commandqueue import CommandQueue, refuse
+from exporter.wiring.commandqueue import CommandQueue, answer, refuse
 from exporter.wiring.sharing import Sharing
 from exporter.wiring.storehealth import StoreHealth
 from exporter.wiring.unsaved import merge_unsaved
@@ -290,8 +290,7 @@ class StoreWriter:
         except AuroraError as error:
             refuse(done, error)
         else:
-            if not done.done():
-                done.set_result(node)
+            answer(done, node)
 
     async def _write_all(self) -> None:
         """The mark at least, and all that waits now, also what other registries may write."""

@@ -170,7 +170,31 @@ def test_few_hellos_are_worked_on_between_two_looks_at_the_sockets(run):
             await asyncio.sleep(0)
             most = max(most, Noting.worked - before)
         assert all(answers.result())
-        assert 0 < most <= STEPS
+        # uvloop may begin a round that is due and one that is to begin soon in one turn.
+        assert 0 < most <= 2 * STEPS
+        for peer in peers:
+            peer.close()
+
+    run(test)
+
+
+def test_who_was_answered_does_not_wait_behind_those_who_only_begin(run):
+    """It has cost its signature already, and its request comes with the rest of its handshake."""
+
+    async def test(port: int) -> None:
+        peers = [Peer() for _ in range(LIMITS.max_connections)]
+        for peer in peers:
+            await peer.connect(port)
+        await until(lambda: Noting.worked == len(peers))
+        answered, *others = peers
+        answered.send(answered.flight())
+        assert await answered.receive()
+        before = Noting.worked
+        for peer in others:
+            peer.send(peer.flight())
+        answered.send(answered.flight(request=b"request"))
+        assert await answered.receive()
+        assert Noting.worked - before < len(others) // 2
         for peer in peers:
             peer.close()
 

@@ -16,17 +16,23 @@ class Turns:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, milliseconds: float) -> None:
         self.now, self.milliseconds = 0.0, milliseconds
         self.soon: list[Any] = []
+        self.pauses: list[float] = []
         self.taken: list[str] = []
         monkeypatch.setattr(handshaketurns, "perf_counter", lambda: self.now)
-        self.turns = HandshakeTurns(self)  # type: ignore[arg-type]  # of a loop it needs one method
+        self.turns = HandshakeTurns(self)  # type: ignore[arg-type]  # of a loop it needs two methods
 
     def call_soon(self, call: Any) -> None:
         """In the next round."""
         self.soon.append(call)
 
-    def wait(self, source: str, *, trusted: bool = True) -> Step:
+    def call_later(self, seconds: float, call: Any) -> None:
+        """In the next round, which is so far away."""
+        self.pauses.append(round(seconds, 4))
+        self.soon.append(call)
+
+    def wait(self, source: str, *, trusted: bool = True, first: bool = False) -> Step:
         """Another step."""
-        step = Step(self, source, trusted=trusted)
+        step = Step(self, source, trusted=trusted, first=first)
         self.turns.wait(step)
         return step
 
@@ -41,8 +47,8 @@ class Turns:
 class Step:
     """One step."""
 
-    def __init__(self, all_of_them: Turns, source: str, *, trusted: bool) -> None:
-        self.source, self.trusted, self._all = source, trusted, all_of_them
+    def __init__(self, all_of_them: Turns, source: str, *, trusted: bool, first: bool) -> None:
+        self.source, self.trusted, self.first, self._all = source, trusted, first, all_of_them
 
     def take_turn(self) -> None:
         """Note it."""
@@ -64,6 +70,25 @@ def test_a_round_has_few_steps_however_short_they_are(monkeypatch):
     assert [len(turns.round()) for _ in range(3)] == [4, 2, 0]
     turns.wait("a")
     assert turns.round() == ["a"]
+
+
+def test_a_round_is_followed_by_a_pause_of_its_length(monkeypatch):
+    """So that at least half of the loop's time is left for those who are connected."""
+    turns = Turns(monkeypatch, 0.6)
+    for _ in range(3):
+        turns.wait("a")
+    assert [turns.round(), turns.round()] == [["a", "a"], ["a"]]
+    turns.wait("a")
+    assert turns.round() == ["a"]
+    assert turns.pauses == [0.0012, 0.0006, 0.0006]
+
+
+def test_who_is_almost_done_goes_before_others_of_its_source_alone(monkeypatch):
+    turns = Turns(monkeypatch, 1)
+    for source in ("one", "other", "one", "other"):
+        turns.wait(source)
+    turns.wait("other", first=True).source = "almost done"
+    assert [turns.round()[0] for _ in range(4)] == ["one", "almost done", "one", "other"]
 
 
 def test_sources_take_turns(monkeypatch):

@@ -6,12 +6,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from itertools import takewhile
 
 import pytest
 from redis import Redis
+from redis.client import PubSub
 
 from exporter.bus import publisher as publishing
 from exporter.bus.publisher import BusPublisher
+from exporter.redislink import masterwatch
 from exporter.telemetry.metrics import Telemetry
 from tests.support.clock import ManualClock
 from tests.support.redis_server import RedisServer
@@ -90,6 +93,44 @@ def test_what_cannot_be_published_is_counted(server, telemetry, caplog):
     [line] = [record for record in caplog.records if record.name == "aurora.bus"]
     assert line.getMessage() == "an event of ours was not published on the bus"
     assert line.fault.startswith(f"Redis at redis://127.0.0.1:{server.port}: ")
+
+
+def test_a_master_that_was_replaced_by_mistake_is_left(server, telemetry, monkeypatch):
+    """It lives on and takes events, while the Sentinel names another, where everybody else is."""
+    monkeypatch.setattr(masterwatch, "ASK_EVERY", 0.0)
+    sentinel = RedisServer(sentinel=True)
+    monitored = "sentinel monitor mesh 127.0.0.1 {} 1\n"
+    (sentinel.directory / "redis.conf").write_text(monitored.format(server.port))
+
+    async def scenario() -> None:
+        async with publishing_to(f"redis+sentinel://127.0.0.1:{sentinel.port}/mesh", telemetry) as publisher:
+            publisher.publish("node_registered", {"node": "before"})
+            await publisher.flush(10)
+            sentinel.cli("SENTINEL", "REMOVE", "mesh")
+            sentinel.cli("SENTINEL", "MONITOR", "mesh", "127.0.0.1", other.port, 1)
+            publisher.publish("node_registered", {"node": "after"})
+            await publisher.flush(10)
+
+    def received(pubsub: PubSub) -> list[str]:
+        """Nodes of events: a ping comes after all that was published before it."""
+        pubsub.ping()
+        events = iter(lambda: pubsub.get_message(timeout=10), None)
+        return [json.loads(event["data"])["data"]["node"] for event in takewhile(is_event, events)]
+
+    with RedisServer() as other, sentinel, Redis(port=server.port) as old, Redis(port=other.port) as new:
+        with old.pubsub() as there, new.pubsub() as here:
+            for pubsub in (there, here):
+                pubsub.subscribe(CHANNEL)
+                pubsub.get_message(timeout=10)
+            asyncio.run(scenario())
+            assert (received(there), received(here)) == (["before"], ["after"])
+        assert old.role()[0] == b"master"
+
+    assert telemetry.publishes_failed == 0
+
+
+def is_event(message: dict[str, object]) -> bool:
+    return message["type"] == "message"
 
 
 def test_a_redis_that_hangs_holds_up_nobody(server, telemetry, monkeypatch):

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from exporter.stores.memory import MemoryStore
 from exporter.stores.sqlite import SqliteStore
 from exporter.telemetry.metrics import Telemetry
 from exporter.wiring import storehealth, storewriter
+from exporter.wiring.commandqueue import AT_ONCE
 from exporter.wiring.storewriter import StoreWriter
 from tests.support.clock import ManualClock
 from tests.support.durables import NOW
@@ -124,6 +126,26 @@ def test_commands_of_one_node_are_written_one_after_the_other() -> None:
             assert Counter(desk.announced) == {"a": 2, "b": 1}  # it came and went
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("fault", [[], [StoreUnavailable("no")]])
+def test_callers_that_wait_for_the_same_write_are_answered_a_few_at_a_time(fault: list[Exception]) -> None:
+    """Answered or refused, so that heartbeats have their turn in between."""
+
+    async def scenario() -> list[int]:
+        store = ObedientStore()
+        async with writing(store) as desk:
+            store.faults += fault
+            callers = [asyncio.create_task(desk.register(f"n{number}")) for number in range(10 * AT_ONCE)]
+            answered = [0]
+            while answered[-1] < len(callers):
+                await asyncio.sleep(0)
+                answered.append(sum(caller.done() for caller in callers))
+            refused = [caller for caller in callers if caller.exception() is not None]
+            assert len(refused) == len(fault) * len(callers)
+            return [after - before for before, after in pairwise(answered)]
+
+    assert 0 < max(asyncio.run(scenario())) <= AT_ONCE
 
 
 def test_a_claim_that_came_second_is_a_name_conflict() -> None:

@@ -1,0 +1,48 @@
+"""The registry's own life: what it does by itself, while others have their turn on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from itertools import pairwise
+
+from exporter.domain.clock import SECOND
+from exporter.domain.command import Register
+from exporter.domain.config import Config
+from exporter.domain.registration import Registration
+from exporter.domain.status import Status, Thresholds
+from exporter.exposition import yielder
+from exporter.stores.memory import MemoryStore
+from exporter.wiring.registry import Registry
+
+NODES, FEW = 1_000, 50
+
+
+def test_when_many_nodes_go_missing_together_a_few_change_between_two_turns_of_the_loop(monkeypatch):
+    """Else each heartbeat meanwhile waits for hundreds of changes, and all those behind it as well."""
+    # As on a machine so slow that each step takes its time.
+    monkeypatch.setattr(yielder, "STRETCH_NS", 0)
+    config = replace(Config(), thresholds=Thresholds(SECOND // 2, SECOND, 300 * SECOND))
+    registry = Registry(config, MemoryStore(), lambda: config)
+
+    async def play() -> list[int]:
+        missing = [0]
+        while not registry.ready:  # noqa: ASYNC110 - nothing says so
+            await asyncio.sleep(0)
+        await asyncio.gather(*(registry.submit(Register(Registration(f"n{number}"))) for number in range(NODES)))
+        async with asyncio.timeout(30):
+            while missing[-1] < NODES:
+                missing.append(registry.node_map.totals.statuses[Status.WARNING])
+                await asyncio.sleep(0)
+        return [after - before for before, after in pairwise(missing)]
+
+    async def scenario() -> list[int]:
+        changed: list[int] = []
+
+        async def serve() -> None:
+            changed.extend(await play())
+
+        await registry.run(serve)
+        return changed
+
+    assert 0 < max(asyncio.run(scenario())) <= FEW
