@@ -168,7 +168,9 @@ def look(driver: NvmlLibrary, script: str = "") -> Any:
     """What the reader in the agent's file sees, in a process of its own; `script` may do more with `nvml`."""
     code = f"""
 import json
+from exporter.agent import health
 from exporter.agent.nvml import Nvml
+health.WAIT_MS = 100  # to let the driver go takes as long
 nvml = Nvml()
 {script or "look = nvml.look()"}
 print(json.dumps([look.sight.value, look.number, look.readings, list(look.inventory), look.reason]))
