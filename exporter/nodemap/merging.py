@@ -276,7 +276,9 @@ def _adopt_transition(node_map: NodeMap, transition: Transition, late: list[Node
         same_ns = max(SAME_HEARTBEAT_NS, node_map.thresholds.gap if is_first else 0)
         if node_map.mesh_time.at(node.last_heartbeat_ns) - transition.stamp_ns >= same_ns:
             node_map.pending.note_heartbeat(node)
-    is_latest = transition.sequence > node.record.epoch and transition.sequence >= node.sequence_now
+    # What comes after one of ours that will not be recorded counts on from this one, as with other registries.
+    latest = transition.sequence if node.last_transition is needless else node.sequence_now
+    is_latest = transition.sequence > node.record.epoch and transition.sequence >= latest
     if is_latest and node_map.adopt_transition(node, transition):
         late.append(node)
 

@@ -16,9 +16,10 @@ The rules, which every store follows, for a node by name and in this order:
 - A tombstone is taken if its `revision_ns` is later than that of the record, or of the tombstone, that is there; record
   and last heartbeat go, the history stays until the tombstone is pruned: after 7 days, at `load`, and the oldest at
   once where there are more than 50,000.
-- A transition is taken if its `sequence` is above that of the node's last recorded one and it leads to another status
-  than the recorded one; one that stands in the history as it is written was taken, and its answer was lost. Of a
-  name that is neither registered nor departed, none is. The newest 100 a node are kept.
+- A transition is taken if its `sequence` is above that of the node's last recorded one, it leads to another status
+  than the recorded one, and it comes from that or has a later stamp: otherwise a registry made it that did not know
+  the last one, which came after it. One that stands in the history as it is written was taken, and its answer was
+  lost. Of a name that is neither registered nor departed, none is. The newest 100 a node are kept.
 - A transition of the batch's `history` is put where it is missing, and is no news.
 - A heartbeat is taken if its stamp is later than that of the last one; of a node that is not registered, none is.
 

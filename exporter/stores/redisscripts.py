@@ -234,6 +234,11 @@ local function ask_history(command, history, ...)
     return redis.call(command, history, ...)
 end
 
+local function stamp_in(value)
+    local stamp = string.match(value, '"stamp_ns":(%d+)') or ''
+    return string.rep('0', 20 - #stamp) .. stamp
+end
+
 local histories = 11
 local function take_transitions(given, is_news)
     local names, latest, late = names_in(given), {}, {}
@@ -248,7 +253,9 @@ local function take_transitions(given, is_news)
             if is_news then
                 local status = 'active'
                 if last and head(last, 0) > head(owner, 1) then status = string.match(last, '"to":"(%a+)"') end
-                missing = not last or (later and string.match(text, '"to":"(%a+)"') ~= status)
+                -- What does not follow on the last one, and happened before it, was made without knowing it.
+                missing = not last or (later and string.match(text, '"to":"(%a+)"') ~= status
+                    and (string.match(text, '"from":"(%a+)"') == status or head(given[2 * index], 1) > stamp_in(last)))
             else
                 missing = ask_history('ZLEXCOUNT', history, '[' .. sequence, '(' .. sequence .. '~') == 0
             end

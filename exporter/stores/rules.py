@@ -38,6 +38,7 @@ class Last(msgspec.Struct, frozen=True, gc=False):
 
     sequence: int
     to: Status
+    stamp_ns: int
 
 
 Number = tuple[str, int]
@@ -125,7 +126,7 @@ def _apply_transitions(batch: Batch, rows: Rows, saved: Saved) -> None:
         if _is_news(transition, lasts.get(node), owner.epoch):
             new.append(transition)
             there[_number(transition)] = transition
-            lasts[node] = Last(transition.sequence, transition.to)
+            lasts[node] = Last(transition.sequence, transition.to, transition.stamp_ns)
             saved.transitions.append(transition)
         elif there.get(_number(transition)) == transition:
             saved.transitions.append(transition)
@@ -149,7 +150,10 @@ def _is_news(transition: Transition, last: Last | None, epoch: int) -> bool:
     if last is None:
         return True
     status = last.to if last.sequence > epoch else Status.ACTIVE
-    return transition.sequence > last.sequence and transition.to is not status
+    if transition.sequence <= last.sequence or transition.to is status:
+        return False
+    # What does not follow on the last one, and happened before it, was made by a registry that did not know it.
+    return transition.from_ is status or transition.stamp_ns > last.stamp_ns
 
 
 def stored_node(record: NodeRecord, last_heartbeat: LastHeartbeat | None, last: Transition | None) -> StoredNode:

@@ -81,7 +81,7 @@ class SqliteRows:
             rows = sqlitemany.last_transitions(self._connection, names)
         except sqlitemany.ALTERED:
             return self._look_back(names)
-        sound = {row[0]: Last(row[1], row[3]) for row in rows if row[-1] == checksum_of(*row[:-1])}
+        sound = {row[0]: Last(row[1], row[3], row[5]) for row in rows if row[-1] == checksum_of(*row[:-1])}
         return sound | self._look_back([row[0] for row in rows if row[0] not in sound])
 
     def transitions_at(self, numbers: Collection[Number]) -> dict[Number, Transition]:
@@ -193,7 +193,7 @@ class SqliteRows:
     def _look_back(self, names: Collection[str]) -> dict[str, Last]:
         """The last transitions that nobody altered."""
         lasts = {name: next(self._latest(name, LOOK_BACK), None) for name in names}
-        return {name: Last(last.sequence, last.to) for name, last in lasts.items() if last is not None}
+        return {name: Last(last.sequence, last.to, last.stamp_ns) for name, last in lasts.items() if last is not None}
 
     def _whole(self, table: str, select: str, read: Callable[..., Value]) -> Iterator[Value]:
         """What a registry starts from: StoreRefused where a row is not what was written: others may be missing."""

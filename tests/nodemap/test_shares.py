@@ -190,6 +190,28 @@ def test_a_return_from_what_was_not_recorded_is_not_written(registries: Registri
     assert [each for each in second.pending.history if each.node == name] == [*went, back]
 
 
+def test_what_follows_on_a_return_that_was_not_written_has_the_number_that_others_give_it(
+    registries: Registries,
+) -> None:
+    """A number ahead of theirs, it would be recorded after what they record next, whatever that is."""
+    first, second = registries.maps["a"], registries.maps["b"]
+    name = next(name for name in NODES if Share("a", INSTANCES).has(name))
+    registries.lose_all()
+    registries.adopt(Batch(transitions=[each for each in first.pending.transitions if each.node == name]), "a")
+    registries.beat(first, [name])
+    for _ in range(180):
+        registries.clock.advance(1)
+        second.tick()
+    registries.beat(second, [name])
+    back = first.pending.transitions[-1]
+    registries.adopt(Batch(transitions=[back]), "a")
+    for _ in range(130):
+        registries.clock.advance(1)
+        second.tick()
+    [ours] = [each for each in second.pending.left if each.node == name]
+    assert (ours.sequence, ours.to) == (back.sequence + 1, Status.WARNING)
+
+
 def test_a_return_is_written_with_its_heartbeat(registries: Registries) -> None:
     """However many wait: at a start, who is back has the heartbeat that says so. Nobody else need write it."""
     registries.lose_all()

@@ -225,6 +225,23 @@ def test_a_transition_that_was_announced_is_not_announced_again(store, run):
     assert run(store.transitions("a", 9)) == [transition(at=10)]
 
 
+def test_what_another_registry_made_before_a_return_that_it_did_not_know_is_not_recorded(store, run):
+    """Its numbers may be ahead. What follows on the recorded one, or came after it, is recorded."""
+    back = msgspec.structs.replace(transition(at=2, from_="warning", to="active"), stamp_ns=NOW + 20)
+    run(store.save(batch(record(), transition(at=1), back)))
+
+    unknowing = [
+        msgspec.structs.replace(transition(at=3, from_="warning", to="offline"), stamp_ns=NOW + 20),
+        msgspec.structs.replace(transition(at=4, from_="offline", to="active"), stamp_ns=NOW + 21),
+    ]
+    assert run(store.save(batch(*unknowing))) == Saved()
+
+    following = msgspec.structs.replace(transition(at=5), stamp_ns=NOW + 20)
+    later = msgspec.structs.replace(transition(at=6, from_="active", to="offline"), stamp_ns=NOW + 21)
+    assert run(store.save(batch(following, later))).transitions == [following, later]
+    assert run(store.transitions("a", 9)) == [later, following, back, transition(at=1)]
+
+
 def test_transitions_of_one_batch_follow_each_other(store, run):
     steps = [transition(at=1), transition(at=2, from_="warning", to="offline"), transition(at=3, to="active")]
 
