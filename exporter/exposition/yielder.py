@@ -11,18 +11,22 @@ from typing import TypeVar
 
 STRETCH_NS = 1_000_000
 STRETCHES = 2
+LONG_ROUND_SECONDS = 0.002
+"""Of all work between two looks at the sockets: after a longer round, fewer pass."""
 Value = TypeVar("Value")
 
 
 class Turns:
     """At most `per_round` pass between two looks of the event loop at its sockets; the others wait, first come first.
 
-    So whatever does not wait here, such as a heartbeat, waits for no more than one round of what does.
+    So whatever does not wait here, such as a heartbeat, waits for no more than one round of what does. Fewer pass, down
+    to one, while rounds take long: where the machine is slow or busy, or what passes is dear.
     """
 
     def __init__(self, per_round: int) -> None:
-        self._per_round = per_round
-        self._left = per_round
+        self._most = self._per_round = self._left = per_round
+        self._began = 0.0
+        """When the round did."""
         self._waiting: deque[Callable[[], bool | None]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         """The loop whose next round is scheduled."""
@@ -52,10 +56,13 @@ class Turns:
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None and self._loop.is_closed():
             self._waiting.clear()
-        self._loop, self._left = loop, self._per_round
+        self._loop, self._left, self._began = loop, self._per_round, time.perf_counter()
         loop.call_soon(self._next_round)
 
     def _next_round(self) -> None:
+        before, self._began = self._began, time.perf_counter()
+        is_long = self._began - before > LONG_ROUND_SECONDS
+        self._per_round = max(1, self._per_round // 2) if is_long else min(self._most, self._per_round + 1)
         self._left = self._per_round
         while self._waiting and self._left:
             self._left -= self._waiting.popleft()() is not False
