@@ -23,7 +23,7 @@ from exporter.api.tracing import request_id_of
 MAX_HEAD = 65_536
 """Bytes of a request's line and headers; and of whatever is neither a head nor a body, such as trailers."""
 MAX_HEADERS = 256
-MAX_ESCAPES, LONG_TARGET = 4_096, 1_024
+MAX_ESCAPES = 1_024
 """Of a target, `%41` and the like; each takes as long as some hundred plain characters. A short one is not counted."""
 FEW_CHUNKS, SMALL_CHUNK = 1_000, 8
 """A body in more chunks has at least so many bytes a chunk on average: each is a call, whatever its size."""
@@ -167,7 +167,7 @@ class FramedProtocol(HttpToolsProtocol):
         elif self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
             self.refused("malformed")
             self.refuse(not_one_host(self._hosts))
-        elif len(self.url) > LONG_TARGET and self.url.count(b"%") > MAX_ESCAPES:
+        elif len(self.url) > MAX_ESCAPES and self.url.count(b"%") > MAX_ESCAPES:
             self.refused("malformed")
             self.refuse(Problem(414, f"expected at most {MAX_ESCAPES} escapes (%41) in path and query"))
         elif self._fault is not None:
