@@ -109,10 +109,10 @@ async def read_unused_body(receive: Receive) -> None:
         raise Problem(413, f"expected no body, or one of at most {SMALL} bytes: nothing of it is used") from None
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
+async def read_body(receive: Receive, limit: int, turns: Turns = _large) -> bytes:
     """The whole body, empty where there is none. Raises Problem (413) above the limit, and Disconnected.
 
-    A large one is returned when it is its turn to be parsed: one at a time, so that many do not stall the others.
+    A large one is returned when it is its turn, among others, to be parsed: so that many do not stall everybody else.
     """
     parts, size = [], 0
     while True:
@@ -127,7 +127,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
         if not message.get("more_body", False):
             break
     if size > SMALL:
-        await _large.wait()
+        await turns.wait()
     return b"".join(parts)
 
 

@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 from exporter.api.events import ABORT, EVENTS
 from exporter.api.heads import fault_of_coding, last_answer, not_one_host, size_of, take_host_of_target, without_upgrade
 from exporter.api.problems import Problem
-from exporter.api.rounds import SLICE, Inflow, Rounds, is_heartbeat
+from exporter.api.rounds import SLICE, Inflow, Rounds, Work, is_heartbeat
 from exporter.api.tracing import request_id_of
 
 MAX_HEAD = 65_536
@@ -29,7 +29,7 @@ FEW_CHUNKS, SMALL_CHUNK = 1_000, 8
 """A body in more chunks has at least so many bytes a chunk on average: each is a call, whatever its size."""
 REFUSED_AFTER = 1.0
 """Seconds: a client that resends such a body at once costs little meanwhile."""
-HEARTBEAT_PATH = "/heartbeat"
+HEARTBEAT_PATH, HEARTBEATS_PATH = "/heartbeat", "/heartbeats"
 """What a heartbeat's path ends with; the request waits for no turn."""
 READS = {"GET", "HEAD", "OPTIONS"}
 RETRY = {"Retry-After": "2"}
@@ -266,10 +266,14 @@ class FramedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         # `cycle` of the base is the last request that came; others may wait before it.
         self._answering = cycle
-        if cycle.scope["path"].endswith(HEARTBEAT_PATH):
+        path = cycle.scope["path"]
+        if path.endswith(HEARTBEAT_PATH):
             HttpToolsProtocol._start_asgi_task(self, cycle, app)  # noqa: SLF001 - super() costs more
+        elif path.endswith(HEARTBEATS_PATH):
+            self._rounds.begin(partial(self._start, cycle, app), Work.HEARTBEATS)
         else:
-            self._rounds.begin(partial(self._start, cycle, app), writes=cycle.scope["method"] not in READS)
+            work = Work.READ if cycle.scope["method"] in READS else Work.WRITE
+            self._rounds.begin(partial(self._start, cycle, app), work)
 
     def _start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         if not cycle.disconnected:

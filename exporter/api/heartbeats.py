@@ -23,7 +23,7 @@ from exporter.domain.node import Node
 from exporter.domain.parsing import heartbeat_of, parse_heartbeat, without_body
 from exporter.domain.status import Transport
 from exporter.domain.text import shown
-from exporter.exposition.yielder import Yielder
+from exporter.exposition.yielder import Turns, Yielder
 
 PREFIX, SUFFIX = "/nodes/", "/heartbeat"
 HEARTBEAT, HEARTBEATS = "/nodes/{name}/heartbeat", "/heartbeats"
@@ -36,6 +36,8 @@ STEP = 20
 """Heartbeats between two looks at the time."""
 END: Message = {"type": "http.response.body"}
 
+_together = Turns(1)
+"""Large bodies with the heartbeats of many nodes wait for each other alone, not for other large bodies."""
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -111,7 +113,7 @@ def take_heartbeats(service: Service) -> Handler:
     """Many heartbeats: each is taken in or rejected by itself, with its position (from 0) and what is wrong with it."""
 
     async def handle(request: Request) -> Response:
-        body = await read_body(request.receive, service.config.limits.max_body)
+        body = await read_body(request.receive, service.config.limits.max_body, _together)
         items = _lines(body) if media_type(request.headers.get("content-type")) == NDJSON else _array(body)
         if len(items) > MAX_TOGETHER:
             raise _too_many(len(items))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sized
+from enum import Enum
 from heapq import heappop, heappush
 from itertools import count
 from time import perf_counter
@@ -30,13 +31,22 @@ half of it is kept for callers that are trusted. uvloop reads up to 256 KiB of e
 SMALL = 4_096
 """A heartbeat of so many bytes is parsed at once."""
 BEGUN = 4
-"""So many reads, and as many writes, are begun in a round; heartbeats excepted."""
+"""So many of each kind of work are begun in a round; the heartbeat of one node is begun at once."""
 BEGIN, HEARTBEAT, FIRST_LINE = b"POST /nodes/", b"/heartbeat ", 96
 
 
 def is_heartbeat(data: bytes) -> bool:
     """Whether this is a heartbeat as nodes send it."""
     return len(data) <= SMALL and data.startswith(BEGIN) and data.find(HEARTBEAT, len(BEGIN), FIRST_LINE) > 0
+
+
+class Work(Enum):
+    """What a request is, for those that are begun in turns."""
+
+    READ = "read"
+    WRITE = "write"
+    HEARTBEATS = "heartbeats"
+    """Of many nodes."""
 
 
 class Rounds:
@@ -49,7 +59,7 @@ class Rounds:
         self._left = ROUND_SECONDS
         self._waiting: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
-        self._reads, self._writes = Turns(BEGUN), Turns(BEGUN)
+        self._begun = {work: Turns(BEGUN) for work in Work}
         self.unparsed = self.keeping = 0
         """Bytes that wait, and of how many connections."""
         self._scheduled = False
@@ -85,9 +95,9 @@ class Rounds:
         heappush(self._waiting, (spent, next(self._numbers), turn))
         self._schedule()
 
-    def begin(self, request: Callable[[], None], *, writes: bool) -> None:
-        """Call it, once, in this round or one of the next. Readers never keep writers waiting, nor the reverse."""
-        (self._writes if writes else self._reads).call(request)
+    def begin(self, request: Callable[[], None], work: Work) -> None:
+        """Call it, once, in this round or one of the next. No kind of work keeps another one waiting."""
+        self._begun[work].call(request)
 
     def _schedule(self) -> None:
         if not self._scheduled:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from exporter.api import rounds
-from exporter.api.rounds import HEADS, SLICE, Inflow, Rounds, is_heartbeat
+from exporter.api.rounds import HEADS, SLICE, Inflow, Rounds, Work, is_heartbeat
 
 BEAT = b"POST /nodes/vengeance/heartbeat HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
@@ -237,21 +237,23 @@ def test_strangers_leave_room_for_trusted_callers(monkeypatch):
     assert connections.refused == [1]
 
 
-def test_requests_begin_a_few_in_a_round_and_readers_keep_no_writer_waiting():
-    """In the order in which they came."""
+def test_requests_begin_a_few_in_a_round_and_readers_keep_no_others_waiting(monkeypatch):
+    """In the order in which they came, while rounds are short."""
+    monkeypatch.setattr("exporter.exposition.yielder.time.perf_counter", lambda: 0.0)
 
     async def play() -> None:
         began: list[str] = []
         shared = Rounds(asyncio.get_running_loop())
         many = 2 * rounds.BEGUN + 1
         for number in range(many):
-            shared.begin(partial(began.append, f"read {number}"), writes=False)
-        shared.begin(partial(began.append, "write"), writes=True)
+            shared.begin(partial(began.append, f"read {number}"), Work.READ)
+        shared.begin(partial(began.append, "write"), Work.WRITE)
+        shared.begin(partial(began.append, "heartbeats"), Work.HEARTBEATS)
 
-        assert began == [*(f"read {number}" for number in range(rounds.BEGUN)), "write"]
+        assert began == [*(f"read {number}" for number in range(rounds.BEGUN)), "write", "heartbeats"]
         await asyncio.sleep(0)
-        shared.begin(partial(began.append, "the last"), writes=False)
-        assert len(began) == 2 * rounds.BEGUN + 1
+        shared.begin(partial(began.append, "the last"), Work.READ)
+        assert len(began) == 2 * rounds.BEGUN + 2
         await asyncio.sleep(0)
         assert began[-2:] == [f"read {many - 1}", "the last"]
 
