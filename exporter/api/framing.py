@@ -131,7 +131,7 @@ class FramedProtocol(HttpToolsProtocol):
         HttpToolsProtocol.on_message_begin(self)
         if self.since is None:
             self.since, self.idle_since = self.loop.time(), None
-        self._inflow.spent = 0.0
+        self._inflow.begin()
         self._in_head = True
         self._hosts = 0
 
@@ -184,7 +184,9 @@ class FramedProtocol(HttpToolsProtocol):
             # Source: RFC 9110 10.1.1.
             self.expect_100_continue = self.parser.get_http_version() != "1.0"
         HttpToolsProtocol.on_headers_complete(self)
-        if self.scope["path"] == EVENTS:
+        if self.scope["path"].endswith(HEARTBEATS_PATH):
+            self._inflow.counts = False
+        elif self.scope["path"] == EVENTS:
             # A stream whose reader takes nothing is cut at the end: a closing connection would wait for it.
             self.scope["extensions"] = {ABORT: {ABORT: self.transport.abort}}
 

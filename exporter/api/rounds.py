@@ -59,7 +59,8 @@ class Rounds:
         self._left = ROUND_SECONDS
         self._waiting: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
-        self._begun = {work: Turns(BEGUN) for work in Work}
+        # What has a body takes up room while it waits.
+        self._begun = {work: Turns(BEGUN, 1 if work is Work.READ else BEGUN) for work in Work}
         self.unparsed = self.keeping = 0
         """Bytes that wait, and of how many connections."""
         self._scheduled = False
@@ -165,7 +166,13 @@ class Inflow(FlowControl):
         """Whether its turn comes."""
         self.spent = 0.0
         """Seconds of parsing that the latest request has taken so far; a connection that took less goes first."""
+        self.counts = True
+        """Whether parsing counts as time: not where it brings heartbeats."""
         self.unparsed = b""
+
+    def begin(self) -> None:
+        """Another request."""
+        self.spent, self.counts = 0.0, True
 
     def receive(self, data: bytes) -> None:
         """The connection sent this."""
@@ -175,7 +182,7 @@ class Inflow(FlowControl):
             and len(data) <= self._slice()
             and self._rounds.has_room()
         ):
-            self.spent += self._rounds.spend(self._connection.parse, data)
+            self._parse(data)
         elif self._rounds.admits(len(self.unparsed), len(data), trusted=self._connection.trusted):
             if not self.unparsed:
                 self._transport.pause_reading()
@@ -204,11 +211,16 @@ class Inflow(FlowControl):
         data, rest = self.unparsed[:size], self.unparsed[size:]
         self._keep(rest)
         if data:
-            self.spent += self._rounds.spend(self._connection.parse, data)
+            self._parse(data)
         if self.unparsed:
             self._plan()
         else:
             self._read_on()
+
+    def _parse(self, data: bytes) -> None:
+        spent = self._rounds.spend(self._connection.parse, data)
+        if self.counts:
+            self.spent += spent
 
     def _plan(self) -> None:
         if self.unparsed and not self._connection.pipeline and not self._planned:

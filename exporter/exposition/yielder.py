@@ -20,12 +20,12 @@ class Turns:
     """At most `per_round` pass between two looks of the event loop at its sockets; the others wait, first come first.
 
     So whatever does not wait here, such as a heartbeat, waits for no more than one round of what does. Fewer pass, down
-    to half, while rounds take long: where the machine is slow or busy, or what passes is dear.
+    to `least`, while rounds take long: where the machine is slow or busy, or what passes is dear.
     """
 
-    def __init__(self, per_round: int) -> None:
-        self._most = self._per_round = self._left = per_round
-        self._least = max(1, per_round // 2)
+    def __init__(self, per_round: int, least: int = 1) -> None:
+        self._least, self._most = least, per_round
+        self._per_round = self._left = per_round
         self._began = 0.0
         """When the round did."""
         self._waiting: deque[Callable[[], bool | None]] = deque()
@@ -63,7 +63,7 @@ class Turns:
     def _next_round(self) -> None:
         before, self._began = self._began, time.perf_counter()
         is_long = self._began - before > LONG_ROUND_SECONDS
-        self._per_round = max(self._least, self._per_round - 1) if is_long else min(self._most, self._per_round + 1)
+        self._per_round = max(self._least, self._per_round // 2) if is_long else min(self._most, self._per_round + 1)
         self._left = self._per_round
         while self._waiting and self._left:
             self._left -= self._waiting.popleft()() is not False

@@ -120,6 +120,22 @@ def test_much_of_one_connection_is_parsed_in_slices_and_others_come_in_between(m
     assert all(transport.reading for transport in connections.transports)
 
 
+def test_heartbeats_of_many_nodes_do_not_fall_behind_those_who_took_less_time(monkeypatch):
+    """Others begin again and again, with little; a large body would wait for all of them before each slice."""
+    connections = Connections(monkeypatch, 3)
+    batch, *others = connections.inflows
+    batch.begin()
+    batch.counts = False
+    batch.receive(b"a" * SLICE + b"b" * SLICE + b"c")
+    for inflow in others:
+        inflow.receive(b"d" * SLICE + b"e")
+    for _ in range(7):
+        connections.loop.turn()
+    assert [data[:1] for _, data in connections.parsed] == [b"a", b"d", b"d", b"b", b"c", b"e", b"e"]
+    batch.begin()
+    assert batch.counts
+
+
 def test_reading_goes_on_when_neither_the_request_nor_its_turn_is_waited_for(monkeypatch):
     """The server pauses for a body that nobody takes, we for a turn: both must have ended."""
     connections = Connections(monkeypatch, 1)

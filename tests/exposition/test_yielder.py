@@ -14,10 +14,10 @@ MOST = 4
 class Passing:
     """Calls that are counted; each round takes as long as the test says."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, least: int = 1) -> None:
         self._now, self._passed = 0.0, 0
         monkeypatch.setattr("exporter.exposition.yielder.time.perf_counter", lambda: self._now)
-        self._turns = Turns(MOST)
+        self._turns = Turns(MOST, least)
         assert self.ask(100) == MOST
 
     def ask(self, calls: int) -> int:
@@ -49,11 +49,18 @@ def test_as_many_pass_in_each_round_while_rounds_are_short(monkeypatch):
 
 
 def test_fewer_pass_after_long_rounds_and_more_again_after_short_ones(monkeypatch):
-    """Half of them always do: who waits in line is not kept waiting much longer, however slow the machine is."""
+    """One always does: work goes on, however slow the machine is."""
 
     async def test() -> None:
         long, short = 2 * LONG_ROUND_SECONDS, 0.0
-        assert await Passing(monkeypatch).rounds(long, long, long, short, short, short) == [3, 2, 2, 3, 4, 4]
+        assert await Passing(monkeypatch).rounds(long, long, long, short, short, short, short) == [2, 1, 1, 2, 3, 4, 4]
+
+    asyncio.run(test())
+
+
+def test_no_fewer_pass_than_the_least(monkeypatch):
+    async def test() -> None:
+        assert await Passing(monkeypatch, least=3).rounds(*[2 * LONG_ROUND_SECONDS] * 3) == [3, 3, 3]
 
     asyncio.run(test())
 
