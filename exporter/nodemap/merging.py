@@ -27,7 +27,7 @@ from exporter.domain.status import Status, Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap.loading import put_stored
 from exporter.nodemap.nodemap import NodeMap
-from exporter.nodemap.paths import Path
+from exporter.nodemap.paths import MAX_OUTAGES, Path
 from exporter.nodemap.pending import PendingChanges
 from exporter.nodemap.planning import PlannedWrite, is_heartbeat
 from exporter.nodemap.tombstones import LATE_INTERVALS
@@ -39,8 +39,6 @@ STEP = 200
 """Nodes, a few milliseconds of work."""
 SAME_HEARTBEAT_NS = 1 * SECOND
 """Last heartbeats are written about once a second."""
-MAX_OUTAGES = 64
-"""Older outages are dropped from the mark: an age through so many of them has had all the grace there is."""
 
 
 def merge(node_map: NodeMap, snapshot: Snapshot) -> Iterator[None]:

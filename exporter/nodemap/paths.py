@@ -10,6 +10,8 @@ from exporter.domain.reception import Reception, Source
 from exporter.domain.status import Thresholds, Transport
 
 NEVER = 1 << 62
+MAX_OUTAGES = 64
+"""Older ones are dropped: an age through so many of them has had all the grace there is."""
 STOPPED = 0
 """The count of writes of a registry that shut down cleanly."""
 
@@ -129,6 +131,8 @@ class Paths:
             transport: Path(transport, self._reception(self._sources[transport], now_ns)) for transport in Transport
         }
         self._others: dict[str, Path] = {}
+        self._past = self._reception(self._sources[Transport.HTTP], now_ns)
+        """When we could not learn of what others received; its outages stay, though no node of ours is as old."""
 
     def __getitem__(self, transport: Transport) -> Path:
         """Our own."""
@@ -144,10 +148,17 @@ class Paths:
         return self.own[transport] if not via or via == self._instance else self._others.get(via)
 
     def add(self, via: str, transport: Transport, now_ns: int) -> Path:
-        """Another registry received a heartbeat."""
+        """Another registry received a heartbeat: maybe while or before we could not learn of it."""
         sources = (*self._sources[transport], self.peers.source(via, now_ns))
-        path = self._others[via] = Path(transport, self._reception(sources, now_ns), via)
+        reception = self._reception(sources, self._past.until_ns)
+        reception.outages = [*self._past.outages]
+        path = self._others[via] = Path(transport, reception, via)
         return path
+
+    def note_past(self) -> None:
+        """Take in what is proved, for registries that are new to us later. Call it at each proof."""
+        if self._past.advance():
+            del self._past.outages[:-MAX_OUTAGES]
 
     def reception_of(self, node: Node) -> Reception:
         """Of the path that the node's last heartbeat came on."""
@@ -169,12 +180,12 @@ class Paths:
         """Other limits, from now on."""
         self._thresholds = thresholds
         self.peers.lease_ns = thresholds.lease
-        for reception in (path.reception for path in self):
+        for reception in (self._past, *(path.reception for path in self)):
             reception.gap_ns, reception.grace_ns = thresholds.gap, thresholds.grace
             reception.budget_ns = thresholds.offline_after
 
-    def _reception(self, sources: tuple[Source, ...], now_ns: int) -> Reception:
+    def _reception(self, sources: tuple[Source, ...], until_ns: int) -> Reception:
         limits = self._thresholds
         return Reception(
-            sources, until_ns=now_ns, gap_ns=limits.gap, grace_ns=limits.grace, budget_ns=limits.offline_after
+            sources, until_ns=until_ns, gap_ns=limits.gap, grace_ns=limits.grace, budget_ns=limits.offline_after
         )

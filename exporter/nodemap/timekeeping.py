@@ -81,6 +81,7 @@ class Timekeeper:
     def take_proofs(self) -> None:
         """Take in what was received until when. Call it at each proof: two that are taken together look like a gap."""
         node_map = self._node_map
+        node_map.paths.note_past()
         for path in node_map.paths:
             if path.reception.advance():
                 path.reception.prune(node_map.queues.earliest_heartbeat(path, node_map.clock.monotonic_ns()))

@@ -80,6 +80,35 @@ def test_nodes_of_a_registry_that_is_cut_off_are_held_for_its_lease(node_map: No
     assert [*statuses, node.status] == ["active", "warning"]
 
 
+@pytest.mark.parametrize("learned", ["while the store comes back", "afterwards"])
+def test_nodes_of_a_registry_that_began_while_the_store_was_away_are_not_blamed_for_that(
+    clock: ManualClock, learned: str
+) -> None:
+    """It received a heartbeat and could not pass it on; the registry is new to us."""
+    store = Source("store", clock.monotonic_ns())
+    made = NodeMap(clock, Thresholds(), sources={Transport.HTTP: (store,)}, instance="ours")
+    load(made, Snapshot())
+    received_ns, now_ns = made.mesh_time.at(clock.monotonic_ns()), clock.wall_ns()
+    store.mark_down()
+    for _ in range(WARNING_AFTER):
+        clock.advance(1)
+        made.tick()
+    record, heartbeat = (
+        NodeRecord(Registration("x"), now_ns, received_ns),
+        LastHeartbeat(now_ns, Transport.HTTP, received_ns, "theirs"),
+    )
+    if learned == "afterwards":
+        store.mark_alive(clock.monotonic_ns())
+        made.tick()
+    complete(merging.adopt(made, Batch(records={"x": record}, heartbeats={"x": heartbeat})))
+    statuses = []
+    for _ in range(WARNING_AFTER + 80):
+        store.mark_alive(clock.monotonic_ns())
+        pass_time(made, clock, 1)
+        statuses.append(made.get("x").status)
+    assert statuses.index(Status.WARNING) >= WARNING_AFTER - 1
+
+
 def test_nodes_of_a_registry_that_stopped_are_not_held(node_map: NodeMap, clock: ManualClock) -> None:
     reported(node_map, clock)
     pass_time(node_map, clock, WARNING_AFTER, writes=STOPPED)
