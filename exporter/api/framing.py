@@ -15,7 +15,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from exporter.api.events import ABORT, EVENTS
-from exporter.api.heads import fault_of_coding, last_answer, not_one_host, size_of, take_host_of_target, without_upgrade
+from exporter.api.heads import (
+    MAX_ESCAPES,
+    fault_of_coding,
+    fault_of_escapes,
+    last_answer,
+    not_one_host,
+    size_of,
+    take_host_of_target,
+    without_upgrade,
+)
 from exporter.api.problems import Problem
 from exporter.api.rounds import SLICE, Inflow, Rounds, Work, is_heartbeat
 from exporter.api.tracing import request_id_of
@@ -23,8 +32,6 @@ from exporter.api.tracing import request_id_of
 MAX_HEAD = 65_536
 """Bytes of a request's line and headers; and of whatever is neither a head nor a body, such as trailers."""
 MAX_HEADERS = 256
-MAX_ESCAPES = 1_024
-"""Of a target, `%41` and the like; each takes as long as some hundred plain characters. A short one is not counted."""
 FEW_CHUNKS, SMALL_CHUNK = 1_000, 8
 """A body in more chunks has at least so many bytes a chunk on average: each is a call, whatever its size."""
 REFUSED_AFTER = 1.0
@@ -167,9 +174,9 @@ class FramedProtocol(HttpToolsProtocol):
         elif self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
             self.refused("malformed")
             self.refuse(not_one_host(self._hosts))
-        elif len(self.url) > MAX_ESCAPES and self.url.count(b"%") > MAX_ESCAPES:
+        elif len(self.url) > MAX_ESCAPES and (fault := fault_of_escapes(self.url)):
             self.refused("malformed")
-            self.refuse(Problem(414, f"expected at most {MAX_ESCAPES} escapes (%41) in path and query"))
+            self.refuse(fault)
         elif self._fault is not None:
             self.refused("malformed")
             self.refuse(self._fault)

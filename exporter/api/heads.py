@@ -24,6 +24,10 @@ ONCE = frozenset(
     }
 )
 """Headers with one value: of several, programs on the way may take different ones."""
+MAX_ESCAPES, MAX_ESCAPES_IN_QUERY = 1_024, 4_096
+"""Of a path, and of a query, `%41` and the like; each takes as long as some hundred plain characters. A short target's
+are not counted. A path is taken apart before it is the request's turn.
+"""
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -45,6 +49,15 @@ def refuse_repeated(headers: Headers) -> None:
             detail = f"expected one {name.decode().title()} header, got several"
             raise Problem(400, detail, kind="malformed")
         seen.add(name)
+
+
+def fault_of_escapes(target: bytes) -> Problem | None:
+    """What is wrong with the number of a target's escapes."""
+    path, _, query = target.partition(b"?")
+    if path.count(b"%") <= MAX_ESCAPES and query.count(b"%") <= MAX_ESCAPES_IN_QUERY:
+        return None
+    most = f"{MAX_ESCAPES} escapes (%41) in the path, and {MAX_ESCAPES_IN_QUERY} in the query"
+    return Problem(414, f"expected at most {most}")
 
 
 def fault_of_coding(value: bytes) -> Problem | None:

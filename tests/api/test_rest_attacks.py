@@ -13,7 +13,8 @@ import requests
 from exporter.api import renderings as renderings_module
 from exporter.api.app import create_app
 from exporter.api.connections import source_of
-from exporter.api.framing import MAX_ESCAPES, MAX_HEAD, MAX_HEADERS
+from exporter.api.framing import MAX_HEAD, MAX_HEADERS
+from exporter.api.heads import MAX_ESCAPES, MAX_ESCAPES_IN_QUERY
 from exporter.api.problems import Problem
 from exporter.api.rates import Buckets
 from exporter.api.renderings import Body, Renderings
@@ -128,12 +129,20 @@ def test_headers_have_a_number(port):
         assert rest_of(connection).startswith(b"HTTP/1.1 431 ")
 
 
-@pytest.mark.parametrize("target", [b"/nodes?site=%b", b"/metrics?name[]=%b", b"/%b", b"/nodes/%b/heartbeat"])
+@pytest.mark.parametrize(
+    ("target", "most"),
+    [
+        (b"/nodes?site=%b", MAX_ESCAPES_IN_QUERY),
+        (b"/metrics?name[]=%b", MAX_ESCAPES_IN_QUERY),
+        (b"/%b", MAX_ESCAPES),
+        (b"/nodes/%b/heartbeat?a=%%41", MAX_ESCAPES),
+    ],
+)
 @pytest.mark.parametrize("escape", [b"%", b"%41", b"%ff"])
-def test_escapes_have_a_number(port, refused, target, escape):
+def test_escapes_have_a_number(port, refused, target, most, escape):
     """Taken apart, 60 KB of them would hold up everybody else for 20 ms."""
     with connect(port) as connection:
-        request = b"GET " + target % (escape * (MAX_ESCAPES + 1)) + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+        request = b"GET " + target % (escape * (most + 1)) + b" HTTP/1.1\r\nHost: x\r\n\r\n"
         connection.sendall(request)
         assert rest_of(connection).startswith(b"HTTP/1.1 414 ")
     assert refused == ["malformed"]
