@@ -25,6 +25,7 @@ from exporter.api.heads import (
     take_host_of_target,
     without_upgrade,
 )
+from exporter.api.heartbeats import HEARTBEATS
 from exporter.api.problems import Problem
 from exporter.api.rounds import SLICE, Inflow, Rounds, Work, is_heartbeat
 from exporter.api.tracing import request_id_of
@@ -36,7 +37,7 @@ FEW_CHUNKS, SMALL_CHUNK = 1_000, 8
 """A body in more chunks has at least so many bytes a chunk on average: each is a call, whatever its size."""
 REFUSED_AFTER = 1.0
 """Seconds: a client that resends such a body at once costs little meanwhile."""
-HEARTBEAT_PATH, HEARTBEATS_PATH = "/heartbeat", "/heartbeats"
+HEARTBEAT_PATH = "/heartbeat"
 """What a heartbeat's path ends with; the request waits for no turn."""
 READS = {"GET", "HEAD", "OPTIONS"}
 RETRY = {"Retry-After": "2"}
@@ -191,9 +192,7 @@ class FramedProtocol(HttpToolsProtocol):
             # Source: RFC 9110 10.1.1.
             self.expect_100_continue = self.parser.get_http_version() != "1.0"
         HttpToolsProtocol.on_headers_complete(self)
-        if self.scope["path"].endswith(HEARTBEATS_PATH):
-            self._inflow.counts = False
-        elif self.scope["path"] == EVENTS:
+        if self.scope["path"] == EVENTS:
             # A stream whose reader takes nothing is cut at the end: a closing connection would wait for it.
             self.scope["extensions"] = {ABORT: {ABORT: self.transport.abort}}
 
@@ -278,7 +277,8 @@ class FramedProtocol(HttpToolsProtocol):
         path = cycle.scope["path"]
         if path.endswith(HEARTBEAT_PATH):
             HttpToolsProtocol._start_asgi_task(self, cycle, app)  # noqa: SLF001 - super() costs more
-        elif path.endswith(HEARTBEATS_PATH):
+        elif path == HEARTBEATS:
+            self._inflow.counts = False
             self._rounds.begin(partial(self._start, cycle, app), Work.HEARTBEATS)
         else:
             work = Work.READ if cycle.scope["method"] in READS else Work.WRITE

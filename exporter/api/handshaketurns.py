@@ -61,7 +61,8 @@ class HandshakeTurns:
             step.take_turn()
             taken, now = taken + 1, perf_counter()
         if taken:
-            self._loop.call_later(REST * (now - began), self._begin)
+            # uvloop would begin a round that is due, and one that is to begin soon, in one turn.
+            self._loop.call_later(REST * (now - began), self._loop.call_soon, self._begin)
         else:
             self._scheduled = False
 

@@ -116,7 +116,7 @@ class _DictRows:
 
     def last_transitions(self, names: Collection[str]) -> dict[str, Last]:
         lasts = [(name, self.last_transition(name)) for name in names]
-        return {name: Last(last.sequence, last.to, last.stamp_ns) for name, last in lasts if last is not None}
+        return {name: Last.of(last) for name, last in lasts if last is not None}
 
     def last_transition(self, name: str) -> Transition | None:
         history = self.history.get(name)

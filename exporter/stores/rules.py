@@ -40,6 +40,11 @@ class Last(msgspec.Struct, frozen=True, gc=False):
     to: Status
     stamp_ns: int
 
+    @classmethod
+    def of(cls, transition: Transition) -> Last:
+        """Where it is the last."""
+        return cls(transition.sequence, transition.to, transition.stamp_ns)
+
 
 Number = tuple[str, int]
 """Where a transition stands: its node, and its sequence."""
@@ -126,7 +131,7 @@ def _apply_transitions(batch: Batch, rows: Rows, saved: Saved) -> None:
         if _is_news(transition, lasts.get(node), owner.epoch):
             new.append(transition)
             there[_number(transition)] = transition
-            lasts[node] = Last(transition.sequence, transition.to, transition.stamp_ns)
+            lasts[node] = Last.of(transition)
             saved.transitions.append(transition)
         elif there.get(_number(transition)) == transition:
             saved.transitions.append(transition)

@@ -193,7 +193,7 @@ class SqliteRows:
     def _look_back(self, names: Collection[str]) -> dict[str, Last]:
         """The last transitions that nobody altered."""
         lasts = {name: next(self._latest(name, LOOK_BACK), None) for name in names}
-        return {name: Last(last.sequence, last.to, last.stamp_ns) for name, last in lasts.items() if last is not None}
+        return {name: Last.of(last) for name, last in lasts.items() if last is not None}
 
     def _whole(self, table: str, select: str, read: Callable[..., Value]) -> Iterator[Value]:
         """What a registry starts from: StoreRefused where a row is not what was written: others may be missing."""

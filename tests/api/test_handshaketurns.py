@@ -25,10 +25,10 @@ class Turns:
         """In the next round."""
         self.soon.append(call)
 
-    def call_later(self, seconds: float, call: Any) -> None:
+    def call_later(self, seconds: float, call: Any, *arguments: Any) -> None:
         """In the next round, which is so far away."""
         self.pauses.append(round(seconds, 4))
-        self.soon.append(call)
+        call(*arguments)
 
     def wait(self, source: str, *, trusted: bool = True, first: bool = False) -> Step:
         """Another step."""
