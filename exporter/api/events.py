@@ -54,7 +54,7 @@ def follow(service: Service) -> Handler:
         if NEW_NODE in request.scope:
             # From an address that is not trusted: some are kept for those that are.
             limit -= max(1, limit // RESERVED)
-        reader = stream.open(limit)
+        reader = await stream.open(limit)
         try:
             opening = await _opening(stream.log, reader, request, missed, tests)
         except AuroraError:

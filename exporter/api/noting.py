@@ -20,6 +20,7 @@ from exporter.domain.lifecycle import IN_SERVICE, Lifecycle
 from exporter.domain.node import Node
 from exporter.domain.registration import Registration
 from exporter.domain.status import Status
+from exporter.exposition.yielder import Yielder
 from exporter.nodemap.changes import Change
 from exporter.nodemap.nodemap import NodeMap
 
@@ -48,8 +49,14 @@ class Noter:
         """How nodes stand that are not active and in service."""
         self._facts: dict[str, Registration] = {}
         """What the map replaces when a node registers with other facts."""
-        for node in node_map.nodes():
-            self._remember(node)
+
+    async def remember_all(self) -> None:
+        """How all nodes stand; changes are to be noted from before it on, and are events from its end on."""
+        yielder = Yielder()
+        for node in tuple(self._map.nodes()):
+            if self._map.find(node.name) is node:
+                self._remember(node)
+            await yielder.maybe_yield()
 
     def note(self, change: Change, node: Node) -> Iterator[Noted]:
         """The events that the change is, in order; none where nothing that documents state as set changed."""

@@ -13,6 +13,7 @@ from exporter.api.noting import Noted, Noter, encoded
 from exporter.api.problems import Problem
 from exporter.api.readers import Reader, Readers
 from exporter.api.responses import encode
+from exporter.api.sharing import Shared
 from exporter.domain.clock import Clock
 from exporter.domain.eventnames import AUDIT
 from exporter.domain.node import Node
@@ -49,13 +50,20 @@ class EventStream:
         self._waiting: deque[Noted | Encoded] = deque()
         self._bell = asyncio.Event()
         self._noter: Noter | None = None
+        self._preparing: Shared[None] | None = None
+        self._prepared = False
+        """Whether it is known how all nodes stand: what changes before is no event."""
         self._pump: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return len(self._readers) if self._readers is not None else 0
 
-    def open(self, limit: int) -> Reader:
+    async def open(self, limit: int) -> Reader:
         """A new reader, at the end of the log. Raises StillLoading, and Problem where there are too many."""
+        if not (self._prepared or self.stopping):
+            if self._preparing is None or self._preparing.done():
+                self._preparing = Shared(self._prepare(self._node_map()))
+            await self._preparing.result()
         if self.stopping:
             raise Problem(503, "the registry is stopping", kind=STOPPING, headers={"Retry-After": "2"})
         if len(self) >= limit:
@@ -77,7 +85,7 @@ class EventStream:
 
     def audit(self, entry: Mapping[str, Any]) -> None:
         """Pass on that somebody changed something: `action`, `node` and whatever else the entry says."""
-        if self._noter is None:
+        if not self._prepared:
             return
         node = self._node_map().find(str(entry.get("node", "")))
         subjects = (Subject(node.facts, node.status, node.free_vram_bytes),) if node else ()
@@ -91,11 +99,14 @@ class EventStream:
             self._pump.get_loop().call_later(CLOSE_SECONDS, self._readers.cut)
             self._pump.cancel()
 
-    def _begin(self) -> Readers:
+    async def _prepare(self, node_map: NodeMap) -> None:
         if self._noter is None:
-            node_map = self._node_map()
             self._noter = Noter(node_map)
             node_map.listeners.append(self._note)
+        await self._noter.remember_all()
+        self._prepared = True
+
+    def _begin(self) -> Readers:
         if self._readers is None or self._pump is None or self._pump.done():
             loop = asyncio.get_running_loop()
             self._readers = Readers(loop)
@@ -106,7 +117,8 @@ class EventStream:
         if change is Change.REPORT or self._noter is None:
             return
         for noted in self._noter.note(change, node):
-            self._push(noted)
+            if self._prepared:
+                self._push(noted)
 
     def _push(self, event: Noted | Encoded) -> None:
         if len(self._waiting) >= MAX_WAITING:

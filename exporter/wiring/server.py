@@ -33,6 +33,9 @@ log = logging.getLogger("aurora.web")
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 """Longer than a heartbeat interval, so that a node's connection serves for the next one too."""
+SEND_BUFFER = 2**18
+"""Bytes that the kernel keeps for us, of each connection (it doubles them). With its own bound, 4 MiB, hundreds of
+readers that take nothing would fill what it has for TCP, and then nobody's requests arrive."""
 OTHER_FILES = 64
 """Files beside connections: the store, the bus, Alertmanagers, the log."""
 NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
@@ -94,7 +97,10 @@ def _listen_on(host: str, port: int) -> socket.socket:
                     raise
         host = "0.0.0.0"  # noqa: S104 - what `:9999` means
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::")
+    listening = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::")
+    # Whatever is accepted inherits it.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    return listening
 
 
 STOP_SECONDS = GRACE_SECONDS + 10

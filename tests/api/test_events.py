@@ -9,9 +9,11 @@ import pytest
 from exporter.api import eventlog, events, missed, readers, stream
 from exporter.api.app import create_app
 from exporter.client.events import parse_stream
-from exporter.domain.command import Register
+from exporter.domain.command import Depart, Register, SetLifecycle
 from exporter.domain.config import Limits
+from exporter.domain.lifecycle import Lifecycle, Phase
 from exporter.domain.registration import Registration
+from exporter.exposition import yielder
 from tests.support.asgi import Client
 
 
@@ -163,6 +165,38 @@ def test_a_forgotten_node_is_an_event(client, service, register):
     service.pass_time(700)
 
     assert run(client, reader.until_events(3))[-1].type == "node_forgotten"
+
+
+def test_the_first_reader_holds_nobody_up_and_what_happens_meanwhile_is_known(client, service, register, monkeypatch):
+    """How all nodes stand is looked up in steps; what changes between two of them is no event, but counts as before."""
+    names = [f"node-{number}" for number in range(5)]
+    for name in names:
+        register(name)
+    remembered = []
+    monkeypatch.setattr(yielder, "STRETCH_NS", -1)
+
+    async def first_reader():
+        starting = asyncio.create_task(Follower(client.app).start())
+        while service.events._noter is None or not service.events._noter._facts:  # noqa: ASYNC110 - of its first steps
+            await asyncio.sleep(0)
+        remembered.extend(service.events._noter._facts)
+        await service.submit(SetLifecycle("node-0", Lifecycle(Phase.DRAINING, until_ns=2**62)))
+        await service.submit(SetLifecycle("node-4", Lifecycle(Phase.DRAINING, until_ns=2**62)))
+        await service.submit(Depart("node-3"))
+        return await starting
+
+    reader = run(client, first_reader())
+    for name in ("node-0", "node-4"):
+        client.delete(f"/nodes/{name}/drain")
+    register("node-3")
+
+    found = run(client, reader.until_events(3))
+    assert len(remembered) < len(names)
+    assert [(each.type, each.data["node"]) for each in found] == [
+        ("node_lifecycle_changed", "node-0"),
+        ("node_lifecycle_changed", "node-4"),
+        ("node_registered", "node-3"),
+    ]
 
 
 def test_the_stream_is_what_browsers_expect(client):

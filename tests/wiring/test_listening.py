@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 
@@ -48,3 +49,18 @@ def test_without_a_host_both_families_are_served():
                 accepted, _ = listening.accept()
                 accepted.close()
                 assert caller.recv(1) == b""
+
+
+def test_a_peer_that_takes_nothing_fills_little_of_the_kernels_memory():
+    """Some of it is the peer's own: a buffer of the kernel that holds what arrived."""
+    with (
+        server.listen("127.0.0.1:0") as listening,
+        socket.create_connection(listening.getsockname(), timeout=30),
+        listening.accept()[0] as accepted,
+    ):
+        accepted.settimeout(0)
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while sent < 2**20:
+                sent += accepted.send(bytes(2**16))
+        assert 0 < sent < 2**20
