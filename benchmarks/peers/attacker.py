@@ -75,6 +75,7 @@ HTTP_KINDS: dict[str, tuple[Pieces, bool]] = {
     "idle": (_idle, True),
     "slow heads": (lambda: _drip(b"GET / HTTP/1.1\r\n", b"a"), True),
     "slow bodies": (lambda: _drip(HEAD + b"Content-Length: 9999\r\n\r\n", b"{"), True),
+    "slow large bodies": (lambda: _drip(HEAD + b"Content-Length: 900000\r\n\r\n", b"{"), True),
     "endless trailers": (_trailers, True),
     "one-byte chunks": (_chunks, True),
     "readers of /metrics that do not read": (lambda: _requests(_get("/metrics")), False),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -25,6 +23,7 @@ from exporter.api import (
     ui,
     why,
 )
+from exporter.api.bodies import LargeBodies
 from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, take_heartbeats
 from exporter.api.meshhealth import SharedMeshHealth
 from exporter.api.middleware import Middleware
@@ -32,13 +31,10 @@ from exporter.api.renderings import Renderings
 from exporter.api.service import Service
 from exporter.domain.lifecycle import Phase
 
-LARGE_BODIES = 64
-"""So many are received and parsed at the same time; the others wait, and lie in the sender's memory meanwhile."""
-
 
 def create_app(service: Service) -> ASGIApp:
     """The REST interface to this registry, as an ASGI application."""
-    bodies = asyncio.Semaphore(LARGE_BODIES)
+    bodies = LargeBodies()
     take_heartbeat = TakeHeartbeat(service, bodies)
     # Scrapes do not wait for those who list nodes, nor for those who choose samples or targets.
     listings, choices, scrapes = (Renderings(at_once, service.telemetry.refuse) for at_once in (1, 1, 2))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
+from exporter.api.bytebudget import ByteBudget, no_room
 from exporter.api.problems import Problem
 from exporter.api.responses import JSON
 from exporter.domain import strictjson
@@ -19,6 +21,8 @@ JSON_OR_LINES = (JSON, NDJSON)
 MAX_DIGITS = 18
 SMALL = 16_384
 """Bytes that are parsed in less than a millisecond, whatever they are."""
+MAX_BYTES = 2**25
+"""Of all large bodies that are received or used at the same time."""
 PLAIN = frozenset({b"", b"identity"})
 """Values of Content-Encoding that change nothing."""
 _PLAIN_JSON = JSON.encode()
@@ -99,6 +103,36 @@ def too_large(limit: int) -> Problem:
 def _wrong_type(content_type: str, media_types: tuple[str, ...]) -> Problem:
     detail = f"expected a body of Content-Type {' or '.join(media_types)}, got {content_type[:80]!r}"
     return Problem(415, detail, headers={"Accept": ", ".join(media_types)})
+
+
+class LargeBodies:
+    """All large bodies: they wait for nobody's rest, and all together take no more than so much memory."""
+
+    def __init__(self) -> None:
+        self._budget = ByteBudget(MAX_BYTES)
+
+    @contextmanager
+    def counted(self, receive: Receive) -> Iterator[Receive]:
+        """A `receive` whose bytes count until it is left, when nobody uses them any more.
+
+        It raises Problem (503) where there is no room for them.
+        """
+        kept = 0
+
+        async def receive_counted() -> Message:
+            nonlocal kept
+            message = await receive()
+            more = len(message.get("body", b""))
+            if not self._budget.admits(kept, more):
+                raise no_room()
+            self._budget.change(kept, kept + more)
+            kept += more
+            return message
+
+        try:
+            yield receive_counted
+        finally:
+            self._budget.change(kept, 0)
 
 
 async def read_unused_body(receive: Receive) -> None:

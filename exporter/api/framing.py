@@ -14,6 +14,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from exporter.api.bytebudget import no_room
 from exporter.api.events import ABORT, EVENTS
 from exporter.api.heads import (
     MAX_ESCAPES,
@@ -253,7 +254,7 @@ class FramedProtocol(HttpToolsProtocol):
     def no_room(self) -> None:
         """Too much of all connections waits to be parsed."""
         self.refused("busy")
-        self.refuse(Problem(503, "too much arrives at once: send it again soon", kind="busy", headers=RETRY))
+        self.refuse(no_room())
         self._inflow.drop()
 
     def refuse(self, problem: Problem) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from exporter.api.bodies import JSON_ONLY, NDJSON, check_body, is_large, media_type, read_body
+from exporter.api.bodies import JSON_ONLY, NDJSON, LargeBodies, check_body, is_large, media_type, read_body
 from exporter.api.problems import Problem
 from exporter.api.responses import Handler, ResponseSender, document_response, encode
 from exporter.api.service import Service
@@ -52,8 +51,7 @@ def node_in(path: str) -> str:
 class TakeHeartbeat:
     """`POST /nodes/{name}/heartbeat` as a plain ASGI application: it is called more often than all else together."""
 
-    def __init__(self, service: Service, bodies: asyncio.Semaphore) -> None:
-        """`bodies`: for each large one that is received and parsed."""
+    def __init__(self, service: Service, bodies: LargeBodies) -> None:
         self._service = service
         self._bodies = bodies
 
@@ -70,8 +68,8 @@ class TakeHeartbeat:
         if too_large is not None and b"expect" in headers:
             answer.headers.append((b"connection", b"close"))
         if is_large(headers):
-            async with self._bodies:
-                node = await self._record(name, receive, too_large)
+            with self._bodies.counted(receive) as counted:
+                node = await self._record(name, counted, too_large)
         else:
             node = await self._record(name, receive, too_large)
         if node.ignored:

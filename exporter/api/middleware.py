@@ -20,6 +20,7 @@ from exporter.api.bodies import (
     JSON_ONLY,
     JSON_OR_LINES,
     Disconnected,
+    LargeBodies,
     check_body,
     has_body,
     is_large,
@@ -57,9 +58,8 @@ class Middleware:
     """The application as the server calls it. Heartbeats go straight to their handler, all else by the router."""
 
     def __init__(
-        self, service: Service, routes: list[Route], take_heartbeat: TakeHeartbeat, bodies: asyncio.Semaphore
+        self, service: Service, routes: list[Route], take_heartbeat: TakeHeartbeat, bodies: LargeBodies
     ) -> None:
-        """`bodies`: for each large one that is received and parsed."""
         self._service = service
         self._router = Router(routes, redirect_slashes=False)
         self._take_heartbeat = take_heartbeat
@@ -197,8 +197,8 @@ class Middleware:
         else:
             types = JSON_OR_LINES if scope["path"] == HEARTBEATS else JSON_ONLY
             check_body(headers, config.limits.max_body, types)
-            async with self._bodies if is_large(headers) else nullcontext():
-                await self._router(scope, receive, answer)
+            with self._bodies.counted(receive) if is_large(headers) else nullcontext(receive) as counted:
+                await self._router(scope, counted, answer)
 
     async def _fail(
         self, error: Exception, scope: Scope, headers: Mapping[bytes, bytes], answer: ResponseSender

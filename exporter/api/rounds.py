@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
 
+from exporter.api.bytebudget import ByteBudget
 from exporter.exposition.yielder import Turns
 
 ROUND_SECONDS = 0.001
@@ -26,8 +27,7 @@ SLICE = 16_384
 HEADS = 1_024
 """Bytes that are parsed at once where no body is awaited: they may hold so many requests, and each is kept."""
 MAX_UNPARSED = 2**26
-"""Bytes that wait to be parsed, of all connections together, and above that an even share of each that wants no more:
-half of it is kept for callers that are trusted. uvloop reads up to 256 KiB of each at once."""
+"""Bytes that wait to be parsed, of all connections together; uvloop reads up to 256 KiB of each at once."""
 SMALL = 4_096
 """A heartbeat of so many bytes is parsed at once."""
 BEGUN = 4
@@ -61,8 +61,7 @@ class Rounds:
         self._numbers = count()
         # What has a body takes up room while it waits.
         self._begun = {work: Turns(BEGUN, 1 if work is Work.READ else BEGUN) for work in Work}
-        self.unparsed = self.keeping = 0
-        """Bytes that wait, and of how many connections."""
+        self.unparsed = ByteBudget(MAX_UNPARSED)
         self._scheduled = False
 
     @classmethod
@@ -73,14 +72,6 @@ class Rounds:
     def has_room(self) -> bool:
         """Whether something may be parsed now."""
         return self._left > 0 and not self._waiting
-
-    def admits(self, kept: int, more: int, *, trusted: bool) -> bool:
-        """Whether `more` bytes of a connection, which has `kept` some already, may wait too.
-
-        Where no room is left, those may that want no more than an even share.
-        """
-        most = MAX_UNPARSED if trusted else MAX_UNPARSED // 2
-        return self.unparsed + more <= most or kept + more <= most // (self.keeping + 1)
 
     def spend(self, parse: Callable[[bytes], None], data: bytes) -> float:
         """Parse it now; the time, which is returned in seconds, counts for this round."""
@@ -183,7 +174,7 @@ class Inflow(FlowControl):
             and self._rounds.has_room()
         ):
             self._parse(data)
-        elif self._rounds.admits(len(self.unparsed), len(data), trusted=self._connection.trusted):
+        elif self._rounds.unparsed.admits(len(self.unparsed), len(data), trusted=self._connection.trusted):
             if not self.unparsed:
                 self._transport.pause_reading()
             self._keep(self.unparsed + data)
@@ -231,8 +222,7 @@ class Inflow(FlowControl):
         return SLICE if self._connection.in_body() else HEADS
 
     def _keep(self, data: bytes) -> None:
-        self._rounds.unparsed += len(data) - len(self.unparsed)
-        self._rounds.keeping += bool(data) - bool(self.unparsed)
+        self._rounds.unparsed.change(len(self.unparsed), len(data))
         self.unparsed = data
 
     def _read_on(self) -> None:

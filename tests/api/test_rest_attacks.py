@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
@@ -10,6 +11,7 @@ import threading
 import pytest
 import requests
 
+from exporter.api import bodies
 from exporter.api import renderings as renderings_module
 from exporter.api.app import create_app
 from exporter.api.connections import source_of
@@ -21,6 +23,7 @@ from exporter.api.renderings import Body, Renderings
 from exporter.domain.clock import SECOND
 from exporter.domain.config import Limits
 from tests.support.clock import ManualClock
+from tests.support.server_process import until
 
 FRIEND, STRANGER = "127.0.0.1", "127.0.0.2"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
@@ -196,6 +199,53 @@ def test_what_is_no_http_1_is_refused_in_our_words(port, refused, request_line, 
         assert rest_of(connection).startswith(b"HTTP/1.1 400 ")
     assert refused == ["malformed"]
     assert caplog.records == []
+
+
+@contextlib.contextmanager
+def unfinished(port, number, begun):
+    """So many connections that announce a large body and send the beginning of it."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(number):
+            connection = stack.enter_context(connect(port))
+            connection.sendall(HEAD + b"Content-Length: 900000\r\n\r\n" + begun)
+        yield
+
+
+def test_large_bodies_that_do_not_end_keep_no_other_waiting(port, register):
+    """Neither a heartbeat, however large or of however many nodes, nor a registration."""
+    register("n1")
+    url, large = f"http://127.0.0.1:{port}", b" " * 20_000
+    json_type = {"Content-Type": "application/json"}
+    with unfinished(port, 200, b"{"):
+        for path, body, status in (
+            ("/nodes/n1/heartbeat", b"{}", 204),
+            ("/heartbeats", b'[{"node": "n1"}]', 200),
+            ("/nodes/register", b'{"name": "n2"}', 201),
+        ):
+            assert requests.post(url + path, body + large, headers=json_type, timeout=30).status_code == status
+        chunked = requests.post(f"{url}/nodes/n1/heartbeat", iter([b"{}"]), headers=json_type, timeout=30)
+    assert chunked.status_code == 204
+
+
+def test_all_large_bodies_together_have_a_bound(service, serve, register, monkeypatch):
+    """Above it one is refused, unless it wants no more than an even share; its node lives all the same."""
+    monkeypatch.setattr(bodies, "MAX_BYTES", 2**20)
+    port = serve(create_app(service))
+    register("n1")
+
+    def send(path, size):
+        url, headers = f"http://127.0.0.1:{port}{path}", {"Content-Type": "application/json"}
+        return requests.post(url, b"[" + b" " * size + b"]", headers=headers, timeout=30)
+
+    with unfinished(port, 1, b" " * 800_000):
+        until(lambda: send("/heartbeats", 600_000).status_code, 503)
+        refusal = send("/heartbeats", 600_000)
+        beat = send("/nodes/n1/heartbeat", 600_000)
+        small = send("/heartbeats", 300_000)
+    assert (refusal.json()["type"], refusal.headers["Retry-After"]) == ("urn:aurora:problem:busy", "2")
+    assert (beat.status_code, beat.json()["ignored"][0]["message"]) == (200, refusal.json()["detail"])
+    assert small.json() == {"accepted": 0, "rejected": []}
+    until(lambda: send("/heartbeats", 600_000).status_code, 200)
 
 
 def test_a_reader_that_does_not_read_is_cut_off(serve, refused):
