@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 from exporter.api.bytebudget import ByteBudget
 from exporter.exposition.yielder import Turns
 
-ROUND_SECONDS = 0.001
+ROUND_SECONDS = 0.0005
 """A round parses for at most this time and one slice more; heartbeats do not count."""
 SLICE = 16_384
 """Bytes of a body that are parsed at once; of chunks of one byte each that takes a millisecond."""
@@ -59,8 +59,7 @@ class Rounds:
         self._left = ROUND_SECONDS
         self._waiting: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
-        # What has a body takes up room while it waits.
-        self._begun = {work: Turns(BEGUN, 1 if work is Work.READ else BEGUN) for work in Work}
+        self._begun = {work: Turns(BEGUN) for work in Work}
         self.unparsed = ByteBudget(MAX_UNPARSED)
         self._scheduled = False
 

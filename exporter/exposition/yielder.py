@@ -9,9 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-STRETCH_NS = 1_000_000
+STRETCH_NS = 500_000
 STRETCHES = 2
-LONG_ROUND_SECONDS = 0.002
+LONG_ROUND_SECONDS = 0.001
 """Of all work between two looks at the sockets: after a longer round, fewer pass."""
 Value = TypeVar("Value")
 
@@ -20,11 +20,11 @@ class Turns:
     """At most `per_round` pass between two looks of the event loop at its sockets; the others wait, first come first.
 
     So whatever does not wait here, such as a heartbeat, waits for no more than one round of what does. Fewer pass, down
-    to `least`, while rounds take long: where the machine is slow or busy, or what passes is dear.
+    to one, while rounds take long: where the machine is slow or busy, or what passes is dear.
     """
 
-    def __init__(self, per_round: int, least: int = 1) -> None:
-        self._least, self._most = least, per_round
+    def __init__(self, per_round: int) -> None:
+        self._most = per_round
         self._per_round = self._left = per_round
         self._began = 0.0
         """When the round did."""
@@ -63,7 +63,7 @@ class Turns:
     def _next_round(self) -> None:
         before, self._began = self._began, time.perf_counter()
         is_long = self._began - before > LONG_ROUND_SECONDS
-        self._per_round = max(self._least, self._per_round // 2) if is_long else min(self._most, self._per_round + 1)
+        self._per_round = max(1, self._per_round // 2) if is_long else min(self._most, self._per_round + 1)
         self._left = self._per_round
         while self._waiting and self._left:
             self._left -= self._waiting.popleft()() is not False
@@ -86,7 +86,7 @@ _stretches = Turns(STRETCHES)
 
 
 class Yielder:
-    """Lets others have the event loop whenever a millisecond has been spent since they last had it."""
+    """Lets others have the event loop whenever half a millisecond has been spent since they last had it."""
 
     def __init__(self) -> None:
         self._since_ns = time.perf_counter_ns()

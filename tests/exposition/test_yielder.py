@@ -14,10 +14,10 @@ MOST = 4
 class Passing:
     """Calls that are counted; each round takes as long as the test says."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, least: int = 1) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._now, self._passed = 0.0, 0
         monkeypatch.setattr("exporter.exposition.yielder.time.perf_counter", lambda: self._now)
-        self._turns = Turns(MOST, least)
+        self._turns = Turns(MOST)
         assert self.ask(100) == MOST
 
     def ask(self, calls: int) -> int:
@@ -54,13 +54,6 @@ def test_fewer_pass_after_long_rounds_and_more_again_after_short_ones(monkeypatc
     async def test() -> None:
         long, short = 2 * LONG_ROUND_SECONDS, 0.0
         assert await Passing(monkeypatch).rounds(long, long, long, short, short, short, short) == [2, 1, 1, 2, 3, 4, 4]
-
-    asyncio.run(test())
-
-
-def test_no_fewer_pass_than_the_least(monkeypatch):
-    async def test() -> None:
-        assert await Passing(monkeypatch, least=3).rounds(*[2 * LONG_ROUND_SECONDS] * 3) == [3, 3, 3]
 
     asyncio.run(test())
 
