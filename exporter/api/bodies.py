@@ -28,9 +28,6 @@ PLAIN = frozenset({b"", b"identity"})
 _PLAIN_JSON = JSON.encode()
 
 
-_large = Turns(1)
-
-
 class Disconnected(Exception):
     """The caller went away before its request was whole: there is nobody to answer."""
 
@@ -106,20 +103,24 @@ def _wrong_type(content_type: str, media_types: tuple[str, ...]) -> Problem:
 
 
 class LargeBodies:
-    """All large bodies: they wait for nobody's rest, and all together take no more than so much memory."""
+    """All large bodies: what comes of them is taken in turns, and all together have no more than so much memory.
+
+    None waits for another one's rest. Those with heartbeats wait for each other alone.
+    """
 
     def __init__(self) -> None:
         self._budget = ByteBudget(MAX_BYTES)
+        self._turns, self._heartbeats = Turns(1), Turns(1)
 
     @contextmanager
-    def counted(self, receive: Receive) -> Iterator[Receive]:
-        """A `receive` whose bytes count until it is left, when nobody uses them any more.
+    def taken(self, receive: Receive, *, heartbeats: bool) -> Iterator[Receive]:
+        """A `receive` for a large body, whose bytes count until it is left, when nobody uses them any more.
 
         It raises Problem (503) where there is no room for them.
         """
-        kept = 0
+        turns, kept = self._heartbeats if heartbeats else self._turns, 0
 
-        async def receive_counted() -> Message:
+        async def receive_in_turn() -> Message:
             nonlocal kept
             message = await receive()
             more = len(message.get("body", b""))
@@ -127,10 +128,11 @@ class LargeBodies:
                 raise no_room()
             self._budget.change(kept, kept + more)
             kept += more
+            await turns.wait()
             return message
 
         try:
-            yield receive_counted
+            yield receive_in_turn
         finally:
             self._budget.change(kept, 0)
 
@@ -143,11 +145,8 @@ async def read_unused_body(receive: Receive) -> None:
         raise Problem(413, f"expected no body, or one of at most {SMALL} bytes: nothing of it is used") from None
 
 
-async def read_body(receive: Receive, limit: int, turns: Turns = _large) -> bytes:
-    """The whole body, empty where there is none. Raises Problem (413) above the limit, and Disconnected.
-
-    A large one is returned when it is its turn, among others, to be parsed: so that many do not stall everybody else.
-    """
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The whole body, empty where there is none. Raises Problem (413) above the limit, and Disconnected."""
     parts, size = [], 0
     while True:
         message = await receive()
@@ -160,8 +159,6 @@ async def read_body(receive: Receive, limit: int, turns: Turns = _large) -> byte
         parts.append(part)
         if not message.get("more_body", False):
             break
-    if size > SMALL:
-        await turns.wait()
     return b"".join(parts)
 
 

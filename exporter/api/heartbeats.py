@@ -22,7 +22,7 @@ from exporter.domain.node import Node
 from exporter.domain.parsing import heartbeat_of, parse_heartbeat, without_body
 from exporter.domain.status import Transport
 from exporter.domain.text import shown
-from exporter.exposition.yielder import Turns, Yielder
+from exporter.exposition.yielder import Yielder
 
 PREFIX, SUFFIX = "/nodes/", "/heartbeat"
 HEARTBEAT, HEARTBEATS = "/nodes/{name}/heartbeat", "/heartbeats"
@@ -35,8 +35,6 @@ STEP = 20
 """Heartbeats between two looks at the time."""
 END: Message = {"type": "http.response.body"}
 
-_together = Turns(1)
-"""Large bodies with the heartbeats of many nodes wait for each other alone, not for other large bodies."""
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -68,8 +66,8 @@ class TakeHeartbeat:
         if too_large is not None and b"expect" in headers:
             answer.headers.append((b"connection", b"close"))
         if is_large(headers):
-            with self._bodies.counted(receive) as counted:
-                node = await self._record(name, counted, too_large)
+            with self._bodies.taken(receive, heartbeats=True) as taken:
+                node = await self._record(name, taken, too_large)
         else:
             node = await self._record(name, receive, too_large)
         if node.ignored:
@@ -111,7 +109,7 @@ def take_heartbeats(service: Service) -> Handler:
     """Many heartbeats: each is taken in or rejected by itself, with its position (from 0) and what is wrong with it."""
 
     async def handle(request: Request) -> Response:
-        body = await read_body(request.receive, service.config.limits.max_body, _together)
+        body = await read_body(request.receive, service.config.limits.max_body)
         items = _lines(body) if media_type(request.headers.get("content-type")) == NDJSON else _array(body)
         if len(items) > MAX_TOGETHER:
             raise _too_many(len(items))

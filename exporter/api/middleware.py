@@ -195,10 +195,11 @@ class Middleware:
                 await read_unused_body(receive)
             await self._router(scope, receive, answer)
         else:
-            types = JSON_OR_LINES if scope["path"] == HEARTBEATS else JSON_ONLY
-            check_body(headers, config.limits.max_body, types)
-            with self._bodies.counted(receive) if is_large(headers) else nullcontext(receive) as counted:
-                await self._router(scope, counted, answer)
+            heartbeats = scope["path"] == HEARTBEATS
+            check_body(headers, config.limits.max_body, JSON_OR_LINES if heartbeats else JSON_ONLY)
+            large = is_large(headers)
+            with self._bodies.taken(receive, heartbeats=heartbeats) if large else nullcontext(receive) as taken:
+                await self._router(scope, taken, answer)
 
     async def _fail(
         self, error: Exception, scope: Scope, headers: Mapping[bytes, bytes], answer: ResponseSender
