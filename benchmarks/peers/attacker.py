@@ -92,7 +92,7 @@ HTTP_KINDS: dict[str, tuple[Pieces, bool]] = {
     "readers of a target of 1,024 escapes": (lambda: _requests(_get("/nodes/" + "%61" * 1_024)), True),
     "readers of /stats": (lambda: _requests(_get("/stats")), True),
     "readers of /sd/prometheus": (lambda: _requests(_get("/sd/prometheus?port=9100")), True),
-    "readers of /audit": (lambda: _requests(_get("/audit")), True),
+    "readers of /audit, all of it": (lambda: _requests(_get("/audit?limit=10000")), True),
     "readers of /openapi.json": (lambda: _requests(_get("/openapi.json")), True),
     "readers of the agent": (lambda: _requests(_get("/agent/aurora-agent.pyz")), True),
     "readers of transitions": (lambda: _requests(_get("/transitions")), True),

@@ -66,7 +66,7 @@ def create_app(service: Service) -> ASGIApp:
                 Route(f"/nodes/{{name}}/{path}", lifecycle.put_back(service, phase), methods=["DELETE"]),
             )
         ),
-        Route("/audit", auditing.list_entries(service)),
+        Route("/audit", auditing.list_entries(service, listings)),
         Route("/transitions", transitions.list_recent(service, listings)),
         Route(events.EVENTS, events.follow(service)),
         Route("/topology", overview.show_topology(service, listings)),

@@ -17,7 +17,7 @@ from exporter.api.access import OPEN
 from exporter.api.bodies import NDJSON
 from exporter.api.heartbeats import HEARTBEATS
 from exporter.api.operations import METRICS, NAME_PATTERN, OPERATIONS, Operation
-from exporter.api.responses import JSON, Handler, document_response
+from exporter.api.responses import JSON, Handler, encode, json_response
 from exporter.domain.registration import Capabilities, Metadata, RegistrationBody
 
 PATH = "/openapi.json"
@@ -51,12 +51,12 @@ PROBLEM = {
 
 def show_schema(routes: Sequence[Route], telemetry_path: str) -> Handler:
     """The document; it is made when it is first asked for."""
-    made: list[dict[str, Any]] = []
+    made = b""
 
     async def handle(_: Request) -> Response:
-        if not made:
-            made.append(document(routes, telemetry_path))
-        return document_response(made[0])
+        nonlocal made
+        made = made or encode(document(routes, telemetry_path))
+        return json_response(made)
 
     return handle
 

@@ -64,7 +64,8 @@ class AuditLog:
         self._entries: OrderedDict[int, tuple[int, Entry]] = OrderedDict()
         """By number, in order."""
         self._of_node: dict[str, deque[int]] = {}
-        self._number = 0
+        self.number = 0
+        """Of the latest entry."""
         self._refused: OrderedDict[tuple[str, ...], int] = OrderedDict()
 
     def record(self, action: str, actor: Actor, node: str = "", detail: str = "") -> None:
@@ -105,10 +106,10 @@ class AuditLog:
         return list(islice(matching, limit))
 
     def _keep(self, at_ns: int, entry: Entry) -> None:
-        self._number += 1
-        self._entries[self._number] = at_ns, entry
+        self.number += 1
+        self._entries[self.number] = at_ns, entry
         numbers = self._of_node.setdefault(entry.get("node", ""), deque())
-        numbers.append(self._number)
+        numbers.append(self.number)
         if len(numbers) > MAX_OF_ONE:
             del self._entries[numbers.popleft()]
         elif len(self._entries) > MAX_ENTRIES:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from exporter.auth import audit
 from exporter.auth.audit import Actor, AuditLog, Entry
 from tests.support.clock import ManualClock
@@ -42,6 +44,29 @@ def test_every_change_is_recorded_newest_first(client, register, service):
     assert reported(client, node="w") == []
     service.pass_time(60)
     assert reported(client, since="30s") == []
+
+
+def test_readers_of_all_of_it_share_one_answer(client, service, monkeypatch):
+    """Of thousands of entries, that is megabytes; who asks after another change sees it."""
+    for number in range(1_000):
+        service.audit.record("update", Actor(), f"node-{number}")
+    looks = []
+    latest = service.audit.latest
+
+    def look(*asked):
+        looks.append(asked)
+        return latest(*asked)
+
+    monkeypatch.setattr(service.audit, "latest", look)
+
+    async def read_together():
+        return await asyncio.gather(*(client.request("GET", "/audit?limit=10000") for _ in range(20)))
+
+    answers = client.runner.run(read_together())
+    assert len(looks) == 1
+    assert {len(answer.json()["entries"]) for answer in answers} == {1_000}
+    service.audit.record("update", Actor(), "another")
+    assert client.get("/audit?limit=10000").json()["entries"][0]["node"] == "another"
 
 
 def test_an_entry_says_who_and_by_which_request(client, service, caplog):
