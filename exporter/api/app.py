@@ -28,6 +28,7 @@ from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, take_h
 from exporter.api.meshhealth import SharedMeshHealth
 from exporter.api.middleware import Middleware
 from exporter.api.renderings import Renderings
+from exporter.api.responses import Endpoint, Handler
 from exporter.api.service import Service
 from exporter.domain.lifecycle import Phase
 
@@ -41,44 +42,48 @@ def create_app(service: Service) -> ASGIApp:
     mesh_health = SharedMeshHealth(service)
     files = ui.PageFiles()
     routes = [
-        Route("/", ui.page(files)),
-        Route("/ui/session", ui.session(service)),
-        Route("/ui/nodes/{name}", ui.node_page(files, service)),
-        Route("/ui/{file}", ui.asset(files)),
-        Route("/mesh", badges.show_mesh(mesh_health)),
-        Route("/alerts", alerts.show_alerts(service)),
-        Route("/badge/mesh.svg", badges.mesh_badge(service, mesh_health)),
-        Route("/badge/{name}.svg", badges.node_badge(service)),
-        Route("/nodes/register", registration.register(service), methods=["POST"]),
+        _route("/", ui.page(files)),
+        _route("/ui/session", ui.session(service)),
+        _route("/ui/nodes/{name}", ui.node_page(files, service)),
+        _route("/ui/{file}", ui.asset(files)),
+        _route("/mesh", badges.show_mesh(mesh_health)),
+        _route("/alerts", alerts.show_alerts(service)),
+        _route("/badge/mesh.svg", badges.mesh_badge(service, mesh_health)),
+        _route("/badge/{name}.svg", badges.node_badge(service)),
+        _route("/nodes/register", registration.register(service), method="POST"),
         Route(HEARTBEAT, take_heartbeat, methods=["POST"]),
-        Route(HEARTBEATS, take_heartbeats(service), methods=["POST"]),
-        Route("/nodes", nodes.list_nodes(service, listings)),
-        Route("/nodes/{name}", nodes.show_node(service)),
-        Route("/nodes/{name}", registration.depart(service), methods=["DELETE"]),
-        Route("/nodes/{name}/accept", registration.accept(service), methods=["POST"]),
-        Route("/nodes/{name}/transitions", nodes.list_transitions(service)),
-        Route("/nodes/{name}/why", why.explain(service)),
+        _route(HEARTBEATS, take_heartbeats(service), method="POST"),
+        _route("/nodes", nodes.list_nodes(service, listings)),
+        _route("/nodes/{name}", nodes.show_node(service)),
+        _route("/nodes/{name}", registration.depart(service), method="DELETE"),
+        _route("/nodes/{name}/accept", registration.accept(service), method="POST"),
+        _route("/nodes/{name}/transitions", nodes.list_transitions(service)),
+        _route("/nodes/{name}/why", why.explain(service)),
         *(
             route
             for path, phase in (("maintenance", Phase.MAINTENANCE), ("drain", Phase.DRAINING))
             for route in (
-                Route(f"/nodes/{{name}}/{path}", lifecycle.take_out(service, phase), methods=["PUT"]),
-                Route(f"/nodes/{{name}}/{path}", lifecycle.put_back(service, phase), methods=["DELETE"]),
+                _route(f"/nodes/{{name}}/{path}", lifecycle.take_out(service, phase), method="PUT"),
+                _route(f"/nodes/{{name}}/{path}", lifecycle.put_back(service, phase), method="DELETE"),
             )
         ),
-        Route("/audit", auditing.list_entries(service, listings)),
-        Route("/transitions", transitions.list_recent(service, listings)),
-        Route(events.EVENTS, events.follow(service)),
-        Route("/topology", overview.show_topology(service, listings)),
-        Route("/stats", overview.show_stats(service)),
-        Route("/sd/prometheus", discovery.prometheus_targets(service, choices)),
-        Route(service.config.web.telemetry_path, metrics.scrape(service, scrapes, choices)),
-        Route(join.JOIN, join.show_script),
-        Route(join.AGENT, join.serve_agent()),
-        Route("/health", health.show_health(service)),
-        Route("/-/healthy", health.is_healthy(service)),
-        Route("/-/ready", health.is_ready(service)),
-        Route("/-/reload", health.reload(service), methods=["POST"]),
+        _route("/audit", auditing.list_entries(service, listings)),
+        _route("/transitions", transitions.list_recent(service, listings)),
+        _route(events.EVENTS, events.follow(service)),
+        _route("/topology", overview.show_topology(service, listings)),
+        _route("/stats", overview.show_stats(service)),
+        _route("/sd/prometheus", discovery.prometheus_targets(service, choices)),
+        _route(service.config.web.telemetry_path, metrics.scrape(service, scrapes, choices)),
+        _route(join.JOIN, join.show_script),
+        _route(join.AGENT, join.serve_agent()),
+        _route("/health", health.show_health(service)),
+        _route("/-/healthy", health.is_healthy(service)),
+        _route("/-/ready", health.is_ready(service)),
+        _route("/-/reload", health.reload(service), method="POST"),
     ]
-    routes.append(Route(openapi.PATH, openapi.show_schema(routes, service.config.web.telemetry_path)))
+    routes.append(_route(openapi.PATH, openapi.show_schema(routes, service.config.web.telemetry_path)))
     return Middleware(service, routes, take_heartbeat, bodies)
+
+
+def _route(path: str, handler: Handler, method: str = "GET") -> Route:
+    return Route(path, Endpoint(handler), methods=[method])
