@@ -14,7 +14,7 @@ from exporter.exposition.yielder import Turns, resolve
 TOO_LATE = "the store did not answer in time"
 ANSWER_WITHIN = 1.8
 """Seconds after which a command that the store did not take is given up: every answer comes within two."""
-MAX_COMMANDS = 1000
+MAX_COMMANDS = 200
 """Commands that become durable together."""
 AT_ONCE = 4
 """So many callers are answered between two looks of the event loop at its sockets."""

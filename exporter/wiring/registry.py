@@ -23,7 +23,7 @@ from exporter.domain.clock import SECOND
 from exporter.domain.command import Command
 from exporter.domain.config import Config
 from exporter.domain.durable import Recent
-from exporter.domain.errors import Invalid
+from exporter.domain.errors import Invalid, StillLoading
 from exporter.domain.eventnames import REGISTER_REQUESTED
 from exporter.domain.node import Node
 from exporter.domain.reception import Source
@@ -116,14 +116,8 @@ class Registry:
     @property
     def exposition(self) -> Exposition:
         """The node map as Prometheus reads it; raises StillLoading as the map does."""
-        if self._exposition is None:
-            settings = self._config
-            self._exposition = Exposition(
-                self.node_map,
-                disabled_families=settings.metrics.disabled_families,
-                rules=settings.topology.rules,
-                max_edges=settings.topology.max_edges,
-            )
+        if self._exposition is None or not self._store_writer.loaded:
+            raise StillLoading
         return self._exposition
 
     @property
@@ -272,6 +266,13 @@ class Registry:
             by=secrets.token_hex(4) if self._store.shared else "",
         )
         self.telemetry.watch(node_map)
+        # It learns of the nodes one by one, as they are loaded: the first scrape of a large mesh stalls nobody.
+        self._exposition = Exposition(
+            node_map,
+            disabled_families=self._config.metrics.disabled_families,
+            rules=self._config.topology.rules,
+            max_edges=self._config.topology.max_edges,
+        )
         return node_map
 
     def _bus(self, config: Config) -> tuple[BusListener | None, BusPublisher | None]:

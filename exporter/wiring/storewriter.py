@@ -15,6 +15,7 @@ from exporter.domain.node import Node, Tombstone
 from exporter.domain.reception import Source
 from exporter.domain.recordchecks import RecordFault
 from exporter.domain.transition import Transition
+from exporter.exposition.yielder import Yielder
 from exporter.nodemap import merging
 from exporter.nodemap.nodemap import NodeMap
 from exporter.nodemap.planning import PlannedWrite
@@ -247,11 +248,13 @@ class StoreWriter:
             for _, done in taken:
                 refuse(done, error)
             raise
+        yielder = Yielder()
         for command, done in taken:
             try:
                 planned.append((self.node_map.plan(command, ahead), done))
             except AuroraError as error:
                 refuse(done, error)
+            await yielder.maybe_yield()
         if not planned:
             return
         results = [plan.result for plan, _ in planned]
@@ -271,6 +274,7 @@ class StoreWriter:
             if plan.result.name not in saved.standing:
                 self._unreadable.discard(plan.result.name)
                 self._apply(plan, done)
+            await yielder.maybe_yield()
         self._give_way(saved)
         self._commands.put_back([(plan.command, done) for plan, done in planned if plan.result.name in saved.standing])
 
