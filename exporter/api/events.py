@@ -16,7 +16,7 @@ from exporter.api.missed import Missed, NotKept
 from exporter.api.queries import FILTERS, Test, parse_query
 from exporter.api.rates import NEW_NODE
 from exporter.api.readers import Reader
-from exporter.api.responses import Handler, encode
+from exporter.api.responses import Handler, encode, head_response
 from exporter.api.service import Service
 from exporter.api.stream import BATCH, EventStream
 from exporter.domain.errors import AuroraError
@@ -48,7 +48,7 @@ def follow(service: Service) -> Handler:
         query = parse_query(request.scope["query_string"], FILTERS)
         tests = tuple(query.values())
         if request.method == "HEAD":
-            return Response(headers=HEADERS, media_type=MEDIA_TYPE)
+            return head_response(HEADERS, MEDIA_TYPE)
         stream = service.events
         limit = service.config.limits.max_event_streams
         if NEW_NODE in request.scope:

@@ -168,7 +168,7 @@ class FramedProtocol(HttpToolsProtocol):
         self._trailers = self._chunks = self._body_bytes = 0
         self._upgrading = self.parser.should_upgrade()
         if self.url[:1] != b"/":
-            take_host_of_target(self.url, self.headers)
+            self.url = take_host_of_target(self.url, self.headers)
         if len(self.headers) > MAX_HEADERS or (self._overhead > SURELY and size_of(self.url, self.headers) > MAX_HEAD):
             self._too_large_a_head()
         elif self.no_place is not None:

@@ -67,11 +67,15 @@ def fault_of_coding(value: bytes) -> Problem | None:
     return Problem(415, "expected Transfer-Encoding chunked and no other: send the body as it is")
 
 
-def take_host_of_target(target: bytes, headers: Headers) -> None:
-    """The host that a target names (`GET http://host/path`) outweighs the header. Source: RFC 9112 3.2.2."""
-    authority = target.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0]
-    if authority:
-        headers[:] = [(b"host", authority), *(each for each in headers if each[0] != b"host")]
+def take_host_of_target(target: bytes, headers: Headers) -> bytes:
+    """The target without its host, which outweighs the header: `GET http://host/path`. Source: RFC 9112 3.2.2."""
+    rest = target.partition(b"://")[2]
+    authority = rest.partition(b"/")[0].partition(b"?")[0]
+    if not authority:
+        return target
+    headers[:] = [(b"host", authority), *(each for each in headers if each[0] != b"host")]
+    path = rest.removeprefix(authority)
+    return path if path[:1] == b"/" else b"/" + path
 
 
 def without_upgrade(method: bytes, target: bytes, version: str, headers: Headers) -> bytes:

@@ -188,7 +188,7 @@ class Middleware:
         method = scope["method"]
         scope["app"] = self
         if method == "OPTIONS":
-            await Response(status_code=204)(scope, receive, answer)
+            await Response(status_code=204, headers={"Allow": self._allowed(scope["path"])})(scope, receive, answer)
         elif method in _READS:
             if has_body(headers):
                 # Nothing uses it, but the request is not whole before: what surrounds a body has its limits too.
@@ -213,14 +213,14 @@ class Middleware:
         if isinstance(error, HTTPException) and error.status_code == NOT_FOUND:
             problem = Problem(NOT_FOUND, f"nothing answers at this path; there are {self._paths}")
         if isinstance(error, HTTPException) and error.status_code == METHOD_NOT_ALLOWED:
-            allowed = ", ".join(sorted(self._allowed(scope["path"])))
+            allowed = self._allowed(scope["path"])
             problem = Problem(METHOD_NOT_ALLOWED, f"expected one of {allowed} at this path", headers={"Allow": allowed})
         await answer.problem(problem, close=b"expect" in headers)
 
-    def _allowed(self, path: str) -> set[str]:
+    def _allowed(self, path: str) -> str:
         """The methods of all routes that the path fits: it may be a word of ours, and a node's name as well."""
         fitting = (route for route in self._routes if route.path_regex.match(path))
-        return {"OPTIONS"}.union(*(route.methods or () for route in fitting))
+        return ", ".join(sorted({"OPTIONS"}.union(*(route.methods or () for route in fitting))))
 
     def _template(self, scope: Scope) -> str:
         return self._templates[scope["endpoint"]] if "endpoint" in scope else UNMATCHED

@@ -12,7 +12,7 @@ from exporter.api.documents import Renderer, timestamp
 from exporter.api.listing import Roster, parse_listing, place_of, render
 from exporter.api.queries import integer, parse_query
 from exporter.api.renderings import Renderings, SharedResponse, collect
-from exporter.api.responses import JSON, Handler, document_response, json_response
+from exporter.api.responses import JSON, Handler, document_response, head_response, json_response
 from exporter.api.service import Service
 from exporter.domain.errors import UnknownNode
 
@@ -40,7 +40,7 @@ def list_nodes(service: Service, renderings: Renderings) -> Handler:
         if _matches(request.headers.get("if-none-match", ""), etag):
             return Response(status_code=304, headers=headers)
         if request.method == "HEAD":
-            return Response(headers=headers, media_type=JSON)
+            return head_response(headers, JSON)
         body = await renderings.get(etag, lambda: collect(render(node_map, roster, listing, place)))
         return SharedResponse(body, headers, JSON)
 

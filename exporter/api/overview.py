@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from exporter.api.documents import timestamp
 from exporter.api.renderings import Renderings, SharedResponse, collect
-from exporter.api.responses import JSON, Handler, document_response, encode, whole
+from exporter.api.responses import JSON, Handler, document_response, encode, head_response, whole
 from exporter.api.service import Service
 from exporter.domain.node import Node
 from exporter.domain.registration import GIB
@@ -34,7 +34,7 @@ def show_topology(service: Service, renderings: Renderings) -> Handler:
     async def handle(request: Request) -> Response:
         node_map = service.node_map
         if request.method == "HEAD":
-            return Response(media_type=JSON)
+            return head_response(media_type=JSON)
         rules = service.config.topology.rules
         body = await renderings.get(("topology", node_map.version, rules), lambda: collect(_topology(node_map, rules)))
         return SharedResponse(body, media_type=JSON)

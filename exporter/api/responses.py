@@ -29,6 +29,13 @@ def document_response(document: Any, status: int = 200) -> Response:
     return json_response(encode(document), status)
 
 
+def head_response(headers: Mapping[str, str] | None = None, media_type: str | None = None) -> Response:
+    """The answer to HEAD where only rendering would show the length: without one. Source: RFC 9110 8.6."""
+    response = Response(None, 200, headers, media_type)
+    del response.headers["content-length"]
+    return response
+
+
 def seconds(ns: int) -> int | float:
     """Nanoseconds as seconds, whole where they are, to the millisecond where not: as people would write them."""
     return ns // SECOND if ns % SECOND == 0 else round(ns / SECOND, 3)

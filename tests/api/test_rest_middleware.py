@@ -153,6 +153,16 @@ def test_a_method_that_a_path_does_not_have(client, method, path, allow):
     assert answer.json()["detail"] == f"expected one of {allow} at this path"
 
 
+@pytest.mark.parametrize(
+    ("path", "allow"), [("/nodes", "GET, HEAD, OPTIONS"), ("/nodes/n1/drain", "DELETE, OPTIONS, PUT"), ("*", "OPTIONS")]
+)
+def test_options_names_the_methods_of_a_path(client, path, allow):
+    """As a refusal of another method does."""
+    answer = client.call("OPTIONS", path)
+
+    assert (answer.status, answer.headers["allow"]) == (204, allow)
+
+
 @pytest.mark.parametrize("path", ["/nodes/", "/nodes/a/b", "/nodes/a/b/heartbeat", "/nodes//heartbeat", "//"])
 def test_other_spellings_of_paths_are_not_guessed(client, path):
     """404 and no redirection."""

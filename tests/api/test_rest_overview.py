@@ -126,3 +126,11 @@ def test_only_the_head(client, path):
     answer = client.call("HEAD", path)
 
     assert (answer.status, answer.body) == (200, b"")
+
+
+@pytest.mark.parametrize("path", ["/nodes", "/topology", "/events"])
+def test_a_head_states_no_length_that_it_does_not_know(client, register, path):
+    """A large answer is not rendered for its head: zero would be said of the answer to GET."""
+    register("n1")
+
+    assert "content-length" not in client.call("HEAD", path).headers

@@ -304,6 +304,17 @@ def test_a_write_is_for_the_host_that_its_target_names(registry, target, host, s
     assert answer.split(b" ")[1] == status
 
 
+@pytest.mark.parametrize("target", [b"http://127.0.0.1", b"http://127.0.0.1?", b"HTTP://127.0.0.1/"])
+def test_a_target_with_a_host_needs_no_path(registry, target):
+    """It is the root's, as `http://127.0.0.1` is in a browser."""
+    with Connection(registry) as connection:
+        connection.send(b"GET %b HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n" % target)
+        answer = connection.remainder()
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"<!DOCTYPE html>" in answer
+
+
 def test_a_large_body_is_no_long_header(registry):
     """Headers end where they end."""
     body = json.dumps([{"node": "n1"}] * 20_000)
