@@ -28,7 +28,7 @@ from exporter.api.heartbeats import HEARTBEAT, HEARTBEATS, TakeHeartbeat, take_h
 from exporter.api.meshhealth import SharedMeshHealth
 from exporter.api.middleware import Middleware
 from exporter.api.renderings import Renderings
-from exporter.api.responses import Endpoint, Handler
+from exporter.api.responses import Handler, HandlerApp
 from exporter.api.service import Service
 from exporter.domain.lifecycle import Phase
 
@@ -86,4 +86,4 @@ def create_app(service: Service) -> ASGIApp:
 
 
 def _route(path: str, handler: Handler, method: str = "GET") -> Route:
-    return Route(path, Endpoint(handler), methods=[method])
+    return Route(path, HandlerApp(handler), methods=[method])

@@ -46,7 +46,7 @@ def whole(number: float) -> int | float:
     return int(number) if number == int(number) else number
 
 
-class Endpoint:
+class HandlerApp:
     """A handler as an ASGI application, called without what Starlette wraps around functions.
 
     With hundreds of requests under way, the frames of that are most of what the garbage collector has to look at.
