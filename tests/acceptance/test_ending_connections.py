@@ -100,6 +100,10 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
+PATIENT = {"limits": {"send_timeout": "1m"}}
+"""It is the end that cuts a slow reader."""
+
+
 class WithTls(RegistryProcess):
     """A registry with a certificate for 127.0.0.1."""
 
@@ -110,7 +114,7 @@ class WithTls(RegistryProcess):
         authority.cert_pem.write_to_path(str(directory / "ca.pem"))
         file = directory / "web.yml"
         file.write_text(yaml.safe_dump({"tls_server_config": {"cert_file": "cert.pem", "key_file": "key.pem"}}))
-        super().__init__(directory, f"--web.config.file={file}")
+        super().__init__(directory, f"--web.config.file={file}", settings=PATIENT)
         self.url = self.url.replace("http:", "https:")
 
     def ask(self, method: str, path: str, **keywords: Any) -> requests.Response:
@@ -161,7 +165,7 @@ def ends_in_good_order(registry: RegistryProcess, begin: Begin) -> None:
 
 @pytest.mark.parametrize("begin", UNFINISHED)
 def test_what_is_unfinished_holds_nobody_up(new_registry, begin):
-    registry = new_registry().start()
+    registry = new_registry(settings=PATIENT).start()
     if begin is slow_reader:
         fill(registry)
     with connected(registry.port, begin):
