@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from exporter.domain.clock import Clock
+from exporter.domain.clock import SECOND, Clock
 from exporter.domain.errors import LeaseExpired
 from exporter.domain.status import Thresholds, Transport
 from exporter.nodemap.paths import NEVER, Path, Paths
+
+CATCH_UP = SECOND
+"""In which even a busy machine reads the requests that waited through a stop."""
 
 
 class Freshness:
@@ -30,6 +33,7 @@ class Freshness:
     def reconfigure(self, thresholds: Thresholds) -> None:
         """Other limits, from now on."""
         self._gap_ns, self._grace_ns = thresholds.gap, thresholds.grace
+        self._catch_up_ns = max(thresholds.gap, min(CATCH_UP, thresholds.grace))
         self._settle()
 
     def tick(self, now_ns: int) -> None:
@@ -63,7 +67,7 @@ class Freshness:
     def is_behind(self, path: Path, now_ns: int) -> bool:
         """Whether a heartbeat on the bus may have waited; over HTTP, raises LeaseExpired where none may be taken."""
         waited = self.waited_on_bus()
-        early = bool(self._resumed_ns) and now_ns - self._resumed_ns < self._gap_ns
+        early = bool(self._resumed_ns) and now_ns - self._resumed_ns < self._catch_up_ns
         if not early and not waited:
             self._resumed_ns = 0
             self._settle()

@@ -6,12 +6,14 @@ import pytest
 
 from exporter.domain.clock import SECOND
 from exporter.domain.command import Register
+from exporter.domain.config import Limits
 from exporter.domain.durable import Batch, LastHeartbeat, Mark, Snapshot, StoredNode
 from exporter.domain.errors import LeaseExpired
 from exporter.domain.heartbeat import Heartbeat
 from exporter.domain.node import NodeRecord
 from exporter.domain.reception import Source
 from exporter.domain.registration import Registration
+from exporter.domain.site import SiteRule
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.domain.transition import Transition
 from exporter.nodemap import merging
@@ -327,20 +329,33 @@ def test_a_stop_amid_what_waits_unread_is_an_outage(on_bus: NodeMap, clock: Manu
     assert not on_bus.reception[Transport.BUS].blind(clock.monotonic_ns())
 
 
-def test_over_http_nothing_is_taken_for_a_moment_after_a_stop(node_map: NodeMap, clock: ManualClock) -> None:
-    """Where another registry judges our nodes; alone on a store, nobody does."""
+@pytest.mark.parametrize(
+    ("thresholds", "stopped", "within"),
+    [
+        (Thresholds(), 400, 5),
+        (Thresholds(warning_after=4 * SECOND, offline_after=8 * SECOND, heartbeat_interval=SECOND // 2), 3, 1),
+    ],
+    ids=["usual", "short"],
+)
+def test_over_http_nothing_is_taken_for_a_moment_after_a_stop(
+    node_map: NodeMap, clock: ManualClock, thresholds: Thresholds, stopped: int, within: float
+) -> None:
+    """Where another registry judges our nodes; alone on a store, nobody does. It is a tenth of `warning_after`, but a
+    second at least.
+    """  # noqa: D205 - one sentence
+    node_map.reconfigure(thresholds, SiteRule(), Limits())
     reported(node_map, clock, "n")
     path = node_map.paths[Transport.HTTP]
-    clock.advance(400)
+    clock.advance(stopped)
     node_map.heartbeat(Heartbeat("n"), Transport.HTTP)
 
-    clock.advance(400)
+    clock.advance(stopped)
     path.lease_until_ns = clock.monotonic_ns() + 100 * SECOND
-    for seconds in (0, 4):
+    for seconds in (0, within - 0.1):
         clock.advance(seconds)
         with pytest.raises(LeaseExpired):
             node_map.heartbeat(Heartbeat("n"), Transport.HTTP)
-    clock.advance(1)
+    clock.advance(0.1)
     node_map.heartbeat(Heartbeat("n"), Transport.HTTP)
     assert node_map.get("n").last_heartbeat_ns == clock.monotonic_ns()
 
