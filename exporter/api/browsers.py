@@ -138,7 +138,8 @@ def _is_ours(host: bytes, setting: Web) -> bool:
         return False
     name = host.decode("latin-1")
     try:
-        ip_address(name.partition("%")[0])
+        # Of a zone, IPv6 alone has one: what looks like an IPv4 address with a zone may be the name of a host.
+        ip_address(name.partition("%")[0] if ":" in name else name)
     except ValueError:
         listener = split_listen_address(setting.listen_address)[0].lower().removesuffix(".")
         own = {"localhost", socket.gethostname().lower(), listener or "localhost"}

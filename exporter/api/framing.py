@@ -43,6 +43,8 @@ HEARTBEAT_PATH = "/heartbeat"
 READS = {"GET", "HEAD", "OPTIONS"}
 RETRY = {"Retry-After": "2"}
 NOT_HTTP = "this is no HTTP/1.1 request"
+VERSIONS = frozenset({"1.0", "1.1"})
+"""The parser knows others too, in which a request needs neither a Host nor an end."""
 SURELY = MAX_HEAD - 2 * SLICE
 """A head of at most so many bytes in the reads before the latest cannot be too large."""
 
@@ -173,7 +175,9 @@ class FramedProtocol(HttpToolsProtocol):
             self._too_large_a_head()
         elif self.no_place is not None:
             self.refuse(self.no_place)
-        elif self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
+        elif (version := self.parser.get_http_version()) not in VERSIONS:
+            self._malformed()
+        elif self._hosts != 1 and (self._hosts or version == "1.1"):
             self.refused("malformed")
             self.refuse(not_one_host(self._hosts))
         elif len(self.url) > MAX_ESCAPES and (fault := fault_of_escapes(self.url)):

@@ -12,11 +12,13 @@ from starlette.types import Scope
 from exporter.domain.config import Auth, Network
 
 _FORWARDING = re.compile(
-    rb"(?:^|-)via$|forward|proxy|nginx|varnish|squid|surrogate"
+    rb"(?:^|-)(?:via|ip|address)$|forward|proxy|nginx|varnish|squid|surrogate"
     rb"|(?:client|real|remote|connecting|connection|source|socket|peer|user|originating|from|true)-?(?:ip|addr|port)"
-    rb"|^(?:cf|cdn|fly|fastly|akamai|tailscale|incap|ngrok)-"
-    rb"|^x-(?:akamai|amz-cf|appengine|arr|azure|bluecoat|envoy|nf|sucuri|vercel)-"
-    rb"|^x-(?:http-host|original|rewrite)-|^x-(?:backend-)?host$"
+    rb"|client-(?:cert|verify)|(?:remote|webauth)-user|auth-request-|^front-end-https$"
+    rb"|^(?:cf|cdn|cloudfront|eo|fly|fastly|akamai|tailscale|incap|ngrok|rndr)-"
+    rb"|^x-(?:akamai|amz-cf|amzn-(?:mtls|oidc|tls)|appengine|arr|azure|bluecoat|cdn|consumer|edgeconnect|envoy|fd)-"
+    rb"|^x-(?:goog-(?:authenticated|iap)|kong|ms-client|nf|pomerium|railway|render|sucuri|tailscale|traefik|vercel)-"
+    rb"|^x-(?:http-host|original|rewrite)-|^x-(?:backend-|gateway-)?host$|^x-(?:url-)?scheme$|^x-(?:queue|request)-start$"
 )
 """Names of headers by which a proxy says that it passed a request on, or which client it was, as far as known."""
 _DIRECT = frozenset(

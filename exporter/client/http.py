@@ -164,12 +164,23 @@ class HttpService:
             yield line
 
 
-def fetch(url: str, *, method: str = "GET", body: bytes | None = None, timeout_seconds: float = 5.0) -> Response:
+def fetch(
+    url: str,
+    *,
+    method: str = "GET",
+    body: bytes | None = None,
+    timeout_seconds: float = 5.0,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> Response:
     """The answer to one request for any HTTP URL, over a connection of its own; NoAnswer, and Invalid for no URL."""
     parts = urlsplit(url)
     path = urlunsplit(("", "", parts.path, parts.query, ""))
     service = HttpService(
-        parse_endpoint(f"{parts.scheme}://{parts.netloc}"), timeout_seconds=timeout_seconds, user_agent="aurora", keep=0
+        parse_endpoint(f"{parts.scheme}://{parts.netloc}"),
+        timeout_seconds=timeout_seconds,
+        user_agent="aurora",
+        keep=0,
+        max_body_bytes=max_body_bytes,
     )
     return service.request(method, path or "/", body)
 

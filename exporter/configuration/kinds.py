@@ -36,6 +36,13 @@ def text(value: Any) -> str:
     return value
 
 
+def secret_file(value: Any) -> str:
+    """The path of a file of secrets; what else stands there may be one of them, and is not repeated."""
+    if not isinstance(value, str):
+        raise Invalid.of("", "expected the path of a file, got something else")
+    return text(value)
+
+
 def channel(value: Any) -> str:
     """A Pub/Sub channel."""
     if value == "":

@@ -74,7 +74,7 @@ class Setting:
 
 _DURATION = Setting(kinds.duration)
 _COUNT = Setting(kinds.integer(1), read_yaml)
-_TOKEN_FILE = Setting(kinds.text)
+_TOKEN_FILE = Setting(kinds.secret_file)
 _NETWORKS = Setting(kinds.list_of(kinds.network), as_list)
 
 SETTINGS = {

@@ -10,7 +10,7 @@ import msgspec
 from exporter.domain.clock import SECOND
 from exporter.domain.errors import Invalid
 from exporter.domain.registration import DEFAULT_ROLE, Name
-from exporter.domain.text import NAME_EXPECTED, is_name, shown
+from exporter.domain.text import CODE, NAME_EXPECTED, is_name, shown
 from exporter.domain.timestamp import parse_timestamp
 
 MAX_GPUS = 256
@@ -45,7 +45,7 @@ class Reason(enum.StrEnum):
 
 
 Total = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-Code = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,6}\Z")]
+Code = Annotated[str, msgspec.Meta(pattern=CODE)]
 
 
 class Throttling(enum.StrEnum):

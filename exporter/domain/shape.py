@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from exporter.domain.errors import Fault, Invalid, join
-from exporter.domain.text import NAME_EXPECTED, clipped, shown
+from exporter.domain.text import CODE, CODE_EXPECTED, NAME_EXPECTED, clipped, shown
 
 T = TypeVar("T")
 MAX_FAULTS = 50
@@ -62,7 +62,7 @@ def _invalid(text: str, value: Any, prefix: str) -> Invalid:
             return Invalid.of(join(prefix, join(path, clipped(named["field"]))), meaning)
     expected = message[0].lower() + message[1:].replace("`", "")
     if "matching regex" in message:
-        expected = f"expected {NAME_EXPECTED}"
+        expected = f"expected {CODE_EXPECTED if repr(CODE) in message else NAME_EXPECTED}"
     if message.startswith("Invalid enum value"):
         expected = "expected one of the known values"
     expected = _in_words(expected.split(", got ")[0])

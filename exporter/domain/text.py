@@ -7,6 +7,8 @@ import re
 
 NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?\Z"
 NAME_EXPECTED = "1 to 63 letters, digits, dots, underscores and hyphens, a letter or digit at each end"
+CODE = r"^[0-9]{1,6}\Z"
+CODE_EXPECTED = "1 to 6 digits"
 MAX_TEXT = 256
 MAX_SHOWN = 80
 _NAME = re.compile(NAME)

@@ -50,6 +50,9 @@ REFUSED = {
     "a chunk's size and a space": form(b"Transfer-Encoding: chunked", body=b"0 \r\n\r\n" + SECOND),
     "chunks with bare line feeds": form(b"Transfer-Encoding: chunked", body=b"0\n\n" + SECOND),
     "a chunk longer than its size": form(b"Transfer-Encoding: chunked", body=b"1\r\n{}" + CHUNKED),
+    "HTTP/0.9": b"DELETE /nodes/v\r\n\r\n" + SECOND,
+    "HTTP/0.9 by its number": form(b"Content-Length: 0", body=SECOND, head=HEAD.replace(b"/1.1", b"/0.9")),
+    "HTTP/2 without a Host": b"DELETE /nodes/v HTTP/2.0\r\n\r\n" + SECOND,
     "the PROXY protocol": b"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n" + SECOND,
     "the binary PROXY protocol": b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\x7f\0\0\1\x7f\0\0\1\0\1\0\1" + SECOND,
 }

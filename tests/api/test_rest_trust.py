@@ -105,6 +105,20 @@ def test_others_may_read_only(client, peer, method, path):
         ("akamai-origin-hop", "1"),
         ("x-varnish", "1"),
         ("surrogate-capability", "a=b"),
+        ("visitor-ip", "127.0.0.1"),
+        ("x-zscaler-ip", "127.0.0.1"),
+        ("cloudfront-viewer-address", "127.0.0.1:80"),
+        ("eo-client-uuid", "1"),
+        ("client-cert", ":MII=:"),
+        ("x-ssl-client-verify", "SUCCESS"),
+        ("x-remote-user", "a"),
+        ("x-auth-request-email", "a@example.com"),
+        ("x-amzn-oidc-identity", "a"),
+        ("x-goog-iap-jwt-assertion", "a"),
+        ("x-consumer-username", "a"),
+        ("x-scheme", "https"),
+        ("front-end-https", "on"),
+        ("x-request-start", "t=1"),
     ],
 )
 def test_what_an_unknown_proxy_passes_on_is_trusted_by_nobody(client, header, value):
@@ -117,7 +131,22 @@ def test_what_an_unknown_proxy_passes_on_is_trusted_by_nobody(client, header, va
 
 @pytest.mark.parametrize(
     "header",
-    ["cookie", "from", "cache-control", "priority", "x-hostname", "x-requested-with", "x-viable", "x-transport", "dnt"],
+    [
+        "cookie",
+        "from",
+        "cache-control",
+        "priority",
+        "x-hostname",
+        "x-requested-with",
+        "x-viable",
+        "x-transport",
+        "dnt",
+        "x-zip",
+        "x-client-name",
+        "x-amzn-trace-id",
+        "sec-ch-prefers-color-scheme",
+        "sec-fetch-user",
+    ],
 )
 def test_what_programs_send_of_themselves_is_no_proxys(client, header):
     assert writes(client, **{header: "1"}).status == 201

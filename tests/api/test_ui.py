@@ -4,8 +4,11 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from exporter.api import alerts
+from exporter.api.alerts import MAX_ALERTS
 from exporter.api.ui import ROOT
 from exporter.domain.config import Alerting
+from tests.support.http_stub import HttpStub, Response
 
 FILES = sorted(path.name for path in ROOT.iterdir())
 
@@ -148,4 +151,43 @@ def test_a_prometheus_that_does_not_answer_is_said(client, service):
     answer = client.get("/alerts").json()
 
     assert (answer["configured"], answer["alerts"]) == (True, [])
+    assert "could not be asked" in answer["error"]
+
+
+def firing(client, service, body):
+    """What `/alerts` answers while Prometheus answers with this body."""
+    with HttpStub(lambda _: Response(200, {"Content-Type": "application/json"}, body)) as prometheus:
+        service.set_config(alerting=Alerting(prometheus.url))
+        return client.get("/alerts").json()
+
+
+def prometheus_answer(*alerts):
+    return b'{"status": "success", "data": {"alerts": [%b]}}' % b",".join(alerts)
+
+
+def test_of_many_alerts_the_first_are_shown_and_the_others_counted(client, service):
+    alert = b'{"labels": {"alertname": "AuroraNodeOffline", "node": "n1"}, "annotations": {}, "state": "firing"}'
+    pending = alert.replace(b"firing", b"pending")
+
+    answer = firing(client, service, prometheus_answer(*[alert] * 250, pending))
+
+    assert (len(answer["alerts"]), answer["omitted"], answer["error"]) == (MAX_ALERTS, 50, "")
+    assert answer["alerts"][0]["node"] == "n1"
+
+
+@pytest.mark.parametrize("alert", [b"1", b'{"labels": 1}', b'{"state": "firing", "labels": {"alertname": null}}'])
+def test_an_alert_that_is_none_is_said(client, service, alert):
+    answer = firing(client, service, prometheus_answer(alert))
+
+    assert answer["alerts"] == []
+    assert "could not be asked" in answer["error"]
+
+
+def test_an_answer_of_prometheus_that_is_too_large_is_not_kept(client, service, monkeypatch):
+    """It would be held, and decoded, beside everything else."""
+    monkeypatch.setattr(alerts, "MAX_BODY_BYTES", 1000)
+
+    answer = firing(client, service, prometheus_answer(b'{"state": "%b"}' % (b"a" * 1000)))
+
+    assert answer["alerts"] == []
     assert "could not be asked" in answer["error"]

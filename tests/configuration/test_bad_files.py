@@ -140,6 +140,11 @@ MESSAGES = {
     "telemetry_path_taken": [
         "web.telemetry_path: expected a path that the REST interface does not use itself, got '/nodes/metrics'"
     ],
+    "token_in_place_of_file": [
+        "auth.join_token_file: expected the path of a file, got something else",
+        "auth.operator_token_file: expected the path of a file, got something else",
+        "auth.read_token_file: expected the path of a file, got something else",
+    ],
     "unknown_key": ["thresholds.offline_afer: unknown key; did you mean thresholds.offline_after?"],
     "unknown_section": ["webb: unknown key; did you mean web?"],
     "warning_after_offline": ["thresholds.offline_after: expected more than thresholds.warning_after (5m), got 5m"],
