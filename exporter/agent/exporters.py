@@ -97,14 +97,15 @@ def read(mapping: Mapping[str, Any], samples: Iterable[ExporterSample]) -> tuple
     cards: dict[str, dict[str, Any]] = {}
     for sample in samples:
         key = _first(sample.labels, [*mapping.get("uuid", ()), *mapping.get("index", ())])
-        # A part of a GPU (MIG) is not the GPU.
-        if not key or _first(sample.labels, mapping.get("instance", [])):
+        if not key:
             continue
         if key not in cards and len(cards) > MAX_GPUS:
             break
         card = cards.setdefault(key, {"labels": {}, "samples": {}})
         card["labels"].update(sample.labels)
-        if math.isfinite(sample.value):
+        # What a part of a GPU (MIG) has is not the GPU's; that it is there is.
+        is_part = _first(sample.labels, mapping.get("instance", []))
+        if math.isfinite(sample.value) and not is_part:
             card["samples"].setdefault(sample.name, sample.value)
     gpus: list[Gpu] = []
     health: dict[int, dict[str, Any]] = {}

@@ -36,6 +36,13 @@ DCGM_FI_DEV_SM_CLOCK{gpu="0",UUID="GPU-a",modelName="NVIDIA L40S"} 2520
 DCGM_FI_DEV_XID_ERRORS{gpu="0",UUID="GPU-a",modelName="NVIDIA L40S",err_code="79"} 79
 DCGM_FI_DEV_XID_ERRORS{gpu="1",UUID="GPU-b",modelName="NVIDIA L40S"} 0
 """
+MIG = """\
+DCGM_FI_DEV_GPU_UTIL{gpu="0",UUID="GPU-a",GPU_I_ID="3",GPU_I_PROFILE="1g.5gb",modelName="NVIDIA A100"} 50
+DCGM_FI_DEV_FB_USED{gpu="0",UUID="GPU-a",GPU_I_ID="3",GPU_I_PROFILE="1g.5gb",modelName="NVIDIA A100"} 4000
+DCGM_FI_DEV_FB_USED{gpu="0",UUID="GPU-a",GPU_I_ID="4",GPU_I_PROFILE="1g.5gb",modelName="NVIDIA A100"} 4000
+DCGM_FI_DEV_GPU_UTIL{gpu="1",UUID="GPU-b",modelName="NVIDIA A100"} 7
+"""
+"""The first one is divided: its parts have values, and it has none itself."""
 SMI = """\
 nvidia_smi_gpu_info{name="NVIDIA GeForce RTX 2080 SUPER",uuid="df6e"} 1
 nvidia_smi_index{uuid="df6e"} 2
@@ -109,6 +116,11 @@ def source_of():
             (2, "L40S", 0),
         ),
         (
+            MIG,
+            [{"index": 0, "uuid": "GPU-a"}, {"index": 1, "uuid": "GPU-b", "utilization": 0.07}],
+            (2, "A100", 0),
+        ),
+        (
             SMI,
             [
                 {
@@ -151,7 +163,13 @@ def source_of():
             (1, "MI300X", 196592 * MIB),
         ),
     ],
-    ids=["dcgm-exporter", "nvidia_gpu_exporter", "all-smi", "amd-device-metrics-exporter"],
+    ids=[
+        "dcgm-exporter",
+        "dcgm-exporter of a divided GPU",
+        "nvidia_gpu_exporter",
+        "all-smi",
+        "amd-device-metrics-exporter",
+    ],
 )
 def test_an_exporters_values_are_readings(exporter, source_of, text, readings, inventory):
     """By its mapping; what it writes for "unknown", and parts of a GPU, are left out."""
