@@ -73,10 +73,9 @@ class Amd:
         total = total_of(_number(device / "mem_info_vram_total") or 0)
         busy = _number(device / "gpu_busy_percent")
         sensors = next(iter(sorted(device.glob("hwmon/hwmon*"))), device)
-        millidegrees = _number(sensors / "temp1_input")
-        microwatts = _number(sensors / "power1_average")
-        if microwatts is None:
-            microwatts = _number(sensors / "power1_input")
+        # The edge's temperature, or where the GPU has no such sensor (Instinct) the junction's.
+        millidegrees = _first_number(sensors / "temp1_input", sensors / "temp2_input")
+        microwatts = _first_number(sensors / "power1_average", sensors / "power1_input")
         values = {
             "uuid": _text(device / "unique_id"),
             "utilization": None if busy is None else busy / 100,
@@ -108,6 +107,10 @@ def _text(path: Path) -> str:
             return file.read(MAX_FILE).decode("utf-8", "replace").strip()
     except OSError:
         return ""
+
+
+def _first_number(*paths: Path) -> int | None:
+    return next((number for number in map(_number, paths) if number is not None), None)
 
 
 def _number(path: Path) -> int | None:

@@ -22,6 +22,8 @@ OK = 200
 _SAMPLE = re.compile(r'([A-Za-z_:][\w:]*)(?:\{([^"}]*(?:"(?:[^"\\]|\\.)*"[^"}]*)*)\})?\s+(\S+)')
 _LABEL = re.compile(r'\b(\w+)="((?:[^"\\]|\\.)*)"')
 """Each place of a text fits one part of them, so that no text takes long."""
+_UNKNOWN = frozenset({"", "na", "none", "null", "unknown"})
+"""What is left of "N/A", "[Unknown]" and "00000000-0000-...": any number of GPUs may have that for their number."""
 _MAKER = re.compile(r"^(?:NVIDIA )?(?:GeForce )?(?=.)")
 
 
@@ -96,7 +98,7 @@ def read(mapping: Mapping[str, Any], samples: Iterable[ExporterSample]) -> tuple
     """The GPUs, and their health by index."""
     cards: dict[str, dict[str, Any]] = {}
     for sample in samples:
-        key = _first(sample.labels, [*mapping.get("uuid", ()), *mapping.get("index", ())])
+        key = _uuid(mapping, sample.labels) or _first(sample.labels, mapping.get("index", []))
         if not key:
             continue
         if key not in cards and len(cards) > MAX_GPUS:
@@ -119,7 +121,7 @@ def read(mapping: Mapping[str, Any], samples: Iterable[ExporterSample]) -> tuple
         memory = total_of(total)
         if "memory_used_bytes" in values:
             values["memory_used_bytes"] = round(values["memory_used_bytes"])
-        values["uuid"] = _first(card["labels"], mapping.get("uuid", []))
+        values["uuid"] = _uuid(mapping, card["labels"])
         name = _MAKER.sub("", clean_text(_first(card["labels"], mapping.get("type", []))))
         gpus.append(Gpu(index, name, memory, reading_of(index, memory, values)))
         health[index] = _health(mapping, card["samples"])
@@ -165,6 +167,13 @@ def _index(mapping: Mapping[str, Any], card: Mapping[str, Any]) -> int:
     if not text and mapping.get("index_metric") in card["samples"]:
         text = str(round(card["samples"][mapping["index_metric"]]))
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 4 else 0  # noqa: PLR2004 - no more GPUs
+
+
+def _uuid(mapping: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    """What tells the GPU from all others; empty where the exporter does not know it."""
+    text = _first(labels, mapping.get("uuid", []))
+    bare = text.lower().removeprefix("gpu-").strip(" 0-[]()").replace("/", "")
+    return "" if bare in _UNKNOWN else text
 
 
 def _first(labels: Mapping[str, str], names: list[str]) -> str:

@@ -63,7 +63,6 @@ class Registry:
         self._config = config
         self._store = store
         self._load_config = load_config
-        self._store = store
         self.clock = SystemClock()
         self.keyring = Keyring(config.auth)
         self.web_file = WebFile(config.web.config_file)
@@ -73,6 +72,8 @@ class Registry:
         self._store_source = Source("store", self._started_ns, lost=True) if store.shared else None
         self._bus_source = Source("bus", self._started_ns, lost=True) if config.event_bus.url else None
         self._exposition: Exposition | None = None
+        self._applied = config
+        """What the map and the exposition were made with, or last given."""
         self.telemetry = Telemetry(
             version=__version__,
             revision=revision(),
@@ -174,17 +175,24 @@ class Registry:
         self._config, self.keyring = new, keyring
         self._notifier.reconfigure(new)
         logs.setup(new.log.level, new.log.format)
-        if self._store_writer.loaded:
-            self.node_map.reconfigure(new.thresholds, new.site, new.limits)
-            self.exposition.reconfigure(
-                disabled_families=new.metrics.disabled_families,
-                rules=new.topology.rules,
-                max_edges=new.topology.max_edges,
-            )
+        self._apply()
         self.telemetry.reloaded(self.clock.wall_ns())
         await asyncio.to_thread(self.web_file.refresh, force=True)
         self.audit.record(RELOADED, actor)
         log.info("the new configuration is in force")
+
+    def _apply(self) -> None:
+        """Give the map the configuration in force; one that is still being loaded gets it at the first tick after."""
+        config = self._config
+        if config is self._applied or not self._store_writer.loaded:
+            return
+        self._applied = config
+        self.node_map.reconfigure(config.thresholds, config.site, config.limits)
+        self.exposition.reconfigure(
+            disabled_families=config.metrics.disabled_families,
+            rules=config.topology.rules,
+            max_edges=config.topology.max_edges,
+        )
 
     def _load_again(self) -> tuple[Config, Keyring]:
         new = self._load_config()
@@ -235,6 +243,7 @@ class Registry:
             await asyncio.sleep(self._config.thresholds.tick / SECOND)
             if not self._store_writer.loaded:
                 continue
+            self._apply()
             yielder = Yielder()
             while self.node_map.tick(STEP):
                 await yielder.maybe_yield()
@@ -266,6 +275,7 @@ class Registry:
             by=secrets.token_hex(4) if self._store.shared else "",
         )
         self.telemetry.watch(node_map)
+        self._applied = self._config
         # It learns of the nodes one by one, as they are loaded: the first scrape of a large mesh stalls nobody.
         self._exposition = Exposition(
             node_map,

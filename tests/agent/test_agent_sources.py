@@ -182,6 +182,20 @@ def test_an_exporters_values_are_readings(exporter, source_of, text, readings, i
     assert type(parse_heartbeat(json.dumps({"gpus": with_health}).encode())) is Heartbeat
 
 
+@pytest.mark.parametrize(
+    "number",
+    ["", "N/A", "[N/A]", "n/a", "0", "Unknown", "None", "00000000-0000-0000-0000-000000000000"],
+)
+def test_gpus_whose_number_is_not_known_are_told_apart_by_their_index(exporter, source_of, number):
+    """A virtual MI300X has a serial number of none, and a UUID of zeros: two of them are two."""
+    exporter.text = AMD.replace('"69"', f'"{number}"') + AMD.replace('"69"', f'"{number}"').replace(
+        'gpu_id="0"', 'gpu_id="1"'
+    )
+    look = source_of(exporter.url).look()
+    assert [(reading["index"], reading.get("uuid")) for reading in look.readings] == [(0, None), (1, None)]
+    assert look.inventory[:3] == (2, "MI300X", 2 * 196592 * MIB)
+
+
 def test_dcgms_latest_xid_is_sent(exporter, source_of):
     exporter.text = DCGM
     source = source_of(f"{exporter.url}/metrics")
@@ -378,10 +392,15 @@ def test_no_sysfs_is_no_card(tmp_path):
         ({"gpu_busy_percent": "9" * 5000, "unique_id": "\x01"}, {"index": 0}),
         ({"hwmon__hwmon1__temp1_input": -300_000, "hwmon__hwmon1__power1_input": -1}, {"index": 0}),
         ({"hwmon__hwmon1__temp1_input": -5000}, {"index": 0, "temperature_celsius": -5.0}),
+        ({"hwmon__hwmon1__temp2_input": 41000}, {"index": 0, "temperature_celsius": 41.0}),
+        (
+            {"hwmon__hwmon1__temp1_input": 39000, "hwmon__hwmon1__temp2_input": 41000},
+            {"index": 0, "temperature_celsius": 39.0},
+        ),
         ({"mem_info_vram_used": PIPE}, {"index": 0}),
         ({"current_link_width": "x", "hwmon__hwmon1__pwm1": 999, "product_name": b"\xff"}, {"index": 0}),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_what_sysfs_says_that_cannot_be(tmp_path, files, reading):
     """The card is there all the same."""
