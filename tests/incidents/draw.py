@@ -117,6 +117,7 @@ def _site(incident: Incident, play: Scenario) -> None:
                 None,
                 slack=incident.slack,
                 grouped=receiver == "pager",
+                optional=incident.slack.may_seem_one(began, later),
             )
 
 

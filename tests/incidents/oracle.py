@@ -19,6 +19,8 @@ GROUP_WAIT = 0.5
 GROUP_INTERVAL = 5.0
 LAG = 1.75
 """A heartbeat, a scrape, an evaluation, and what a busy machine takes for them."""
+DOWN = 6.0
+"""How long a registry is down where it does not start again at once."""
 CERTAIN = FOR + LAG
 """A status that lasts for so long causes a message; one that lasts for less than FOR does not."""
 
@@ -34,7 +36,7 @@ class Due:
     first: float
     last: float
     optional: bool = False
-    """A warning that Prometheus, restarting, may have missed: it lasts three minutes, then the page says more."""
+    """It may be missing: a warning that Prometheus, restarting, may not have seen, or what its site's alert covers."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,15 @@ class Slack:
     late: float = 0.0
     restarted: float | None = None
     """The second at which Prometheus restarts; None: it does not."""
+    down: float | None = None
+    """The second at which the only registry goes down for DOWN seconds; None: it does not."""
+
+    def may_seem_one(self, first: float, last: float) -> bool:
+        """Whether two outages that begin at these seconds may be one to a registry that was down in between.
+
+        What happened while it was down began, as far as it knows, when it went down.
+        """
+        return self.down is not None and self.down <= last and first <= self.down + DOWN
 
     def may_miss(self, first: float, last: float) -> bool:
         """Whether Prometheus may not have seen for long enough what lasts between these seconds."""
@@ -51,15 +62,23 @@ class Slack:
 
 
 def message_once(
-    receiver: str, alert: str, began: float, ended: float | None, *, slack: Slack, grouped: bool
+    receiver: str,
+    alert: str,
+    began: float,
+    ended: float | None,
+    *,
+    slack: Slack,
+    grouped: bool,
+    optional: bool = False,
 ) -> list[Due]:
     """An alert whose condition holds between two seconds (None: forever): firing once, and resolved once.
 
-    `grouped`: others of its site may have fired before, so that it may wait for the group's interval.
+    `grouped`: others of its site may have fired before, so that it may wait for the group's interval. `optional`: it
+    may be missing.
     """
     wait = GROUP_INTERVAL if grouped else GROUP_WAIT
     until = began + OFFLINE - WARNING if ended is None else min(ended, began + OFFLINE - WARNING)
-    missable = alert.startswith("AuroraNodeWarning") and slack.may_miss(began, until)
+    missable = optional or (alert.startswith("AuroraNodeWarning") and slack.may_miss(began, until))
     due = [Due(receiver, alert, "firing", began, began + CERTAIN + wait + slack.late, missable)]
     if ended is not None:
         last = ended + KEEP_FIRING_FOR + LAG + GROUP_INTERVAL + GROUP_WAIT + slack.late

@@ -11,7 +11,7 @@ from pathlib import Path
 from demo.servers import Generation
 from tests.incidents.draw import SECONDS, Incident, draw
 from tests.incidents.metronome import Metronome
-from tests.incidents.oracle import Due, Slack, verdict
+from tests.incidents.oracle import DOWN, Due, Slack, verdict
 from tests.support.scenario_play import Scenario, Stage
 
 BYSTANDERS = 70
@@ -78,7 +78,8 @@ class Play:
     def _once(self, directory: Path, generation: Generation) -> list[str]:
         disturbance, registries, instant, second = self.drawn
         restarted = second if disturbance.name == "prometheus restarts" else None
-        incidents = draw(self.seed, self.count, Slack(disturbance.late, restarted))
+        down = second if disturbance.name == "registry is down" and registries == 1 else None
+        incidents = draw(self.seed, self.count, Slack(disturbance.late, restarted, down))
         due: list[Due] = []
         stage = Stage(SECONDS, bystanders=BYSTANDERS, replicas=registries, instant=instant)
         for incident in incidents:
@@ -108,7 +109,7 @@ def _disturb(disturbance: Disturbance, play: Scenario, second: float, registries
     """Put it on the stage; the messages that are due."""
     stack = play.stack
     if disturbance.name in {"registry restarts", "registry is down"}:
-        down = 0.2 if disturbance.name == "registry restarts" else 6.0
+        down = 0.2 if disturbance.name == "registry restarts" else DOWN
         play.at(second).do(stack.registries[-1].kill)
         play.at(second + down).do(_beside(stack.registries[-1].start))
         if down > 1 and registries == 1:

@@ -60,6 +60,14 @@ def test_a_restart_of_prometheus_excuses_only_warnings_during_it(restarted, miss
     assert not any(each.optional for each in due if each.alert.startswith("AuroraNodeOffline"))
 
 
+@pytest.mark.parametrize(
+    ("down", "seems_one"), [(3.0, False), (5.0, True), (12.0, True), (16.5, True), (17.0, False), (None, False)]
+)
+def test_a_node_may_seem_to_go_with_its_site_where_the_registry_was_down_in_between(down, seems_one):
+    """The site goes at 10, the node at 16.5: without that, it has messages of its own."""
+    assert Slack(down=down).may_seem_one(10.0, 16.5) is seems_one
+
+
 def test_what_is_due_after_the_play_may_be_missing():
     assert verdict(DUE, [reported(6, "firing")], 25) == []
 
