@@ -14,6 +14,7 @@ import requests
 from exporter.api import bodies
 from exporter.api import renderings as renderings_module
 from exporter.api.app import create_app
+from exporter.api.bytebudget import ByteBudget
 from exporter.api.connections import source_of
 from exporter.api.framing import MAX_HEAD, MAX_HEADERS
 from exporter.api.heads import MAX_ESCAPES, MAX_ESCAPES_IN_QUERY
@@ -229,7 +230,15 @@ def test_large_bodies_that_do_not_end_keep_no_other_waiting(port, register):
 
 def test_all_large_bodies_together_have_a_bound(service, serve, register, monkeypatch):
     """Above it one is refused, unless it wants no more than an even share; its node lives all the same."""
+    kept = []
+
+    class Budget(ByteBudget):
+        def change(self, before, after):
+            super().change(before, after)
+            kept.append(after)
+
     monkeypatch.setattr(bodies, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(bodies, "ByteBudget", Budget)
     port = serve(create_app(service))
     register("n1")
 
@@ -238,10 +247,11 @@ def test_all_large_bodies_together_have_a_bound(service, serve, register, monkey
         return requests.post(url, b"[" + b" " * size + b"]", headers=headers, timeout=30)
 
     with unfinished(port, 1, b" " * 800_000):
-        until(lambda: send("/heartbeats", 600_000).status_code, 503)
+        until(lambda: kept[-1:], [800_000])
         refusal = send("/heartbeats", 600_000)
         beat = send("/nodes/n1/heartbeat", 600_000)
         small = send("/heartbeats", 300_000)
+    assert refusal.status_code == 503
     assert (refusal.json()["type"], refusal.headers["Retry-After"]) == ("urn:aurora:problem:busy", "2")
     assert (beat.status_code, beat.json()["ignored"][0]["message"]) == (200, refusal.json()["detail"])
     assert small.json() == {"accepted": 0, "rejected": []}

@@ -1,9 +1,8 @@
-"""Ten random incidents, judged by the oracle; `make incidents` plays many more."""
+"""Ten drawn incidents, judged by the oracle; `make incidents` plays many more."""
 
 from __future__ import annotations
 
 import dataclasses
-import random
 from pathlib import Path
 
 import pytest
@@ -75,9 +74,8 @@ def test_what_is_due_after_the_play_may_be_missing():
 @pytest.mark.servers
 @pytest.mark.timeout(300)
 def test_ten_random_incidents_send_what_they_must(tmp_path: Path) -> None:
-    """The seed is printed: `python -m tests.incidents --seed ... --count 10` plays them again."""
-    play = Play(f"{random.randrange(10**6):06}-0", 10)
-    print(play)  # noqa: T201 - shown with a failure
+    """The same ones each time: `python -m tests.incidents --seed 224460 --count 10` plays them as well."""
+    play = Play("224460-0", 10)
     faults = play.faults(tmp_path, DEFAULT)
     if faults and not play.attempts[-1].metronome.kept_time:
         pytest.skip("this machine stalled in both attempts: they say nothing about the servers")
