@@ -170,7 +170,7 @@ def _index(mapping: Mapping[str, Any], card: Mapping[str, Any]) -> int:
 
 
 def _uuid(mapping: Mapping[str, Any], labels: Mapping[str, str]) -> str:
-    """What tells the GPU from all others; empty where the exporter does not know it."""
+    """What sets the GPU apart from all others; empty where the exporter does not know it."""
     text = _first(labels, mapping.get("uuid", []))
     bare = text.lower().removeprefix("gpu-").strip(" 0-[]()").replace("/", "")
     return "" if bare in _UNKNOWN else text

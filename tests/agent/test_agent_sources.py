@@ -186,7 +186,7 @@ def test_an_exporters_values_are_readings(exporter, source_of, text, readings, i
     "number",
     ["", "N/A", "[N/A]", "n/a", "0", "Unknown", "None", "00000000-0000-0000-0000-000000000000"],
 )
-def test_gpus_whose_number_is_not_known_are_told_apart_by_their_index(exporter, source_of, number):
+def test_gpus_whose_number_is_not_known_go_by_their_index(exporter, source_of, number):
     """A virtual MI300X has a serial number of none, and a UUID of zeros: two of them are two."""
     exporter.text = AMD.replace('"69"', f'"{number}"') + AMD.replace('"69"', f'"{number}"').replace(
         'gpu_id="0"', 'gpu_id="1"'
