@@ -25,7 +25,8 @@ ROUND_SECONDS = 0.0005
 SLICE = 16_384
 """Bytes of a body that are parsed at once; of chunks of one byte each that takes a millisecond."""
 HEADS = 1_024
-"""Bytes that are parsed at once where no body is awaited: they may hold so many requests, and each is kept."""
+"""Bytes that are parsed at once where no body is awaited."""
+END_OF_HEAD = b"\r\n\r\n"
 MAX_UNPARSED = 2**26
 """Bytes that wait to be parsed, of all connections together; uvloop reads up to 256 KiB of each at once."""
 SMALL = 4_096
@@ -169,7 +170,7 @@ class Inflow(FlowControl):
         if (
             not self.unparsed
             and not self._connection.pipeline
-            and len(data) <= self._slice()
+            and len(data) <= self._slice(data)
             and self._rounds.has_room()
         ):
             self._parse(data)
@@ -197,7 +198,7 @@ class Inflow(FlowControl):
 
     def _take_turn(self) -> None:
         self._planned = False
-        size = self._slice()
+        size = self._slice(self.unparsed)
         data, rest = self.unparsed[:size], self.unparsed[size:]
         self._keep(rest)
         if data:
@@ -217,8 +218,14 @@ class Inflow(FlowControl):
             self._planned = True
             self._rounds.wait(self._take_turn, self.spent)
 
-    def _slice(self) -> int:
-        return SLICE if self._connection.in_body() else HEADS
+    def _slice(self, data: bytes) -> int:
+        """So many bytes are parsed at once: of requests that come together one, since each that is parsed is kept."""
+        in_body = self._connection.in_body()
+        most, first = (SLICE, HEADS) if in_body else (HEADS, 0)
+        end = data.find(END_OF_HEAD, first, most) + len(END_OF_HEAD)
+        if end < len(END_OF_HEAD) or (not in_body and data.find(END_OF_HEAD, end, most) < 0):
+            return most
+        return end
 
     def _keep(self, data: bytes) -> None:
         self._rounds.unparsed.change(len(self.unparsed), len(data))

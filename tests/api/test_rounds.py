@@ -274,3 +274,35 @@ def test_requests_begin_a_few_in_a_round_and_readers_keep_no_others_waiting(monk
         assert began[-2:] == [f"read {many - 1}", "the last"]
 
     asyncio.run(play())
+
+
+def pieces(monkeypatch, data, *, body):
+    """What is parsed of it, turn by turn, as long as a body is awaited or is not."""
+    connections = Connections(monkeypatch, 1)
+    connections.connections[0].body = body
+    connections.inflows[0].receive(data)
+    while connections.loop.soon:
+        connections.loop.turn()
+    return [piece for _, piece in connections.parsed]
+
+
+GET, POST = b"GET /stats HTTP/1.1\r\nHost: a\r\n\r\n", b"POST /nodes/register HTTP/1.1\r\nHost: a\r\n\r\n{}"
+
+
+@pytest.mark.parametrize(
+    ("data", "body", "parsed"),
+    [
+        (GET, False, [GET]),
+        (GET * 3, False, [GET] * 3),
+        (GET + GET[:9], False, [GET + GET[:9]]),
+        (POST, False, [POST]),
+        (POST * 2, False, [POST[:-2], POST[-2:] + POST]),
+        (b"x" * HEADS + GET * 2, True, [b"x" * HEADS + GET, GET]),
+        (b"x" * 2 * HEADS, True, [b"x" * 2 * HEADS]),
+        (b"\r\n" * HEADS, True, [b"\r\n" * (HEADS // 2 + 2), b"\r\n" * (HEADS // 2 - 2)]),
+    ],
+    ids=["one", "three", "and a half", "with a body", "two with a body", "behind a body", "a body", "lines in a body"],
+)
+def test_of_requests_that_come_together_one_is_parsed_at_once(monkeypatch, data, body, parsed):
+    """Each that is parsed is kept; a body is parsed in slices that are no smaller than a head's."""
+    assert pieces(monkeypatch, data, body=body) == parsed
