@@ -86,6 +86,8 @@ class FramedProtocol(HttpToolsProtocol):
         self._progressed = False
         self._overhead = 0
         self._hosts = self._trailers = self._chunks = self._body_bytes = 0
+        self._length: int | None = None
+        """Of the body, where the head says so."""
         self._upgrading = False
         """Whether the request asks for an upgrade."""
         self._fault: Problem | None = None
@@ -143,7 +145,7 @@ class FramedProtocol(HttpToolsProtocol):
         if self.since is None:
             self.since, self.idle_since = self.loop.time(), None
         self._inflow.begin()
-        self._in_head = True
+        self._in_head, self._length = True, None
         self._hosts = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -161,6 +163,9 @@ class FramedProtocol(HttpToolsProtocol):
             self._hosts += 1
         elif name == b"expect":
             self.expect_100_continue = value.lower() == b"100-continue"
+        elif name == b"content-length":
+            # The parser has read it, and refuses what is no number and what does not fit into 64 bits.
+            self._length = int(value)
         elif name == b"transfer-encoding":
             self._fault = self._fault or fault_of_coding(value)
 
@@ -233,10 +238,10 @@ class FramedProtocol(HttpToolsProtocol):
             return
         self.since = None
         cycle = self.cycle
+        cycle.more_body = False
         if cycle.response_complete:
             self.wait()
         else:
-            cycle.more_body = False
             cycle.message_event.set()
 
     def busy(self) -> None:
@@ -251,9 +256,11 @@ class FramedProtocol(HttpToolsProtocol):
         if not self.trusted:
             self.idle()
 
-    def in_body(self) -> bool:
-        """Whether the latest request's body is awaited."""
-        return self.cycle is not None and self.cycle.more_body
+    def body_left(self) -> int:
+        """Bytes of the latest request's body that are awaited; where it is chunked, more may be."""
+        if self.cycle is None or not self.cycle.more_body:
+            return 0
+        return SLICE if self._length is None else self._length - self._body_bytes
 
     def no_room(self) -> None:
         """Too much of all connections waits to be parsed."""

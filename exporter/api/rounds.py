@@ -116,8 +116,8 @@ class ParsedConnection(Protocol):
     def parse(self, data: bytes) -> None:
         """The next slice of what arrived."""
 
-    def in_body(self) -> bool:
-        """Whether a body is awaited."""
+    def body_left(self) -> int:
+        """Bytes of a body that are awaited, at least; 0 where none is."""
         raise NotImplementedError
 
     def no_room(self) -> None:
@@ -133,9 +133,9 @@ class Nobody:
     def parse(self, data: bytes) -> None:
         """Nobody wants it."""
 
-    def in_body(self) -> bool:
+    def body_left(self) -> int:
         """Nothing is awaited."""
-        return False
+        return 0
 
     def no_room(self) -> None:
         """Nobody misses it."""
@@ -173,7 +173,7 @@ class Inflow(FlowControl):
             and len(data) <= self._slice(data)
             and self._rounds.has_room()
         ):
-            self._parse(data)
+            self._spend(self._connection.parse, data)
         elif self._rounds.unparsed.admits(len(self.unparsed), len(data), trusted=self._connection.trusted):
             if not self.unparsed:
                 self._transport.pause_reading()
@@ -198,18 +198,21 @@ class Inflow(FlowControl):
 
     def _take_turn(self) -> None:
         self._planned = False
-        size = self._slice(self.unparsed)
-        data, rest = self.unparsed[:size], self.unparsed[size:]
-        self._keep(rest)
-        if data:
-            self._parse(data)
+        if self.unparsed:
+            self._spend(self._parse_slice, self.unparsed)
         if self.unparsed:
             self._plan()
         else:
             self._read_on()
 
-    def _parse(self, data: bytes) -> None:
-        spent = self._rounds.spend(self._connection.parse, data)
+    def _parse_slice(self, unparsed: bytes) -> None:
+        # Cutting counts as time as well: what is left may be large, and is copied.
+        size = self._slice(unparsed)
+        self._keep(unparsed[size:])
+        self._connection.parse(unparsed[:size])
+
+    def _spend(self, parse: Callable[[bytes], None], data: bytes) -> None:
+        spent = self._rounds.spend(parse, data)
         if self.counts:
             self.spent += spent
 
@@ -220,12 +223,12 @@ class Inflow(FlowControl):
 
     def _slice(self, data: bytes) -> int:
         """So many bytes are parsed at once: of requests that come together one, since each that is parsed is kept."""
-        in_body = self._connection.in_body()
-        most, first = (SLICE, HEADS) if in_body else (HEADS, 0)
-        end = data.find(END_OF_HEAD, first, most) + len(END_OF_HEAD)
-        if end < len(END_OF_HEAD) or (not in_body and data.find(END_OF_HEAD, end, most) < 0):
-            return most
-        return end
+        left = self._connection.body_left()
+        if left:
+            return min(left, SLICE)
+        end = data.find(END_OF_HEAD, 0, HEADS) + len(END_OF_HEAD)
+        is_one = end < len(END_OF_HEAD) or data.find(END_OF_HEAD, end, HEADS) < 0
+        return HEADS if is_one else end
 
     def _keep(self, data: bytes) -> None:
         self._rounds.unparsed.change(len(self.unparsed), len(data))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import socket
 import threading
 
 import pytest
 import requests
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from exporter.api import bodies
 from exporter.api import renderings as renderings_module
@@ -421,3 +423,36 @@ def test_too_many_renderings_are_refused(monkeypatch):
     problems = asyncio.run(play())
     assert [(problem.status, problem.headers) for problem in problems] == [(503, {"Retry-After": "1"})] * 2
     assert refused == ["busy", "busy"]
+
+
+@pytest.mark.parametrize(
+    "each",
+    [
+        b"GET /stats HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"POST /nodes/register HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{        ",
+    ],
+    ids=["reads", "writes"],
+)
+def test_of_requests_that_come_together_the_next_alone_is_kept(serve, each):
+    """The others wait as bytes: as objects, thousands of them would keep the garbage collector busy."""
+    ended = threading.Event()
+
+    async def app(scope, _receive, send):
+        while scope["path"] != "/" and not ended.is_set():  # noqa: ASYNC110 - another thread sets it
+            await asyncio.sleep(0.01)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    def kept():
+        return sum(type(one) is RequestResponseCycle for one in gc.get_objects())
+
+    port = serve(app)
+    requests.get(f"http://127.0.0.1:{port}/", timeout=30)
+    before = kept()
+    with connect(port) as connection:
+        connection.sendall(each * 299 + each.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
+        for _ in range(20):
+            requests.get(f"http://127.0.0.1:{port}/", timeout=30)
+        assert kept() - before <= 3
+        ended.set()
+        assert rest_of(connection).count(b"HTTP/1.1 204") == 300
