@@ -35,7 +35,7 @@ def measure(plan: Plan, directory: Path) -> Section:
         for number in range(plan.limit_rounds):
             # Who comes first changes: what the machine does meanwhile favours neither.
             turns = (0, 1) if number % 2 else (1, 0)
-            beats.append(_in_turns(turns, lambda turn: _of_heartbeats(both[turn], load, plan.http_seconds)))
+            beats.append(_in_turns(turns, lambda turn: _of_heartbeats(both[turn], load, plan.limit_seconds)))
             scrapes.append(_in_turns(turns, lambda turn: _of_scrapes(both[turn], plan.limit_scrapes)))
     rows, targets = [], []
     for label, unit, rounds in (("heartbeats", 1e6, beats), (f"scrapes of {plan.limit_nodes:,} nodes", 1e3, scrapes)):

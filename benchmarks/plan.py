@@ -22,8 +22,10 @@ class Plan:
     wait_nodes: int = 100_000
     wait_seconds: int = 20
     limit_nodes: int = 10_000
-    limit_scrapes: int = 60
-    limit_rounds: int = 9
+    limit_seconds: int = 1
+    limit_scrapes: int = 12
+    limit_rounds: int = 45
+    """Many and short ones: a machine that others use as well changes its pace from one second to the next."""
     attack_nodes: int = 20_000
     attack_connections: int = 500
     attack_seconds: int = 8
