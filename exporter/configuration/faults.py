@@ -21,7 +21,11 @@ def refused(expected: str, value: Any) -> Invalid:
 def unknown_key(section: str, key: Any, known: Collection[str]) -> Fault:
     """A key that no setting has; `known` are the dotted keys that may have been meant."""
     field = join(section, shown_key(key))
-    close = closest(field, known)
+    # A section's name is alike in all that stands in it: the last word alone is compared. Those of the section win.
+    own_last = sorted(known, key=lambda name: name.rpartition(".")[0] == section)
+    names = {name.rpartition(".")[2]: name for name in own_last}
+    close = closest(field.rpartition(".")[2], names)
+    close = names[close] if close else None
     return Fault(field, f"unknown key; did you mean {close}?" if close else "unknown key")
 
 

@@ -152,6 +152,8 @@ class Paths:
         sources = (*self._sources[transport], self.peers.source(via, now_ns))
         reception = self._reception(sources, self._past.until_ns)
         reception.outages = [*self._past.outages]
+        # What interrupted us before is among those: else its first proof would look like the end of an outage.
+        reception.interruptions = self.own[transport].reception.interruptions
         path = self._others[via] = Path(transport, reception, via)
         return path
 

@@ -146,6 +146,7 @@ MESSAGES = {
         "auth.read_token_file: expected the path of a file, got something else",
     ],
     "unknown_key": ["thresholds.offline_afer: unknown key; did you mean thresholds.offline_after?"],
+    "unknown_key_like_nothing": ["thresholds.bogus: unknown key"],
     "unknown_section": ["webb: unknown key; did you mean web?"],
     "warning_after_offline": ["thresholds.offline_after: expected more than thresholds.warning_after (5m), got 5m"],
 }

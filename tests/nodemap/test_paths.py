@@ -111,6 +111,23 @@ def test_nodes_of_a_registry_that_began_while_the_store_was_away_are_not_blamed_
     assert statuses.index(Status.WARNING) >= WARNING_AFTER - 1
 
 
+def test_a_registry_that_is_new_to_us_was_not_interrupted_by_what_is_long_over(clock: ManualClock) -> None:
+    """An outage of the store that ended before its first heartbeat freezes none of its nodes."""
+    store = Source("store", clock.monotonic_ns())
+    node_map = NodeMap(clock, Thresholds(), sources={Transport.HTTP: (store,)}, instance="ours")
+    load(node_map, Snapshot())
+    store.mark_down()
+    clock.advance(1)
+    for _ in range(WARNING_AFTER):
+        store.mark_alive(clock.monotonic_ns())
+        pass_time(node_map, clock, 1)
+    reported(node_map, clock)
+    clock.advance(1)
+    store.mark_alive(clock.monotonic_ns())
+    pass_time(node_map, clock, 1)
+    assert node_map.held_since_ns(node_map.get("x"), clock.monotonic_ns()) is None
+
+
 def test_nodes_of_a_registry_that_stopped_are_not_held(node_map: NodeMap, clock: ManualClock) -> None:
     reported(node_map, clock)
     pass_time(node_map, clock, WARNING_AFTER, writes=STOPPED)
