@@ -167,13 +167,12 @@ class Inflow(FlowControl):
 
     def receive(self, data: bytes) -> None:
         """The connection sent this."""
-        if (
-            not self.unparsed
-            and not self._connection.pipeline
-            and len(data) <= self._slice(data)
-            and self._rounds.has_room()
-        ):
-            self._spend(self._connection.parse, data)
+        may_parse = not (self.unparsed or self._connection.pipeline) and self._rounds.has_room()
+        if may_parse and len(data) <= (min(self._connection.body_left(), SLICE) or HEADS):
+            self._spend(data)
+            if self.unparsed:
+                self._transport.pause_reading()
+                self._plan()
         elif self._rounds.unparsed.admits(len(self.unparsed), len(data), trusted=self._connection.trusted):
             if not self.unparsed:
                 self._transport.pause_reading()
@@ -199,22 +198,28 @@ class Inflow(FlowControl):
     def _take_turn(self) -> None:
         self._planned = False
         if self.unparsed:
-            self._spend(self._parse_slice, self.unparsed)
+            self._spend(self.unparsed)
         if self.unparsed:
             self._plan()
         else:
             self._read_on()
 
-    def _parse_slice(self, unparsed: bytes) -> None:
-        # Cutting counts as time as well: what is left may be large, and is copied.
-        size = self._slice(unparsed)
-        self._keep(unparsed[size:])
-        self._connection.parse(unparsed[:size])
-
-    def _spend(self, parse: Callable[[bytes], None], data: bytes) -> None:
-        spent = self._rounds.spend(parse, data)
+    def _spend(self, data: bytes) -> None:
+        spent = self._rounds.spend(self._parse, data)
         if self.counts:
             self.spent += spent
+
+    def _parse(self, data: bytes) -> None:
+        # Cutting is a part of it, since it counts as time as well: what is left may be large, and is copied.
+        in_body = self._connection.body_left() > 0
+        self._cut(data)
+        if self.unparsed and not in_body and self._connection.body_left():
+            self._cut(self.unparsed)
+
+    def _cut(self, data: bytes) -> None:
+        size = self._slice(data)
+        self._keep(data[size:])
+        self._connection.parse(data[:size])
 
     def _plan(self) -> None:
         if self.unparsed and not self._connection.pipeline and not self._planned:
