@@ -190,20 +190,61 @@ def test_dcgms_latest_xid_is_sent(exporter, source_of):
     assert (source.health()[1]["xid_errors"], source.health()[0]["sm_clock_hertz"]) == ({}, 2_520_000_000)
 
 
-@pytest.mark.parametrize("text", ["", "up 1\n", "<html>", "\xff{", "DCGM_FI_DEV_GPU_UTIL{gpu=} x\n"])
-def test_an_exporter_without_metrics_of_gpus_says_nothing_of_them(exporter, source_of, text):
-    exporter.text = text
-    assert source_of(exporter.url).look().sight is Sight.UNSURE
-    with pytest.raises(UsageError, match="--gpu-source"):
-        ExporterSource("ftp://a")
-
-
 def series(*lines: str) -> str:
     """Of dcgm-exporter: a GPU's labels, and a value."""
     return "".join(f"DCGM_FI_DEV_{line}\n" for line in lines)
 
 
 GPU = '{gpu="0",UUID="GPU-a"}'
+
+
+BLANKS = ["2147483632", "2147483634", "4294967295", "140737488355328", "9.223372036854776e+18", "-1", "NaN"]
+"""How DCGM, and those that pass it on, write that something is not known or not supported."""
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+def test_what_an_exporter_does_not_know_is_no_fault_of_a_gpu(exporter, source_of, blank):
+    names = ["SM_CLOCK", "MEM_CLOCK", "ECC_DBE_VOL_TOTAL", "UNCORRECTABLE_REMAPPED_ROWS", "ROW_REMAP_FAILURE"]
+    exporter.text = series(*(f"{name}{GPU} {blank}" for name in [*names, "FAN_SPEED", "XID_ERRORS"]))
+    source = source_of(exporter.url)
+    assert source.look().readings == [{"index": 0, "uuid": "GPU-a"}]
+    assert source.health() == {0: {}}
+
+
+@pytest.mark.parametrize("serial", ["N/A", "0", "", "SN-1"])
+def test_cards_that_state_one_serial_number_are_two(exporter, source_of, serial):
+    lines = [
+        f'gpu_gfx_activity{{gpu_id="{card}",serial_number="{serial}",gpu_partition_id="0"}} {card}\n' for card in (0, 1)
+    ]
+    exporter.text = "".join(lines)
+    readings = source_of(exporter.url).look().readings
+    assert [(reading["index"], reading["utilization"]) for reading in readings] == [(0, 0.0), (1, 0.01)]
+
+
+def test_a_part_of_a_card_is_no_card(exporter, source_of):
+    exporter.text = "".join(
+        f'gpu_gfx_activity{{gpu_id="{part}",serial_number="69",gpu_partition_id="{part}"}} 5\n' for part in range(8)
+    )
+    assert source_of(exporter.url).look().number == 1
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [('UUID="a"', 'gpu="1",UUID="a"', 'gpu="1"'), ('gpu="1"', 'gpu="1",UUID="a"', 'UUID="a"')],
+)
+def test_a_line_that_has_one_name_of_a_card_alone_is_of_that_card(exporter, source_of, labels):
+    names = ("GPU_TEMP", "GPU_UTIL", "POWER_USAGE")
+    exporter.text = series(*(f"{name}{{{each}}} 50" for name, each in zip(names, labels, strict=True)))
+    values = {"utilization": 0.5, "temperature_celsius": 50.0, "power_watts": 50.0}
+    assert source_of(exporter.url).look().readings == [{"index": 1, "uuid": "a", **values}]
+
+
+@pytest.mark.parametrize("text", ["", "up 1\n", "<html>", "\xff{", "DCGM_FI_DEV_GPU_UTIL{gpu=} x\n"])
+def test_an_exporter_without_metrics_of_gpus_says_nothing_of_them(exporter, source_of, text):
+    exporter.text = text
+    assert source_of(exporter.url).look().sight is Sight.UNSURE
+    with pytest.raises(UsageError, match="--gpu-source"):
+        ExporterSource("ftp://a")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +310,7 @@ def test_any_text_of_an_exporter_is_read(text):
 
 
 def test_samples_are_read_as_prometheus_writes_them():
-    text = 'a 1\nz 1\nb{x="1",y="a\\"}"} 2.5 1700000000\n# c 3\nd{} NaN\ne{x="1"} +Inf\nf{ x="1", } 1e3\n'
+    text = 'a 1\nz 1\nb{x="1",y="a\\"}"} 2.5 1700000000\n# c 3\nd{} NaN\ne{x="1"} +Inf\n \tf { x="1", } 1e3\n'
     assert [(name, dict(labels), value) for name, labels, value in samples_of(text, "abcef")] == [
         ("a", {}, 1.0),
         ("b", {"x": "1", "y": 'a\\"}'}, 2.5),
@@ -280,7 +321,14 @@ def test_samples_are_read_as_prometheus_writes_them():
 
 @pytest.mark.parametrize(
     "line",
-    ["a{" + 'x="" ' * 5_000, "a" * 500_000, "a{" + "x" * 500_000, 'a{x="' + '\\"' * 200_000, "a" + "{" * 500_000],
+    [
+        "a{" + 'x="" ' * 5_000,
+        "a" * 500_000,
+        "a{" + "x" * 500_000,
+        'a{x="' + '\\"' * 200_000,
+        "a" + "{" * 500_000,
+        "a" + " " * 500_000,
+    ],
 )
 def test_no_text_takes_long_to_read(line):
     """The heartbeats of the agent wait meanwhile; an expression that tries every way would not come to an end."""
