@@ -439,6 +439,19 @@ def test_what_sysfs_says_that_cannot_be(tmp_path, files, reading):
     assert type(parse_heartbeat(json.dumps({"gpus": [{**reading, "health": amd.health()[0]}]}).encode())) is Heartbeat
 
 
+@pytest.mark.parametrize(("width", "widest"), [(255, 16), (16, 255), (0, 16), (-1, 16), (255, 255)])
+def test_a_link_of_no_width_is_not_judged(tmp_path, width, widest):
+    card(tmp_path, "card0", vendor="0x1002", mem_info_vram_total=2**34, current_link_width=width, max_link_width=widest)
+    amd = Amd(tmp_path)
+    amd.look()
+    assert amd.health() == {0: {}}
+
+
+def test_a_name_of_a_card_that_is_no_text_is_left_out(tmp_path):
+    card(tmp_path, "card0", vendor="0x1002", mem_info_vram_total=2**34, product_name=b"Radeon \xf8\xb1")
+    assert Amd(tmp_path).look().inventory.type == "AMD GPU"
+
+
 def test_a_card_that_reports_nothing_any_more_is_there_and_one_that_fell_off_is_not(tmp_path):
     """What was one of the node's GPUs stays one; its place is empty, or nobody may look."""
     for name in ("card0", "card1"):
