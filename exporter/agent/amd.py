@@ -12,6 +12,7 @@ from typing import Any
 
 from exporter.agent.checks import clean_text
 from exporter.agent.gpus import MAX_GPUS, MAX_MEMORY, Gpu, Look, Sight, reading_of, total_of
+from exporter.agent.health import WIDTHS
 
 DRM = Path("/sys/class/drm")
 VENDOR = "0x1002"
@@ -93,7 +94,9 @@ class Amd:
         fan, fastest = _number(sensors / "pwm1"), _number(sensors / "pwm1_max") or 255
         if fan is not None and 0 <= fan <= fastest:
             health["fan"] = fan / fastest
-        width, widest = _number(device / "current_link_width"), _number(device / "max_link_width")
+        widths = [_number(device / "current_link_width"), _number(device / "max_link_width")]
+        # The kernel writes 255 where it does not know.
+        width, widest = (each if each in WIDTHS else None for each in widths)
         if width and widest:
             health["pcie_degraded"] = width < widest
         return health
@@ -104,8 +107,8 @@ def _text(path: Path) -> str:
         # A pipe that nobody writes to is not waited for.
         descriptor = os.open(str(path), os.O_RDONLY | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
-            return file.read(MAX_FILE).decode("utf-8", "replace").strip()
-    except OSError:
+            return file.read(MAX_FILE).decode().strip()
+    except (OSError, UnicodeDecodeError):
         return ""
 
 

@@ -12,18 +12,41 @@ from typing import Any, NamedTuple
 
 from exporter.agent.checks import clean_text
 from exporter.agent.exits import UsageError
-from exporter.agent.gpus import MAX_GPUS, Gpu, Look, Sight, reading_of, total_of
+from exporter.agent.gpus import (
+    MAX_CODE,
+    MAX_ERRORS,
+    MAX_GPUS,
+    MAX_HERTZ,
+    MAX_JOULES,
+    MAX_ROWS,
+    Gpu,
+    Look,
+    Sight,
+    reading_of,
+    total_of,
+)
 from exporter.agent.http import HttpRegistry
 from exporter.agent.responsereader import BadAnswer
 
 MAPPINGS = ("dcgm-exporter", "nvidia_gpu_exporter", "all-smi", "amd-device-metrics-exporter")
-MAX_TOTAL = 2**53
+MOST: Mapping[str, float] = {
+    "fan": 2,
+    "sm_clock_hertz": MAX_HERTZ,
+    "memory_clock_hertz": MAX_HERTZ,
+    "ecc_uncorrected_errors": MAX_ERRORS,
+    "remapped_rows": MAX_ROWS,
+    "remap_failed": 1,
+    "energy_joules": MAX_JOULES,
+}
+"""Of what a GPU's health can be. What is above is how an exporter writes "unknown"."""
 OK = 200
-_SAMPLE = re.compile(r'([A-Za-z_:][\w:]*)(?:\{([^"}]*(?:"(?:[^"\\]|\\.)*"[^"}]*)*)\})?\s+(\S+)')
+_SAMPLE = re.compile(r'\s*([A-Za-z_:][\w:]*)(?:\s*\{([^"}]*(?:"(?:[^"\\]|\\.)*"[^"}]*)*)\})?\s+(\S+)')
 _LABEL = re.compile(r'\b(\w+)="((?:[^"\\]|\\.)*)"')
 """Each place of a text fits one part of them, so that no text takes long."""
 _UNKNOWN = frozenset({"", "na", "none", "null", "unknown"})
 """What is left of "N/A", "[Unknown]" and "00000000-0000-...": any number of GPUs may have that for their number."""
+WHOLE = frozenset({"", "0", "4294967295"})
+"""Partitions of a GPU that stand for all of it: none, the first, and the one of a virtual GPU, which has no number."""
 _MAKER = re.compile(r"^(?:NVIDIA )?(?:GeForce )?(?=.)")
 
 
@@ -96,14 +119,20 @@ def samples_of(text: str, names: Container[str]) -> Iterator[ExporterSample]:
 
 def read(mapping: Mapping[str, Any], samples: Iterable[ExporterSample]) -> tuple[list[Gpu], dict[int, dict[str, Any]]]:
     """The GPUs, and their health by index."""
-    cards: dict[str, dict[str, Any]] = {}
+    cards: list[dict[str, Any]] = []
+    named: dict[tuple[str, str], dict[str, Any]] = {}
     for sample in samples:
-        key = _uuid(mapping, sample.labels) or _first(sample.labels, mapping.get("index", []))
-        if not key:
+        uuid, number = _uuid(mapping, sample.labels), _first(sample.labels, mapping.get("index", []))
+        if not (uuid or number) or _first(sample.labels, mapping.get("partition", [])) not in WHOLE:
             continue
-        if key not in cards and len(cards) > MAX_GPUS:
-            break
-        card = cards.setdefault(key, {"labels": {}, "samples": {}})
+        card = _card_of(named, uuid, number)
+        if card is None:
+            if len(cards) > MAX_GPUS:
+                break
+            card = {"labels": {}, "samples": {}}
+            cards.append(card)
+        for labels in ((uuid, number), (uuid, ""), ("", number)):
+            named.setdefault(labels, card)
         card["labels"].update(sample.labels)
         # What a part of a GPU (MIG) has is not the GPU's; that it is there is.
         is_part = _first(sample.labels, mapping.get("instance", []))
@@ -111,7 +140,7 @@ def read(mapping: Mapping[str, Any], samples: Iterable[ExporterSample]) -> tuple
             card["samples"].setdefault(sample.name, sample.value)
     gpus: list[Gpu] = []
     health: dict[int, dict[str, Any]] = {}
-    for card in sorted(cards.values(), key=lambda card: _index(mapping, card)):
+    for card in sorted(cards, key=lambda card: _index(mapping, card)):
         index = _index(mapping, card)
         index = index if index not in health else max(health) + 1
         values: dict[str, Any] = dict(_values(mapping["values"], card["samples"]))
@@ -128,10 +157,21 @@ def read(mapping: Mapping[str, Any], samples: Iterable[ExporterSample]) -> tuple
     return gpus, health
 
 
+def _card_of(named: Mapping[tuple[str, str], dict[str, Any]], uuid: str, number: str) -> dict[str, Any] | None:
+    """The card that these labels name. Cards of one maker may all state the same serial number, such as N/A."""
+    card = named.get((uuid, number))
+    if card is not None or not (uuid and number):
+        return card
+    # A line before this one may have had one of the two.
+    parts = (named.get((uuid, "")), named.get(("", number)))
+    of_both = [key for key in named if all(key)]
+    return next((part for part in parts if part and not any(named[key] is part for key in of_both)), None)
+
+
 def _health(mapping: Mapping[str, Any], samples: Mapping[str, float]) -> dict[str, Any]:
     health: dict[str, Any] = {}
     for key, value in _values(mapping.get("health", {}), samples).items():
-        if not 0 <= value < MAX_TOTAL or (key == "fan" and value > 2):  # noqa: PLR2004 - the registry's limit
+        if not 0 <= value <= MOST[key]:
             continue
         if key == "remap_failed":
             health[key] = value > 0
@@ -141,7 +181,8 @@ def _health(mapping: Mapping[str, Any], samples: Mapping[str, float]) -> dict[st
         if name in samples:
             code = round(samples[name])
             # It has the latest code and not how often it came.
-            health["xid_errors"] = {str(code): 1} if 0 < code < 1_000_000 else {}  # noqa: PLR2004 - as above
+            if 0 <= code < MAX_CODE:
+                health["xid_errors"] = {str(code): 1} if code else {}
     return health
 
 

@@ -18,6 +18,12 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "power_watts": (0, 10_000),
 }
 """Beyond what hardware does: 255 °C and 65535 W are how drivers write "unknown"."""
+MAX_HERTZ = 10_000_000_000
+MAX_JOULES = 10**11
+"""A kilowatt for three years."""
+MAX_CODE = 1_000_000
+MAX_ERRORS, MAX_ROWS = 10**9, 65_536
+"""More than any GPU lives to count: 2147483632 and 4294967294 are how drivers write "unknown"."""
 
 
 class Inventory(NamedTuple):

@@ -8,20 +8,19 @@ import time
 from collections.abc import Callable, Container
 from typing import Any
 
+from exporter.agent.gpus import MAX_CODE, MAX_ERRORS, MAX_HERTZ, MAX_JOULES, MAX_ROWS
+
 Ask = Callable[..., Any]
 """Calls a function of NVML; None where it says nothing."""
 UNCORRECTED, VOLATILE = 1, 0
 CLOCK_SM, CLOCK_MEMORY = 1, 2
 BUSY_STATE = 2
 """Performance states above it save power: a link at a low generation is no fault then."""
-MAX_TOTAL = 2**53
-MAX_HERTZ = 10_000_000_000
 MAX_FAN = 200
 MAX_LENGTH = 1_000_000
-MAX_CODES, MAX_CODE = 64, 1_000_000
-MAX_ERRORS = 2**32 - 2
-"""All bits of a number is how drivers write "unknown"."""
-MAX_ROWS, MAX_ACTION, MAX_REASONS = 65_536, 255, 0xFFFF
+MAX_CODES = 64
+MAX_ACTION, MAX_REASONS = 0xFE, 0xFFFE
+"""All bits of a number is how drivers write "unknown", however wide it is."""
 WIDTHS, GENERATIONS = range(1, 33), range(1, 33)
 """Of a PCIe link. What lies outside of these is nothing that hardware has."""
 THROTTLING = {
@@ -58,10 +57,10 @@ def health_of(nvml: Any, ask: Ask, handle: Any) -> dict[str, Any]:
         health["retired_pages"] = None if None in pages else sum(pages)
     fan = ask(nvml.nvmlDeviceGetFanSpeed, handle)
     health["fan"] = fan / 100 if fan is not None and fan <= MAX_FAN else None
-    millijoules = _total(ask(nvml.nvmlDeviceGetTotalEnergyConsumption, handle))
+    millijoules = _total(ask(nvml.nvmlDeviceGetTotalEnergyConsumption, handle), MAX_JOULES * 1000)
     health["energy_joules"] = None if millijoules is None else millijoules / 1000
     mig = ask(nvml.nvmlDeviceGetMigMode, handle)
-    health["mig_enabled"] = None if mig is None else mig[0] == 1
+    health["mig_enabled"] = None if mig is None else _flag(mig[0])
     health["processes"] = ask(_length, nvml, "nvmlDeviceGetComputeRunningProcesses_v3", handle)
     return {key: value for key, value in health.items() if value is not None}
 
@@ -104,7 +103,7 @@ def _length(nvml: Any, function: str, *arguments: Any) -> int | None:
     return length.value if length.value <= MAX_LENGTH else None
 
 
-def _total(value: int | None, most: int = MAX_TOTAL - 1) -> int | None:
+def _total(value: int | None, most: int) -> int | None:
     return value if value is not None and 0 <= value <= most else None
 
 

@@ -46,7 +46,7 @@ def is_large(headers: Mapping[bytes, bytes]) -> bool:
 def check_body(headers: Mapping[bytes, bytes], limit: int, media_types: tuple[str, ...]) -> None:
     """Refuse by its headers what cannot be taken: before it is received."""
     encoding = headers.get(b"content-encoding")
-    if encoding is not None and encoding.strip().lower() not in PLAIN:
+    if encoding and not all(coding.strip().lower() in PLAIN for coding in encoding.split(b",")):
         raise Problem(
             415, "expected a body without Content-Encoding: send it as it is", headers={"Accept-Encoding": "identity"}
         )

@@ -45,6 +45,10 @@ class Reason(enum.StrEnum):
 
 
 Total = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+# As with Celsius: 2147483632, 4294967294 and 140737488355328 are how drivers and exporters write "unknown".
+Errors = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+Hertz = Annotated[int, msgspec.Meta(ge=0, le=10**11)]
+Joules = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
 Code = Annotated[str, msgspec.Meta(pattern=CODE)]
 
 
@@ -63,14 +67,14 @@ class GpuHealth(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     xid_errors: Annotated[dict[Code, Total], msgspec.Meta(max_length=64)] | None = None
     """How often each XID came, by its code. Source: NVIDIA, XID Errors."""
-    ecc_uncorrected_errors: Total | None = None
-    remapped_rows: Total | None = None
+    ecc_uncorrected_errors: Errors | None = None
+    remapped_rows: Errors | None = None
     """Rows of its memory that were replaced because of uncorrectable errors."""
     remap_pending: bool | None = None
     """Rows wait for a reset to be replaced."""
     remap_failed: bool | None = None
     """No spare row is left."""
-    retired_pages: Total | None = None
+    retired_pages: Errors | None = None
     recovery_needed: bool | None = None
     """The driver asks for a reset, or for more."""
     throttled: Annotated[tuple[Throttling, ...], msgspec.Meta(max_length=16)] | None = None
@@ -78,11 +82,11 @@ class GpuHealth(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Its link has fewer lanes, or under load a lower generation, than both ends are able to."""
     fan: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     """Of its full speed; some are rated above."""
-    sm_clock_hertz: Total | None = None
-    memory_clock_hertz: Total | None = None
-    energy_joules: Annotated[float, msgspec.Meta(ge=0, le=1e15)] | None = None
+    sm_clock_hertz: Hertz | None = None
+    memory_clock_hertz: Hertz | None = None
+    energy_joules: Joules | None = None
     mig_enabled: bool | None = None
-    processes: Total | None = None
+    processes: Errors | None = None
 
 
 class GpuReading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

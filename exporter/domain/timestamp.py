@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from functools import lru_cache
 
 from exporter.domain.clock import SECOND
 from exporter.domain.text import shown
 
 EXPECTED = "a time such as 2025-10-06T12:00:05Z"
+_LEAP_SECOND = re.compile(r"([T ]\d\d:59):60", re.ASCII)
 
 
 def format_timestamp(wall_ns: int) -> str:
@@ -24,12 +26,13 @@ def _format_seconds(wall_seconds: int) -> str:
 
 def parse_timestamp(text: str) -> int:
     """Nanoseconds since the epoch of an RFC 3339 time with an offset; ValueError says what was expected."""
+    # RFC 3339 5.6 allows a small t and z, and a leap second, which Python does not read: as POSIX, it is the next one.
+    written, leaps = _LEAP_SECOND.subn(r"\1:59", text.upper())
     try:
-        # RFC 3339 5.6 allows a small t and z, which Python 3.11 does not read.
-        when = dt.datetime.fromisoformat(text.upper())
+        when = dt.datetime.fromisoformat(written)
     except ValueError:
         raise ValueError(f"expected {EXPECTED}, got {shown(text)}") from None
     if when.tzinfo is None:
         raise ValueError(f"expected {EXPECTED}, with its Z or offset, got {shown(text)}")
     since = when - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-    return (since.days * 86400 + since.seconds) * SECOND + since.microseconds * 1000
+    return (since.days * 86400 + since.seconds + leaps) * SECOND + since.microseconds * 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
 
@@ -11,7 +12,8 @@ INSTALL = "pip install 'aurora-node-registry[registry]'"
 
 
 def registry() -> int:
-    """aurora-registry."""
+    """aurora-registry. A reload that is asked for while it starts waits until it can be carried out."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     return _run("aurora-registry", "exporter.programs.registry")
 
 

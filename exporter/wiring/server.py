@@ -152,6 +152,8 @@ async def serve(registry: Registry, listening: socket.socket) -> None:
     loop.set_exception_handler(_overlook_late_lookups)
     for number, handler in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, reload)):
         loop.add_signal_handler(number, handler)
+    # One that came while we started was kept until now: by default it ends a program.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     log.info(
         "listening",
         extra={

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
-from tests.support.registry_process import RegistryProcess
-from tests.support.server_process import until
+from tests.support.registry_process import RegistryProcess, clean_env
+from tests.support.server_process import DEADLINE_SECONDS, until
 
 pytestmark = pytest.mark.servers
 
@@ -54,6 +56,30 @@ def test_reload_takes_a_good_file_and_leaves_a_bad_one(new_registry, way):
     registry.configure(GOOD)
     reload()
     until(lambda: registry.metric(SUCCESSFUL), 1.0)
+
+
+def test_a_reload_that_is_asked_for_during_the_start_is_carried_out(tmp_path):
+    """Also before anything of the registry is loaded; a program that handles no SIGHUP yet is ended by it."""
+    configuration = tmp_path / "config.yaml"
+    configuration.write_text("log: {level: info}\n")
+    hangup = "import os, signal; from exporter.programs.start import registry; import exporter.wiring.server as server"
+    script = f"""
+{hangup}
+def listen(address, listen=server.listen):
+    os.kill(os.getpid(), signal.SIGHUP)
+    return listen(address)
+server.listen = listen
+raise SystemExit(registry())
+"""
+    command = [sys.executable, "-c", script, f"--config.file={configuration}", "--store=memory:"]
+    registry = subprocess.Popen(
+        [*command, "--web.listen-address=127.0.0.1:0"], stderr=subprocess.PIPE, text=True, env=clean_env(), cwd=tmp_path
+    )
+    with registry:
+        assert registry.stderr is not None
+        assert any("the new configuration is in force" in line for line in registry.stderr)
+        registry.terminate()
+        assert registry.wait(DEADLINE_SECONDS) == 0
 
 
 def test_refused_reload_names_the_setting(new_registry):

@@ -204,20 +204,60 @@ def test_dcgms_latest_xid_is_sent(exporter, source_of):
     assert (source.health()[1]["xid_errors"], source.health()[0]["sm_clock_hertz"]) == ({}, 2_520_000_000)
 
 
-@pytest.mark.parametrize("text", ["", "up 1\n", "<html>", "\xff{", "DCGM_FI_DEV_GPU_UTIL{gpu=} x\n"])
-def test_an_exporter_without_metrics_of_gpus_says_nothing_of_them(exporter, source_of, text):
-    exporter.text = text
-    assert source_of(exporter.url).look().sight is Sight.UNSURE
-    with pytest.raises(UsageError, match="--gpu-source"):
-        ExporterSource("ftp://a")
-
-
 def series(*lines: str) -> str:
     """Of dcgm-exporter: a GPU's labels, and a value."""
     return "".join(f"DCGM_FI_DEV_{line}\n" for line in lines)
 
 
 GPU = '{gpu="0",UUID="GPU-a"}'
+
+
+BLANKS = ["2147483632", "2147483634", "4294967295", "140737488355328", "9.223372036854776e+18", "-1", "NaN"]
+"""How DCGM, and those that pass it on, write that something is not known or not supported."""
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+def test_what_an_exporter_does_not_know_is_no_fault_of_a_gpu(exporter, source_of, blank):
+    names = ["SM_CLOCK", "MEM_CLOCK", "ECC_DBE_VOL_TOTAL", "UNCORRECTABLE_REMAPPED_ROWS", "ROW_REMAP_FAILURE"]
+    exporter.text = series(*(f"{name}{GPU} {blank}" for name in [*names, "FAN_SPEED", "XID_ERRORS"]))
+    source = source_of(exporter.url)
+    assert source.look().readings == [{"index": 0, "uuid": "GPU-a"}]
+    assert source.health() == {0: {}}
+
+
+@pytest.mark.parametrize(("serial", "partition"), [("SN-1", "0"), ("SN-1", ""), ("", "4294967295")])
+def test_cards_that_state_one_serial_number_are_two(exporter, source_of, serial, partition):
+    """As those of a virtual MI300X do, whose partition has no number either."""
+    labels = f'serial_number="{serial}",gpu_partition_id="{partition}"'
+    exporter.text = "".join(f'gpu_gfx_activity{{gpu_id="{card}",{labels}}} {card}\n' for card in (0, 1))
+    readings = source_of(exporter.url).look().readings
+    assert [(reading["index"], reading["utilization"]) for reading in readings] == [(0, 0.0), (1, 0.01)]
+
+
+def test_a_part_of_a_card_is_no_card(exporter, source_of):
+    exporter.text = "".join(
+        f'gpu_gfx_activity{{gpu_id="{part}",serial_number="69",gpu_partition_id="{part}"}} 5\n' for part in range(8)
+    )
+    assert source_of(exporter.url).look().number == 1
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [('UUID="a"', 'gpu="1",UUID="a"', 'gpu="1"'), ('gpu="1"', 'gpu="1",UUID="a"', 'UUID="a"')],
+)
+def test_a_line_that_has_one_name_of_a_card_alone_is_of_that_card(exporter, source_of, labels):
+    names = ("GPU_TEMP", "GPU_UTIL", "POWER_USAGE")
+    exporter.text = series(*(f"{name}{{{each}}} 50" for name, each in zip(names, labels, strict=True)))
+    values = {"utilization": 0.5, "temperature_celsius": 50.0, "power_watts": 50.0}
+    assert source_of(exporter.url).look().readings == [{"index": 1, "uuid": "a", **values}]
+
+
+@pytest.mark.parametrize("text", ["", "up 1\n", "<html>", "\xff{", "DCGM_FI_DEV_GPU_UTIL{gpu=} x\n"])
+def test_an_exporter_without_metrics_of_gpus_says_nothing_of_them(exporter, source_of, text):
+    exporter.text = text
+    assert source_of(exporter.url).look().sight is Sight.UNSURE
+    with pytest.raises(UsageError, match="--gpu-source"):
+        ExporterSource("ftp://a")
 
 
 @pytest.mark.parametrize(
@@ -283,7 +323,7 @@ def test_any_text_of_an_exporter_is_read(text):
 
 
 def test_samples_are_read_as_prometheus_writes_them():
-    text = 'a 1\nz 1\nb{x="1",y="a\\"}"} 2.5 1700000000\n# c 3\nd{} NaN\ne{x="1"} +Inf\nf{ x="1", } 1e3\n'
+    text = 'a 1\nz 1\nb{x="1",y="a\\"}"} 2.5 1700000000\n# c 3\nd{} NaN\ne{x="1"} +Inf\n \tf { x="1", } 1e3\n'
     assert [(name, dict(labels), value) for name, labels, value in samples_of(text, "abcef")] == [
         ("a", {}, 1.0),
         ("b", {"x": "1", "y": 'a\\"}'}, 2.5),
@@ -294,7 +334,14 @@ def test_samples_are_read_as_prometheus_writes_them():
 
 @pytest.mark.parametrize(
     "line",
-    ["a{" + 'x="" ' * 5_000, "a" * 500_000, "a{" + "x" * 500_000, 'a{x="' + '\\"' * 200_000, "a" + "{" * 500_000],
+    [
+        "a{" + 'x="" ' * 5_000,
+        "a" * 500_000,
+        "a{" + "x" * 500_000,
+        'a{x="' + '\\"' * 200_000,
+        "a" + "{" * 500_000,
+        "a" + " " * 500_000,
+    ],
 )
 def test_no_text_takes_long_to_read(line):
     """The heartbeats of the agent wait meanwhile; an expression that tries every way would not come to an end."""
@@ -408,6 +455,19 @@ def test_what_sysfs_says_that_cannot_be(tmp_path, files, reading):
     amd = Amd(tmp_path)
     assert (amd.look().number, amd.look().readings) == (1, [reading])
     assert type(parse_heartbeat(json.dumps({"gpus": [{**reading, "health": amd.health()[0]}]}).encode())) is Heartbeat
+
+
+@pytest.mark.parametrize(("width", "widest"), [(255, 16), (16, 255), (0, 16), (-1, 16), (255, 255)])
+def test_a_link_of_no_width_is_not_judged(tmp_path, width, widest):
+    card(tmp_path, "card0", vendor="0x1002", mem_info_vram_total=2**34, current_link_width=width, max_link_width=widest)
+    amd = Amd(tmp_path)
+    amd.look()
+    assert amd.health() == {0: {}}
+
+
+def test_a_name_of_a_card_that_is_no_text_is_left_out(tmp_path):
+    card(tmp_path, "card0", vendor="0x1002", mem_info_vram_total=2**34, product_name=b"Radeon \xf8\xb1")
+    assert Amd(tmp_path).look().inventory.type == "AMD GPU"
 
 
 def test_a_card_that_reports_nothing_any_more_is_there_and_one_that_fell_off_is_not(tmp_path):

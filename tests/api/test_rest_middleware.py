@@ -230,7 +230,7 @@ def test_lines_are_for_heartbeats_alone(client):
     assert client.post("/nodes/register", b"{}", content_type="application/x-ndjson").status == 415
 
 
-@pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
+@pytest.mark.parametrize("encoding", ["identity", "Identity", "", "identity, IDENTITY"])
 def test_an_encoding_that_changes_nothing_is_taken(client, encoding):
     """RFC 9110 reserves `identity` for it."""
     assert client.post("/nodes/register", {"name": "n1"}, content_encoding=encoding).status == 201

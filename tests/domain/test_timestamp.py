@@ -20,6 +20,8 @@ NOON = 1_759_752_005
         ("2025-10-06 12:00:05.25Z", NOON * SECOND + SECOND // 4),
         ("1970-01-01T00:00:00Z", 0),
         ("1969-12-31T23:59:59.5Z", -SECOND // 2),
+        ("2016-12-31T23:59:60Z", 1_483_228_800 * SECOND),
+        ("2016-12-31 15:59:60.5-08:00", 1_483_228_800 * SECOND + SECOND // 2),
         ("0001-01-01T00:00:00+14:00", -62_135_647_200 * SECOND),
     ],
 )
@@ -27,7 +29,9 @@ def test_a_time_with_its_offset_is_read(text, ns):
     assert parse_timestamp(text) == ns
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2025-13-06T12:00:05Z", "1759752005", "2025-10-06T12:00:05+25:00"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2025-13-06T12:00:05Z", "1759752005", "2025-10-06T12:00:05+25:00", "2025-10-06T12:00:60Z"]
+)
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(ValueError, match=r"^expected a time such as 2025-10-06T12:00:05Z, got "):
         parse_timestamp(text)
