@@ -167,6 +167,23 @@ def test_a_stream_whose_ids_have_run_out_is_begun_again(open_redis, run, redis_s
 
 
 @pytest.mark.servers
+@pytest.mark.parametrize("last", ["18446744073709551615-0", "18446744073709551615-18446744073709551615", f"{2**53}-0"])
+@pytest.mark.parametrize("entries", [0, 1])
+def test_a_stream_whose_last_id_was_set_to_the_end_is_begun_again(open_redis, run, redis_server, last, entries):
+    """None of its entries says so."""
+    store, _ = open_redis()
+    run(store.load())
+    run(store.save(Batch({"good": record("good")})))
+    redis_server.cli("XTRIM", PREFIX + "changes", "MAXLEN", str(entries))
+    redis_server.cli("XSETID", PREFIX + "changes", last)
+
+    with pytest.raises(StoreUnavailable):
+        run(store.save(Batch({"other": record("other")})))
+    run(store.load())
+    assert run(store.save(Batch({"third": record("third")}))).records == {"third"}
+
+
+@pytest.mark.servers
 def test_what_others_announce_is_read_piece_by_piece(open_redis, run, redis_server):
     """A stream's entry of which one piece cannot be: the others are taken in."""
     one, rejected = open_redis()
