@@ -15,16 +15,30 @@ def revision() -> str:
     stated = os.environ.get("AURORA_REVISION")
     if stated:
         return stated
-    git = Path(__file__).resolve().parents[2] / ".git"
     try:
-        head = (git / "HEAD").read_text(encoding="ascii").strip()
-        return (
-            (git / head.removeprefix("ref: ")).read_text(encoding="ascii").strip()[:12]
-            if "ref: " in head
-            else head[:12]
-        )
-    except (OSError, UnicodeDecodeError):
+        return commit_of(Path(__file__).resolve().parents[2])[:12]
+    except (OSError, ValueError, KeyError):
         return "unknown"
+
+
+def commit_of(checkout: Path) -> str:
+    """The commit that is checked out there; OSError, ValueError or KeyError where that is not known.
+
+    Source: gitrepository-layout(5). A worktree has a file in place of `.git`, and its branches in the main one.
+    """
+    git = checkout / ".git"
+    if git.is_file():
+        git = checkout / git.read_text(encoding="ascii").removeprefix("gitdir: ").strip()
+    head = (git / "HEAD").read_text(encoding="ascii").strip()
+    if not head.startswith("ref: "):
+        return head
+    branch, common = head.removeprefix("ref: "), git / "commondir"
+    if common.exists():
+        git /= common.read_text(encoding="ascii").strip()
+    if (git / branch).exists():
+        return (git / branch).read_text(encoding="ascii").strip()
+    packed = (line.split() for line in (git / "packed-refs").read_text(encoding="ascii").splitlines())
+    return {line[1]: line[0] for line in packed if len(line) == 2}[branch]  # noqa: PLR2004 - a commit and its name
 
 
 def instance_of(listen_address: str) -> str:
