@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from demo.servers import Generation
-from tests.support.scenario_play import Scenario, Stage, surprises
+from tests.support.scenario_play import Scenario, Stage, surprises_side_by_side
 
 MOST = Stage(seconds=34)
 OURSELVES = Stage(seconds=54, bystanders=20)
@@ -131,12 +130,9 @@ def one_of_two_registries_dies(play: Scenario) -> None:
 
 
 @pytest.mark.servers
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)  # three others may be waited for
 def test_people_get_a_message_of_the_outage_and_of_no_node(tmp_path: Path, generation: Generation) -> None:
     """Every message, its receiver, its content and its time are as each scenario says. The stages play side by side."""
     stages = {"most": MOST, "ourselves": OURSELVES, "twins": TWINS, "again": AGAIN, "around": AROUND}
-    with ThreadPoolExecutor() as performers:
-        found = "\n".join(
-            filter(None, performers.map(lambda name: surprises(stages[name], tmp_path / name, generation), stages))
-        )
+    found = surprises_side_by_side(stages, tmp_path, generation)
     assert not found, found

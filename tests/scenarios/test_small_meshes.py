@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from demo.servers import Generation
-from tests.support.scenario_play import Scenario, Stage, surprises
+from tests.support.scenario_play import Scenario, Stage, surprises_side_by_side
 
 ONE, TWO, FIVE = Stage(seconds=52), Stage(seconds=44), Stage(seconds=52)
 
@@ -60,12 +59,9 @@ def one_of_five_dies_and_later_all_go(play: Scenario) -> None:
 
 
 @pytest.mark.servers
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)  # three others may be waited for
 def test_a_small_mesh_is_reported_node_by_node(tmp_path: Path, generation: Generation) -> None:
     """Every message, its receiver, its content and its time are as each scenario says. The meshes play side by side."""
     stages = {"one": ONE, "two": TWO, "five": FIVE}
-    with ThreadPoolExecutor() as performers:
-        found = "\n".join(
-            filter(None, performers.map(lambda name: surprises(stages[name], tmp_path / name, generation), stages))
-        )
+    found = surprises_side_by_side(stages, tmp_path, generation)
     assert not found, found
