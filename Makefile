@@ -38,7 +38,7 @@ demo: $(VENV)/installed ## The registry, Prometheus, Alertmanager and a mesh tha
 test: ## Everything that must hold before a change goes in; installs the servers that tests start
 	@$(MAKE) --no-print-directory --jobs=8 prepared lint
 	@$(MAKE) --no-print-directory --jobs=2 main-part environments
-	$(BIN)/python -m pytest -n 4 --dist worksteal tests/faults/test_soak.py tests/scenarios  # they wait far more than they work
+	$(BIN)/python -m pytest -n 3 --dist worksteal tests/faults/test_soak.py tests/scenarios  # they wait far more than they work, but keep time
 	$(BIN)/python -m pytest tests/grafana  # its meshes keep time in tenths of a second: alone
 	@$(MAKE) --no-print-directory pythons
 

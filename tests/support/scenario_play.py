@@ -7,6 +7,7 @@ are distinguished from the others'.
 from __future__ import annotations
 
 import fcntl
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -215,7 +216,10 @@ def surprises_side_by_side(stages: Mapping[str, Stage], directory: Path, generat
     Tests that do so wait for each other: two of them at once leave two cores no time for the servers, whose minutes
     are seconds.
     """
-    with (Path(tempfile.gettempdir()) / "aurora-stages.lock").open("w") as lock, ThreadPoolExecutor() as performers:
+    with (
+        (Path(tempfile.gettempdir()) / f"aurora-stages-{os.getuid()}.lock").open("w") as lock,
+        ThreadPoolExecutor() as performers,
+    ):
         fcntl.flock(lock, fcntl.LOCK_EX)
         played = performers.map(lambda name: surprises(stages[name], directory / name, generation), stages)
         return "\n".join(filter(None, played))
