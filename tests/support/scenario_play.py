@@ -192,7 +192,11 @@ class Stage:
             for second, action in [*sorted(actions, key=lambda action: action[0]), (self.seconds, lambda: None)]:
                 time.sleep(max(0.0, began + second - time.monotonic()))
                 action()
-            received = [(notification.at - began, notification) for notification in news(servers.sink.notifications)]
+            received = [
+                (notification.at - began, notification)
+                for notification in news(servers.sink.notifications)
+                if notification.at >= began
+            ]
             return Performance(scenarios, received, _blind_seconds(servers) - blind_before)
 
 

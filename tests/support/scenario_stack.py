@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests.support.prometheus_server import PrometheusServer
 from tests.support.redis_server import RedisServer
 from tests.support.registry_process import ROOT, RegistryProcess
 from tests.support.scenario_mesh import SimulatedMesh
-from tests.support.scenario_sink import Sink
+from tests.support.scenario_sink import AlertMessage, Sink
 from tests.support.server_process import until
 
 ALERTS = ROOT / "alerts"
@@ -60,7 +60,7 @@ class Stack:
     """By file, in the quicker time."""
 
     def open_curtain(self) -> None:
-        """Let the mesh send, and return once an alert finds its whole way to the sink.
+        """Let the mesh send, and return once an alert finds its whole way to the sink, and no other one is on its way.
 
         Prometheus takes up to five seconds to begin with its scrapes, which are minutes to the rules: they come after.
         """
@@ -76,6 +76,16 @@ class Stack:
             lambda: any(reported.alerts[0].name == "AuroraWatchdog" for reported in self.sink.notifications),
             expected=True,
         )
+        # A busy machine may have sent a heartbeat late: the play begins when nobody has anything to worry about.
+        until(self._at_rest, expected=True)
+
+    def _at_rest(self) -> bool:
+        latest: dict[tuple[str, AlertMessage], str] = {}
+        for notification in [*self.sink.notifications]:
+            for reported in notification.alerts:
+                latest[notification.receiver, replace(reported, status="")] = reported.status
+        latest = {key: status for key, status in latest.items() if key[1].name != "AuroraWatchdog"}
+        return "firing" not in latest.values() and not self.prometheus.query('ALERTS{alertname!="AuroraWatchdog"}')
 
 
 @contextmanager
