@@ -158,7 +158,7 @@ def read(mapping: Mapping[str, Any], samples: Iterable[ExporterSample]) -> tuple
 
 
 def _card_of(named: Mapping[tuple[str, str], dict[str, Any]], uuid: str, number: str) -> dict[str, Any] | None:
-    """The card that these labels name. Cards of one maker may all state the same serial number, such as N/A."""
+    """The card that these labels name. Several cards may state one serial number."""
     card = named.get((uuid, number))
     if card is not None or not (uuid and number):
         return card
