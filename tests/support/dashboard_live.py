@@ -11,7 +11,7 @@ from typing import Any
 
 from demo.speed import scaled_duration, scaled_expression
 from tests.grafana.previews.queries import Prometheus, Window, ask, fill, variables
-from tests.support.dashboard_mesh import break_mesh, cut_off, populate, take_away
+from tests.support.dashboard_mesh import break_mesh, cut_off, let_idle, populate, take_away
 from tests.support.dashboard_model import Json, markers, panels, where
 from tests.support.dashboard_model import variables as variables_of
 from tests.support.registry_process import RegistryProcess
@@ -53,7 +53,12 @@ def _play(directory: Path, dashboards: Iterable[Json]) -> tuple[Recording, bool]
     with stack(directory, replicas=2) as running:
         nodes = populate(running)
         running.open_curtain()
-        acts = (lambda: None, lambda: break_mesh(running, nodes), lambda: cut_off(running), lambda: take_away(running))
+        acts = (
+            lambda: let_idle(nodes),
+            lambda: break_mesh(running, nodes),
+            lambda: cut_off(running),
+            lambda: take_away(running),
+        )
         stalled, known = False, {}
         for state, act in zip(STATES, acts, strict=True):
             act()
