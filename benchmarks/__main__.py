@@ -1,4 +1,4 @@
-"""Measure, print, and write `benchmarks/results.md`."""
+"""Measure, print, and write `benchmarks/results.md`; what is not measured this time stays in it, with its date."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks import (
     waiting,
 )
 from benchmarks.plan import FULL, QUICK
-from benchmarks.report import results
+from benchmarks.report import Measured, read, results, write
 
 RESULTS = Path(__file__).with_name("results.md")
 MEASUREMENTS = {
@@ -44,7 +44,7 @@ MEASUREMENTS = {
 def main() -> None:
     """A promise that is missed stands in the table; it is no failure of the run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="The registry beside its alternatives.")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs: nothing is kept")
     parser.add_argument("--only", metavar=",".join(MEASUREMENTS), help="some of the measurements")
     parser.add_argument(
         "--output", type=Path, default=RESULTS, metavar="FILE", help=f"where to write (default {RESULTS.name})"
@@ -54,14 +54,18 @@ def main() -> None:
     if unknown := set(chosen) - set(MEASUREMENTS):
         parser.error(f"--only: expected {', '.join(MEASUREMENTS)}, got {', '.join(sorted(unknown))}")
     plan = QUICK if arguments.quick else FULL
-    sections = []
+    kept_in = arguments.output.with_suffix(".json")
+    measured = {} if arguments.quick else read(kept_in)
+    text = ""
     for name in chosen:
         print(f"measuring: {name} ...", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="aurora-benchmarks-") as directory:
-            sections.append(MEASUREMENTS[name](plan, Path(directory)))
-        # After each: what was measured stays, whatever ends the run.
-        text = results(sections, quick=arguments.quick)
-        arguments.output.write_text(text)
+            measured[name] = Measured.now(MEASUREMENTS[name](plan, Path(directory)))
+        measured = {each: measured[each] for each in MEASUREMENTS if each in measured}
+        text = results(measured.values(), quick=arguments.quick)
+        if not arguments.quick:  # After each: what was measured stays, whatever ends the run.
+            write(kept_in, measured)
+            arguments.output.write_text(text)
     print(text)
 
 

@@ -7,9 +7,11 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+
+import msgspec
 
 from demo.servers import newest
 
@@ -53,11 +55,11 @@ class Section:
     compared: str
     header: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
-    targets: Sequence[Target] = field(default_factory=tuple)
+    targets: Sequence[Target]
 
-    def markdown(self) -> str:
-        """The section as it stands in the results."""
-        return f"## {self.title}\n\n{self.compared}\n\n{table(self.header, self.rows)}"
+    def body(self) -> str:
+        """What stands below the title in the results."""
+        return f"{self.compared}\n\n{table(self.header, self.rows)}"
 
 
 def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -66,36 +68,58 @@ def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def results(sections: Sequence[Section], *, quick: bool) -> str:
-    """The whole document."""
-    verdict = table(
-        ("promise", "bound", "measured", "verdict"), [target.row() for each in sections for target in each.targets]
-    )
-    parts = ["# Measured\n", _machine()]
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A section, and on what it was measured; `at`: the minute."""
+
+    section: Section
+    at: str
+    facts: tuple[str, ...]
+
+    @classmethod
+    def now(cls, section: Section) -> Measured:
+        """The section as measured just now, on this machine."""
+        return cls(section, f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC", _facts())
+
+
+def read(path: Path) -> dict[str, Measured]:
+    """What earlier runs measured, by the measurement's name; nothing where there is no such file."""
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, Measured]) if path.exists() else {}
+
+
+def write(path: Path, kept: dict[str, Measured]) -> None:
+    """Keep it for later runs, of other measurements."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
+
+
+def results(measured: Iterable[Measured], *, quick: bool) -> str:
+    """The whole document; measurements of one machine and its versions stand together."""
+    machines: dict[tuple[str, ...], list[Measured]] = {}
+    for each in measured:
+        machines.setdefault(each.facts, []).append(each)
+    parts = ["# Measured\n"]
     if quick:
         parts.append("**A quick run: the sizes are small, and the promises are about the full ones.**\n")
-    shared = (
+    parts.append(
         "Everything ran on one machine, over its loopback interface, and shared its cores: servers, publishers and the "
         "measuring clients. Only the ratios within one run mean something.\n"
     )
-    parts += [
-        shared,
-        f"## Promises\n\n{verdict}",
-        *(section.markdown() for section in sections),
-    ]
+    rows = [target.row() for group in machines.values() for each in group for target in each.section.targets]
+    parts.append(f"## Promises\n\n{table(('promise', 'bound', 'measured', 'verdict'), rows)}")
+    for facts, group in machines.items():
+        parts.append("".join(f"- {fact}\n" for fact in facts))
+        parts += [f"## {each.section.title}\n\nMeasured {each.at}.\n\n{each.section.body()}" for each in group]
     return "\n".join(parts)
 
 
-def _machine() -> str:
+def _facts() -> tuple[str, ...]:
     cpu = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
     cores = re.findall(r"^processor", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    facts = [
-        f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
+    return (
         f"{cpu[1] if cpu else platform.machine()}, {len(cores)} cores, {platform.system()} {platform.release()}",
         f"Python {platform.python_version()}; " + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
         "; ".join(_server_version(*command) for command in SERVERS),
-    ]
-    return "".join(f"- {fact}\n" for fact in facts)
+    )
 
 
 def _server_version(program: str, flag: str) -> str:
