@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from exporter.api.bytebudget import no_room
+from exporter.api.cycles import new_cycle
 from exporter.api.events import ABORT, EVENTS
 from exporter.api.heads import (
     MAX_ESCAPES,
@@ -41,6 +42,8 @@ REFUSED_AFTER = 1.0
 HEARTBEAT_PATH = "/heartbeat"
 """What a heartbeat's path ends with; the request waits for no turn."""
 READS = {"GET", "HEAD", "OPTIONS"}
+FRAMING = frozenset({b"host", b"expect", b"content-length", b"transfer-encoding"})
+"""Headers that are looked at here."""
 RETRY = {"Retry-After": "2"}
 NOT_HTTP = "this is no HTTP/1.1 request"
 VERSIONS = frozenset({"1.0", "1.1"})
@@ -64,6 +67,27 @@ class FramedProtocol(HttpToolsProtocol):
     An upgrade that is asked for is ignored: the request is answered as it is. Source: RFC 9110 7.8.
     """  # noqa: D205 - one sentence
 
+    # uvicorn's attributes and ours would be more than an object keeps in order, and each look at one costs then.
+    __slots__ = (
+        "_answering",
+        "_body_bytes",
+        "_chunks",
+        "_fault",
+        "_hosts",
+        "_in_head",
+        "_inflow",
+        "_length",
+        "_overhead",
+        "_progressed",
+        "_refused",
+        "_rounds",
+        "_trailers",
+        "_upgrading",
+        "idle_since",
+        "no_place",
+        "since",
+        "trusted",
+    )
     refused: Callable[[str], None] = staticmethod(ignore)
 
     def __init__(
@@ -141,10 +165,12 @@ class FramedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a request; it may follow another one's last byte at once."""
-        HttpToolsProtocol.on_message_begin(self)
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+        self.scope = None  # type: ignore[assignment]  # as before the first request
         if self.since is None:
             self.since, self.idle_since = self.loop.time(), None
-        self._inflow.begin()
+        inflow = self._inflow
+        inflow.spent, inflow.counts = 0.0, True
         self._in_head, self._length = True, None
         self._hosts = 0
 
@@ -159,6 +185,8 @@ class FramedProtocol(HttpToolsProtocol):
             return
         name = name.lower()
         self.headers.append((name, value))
+        if name not in FRAMING:
+            return
         if name == b"host":
             self._hosts += 1
         elif name == b"expect":
@@ -192,19 +220,22 @@ class FramedProtocol(HttpToolsProtocol):
             self.refused("malformed")
             self.refuse(self._fault)
         elif not self._upgrading:
-            self.begin_request()
+            self.begin_request(version)
 
-    def begin_request(self) -> None:
+    def begin_request(self, version: str) -> None:
         """The head is whole, and sound."""
         if not self.trusted:
             self.busy()
-        if self.expect_100_continue:
-            # Source: RFC 9110 10.1.1.
-            self.expect_100_continue = self.parser.get_http_version() != "1.0"
-        HttpToolsProtocol.on_headers_complete(self)
-        if self.scope["path"] == EVENTS:
+        before, self.cycle = self.cycle, new_cycle(self, version)
+        scope = self.scope = self.cycle.scope
+        if scope["path"] == EVENTS:
             # A stream whose reader takes nothing is cut at the end: a closing connection would wait for it.
-            self.scope["extensions"] = {ABORT: {ABORT: self.transport.abort}}
+            scope["extensions"] = {ABORT: {ABORT: self.transport.abort}}
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_chunk_header(self) -> None:
         """Another chunk of the body begins."""
@@ -288,7 +319,7 @@ class FramedProtocol(HttpToolsProtocol):
         self._answering = cycle
         path = cycle.scope["path"]
         if path.endswith(HEARTBEAT_PATH):
-            HttpToolsProtocol._start_asgi_task(self, cycle, app)  # noqa: SLF001 - super() costs more
+            self._start(cycle, app)
         elif path == HEARTBEATS:
             self._inflow.counts = False
             self._rounds.begin(partial(self._start, cycle, app), Work.HEARTBEATS)
@@ -298,7 +329,9 @@ class FramedProtocol(HttpToolsProtocol):
 
     def _start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         if not cycle.disconnected:
-            super()._start_asgi_task(cycle, app)
+            task = self.loop.create_task(cycle.run_asgi(app))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
 
     def _leave(self) -> None:
         """Whatever answers a request now answers nobody."""

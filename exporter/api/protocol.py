@@ -34,6 +34,7 @@ class DeadlineProtocol(FramedProtocol):
     connections of a server, so that a request costs none.
     """
 
+    __slots__ = ("_shared", "_unread", "blocked_since", "source")
     limits: Callable[[], Limits] = staticmethod(Limits)
     is_trusted: Callable[[str], bool] = staticmethod(_trust_all)
     _sweeps: ClassVar[WeakKeyDictionary[ServerState, Sweep]] = WeakKeyDictionary()
@@ -50,7 +51,8 @@ class DeadlineProtocol(FramedProtocol):
         `is_trusted`: whether a peer's address is trusted. `refused` is called with the reason of each refusal here.
         """
         names: dict[str, Callable[..., Any]] = {"limits": limits, "is_trusted": is_trusted, "refused": refused}
-        return type(cls.__name__, (cls,), {name: staticmethod(each) for name, each in names.items()})
+        members = {name: staticmethod(each) for name, each in names.items()}
+        return type(cls.__name__, (cls,), {"__slots__": (), **members})
 
     def __init__(
         self,
