@@ -3,64 +3,72 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import client, contenders, population
 from benchmarks.contenders import Process
-from benchmarks.over_http import Load, rate
 from benchmarks.plan import Plan
 from benchmarks.processes import cpu_seconds
 from benchmarks.report import Section, Target
 
 COMPARED = """\
 The registry as it is, and the same on uvicorn's own HTTP protocol, without the limits on heads, waiting, slow readers,
-connections and turns. Heartbeats by wrk as under *Heartbeats over HTTP*, with readings, and plain scrapes of all nodes;
-medians of the rounds, each contender in turn. Compared is the registry's own CPU time, which the machine's other work
-disturbs least."""
+connections and turns. Heartbeats with readings, one on each of 64 connections at once, and plain scrapes of all nodes.
+The two have their turn after each other, of some ten milliseconds, so that whatever the machine does meanwhile happens
+to both. Compared is the registry's own CPU time of all turns together."""
+ROUNDS = 4
+"""Heartbeats that a connection sends in a turn."""
 
 
 def measure(plan: Plan, directory: Path) -> Section:
     """CPU time of a heartbeat and of a scrape, with and without."""
-    body = directory / "readings.json"
-    body.write_bytes(population.full_heartbeat(1))
-    load = Load("POST", "application/json", "/nodes/NODE/heartbeat", body, plan.http_nodes)
     with contextlib.ExitStack() as stack:
         both = [stack.enter_context(contenders.registry(directory, limits=limits)) for limits in (True, False)]
         for process in both:
             population.register(process.port, plan.limit_nodes)
             client.scrape(process.port, gzip=False)
-        beats, scrapes = [], []
-        for number in range(plan.limit_rounds):
-            # Who comes first changes: what the machine does meanwhile favours neither.
-            turns = (0, 1) if number % 2 else (1, 0)
-            beats.append(_in_turns(turns, lambda turn: _of_heartbeats(both[turn], load, plan.limit_seconds)))
-            scrapes.append(_in_turns(turns, lambda turn: _of_scrapes(both[turn], plan.limit_scrapes)))
+        connections = [
+            [stack.enter_context(client.connect(process.port)) for _ in range(client.CONNECTIONS)] for process in both
+        ]
+        beats = _in_turns(both, plan.limit_heartbeats, lambda turn: _send_heartbeats(connections[turn]))
+        scrapes = _in_turns(both, plan.limit_scrapes, lambda turn: _scrape(both[turn]))
     rows, targets = [], []
-    for label, unit, rounds in (("heartbeats", 1e6, beats), (f"scrapes of {plan.limit_nodes:,} nodes", 1e3, scrapes)):
-        ours, bare = (statistics.median(column) for column in zip(*rounds, strict=True))
-        # Of neighbours in time, since what disturbs one disturbs the other.
-        price = statistics.median(100 * (limited / free - 1) for limited, free in rounds)
-        written = "µs" if label == "heartbeats" else "ms"
-        rows.append((label, f"{ours * unit:.2f} {written}", f"{bare * unit:.2f} {written}", f"{price:+.1f}%"))
+    for label, factor, unit, (ours, bare) in (
+        ("heartbeats", 1e6, "µs", beats),
+        (f"scrapes of {plan.limit_nodes:,} nodes", 1e3, "ms", scrapes),
+    ):
+        price = 100 * (ours / bare - 1)
+        rows.append((label, f"{ours * factor:.2f} {unit}", f"{bare * factor:.2f} {unit}", f"{price:+.1f}%"))
         targets.append(Target(f"the limits' price for {label}", 3, price, "%", at_most=True))
     return Section("Limits", COMPARED, ("CPU time of one", "with limits", "without", "price"), rows, targets)
 
 
-def _in_turns(turns: tuple[int, int], of: Callable[[int], float]) -> list[float]:
-    measured = {turn: of(turn) for turn in turns}
-    return [measured[turn] for turn in sorted(measured)]
+def _in_turns(both: list[Process], turns: int, play: Callable[[int], int]) -> list[float]:
+    """CPU seconds that one costs each of both; `play` plays a turn of one of them, and says how many it had."""
+    used, count = [0.0, 0.0], [0, 0]
+    for number in range(turns):
+        # Who comes first changes: neither comes always behind the other.
+        for turn in (0, 1) if number % 2 else (1, 0):
+            before = cpu_seconds(both[turn].pid)
+            count[turn] += play(turn)
+            used[turn] += cpu_seconds(both[turn].pid) - before
+    return [seconds / number for seconds, number in zip(used, count, strict=True)]
 
 
-def _of_heartbeats(process: Process, load: Load, seconds: int) -> float:
-    before = cpu_seconds(process.pid)
-    requests = rate(process, load, seconds) * seconds
-    return (cpu_seconds(process.pid) - before) / requests
+def _send_heartbeats(connections: list[socket.socket]) -> int:
+    for _ in range(ROUNDS):
+        for number, connection in enumerate(connections):
+            path = f"/nodes/{population.name(number)}/heartbeat"
+            connection.sendall(client.request("POST", path, population.full_heartbeat(number)))
+        for connection in connections:
+            answer = connection.recv(4096)
+            if not answer.startswith(b"HTTP/1.1 204"):
+                raise client.Refused(answer.decode())
+    return ROUNDS * len(connections)
 
 
-def _of_scrapes(process: Process, count: int) -> float:
-    before = cpu_seconds(process.pid)
-    for _ in range(count):
-        client.scrape(process.port, gzip=False)
-    return (cpu_seconds(process.pid) - before) / count
+def _scrape(process: Process) -> int:
+    client.scrape(process.port, gzip=False)
+    return 1

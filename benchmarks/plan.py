@@ -22,13 +22,13 @@ class Plan:
     wait_nodes: int = 100_000
     wait_seconds: int = 20
     limit_nodes: int = 10_000
-    limit_seconds: int = 1
-    limit_scrapes: int = 12
-    limit_rounds: int = 45
+    limit_heartbeats: int = 600
+    """Turns of each contender."""
+    limit_scrapes: int = 500
     """Many and short ones: a machine that others use as well changes its pace from one second to the next."""
     attack_nodes: int = 20_000
     attack_connections: int = 500
-    attack_seconds: int = 8
+    attack_seconds: int = 10
     event_streams: int = 1_000
     event_seconds: int = 15
     page_nodes: int = 5_000
@@ -56,11 +56,11 @@ QUICK = Plan(
     wait_nodes=5_000,
     wait_seconds=3,
     limit_nodes=1_000,
+    limit_heartbeats=5,
     limit_scrapes=5,
-    limit_rounds=2,
     attack_nodes=2_000,
     attack_connections=50,
-    attack_seconds=2,
+    attack_seconds=5,
     event_streams=50,
     event_seconds=2,
     page_nodes=500,
