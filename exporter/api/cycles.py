@@ -15,7 +15,7 @@ ASGI: ASGIVersions = {"version": "3.0", "spec_version": "2.3"}
 def new_cycle(connection: HttpToolsProtocol, version: str) -> RequestResponseCycle:
     """As uvicorn makes it once the head is whole, without what this server has no use for, and each request paid for.
 
-    `version`: of HTTP, which the parser writes out anew for each who asks.
+    `version`: of HTTP, which the parser formats at each call.
     """
     parser = connection.parser
     url = httptools.parse_url(connection.url)
