@@ -13,6 +13,9 @@ from exporter.nodemap.suppression import Disruptions
 from exporter.nodemap.timelines import MeshTime, WallTime
 from exporter.nodemap.totals import Totals
 
+MARKS = 5
+"""Nodes that are marked in the time of one transition."""
+
 
 class Aggregates:
     """The node map calls it with each change of a node; readers take `totals` and `disruptions`."""
@@ -78,7 +81,8 @@ class Aggregates:
     def tick(self, now_ns: int, left: int | None) -> int | None:
         """Judge what time changes, with `left` nodes at most; how many more may be looked at (None: any number)."""
         left = self._recently_offline.age(now_ns, left)
-        return self.disruptions.judge(now_ns, left)
+        left = self.disruptions.judge(now_ns, left and left * MARKS)
+        return left and -(-left // MARKS)
 
     def reconfigure(self, thresholds: Thresholds, site_rule: SiteRule) -> None:
         """Other rules, from now on; then call `review` for each node that is missing, and `end_review`."""

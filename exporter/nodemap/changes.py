@@ -11,6 +11,9 @@ from exporter.domain.node import Node
 class Change(enum.Enum):
     """What of a node changed."""
 
+    __hash__ = object.__hash__
+    """Members are looked up at each change; that of the base is a call of Python's."""
+
     APPEARED = enum.auto()
     FACTS = enum.auto()
     """It registered again."""

@@ -34,6 +34,7 @@ from exporter.nodemap.tombstones import LATE_INTERVALS
 
 Value = TypeVar("Value")
 
+_ACTIVE = Status.ACTIVE
 _SEQUENCE = attrgetter("sequence")
 STEP = 200
 """Nodes, a few milliseconds of work."""
@@ -57,7 +58,7 @@ def merge(node_map: NodeMap, snapshot: Snapshot) -> Iterator[None]:
         for stored in nodes:
             recorded[stored.record.name] = stored.last_transition.sequence if stored.last_transition else 0
             _merge_node(node_map, stored, late)
-        node_map.queues.arrange(late)
+        _queue(node_map, late)
         yield
     node_map.recent.complete(snapshot.recent)
     yield from _write_again_nodes(node_map, recorded, snapshot)
@@ -81,23 +82,37 @@ def adopt(node_map: NodeMap, batch: Batch) -> Iterator[None]:
             _adopt_tombstone(node_map, tombstone)
         yield
     for records in _steps([*batch.records.values()]):
-        node_map.queues.arrange(
-            [node for record in records if (node := _adopt_new(node_map, record, batch)) is not None]
-        )
+        _queue(node_map, [node for record in records if (node := _adopt_new(node_map, record, batch)) is not None])
         yield
     for heartbeats in _steps([*batch.heartbeats.items()]):
         late: list[Node] = []
         for name, heartbeat in heartbeats:
             if (node := node_map.find(name)) is not None:
                 _adopt_heartbeat(node_map, node, heartbeat, late)
-        node_map.queues.arrange(late)
+        _queue(node_map, late)
         yield
     for transitions in _steps([*batch.history, *batch.transitions]):
         late = []
         for transition in transitions:
             _adopt_transition(node_map, transition, late)
-        node_map.queues.arrange(late)
+        _queue(node_map, late)
         yield
+
+
+def _queue(node_map: NodeMap, nodes: list[Node]) -> None:
+    """Queue nodes whose heartbeats we learned of from others: most are so recent that they are in line with ours."""
+    since_ns = node_map.clock.monotonic_ns() - node_map.thresholds.gap
+    late = []
+    for node in nodes:
+        path = node.path
+        assert isinstance(path, Path)  # noqa: S101 - a node of the map has one
+        outages = path.reception.outages
+        if node.status is _ACTIVE and node.last_heartbeat_ns >= max(since_ns, outages[-1].to_ns if outages else 0):
+            if node.queue is not node_map.queues.current[path]:
+                node_map.queues.current[path].enqueue(node)
+        else:
+            late.append(node)
+    node_map.queues.arrange(late)
 
 
 def _adopt_new(node_map: NodeMap, record: NodeRecord, batch: Batch) -> Node | None:
@@ -119,7 +134,7 @@ def give_way(node_map: NodeMap, standing: NodeRecord | Tombstone) -> None:
     if isinstance(standing, NodeRecord):
         if node is None:
             first = LastHeartbeat(standing.registered_at_ns, Transport.HTTP, standing.epoch)
-            node_map.queues.arrange([put_stored(node_map, StoredNode(standing, first))])
+            _queue(node_map, [put_stored(node_map, StoredNode(standing, first))])
         elif standing.revision_ns != node.record.revision_ns:
             _take_record(node_map, node, standing)
     elif node is not None and _appeared_since(node_map, node, standing):
@@ -253,9 +268,8 @@ def _adopt_heartbeat(node_map: NodeMap, node: Node, heartbeat: LastHeartbeat, la
     if heartbeat_ns <= node.last_heartbeat_ns:
         return
     path = node_map.path_via(heartbeat.via, heartbeat.transport)
-    returned = node_map.record_remote_heartbeat(node, heartbeat_ns, heartbeat.last_seen_ns, path)
-    if not returned or now_ns - heartbeat_ns > node_map.thresholds.gap:
-        late.append(node)
+    node_map.record_remote_heartbeat(node, heartbeat_ns, heartbeat.last_seen_ns, path)
+    late.append(node)
 
 
 def _adopt_transition(node_map: NodeMap, transition: Transition, late: list[Node]) -> None:

@@ -215,20 +215,19 @@ class NodeMap:
         if node.status is not _ACTIVE:
             self.set_status(node, _ACTIVE, last_heartbeat_ns)
 
-    def record_remote_heartbeat(self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, path: Path) -> bool:
-        """Another registry received a heartbeat later than those that we know; whether the node is back by it.
+    def record_remote_heartbeat(self, node: Node, last_heartbeat_ns: int, last_seen_ns: int, path: Path) -> None:
+        """Another registry received a heartbeat later than those that we know.
 
-        It is not back where the registry that recorded its status knew that heartbeat: each registry stamps a
-        heartbeat on the bus by itself.
+        The node is not back by it where the registry that recorded its status knew that heartbeat: each registry stamps
+        a heartbeat on the bus by itself.
         """
         if node.status is not _ACTIVE and last_heartbeat_ns <= node.status_since_ns:
             node.last_heartbeat_ns, node.path, node.transport = last_heartbeat_ns, path, path.transport
             node.last_seen_ns = max(node.last_seen_ns, last_seen_ns)
             self.version += 1
-            return False
+            return
         self.record_heartbeat(node, last_heartbeat_ns, last_seen_ns, path)
         self.pending.forget_heartbeat(node)
-        return True
 
     def set_status(self, node: Node, status: Status, at_ns: int, *, recorded: bool = True) -> None:
         """The node's status changes, as of a moment of the monotonic clock; `recorded`: as a transition."""

@@ -17,8 +17,9 @@ from exporter.domain.transition import Transition
 from exporter.exposition.yielder import Yielder
 from exporter.stores.base import Saved
 
-LOGGED_EACH = 500
-"""Transitions of one second that have a log line each; of a batch with more, they are counted by status."""
+LOGGED_EACH, LOGGED_A_SECOND = 500, 50
+"""So many transitions at once have a log line each, and so many a second in the long run; those of a batch with more
+are counted by status."""
 log = logging.getLogger("aurora.nodes")
 
 
@@ -29,8 +30,8 @@ class EventPublisher:
         """Without a publisher, it is only logged."""
         self._publisher = publisher
         self._clock = clock
-        self._second_ends_ns = 0
-        self._this_second = 0
+        self._may_log = float(LOGGED_EACH)
+        self._looked_ns = clock.monotonic_ns()
         self._saved: deque[tuple[Batch, Saved]] = deque()
         self._events: Iterator[tuple[str, dict[str, str]]] = iter(())
         self._log_each = True
@@ -75,10 +76,11 @@ class EventPublisher:
 
     def _may_log_each(self, transitions: int) -> bool:
         now_ns = self._clock.monotonic_ns()
-        if now_ns >= self._second_ends_ns:
-            self._second_ends_ns, self._this_second = now_ns + SECOND, 0
-        self._this_second += transitions
-        return self._this_second <= LOGGED_EACH
+        since_s, self._looked_ns = (now_ns - self._looked_ns) / SECOND, now_ns
+        self._may_log = min(LOGGED_EACH, self._may_log + LOGGED_A_SECOND * since_s)
+        may_log = transitions <= self._may_log
+        self._may_log -= transitions if may_log else 0
+        return may_log
 
 
 def _events(batch: Batch, saved: Saved) -> Iterator[tuple[str, dict[str, str]]]:

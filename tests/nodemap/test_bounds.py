@@ -20,6 +20,7 @@ from exporter.domain.node import Node, NodeRecord
 from exporter.domain.registration import Registration
 from exporter.domain.status import Status, Thresholds, Transport
 from exporter.nodemap import merging, pending, tombstones
+from exporter.nodemap.aggregates import MARKS
 from exporter.nodemap.changes import Change
 from exporter.nodemap.deadlines import Deadlines
 from exporter.nodemap.loading import load
@@ -214,7 +215,7 @@ def test_a_change_of_the_whole_mesh_can_be_made_in_turns():
     totals = sum(turns, Counter())
     # Each node is of one disruption, that of the mesh.
     assert (totals[Change.STATUS], totals[Change.SUPPRESSION]) == (25, 25)
-    assert max(sum(turn.values()) for turn in turns) == 10
+    assert max(turn[Change.STATUS] + turn[Change.SUPPRESSION] / MARKS for turn in turns) == 10
     assert len(node_map.pending.transitions) == 25
     taken = [len(node_map.pending.take(10).transitions) for _ in range(3)]
     assert taken == [10, 10, 5]
@@ -276,3 +277,20 @@ def test_what_waits_for_a_store_that_is_down_has_a_limit(monkeypatch, caplog):
     assert left == made[-len(left) :]
     assert node_map.pending.dropped == 100 - len(left)
     assert caplog.text.count("the oldest transitions are dropped") == 1
+
+
+def test_nodes_that_others_register_one_by_one_wait_in_line():
+    """A queue for each would be looked at four times a second: after 30,000 nodes, that took a fifth of the time."""
+    clock = ManualClock()
+    ours, theirs = (NodeMap(clock, Thresholds(), instance=name) for name in ("ours", "theirs"))
+    for number in range(50):
+        theirs.commit(theirs.plan(Register(Registration(f"n{number}"))))
+        node = theirs.get(f"n{number}")
+        at_ns = theirs.mesh_time.at(node.last_heartbeat_ns)
+        heartbeats = {node.name: LastHeartbeat(node.last_seen_ns, Transport.HTTP, at_ns, "theirs")}
+        clock.advance(0.1)
+        ours.tick()
+        complete(merging.adopt(ours, Batch(records={node.name: node.record}, heartbeats=heartbeats)))
+
+    assert len(ours) == 50
+    assert len(list(ours.queues)) == 1

@@ -11,12 +11,12 @@ from exporter.domain.durable import Batch
 from exporter.domain.status import Status
 from exporter.domain.transition import Transition
 from exporter.stores.base import Saved
-from exporter.wiring.eventpublisher import LOGGED_EACH, EventPublisher
+from exporter.wiring.eventpublisher import LOGGED_A_SECOND, LOGGED_EACH, EventPublisher
 from tests.support.clock import ManualClock
 
 
 def test_a_change_of_the_mesh_is_a_few_lines_however_it_is_cut_into_batches(caplog: pytest.LogCaptureFixture) -> None:
-    """So many of a second have a line each."""
+    """So many at once have a line each, and fewer of those that follow."""
     clock = ManualClock()
     announce = EventPublisher(None, clock)
     some = [Transition(f"n{number}", Status.ACTIVE, Status.WARNING, SECOND) for number in range(LOGGED_EACH // 2)]
@@ -31,4 +31,6 @@ def test_a_change_of_the_mesh_is_a_few_lines_however_it_is_cut_into_batches(capl
     with caplog.at_level("INFO", "aurora.nodes"):
         assert [lines() for _ in range(4)] == [each, each, counted, counted]
         clock.advance(1)
-        assert lines() == each
+        assert lines() == counted
+        clock.advance(len(some) / LOGGED_A_SECOND)
+        assert [lines(), lines()] == [each, counted]
