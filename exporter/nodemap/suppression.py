@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,9 +23,9 @@ class _Running:
     """On the monotonic clock, as are the other moments here."""
     latest_ns: int
     """When the latest of its nodes went missing."""
-    nodes: dict[int, None]
-    """Of nodes their `order`, here and below."""
-    unmarked: list[int]
+    nodes: dict[int, int]
+    """Of nodes their `order`, here and below. The values are left over from where it was copied: to copy is cheap."""
+    unmarked: array[int]
     """Those that it began with whose marks do not say so yet, and some that left it since."""
     recovered_ns: int | None = None
     """Since when most nodes are there again."""
@@ -214,12 +215,12 @@ class Disruptions:
         nodes = _together(since, self.thresholds.warning_after, now_ns)
         if nodes:
             disruption = Disruption(Scope.SITE if site else Scope.MESH, self._wall_time.at(now_ns))
-            running = self._running[site] = _Running(disruption, now_ns, now_ns, nodes, [*nodes])
+            running = self._running[site] = _Running(disruption, now_ns, now_ns, nodes, array("q", [*nodes]))
             self._changed.append((site, running))
 
     def _mark(self, running: _Running, node: Node) -> bool:
         """Whether that is new."""
-        running.nodes[node.order] = None
+        running.nodes[node.order] = 0
         before = node.disruptions
         if running.disruption not in before:
             node.disruptions = (*before, running.disruption)
@@ -261,16 +262,16 @@ def _missing(node: Node) -> bool:
     return node.status is not _ACTIVE and node.record.lifecycle.phase is _IN_SERVICE
 
 
-def _together(since: dict[int, int], gap_ns: int, now_ns: int) -> dict[int, None]:
+def _together(since: dict[int, int], gap_ns: int, now_ns: int) -> dict[int, int]:
     """Those that went missing just now, and before that each within `gap_ns` of the next."""
     if now_ns - min(since.values()) <= gap_ns:
-        return dict.fromkeys(since)
+        return since.copy()  # Of all ways the fastest, where it is the whole mesh.
     first_ns = now_ns
     for each_ns in sorted(since.values(), reverse=True):
         if first_ns - each_ns > gap_ns:
             break
         first_ns = each_ns
-    return dict.fromkeys(order for order, each_ns in since.items() if each_ns >= first_ns)
+    return {order: each_ns for order, each_ns in since.items() if each_ns >= first_ns}
 
 
 def missing_since_ns(node: Node, thresholds: Thresholds) -> int:

@@ -48,9 +48,9 @@ FLUSH_SECONDS = 2.0
 STEP = 20
 """Nodes that change their status between two looks at the time."""
 SETTLE_EVERY = 1000
-COLLECT_AFTER = (30_000, 5, 20)
-"""When the garbage collector looks at the youngest objects, the middle-aged and all. Each look is a pause, of tens of
-milliseconds where hundreds of requests are under way, and there is hardly a cycle to find."""
+COLLECT_AFTER = (10_000, 5, 60)
+"""When the garbage collector looks at the youngest objects, the middle-aged and all. Each look is a pause, of a
+millisecond for a thousand objects that are alive, and there is hardly a cycle to find."""
 REREAD_SECONDS = 2.0
 """Between two looks whether files of secrets changed."""
 

@@ -34,7 +34,7 @@ from exporter.wiring.unsaved import merge_unsaved
 
 log = logging.getLogger("aurora.store")
 
-MAX_BEHIND = 2000
+MAX_BEHIND = 1000
 """Changes of each kind that are written together: some ten milliseconds of work. More are written right after."""
 MARK_EVERY = 5 * SECOND
 
