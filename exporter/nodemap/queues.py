@@ -63,9 +63,12 @@ class Queues:
     def __init__(self) -> None:
         self._generations: list[dict[Status | None, Queue]] = []
         self.current: dict[Path, Queue] = {}
+        self.generations = 0
+        """How many were begun so far for nodes with a heartbeat of now."""
 
     def new_generation(self, path: Path) -> Queue:
         """Begin a generation: an outage ended. Its first queue."""
+        self.generations += 1
         self.current[path] = queue = self.side_generation(path)
         return queue
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import secrets
 from collections.abc import Callable, Coroutine
@@ -38,6 +37,7 @@ from exporter.stores.base import Store
 from exporter.telemetry import logs
 from exporter.telemetry.metrics import Telemetry
 from exporter.wiring.clock import SystemClock
+from exporter.wiring.collector import LongLived
 from exporter.wiring.eventpublisher import EventPublisher
 from exporter.wiring.revision import revision
 from exporter.wiring.storewriter import StoreWriter
@@ -47,10 +47,6 @@ log = logging.getLogger("aurora.registry")
 FLUSH_SECONDS = 2.0
 STEP = 20
 """Nodes that change their status between two looks at the time."""
-SETTLE_EVERY = 1000
-COLLECT_AFTER = (10_000, 5, 60)
-"""When the garbage collector looks at the youngest objects, the middle-aged and all. Each look is a pause, of a
-millisecond for a thousand objects that are alive, and there is hardly a cycle to find."""
 REREAD_SECONDS = 2.0
 """Between two looks whether files of secrets changed."""
 
@@ -204,7 +200,6 @@ class Registry:
 
     async def run(self, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run every part until `serve` returns, then write and publish what is left. Raises StoreRefused."""
-        gc.set_threshold(*COLLECT_AFTER)
         parts = [
             serve(),
             self._store_writer.run(),
@@ -238,7 +233,7 @@ class Registry:
         self.events.stop()
 
     async def _tick(self) -> None:
-        settled = 0
+        long_lived = LongLived()
         while True:
             await asyncio.sleep(self._config.thresholds.tick / SECOND)
             if not self._store_writer.loaded:
@@ -250,10 +245,7 @@ class Registry:
             self._notifier.look(self.node_map)
             if self.node_map.pending.waiting_transitions and self.store_up:
                 self._store_writer.hurry()
-            if len(self.node_map) > settled + SETTLE_EVERY:
-                # Nodes live long: the garbage collector need not look at them again and again while heartbeats wait.
-                settled = len(self.node_map)
-                gc.freeze()
+            long_lived.look(len(self.node_map), self.node_map.queues.generations, self.clock.monotonic_ns())
 
     async def _reread(self) -> None:
         """Take changed tokens, certificates and users without a reload."""
