@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 
-from exporter.domain.clock import MINUTE
+from exporter.domain.clock import SECOND
 
 COLLECT_AFTER = (10_000, 5, 60)
 """When it looks at the youngest objects, the middle-aged and all: a millisecond for a thousand objects that are alive,
 and there is hardly a cycle to find."""
 FREEZE_EVERY = 1000
 """Nodes."""
+FREEZE_PAUSE = 10 * SECOND
+"""Where one outage follows another. A queue is small at first: it is frozen before it has the whole mesh."""
 
 
 class LongLived:
@@ -25,7 +27,7 @@ class LongLived:
 
     def look(self, nodes: int, generations: int, now_ns: int) -> None:
         """Freeze what there is, if many nodes are new, or queues. `generations`: of queues, begun so far."""
-        is_new = generations != self._generations and now_ns - self._frozen_ns > MINUTE
+        is_new = generations != self._generations and now_ns - self._frozen_ns > FREEZE_PAUSE
         if is_new or nodes > self._nodes + FREEZE_EVERY:
             self._nodes, self._generations, self._frozen_ns = nodes, generations, now_ns
             gc.freeze()

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter.domain.clock import MINUTE
-from exporter.wiring.collector import COLLECT_AFTER, FREEZE_EVERY, LongLived
+from exporter.wiring.collector import COLLECT_AFTER, FREEZE_EVERY, FREEZE_PAUSE, LongLived
 
 
 @pytest.fixture
@@ -32,12 +31,12 @@ def test_what_came_is_frozen_once_it_is_much_and_not_again(long_lived: LongLived
     assert gc.get_threshold() == COLLECT_AFTER
     assert not freezes(long_lived, FREEZE_EVERY, 0, 0)
     assert freezes(long_lived, FREEZE_EVERY + 1, 0, 0)
-    assert not freezes(long_lived, 2 * FREEZE_EVERY, 0, 10 * MINUTE)
+    assert not freezes(long_lived, 2 * FREEZE_EVERY, 0, 10 * FREEZE_PAUSE)
 
 
 def test_new_queues_are_frozen_but_not_each_time_where_outages_follow_one_another(long_lived: LongLived) -> None:
-    """A cycle that is frozen stays: once a minute does no harm."""
-    assert freezes(long_lived, 10, 1, 2 * MINUTE)
-    assert not freezes(long_lived, 10, 2, 2 * MINUTE + MINUTE // 2)
-    assert freezes(long_lived, 10, 2, 4 * MINUTE)
-    assert not freezes(long_lived, 10, 2, 8 * MINUTE)
+    """A cycle that is frozen stays."""
+    assert freezes(long_lived, 10, 1, 2 * FREEZE_PAUSE)
+    assert not freezes(long_lived, 10, 2, 3 * FREEZE_PAUSE)
+    assert freezes(long_lived, 10, 2, 3 * FREEZE_PAUSE + 1)
+    assert not freezes(long_lived, 10, 2, 9 * FREEZE_PAUSE)
