@@ -107,8 +107,9 @@ def results(measured: Iterable[Measured], *, quick: bool) -> str:
     rows = [target.row() for group in machines.values() for each in group for target in each.section.targets]
     parts.append(f"## Promises\n\n{table(('promise', 'bound', 'measured', 'verdict'), rows)}")
     for facts, group in machines.items():
-        parts.append("".join(f"- {fact}\n" for fact in facts))
-        parts += [f"## {each.section.title}\n\nMeasured {each.at}.\n\n{each.section.body()}" for each in group]
+        machine, *versions = facts
+        parts.append(f"## On {machine}\n\n" + "".join(f"- {each}\n" for each in versions))
+        parts += [f"### {each.section.title}\n\nMeasured {each.at}.\n\n{each.section.body()}" for each in group]
     return "\n".join(parts)
 
 
