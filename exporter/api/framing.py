@@ -169,8 +169,7 @@ class FramedProtocol(HttpToolsProtocol):
         self.scope = None  # type: ignore[assignment]  # as before the first request
         if self.since is None:
             self.since, self.idle_since = self.loop.time(), None
-        inflow = self._inflow
-        inflow.spent, inflow.counts = 0.0, True
+        self._inflow.begin()
         self._in_head, self._length = True, None
         self._hosts = 0
 
