@@ -69,7 +69,7 @@ def _attacked(
     client.scrape(registry.port, gzip=False, secured=registry.secured)
     with _heartbeats(registry, plan.attack_nodes):
         waited, _ = waits(registry, plan.attack_seconds, scraping=False)
-        yield (*row(unattacked, waited), _written(waited), "", ""), 0.0, 0
+        yield (*row(unattacked, waited), _written(waited), "", ""), _typical(waited), 0
         for kind in kinds:
             before, changes = resident_bytes(registry.pid), _changes(registry)
             argv = [sys.executable, "-m", "benchmarks.peers.attacker", kind, str(registry.port)]

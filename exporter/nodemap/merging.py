@@ -34,7 +34,6 @@ from exporter.nodemap.tombstones import LATE_INTERVALS
 
 Value = TypeVar("Value")
 
-_ACTIVE = Status.ACTIVE
 _SEQUENCE = attrgetter("sequence")
 STEP = 200
 """Nodes, a few milliseconds of work."""
@@ -100,19 +99,7 @@ def adopt(node_map: NodeMap, batch: Batch) -> Iterator[None]:
 
 
 def _queue(node_map: NodeMap, nodes: list[Node]) -> None:
-    """Queue nodes whose heartbeats we learned of from others: most are so recent that they are in line with ours."""
-    since_ns = node_map.clock.monotonic_ns() - node_map.thresholds.gap
-    late = []
-    for node in nodes:
-        path = node.path
-        assert isinstance(path, Path)  # noqa: S101 - a node of the map has one
-        outages = path.reception.outages
-        if node.status is _ACTIVE and node.last_heartbeat_ns >= max(since_ns, outages[-1].to_ns if outages else 0):
-            if node.queue is not node_map.queues.current[path]:
-                node_map.queues.current[path].enqueue(node)
-        else:
-            late.append(node)
-    node_map.queues.arrange(late)
+    node_map.queues.arrange(nodes, node_map.clock.monotonic_ns() - node_map.thresholds.gap)
 
 
 def _adopt_new(node_map: NodeMap, record: NodeRecord, batch: Batch) -> Node | None:

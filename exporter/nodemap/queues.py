@@ -80,13 +80,23 @@ class Queues:
         self._generations.append(generation)
         return generation[Status.ACTIVE]
 
-    def arrange(self, nodes: list[Node]) -> None:
-        """Queue nodes whose heartbeats we learned of late, by their age: they wait in line with nobody else."""
-        for path in {id(node.path): node.path for node in nodes}.values():
+    def arrange(self, nodes: list[Node], recent_ns: int) -> None:
+        """Queue nodes whose heartbeats we learned of from others: those since `recent_ns` are in line with ours.
+
+        Late ones wait by their age, in line with nobody else.
+        """
+        late: dict[Path, list[Node]] = {}
+        for node in nodes:
+            path = node.path
             assert isinstance(path, Path)  # noqa: S101 - a node of the map has one
-            waiting = sorted(
-                (node for node in nodes if node.path is path), key=lambda node: node.last_heartbeat_ns, reverse=True
-            )
+            current, outages = self.current[path], path.reception.outages
+            begun_ns = outages[-1].to_ns if outages else 0
+            if node.status is not Status.ACTIVE or node.last_heartbeat_ns < max(recent_ns, begun_ns):
+                late.setdefault(path, []).append(node)
+            elif node.queue is not current:
+                current.push(node)
+        for path, waiting in late.items():
+            waiting.sort(key=lambda node: node.last_heartbeat_ns, reverse=True)
             # What lies between two outages is a generation, as if the nodes had been here then.
             ends = [outage.to_ns for outage in path.reception.outages]
             for end_ns in [*ends, NEVER]:
